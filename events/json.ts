@@ -1,0 +1,224 @@
+import { EventError } from "./error.ts";
+
+/** A JSON value as ECMAScript holds it. */
+export type Json = null | boolean | number | string | Json[] | { [member: string]: Json };
+
+/** Levels of arrays and objects that are read before the event is refused: audit events have about ten. */
+export const MAX_DEPTH = 128;
+
+/**
+ * Reads JSON (RFC 8259) and refuses whatever the resulting value would not tell apart from other JSON, so that
+ * serialising it by RFC 8785 loses nothing: duplicate member names, lone surrogates (I-JSON, RFC 7493 §2.1, §2.3),
+ * and numbers that name another value than the double's own serialisation does, `-0` included. A number written
+ * differently but equal (`1.50`, `15e-1`) is accepted.
+ *
+ * Throws EventError `malformed_json` or `not_canonicalisable`, with the offset in bytes.
+ */
+export function readJson(bytes: Uint8Array): Json {
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+    throw refused("a byte order mark", 0); // RFC 8259 §8.1
+  }
+  const cursor: Cursor = { bytes, at: 0 };
+  const value = readValue(cursor, 0);
+  if (peek(cursor) !== undefined) throw refused("more text after the JSON value", cursor.at);
+  return value;
+}
+
+/** The text being read; `at` is the offset of the next unread byte. */
+type Cursor = { readonly bytes: Uint8Array; at: number };
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+function readValue(cursor: Cursor, depth: number): Json {
+  const byte = peek(cursor);
+  if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+    if (depth === MAX_DEPTH) throw refused(`more than ${MAX_DEPTH} levels of nesting`, cursor.at);
+    return byte === OPEN_OBJECT ? readObject(cursor, depth + 1) : readArray(cursor, depth + 1);
+  }
+  if (byte === QUOTE) return readString(cursor);
+  return readLiteral(cursor);
+}
+
+function readObject(cursor: Cursor, depth: number): { [member: string]: Json } {
+  const members = new Map<string, Json>();
+  cursor.at++;
+  if (peek(cursor) === CLOSE_OBJECT) {
+    cursor.at++;
+    return {};
+  }
+  for (;;) {
+    if (peek(cursor) !== QUOTE) throw malformed(cursor);
+    const nameAt = cursor.at;
+    const name = readString(cursor);
+    if (members.has(name)) throw refused("a duplicate member name", nameAt);
+    if (peek(cursor) !== COLON) throw malformed(cursor);
+    cursor.at++;
+    members.set(name, readValue(cursor, depth));
+    const byte = peek(cursor);
+    if (byte !== COMMA && byte !== CLOSE_OBJECT) throw malformed(cursor);
+    cursor.at++;
+    // fromEntries defines members, so one named __proto__ stays a member.
+    if (byte === CLOSE_OBJECT) return Object.fromEntries(members);
+  }
+}
+
+function readArray(cursor: Cursor, depth: number): Json[] {
+  const elements: Json[] = [];
+  cursor.at++;
+  if (peek(cursor) === CLOSE_ARRAY) {
+    cursor.at++;
+    return elements;
+  }
+  for (;;) {
+    elements.push(readValue(cursor, depth));
+    const byte = peek(cursor);
+    if (byte !== COMMA && byte !== CLOSE_ARRAY) throw malformed(cursor);
+    cursor.at++;
+    if (byte === CLOSE_ARRAY) return elements;
+  }
+}
+
+// ignoreBOM keeps a U+FEFF that starts a string; fatal refuses what would become U+FFFD.
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function readString(cursor: Cursor): string {
+  const { bytes } = cursor;
+  const start = cursor.at;
+  let text = "";
+  cursor.at++;
+  for (;;) {
+    const run = cursor.at;
+    let byte = bytes[cursor.at];
+    while (byte !== undefined && byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) {
+      cursor.at++;
+      byte = bytes[cursor.at];
+    }
+    try {
+      text += utf8.decode(bytes.subarray(run, cursor.at));
+    } catch (cause) {
+      throw refused("a string that is not UTF-8", start, cause);
+    }
+    if (byte === BACKSLASH) {
+      text += readEscape(cursor);
+    } else if (byte === QUOTE) {
+      cursor.at++;
+      if (/\p{Surrogate}/u.test(text)) throw refused("a string with a lone surrogate", start);
+      return text;
+    } else {
+      throw malformed(cursor);
+    }
+  }
+}
+
+const ESCAPES: ReadonlyMap<string, string> = new Map([
+  ['"', '"'],
+  ["\\", "\\"],
+  ["/", "/"],
+  ["b", "\b"],
+  ["f", "\f"],
+  ["n", "\n"],
+  ["r", "\r"],
+  ["t", "\t"],
+]);
+
+function readEscape(cursor: Cursor): string {
+  const letter = ascii(cursor, cursor.at + 1, cursor.at + 2);
+  const character = ESCAPES.get(letter);
+  if (character !== undefined) {
+    cursor.at += 2;
+    return character;
+  }
+  const digits = ascii(cursor, cursor.at + 2, cursor.at + 6);
+  if (letter !== "u" || !/^[0-9a-fA-F]{4}$/.test(digits)) throw malformed(cursor);
+  cursor.at += 6;
+  return String.fromCharCode(Number.parseInt(digits, 16));
+}
+
+/** `null`, `true`, `false` or a number: the run of bytes that could be one. */
+function readLiteral(cursor: Cursor): null | boolean | number {
+  const start = cursor.at;
+  let end = start;
+  while (isLiteralByte(cursor.bytes[end])) end++;
+  const literal = ascii(cursor, start, end);
+  const decimal = NUMBER.exec(literal);
+  if (literal !== "null" && literal !== "true" && literal !== "false" && decimal === null) {
+    throw malformed(cursor);
+  }
+  cursor.at = end;
+  if (decimal === null) return literal === "null" ? null : literal === "true";
+  const value = Number(literal);
+  if (!namesItself(literal, value)) throw refused("a number that RFC 8785 writes as another", start);
+  return value;
+}
+
+function isLiteralByte(byte: number | undefined): boolean {
+  if (byte === undefined) return false;
+  const lower = byte | 0x20;
+  const isLetter = lower >= 0x61 && lower <= 0x7a;
+  const isDigit = byte >= 0x30 && byte <= 0x39;
+  return isLetter || isDigit || byte === 0x2b || byte === 0x2d || byte === 0x2e; // + - .
+}
+
+const NUMBER = /^-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/;
+
+/**
+ * Whether a literal denotes the same decimal value as the ECMAScript serialisation of the double nearest to it
+ * (RFC 8785 §3.2.2.3), which is what would be hashed in its place.
+ */
+function namesItself(literal: string, value: number): boolean {
+  if (!Number.isFinite(value)) return false;
+  if (value === 0 && literal.startsWith("-")) return false;
+  return decimalOf(literal) === decimalOf(String(value));
+}
+
+/** The magnitude a number literal denotes as `digits e exponent`, without leading or trailing zeroes. */
+function decimalOf(literal: string): string {
+  const [, integer = "", fraction = "", exponent = "0"] = NUMBER.exec(literal) ?? [];
+  const digits = integer + fraction;
+  let first = 0;
+  while (digits[first] === "0") first++;
+  let end = digits.length;
+  while (end > first && digits[end - 1] === "0") end--;
+  if (first === end) return "0";
+  return `${digits.slice(first, end)}e${Number(exponent) - fraction.length + digits.length - end}`;
+}
+
+/** The next byte that is not whitespace, unread; undefined at the end. */
+function peek(cursor: Cursor): number | undefined {
+  for (;;) {
+    const byte = cursor.bytes[cursor.at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return byte;
+    cursor.at++;
+  }
+}
+
+const latin1 = new TextDecoder("latin1");
+
+/** Bytes that are compared with ASCII only, so what others become does not matter. */
+function ascii(cursor: Cursor, start: number, end: number): string {
+  return latin1.decode(cursor.bytes.subarray(start, end));
+}
+
+function malformed({ bytes, at }: Cursor): EventError {
+  const what = at < bytes.length ? `an unexpected byte at offset ${at}` : "an unexpected end";
+  return new EventError(
+    "malformed_json",
+    `The event is not JSON: ${what}. Correct it where it is written, or commit its raw bytes.`,
+  );
+}
+
+function refused(what: string, at: number, cause?: unknown): EventError {
+  return new EventError(
+    "not_canonicalisable",
+    `The event cannot be canonicalised without changing what it says: ${what} at offset ${at}. ` +
+      "Correct it where it is written, or commit its raw bytes.",
+    { cause },
+  );
+}

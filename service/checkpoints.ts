@@ -1,0 +1,36 @@
+/** Published checkpoints of a log: the history that is never rewritten. */
+import { z } from "zod";
+import { ServiceError } from "./error.ts";
+import type { Item, Key, Store } from "./store.ts";
+
+/** A signed note and its publication time, ms since the epoch. */
+export type PublishedCheckpoint = { readonly note: string; readonly at: bigint };
+
+const schema = z.object({ note: z.string(), at: z.bigint() });
+
+export function decodeCheckpoint(log: string, item: Item | undefined): PublishedCheckpoint {
+  const parsed = schema.safeParse(item);
+  if (!parsed.success) {
+    throw new ServiceError("corrupt", `a checkpoint of log ${log} is missing or malformed`, {
+      cause: parsed.error,
+    });
+  }
+  return parsed.data;
+}
+
+/** One note stands for a size, for ever: where a sealer that crashed or was faster has left one, that one is returned. */
+export async function keepFirst(
+  store: Store,
+  log: string,
+  key: Key,
+  checkpoint: PublishedCheckpoint,
+): Promise<PublishedCheckpoint> {
+  try {
+    await store.put({ ...key, ...checkpoint }, { kind: "absent" });
+    return checkpoint;
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
+  }
+  const [first] = await store.get([key]);
+  return decodeCheckpoint(log, first);
+}

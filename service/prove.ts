@@ -1,0 +1,240 @@
+/**
+ * Prove: from a commitment to how far it has come, and to the proof file of its highest assurance.
+ *
+ * The cost does not grow with the log: one read finds the index, one query the earliest checkpoint that covers it,
+ * one the anchor checkpoint, and one round trip fetches every tile of both trees.
+ */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { z } from "zod";
+import { parseCheckpoint } from "../tlog/checkpoint.ts";
+import { leafHash } from "../tlog/merkle.ts";
+import { type Policy, verifyPolicy } from "../tlog/policy.ts";
+import { formatProof } from "../tlog/proof.ts";
+import { type TileMap, tileKey } from "../tlog/tile.ts";
+import { inclusionProof, inclusionTiles } from "../tlog/tileproof.ts";
+import { decodeIndex } from "./anchor.ts";
+import { decodeChunk } from "./append.ts";
+import { decodeCheckpoint } from "./checkpoints.ts";
+import { ServiceError } from "./error.ts";
+import { decodeHead, type Head } from "./head.ts";
+import type { Item, Store } from "./store.ts";
+import {
+  ANCHOR,
+  anchoredKey,
+  checkpointKey,
+  headKey,
+  indexKey,
+  PENDING_SHARDS,
+  pendingPartition,
+  publicCheckpointKey,
+} from "./table.ts";
+import { type LogTile, readTiles } from "./tiles.ts";
+
+/** How far an entry has come, lowest first (design: assurance). */
+export type Assurance = "pending" | "sealed" | "anchored" | "witnessed";
+
+export type ProveContext = { readonly store: Store; readonly policy: Policy };
+
+/** Where an entry stands. Times are ms since the epoch, by the operator's clock: informative, not evidence. */
+export type EntryStatus =
+  | { readonly assurance: "pending" }
+  | {
+      readonly assurance: Exclude<Assurance, "pending">;
+      readonly index: bigint;
+      /** Size of the tree of the checkpoint that its proof carries. */
+      readonly treeSize: bigint;
+      readonly sealedAt: bigint;
+      readonly anchoredAt?: bigint;
+    };
+
+export type Proof = { readonly assurance: Exclude<Assurance, "pending">; readonly proof: string };
+
+/** @returns undefined when the log does not know the entry. */
+export async function entryStatus(
+  ctx: ProveContext,
+  log: string,
+  entry: Uint8Array,
+): Promise<EntryStatus | undefined> {
+  const [position] = await locate(ctx.store, log, [entry]);
+  if (position === undefined || position === "pending") return position && { assurance: "pending" };
+  const { index, head } = position;
+  const [evidence, sealed] = await Promise.all([
+    findEvidence(ctx, position),
+    first(ctx.store, `log/${log}`, checkpointKey(log, index + 1n).sk, checkpointKey(log, head.published).sk),
+  ]);
+  const { assurance, size, anchor } = evidence;
+  return {
+    assurance,
+    index,
+    treeSize: size,
+    sealedAt: decodeCheckpoint(log, sealed).at,
+    ...(anchor && { anchoredAt: anchor.at }),
+  };
+}
+
+/** @returns for each entry its proof, "pending", or undefined when the log does not know it. */
+export async function prove(
+  ctx: ProveContext,
+  log: string,
+  entries: readonly Uint8Array[],
+): Promise<(Proof | "pending" | undefined)[]> {
+  const positions = await locate(ctx.store, log, entries);
+  const evidences = await findEvidences(ctx, positions);
+
+  const found = [...evidences].flatMap(([{ index }, { size, anchor }]) => [{ index, size, anchor }]);
+  const tiles = await readWidest(ctx.store, [
+    ...found.flatMap(({ index, size }) => inclusionTiles(index, size).map((tile) => ({ log, tile }))),
+    ...found.flatMap(({ anchor }) =>
+      anchor === undefined
+        ? []
+        : inclusionTiles(anchor.index, anchor.size).map((tile) => ({ log: ANCHOR, tile })),
+    ),
+  ]);
+  return positions.map((position) => {
+    if (position === undefined || position === "pending") return position;
+    const evidence = evidences.get(position);
+    return (
+      evidence && { assurance: evidence.assurance, proof: proofText(position.index, evidence, tiles, log) }
+    );
+  });
+}
+
+/** A published entry: its index, and the head that it was found under. */
+type Position = { readonly index: bigint; readonly head: Head };
+
+/** The index first, then what is pending, then the index again for what was sealed meanwhile. */
+async function locate(store: Store, log: string, entries: readonly Uint8Array[]) {
+  const leaves = entries.map((entry) => bytesToHex(leafHash(entry)));
+  const positions = await readIndex(store, log, leaves);
+  if (positions.every((position) => position !== undefined)) return positions;
+
+  const pending = await whichPending(store, log, new Set(entries.map(bytesToHex)));
+  const again = await readIndex(store, log, leaves);
+  return entries.map((entry, i) => again[i] ?? (pending.has(bytesToHex(entry)) ? "pending" : undefined));
+}
+
+async function readIndex(store: Store, log: string, leaves: readonly string[]) {
+  const [headItem, ...items] = await store.get([headKey(log), ...leaves.map((leaf) => indexKey(log, leaf))]);
+  const head = decodeHead(log, headItem);
+  return items.map((item): Position | "pending" | undefined => {
+    const index = item && decodeIndex(item);
+    return index === undefined ? undefined : index < head.published ? { index, head } : "pending";
+  });
+}
+
+/** Reads every pending chunk, one at a time: what is pending is bounded by what arrives between two seals. */
+async function whichPending(store: Store, log: string, wanted: ReadonlySet<string>): Promise<Set<string>> {
+  const pending = new Set<string>();
+  for (let shard = 0; shard < PENDING_SHARDS; shard++) {
+    for await (const item of store.query({ pk: pendingPartition(log, shard) })) {
+      for (const entry of decodeChunk(item).entries) {
+        const hex = bytesToHex(entry);
+        if (wanted.has(hex)) pending.add(hex);
+      }
+    }
+  }
+  return pending;
+}
+
+/** The checkpoint that a proof is made for, and the anchor checkpoint that covers it. */
+type Evidence = {
+  readonly assurance: Exclude<Assurance, "pending">;
+  readonly size: bigint;
+  readonly note: string;
+  readonly anchor?: AnchorEvidence;
+};
+/** The tenant checkpoint's index in the anchor log, in a tree of `size`; `at` in ms since the epoch. */
+type AnchorEvidence = {
+  readonly index: bigint;
+  readonly size: bigint;
+  readonly note: string;
+  readonly at: bigint;
+};
+
+async function findEvidences(
+  ctx: ProveContext,
+  positions: readonly (Position | "pending" | undefined)[],
+): Promise<Map<Position, Evidence>> {
+  const sorted = positions
+    .filter((position) => position !== undefined && position !== "pending")
+    .sort((a, b) => (a.index < b.index ? -1 : 1));
+  const evidences = new Map<Position, Evidence>();
+  let last: Evidence | undefined;
+  for (const position of sorted) {
+    // The earliest anchored checkpoint that covers an index covers the next ones too, up to its size.
+    if (last === undefined || position.index >= last.size) last = await findEvidence(ctx, position);
+    evidences.set(position, last);
+  }
+  return evidences;
+}
+
+async function findEvidence(ctx: ProveContext, { index, head }: Position): Promise<Evidence> {
+  const { log, published } = head;
+  const anchored = await first(
+    ctx.store,
+    `log/${log}`,
+    anchoredKey(log, index + 1n).sk,
+    anchoredKey(log, published).sk,
+  );
+  if (anchored === undefined) return { assurance: "sealed", size: published, note: head.checkpoint };
+
+  const note = decodeNote(anchored);
+  const anchor = await findAnchor(ctx.store, decodeIndex(anchored));
+  return {
+    assurance: isWitnessed(ctx.policy, anchor.note) ? "witnessed" : "anchored",
+    size: parseCheckpoint(note).checkpoint.size,
+    note,
+    anchor,
+  };
+}
+
+/** The earliest public anchor checkpoint that covers this index, or the earliest signed one while none is public. */
+async function findAnchor(store: Store, index: bigint): Promise<AnchorEvidence> {
+  const pk = `log/${ANCHOR}`;
+  const item =
+    (await first(store, pk, publicCheckpointKey(index + 1n).sk, "public/~")) ??
+    (await first(store, pk, checkpointKey(ANCHOR, index + 1n).sk, "checkpoint/~"));
+  const { note, at } = decodeCheckpoint(ANCHOR, item);
+  return { index, size: parseCheckpoint(note).checkpoint.size, note, at };
+}
+
+const isWitnessed = (policy: Policy, note: string): boolean =>
+  policy.quorum !== "none" && verifyPolicy({ policy, checkpoint: note }).met;
+
+async function first(store: Store, pk: string, from: string, to: string): Promise<Item | undefined> {
+  if (from > to) return undefined;
+  for await (const item of store.query({ pk, from, to, limit: 1 })) return item;
+  return undefined;
+}
+
+/** One read for the tiles of both trees, each once, as wide as any of the proofs needs it. */
+async function readWidest(store: Store, tiles: readonly LogTile[]): Promise<Map<string, TileMap>> {
+  const widest = new Map<string, LogTile>();
+  for (const wanted of tiles) {
+    const name = `${wanted.log} ${tileKey(wanted.tile.level, wanted.tile.index)}`;
+    if (wanted.tile.width > (widest.get(name)?.tile.width ?? 0)) widest.set(name, wanted);
+  }
+  return await readTiles(store, [...widest.values()]);
+}
+
+/** The tenant log's tlog-proof, with the anchor log's in its extra line (design: "Exact formats"). */
+function proofText(index: bigint, evidence: Evidence, tiles: Map<string, TileMap>, log: string): string {
+  const { size, note, anchor } = evidence;
+  const hashes = inclusionProof(index, size, tiles.get(log) ?? new Map());
+  if (anchor === undefined) return formatProof({ index, hashes, checkpoint: note });
+  const anchorProof = formatProof({
+    index: anchor.index,
+    hashes: inclusionProof(anchor.index, anchor.size, tiles.get(ANCHOR) ?? new Map()),
+    checkpoint: anchor.note,
+  });
+  const extra = new TextEncoder().encode(JSON.stringify({ anchor: anchorProof, timestamps: [] }));
+  return formatProof({ extra, index, hashes, checkpoint: note });
+}
+
+const noteSchema = z.object({ note: z.string() });
+
+function decodeNote(item: Item): string {
+  const parsed = noteSchema.safeParse(item);
+  if (!parsed.success) throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no checkpoint`);
+  return parsed.data.note;
+}

@@ -1,0 +1,39 @@
+/** What the service needs of a database. `dynamodb.ts` is the one implementation that ships. */
+
+export type Key = { readonly pk: string; readonly sk: string };
+export type Value = string | bigint | Uint8Array;
+export type Item = Key & { readonly [attribute: string]: Value };
+
+export type Condition =
+  /** No item has this key. */
+  | { readonly kind: "absent" }
+  /** The item exists and this attribute has this value: compare-and-swap. */
+  | { readonly kind: "equals"; readonly attribute: string; readonly value: Value }
+  /** No item has this key, or this attribute of it is below this value. */
+  | { readonly kind: "absentOrBelow"; readonly attribute: string; readonly value: bigint };
+
+export type Query = {
+  readonly pk: string;
+  /** Inclusive lower and upper bounds of the sort key; absent: unbounded. */
+  readonly from?: string;
+  readonly to?: string;
+  readonly reverse?: boolean;
+  /** At most this many items are read. */
+  readonly limit?: number;
+};
+
+/**
+ * Every read is strongly consistent. A write that returns is durable; one that throws anything but
+ * `condition_failed` may or may not have happened. Errors are ServiceErrors: `condition_failed`, `throttled`,
+ * `unavailable`.
+ */
+export interface Store {
+  /** The items of these keys in their order, undefined where absent. One round trip for up to 100 distinct keys. */
+  get(keys: readonly Key[]): Promise<(Item | undefined)[]>;
+  /** Items of one partition in the order of their sort keys. */
+  query(query: Query): AsyncIterable<Item>;
+  /** Puts the whole item, atomically with its condition. */
+  put(item: Item, condition?: Condition): Promise<void>;
+  /** Unconditional puts and deletes of distinct keys; not atomic together: if it throws, any subset may have happened. */
+  write(puts: readonly Item[], deletes?: readonly Key[]): Promise<void>;
+}

@@ -1,0 +1,213 @@
+/** Tenants, their logs and their API keys. All of a tenant is one partition: no read can reach another's (I7). */
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { base32nopad } from "@scure/base";
+import { z } from "zod";
+import { ServiceError } from "./error.ts";
+import type { Item, Store } from "./store.ts";
+import { apiKeyKey, logsKey, tenantKey, tenantLogKey, tenantPartition } from "./table.ts";
+
+export type TenantContext = {
+  readonly store: Store;
+  readonly clock: () => number;
+  /** The operator's domain, the first part of every origin. */
+  readonly domain: string;
+};
+
+export const SCOPES = ["write", "read", "admin"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export type Tenant = { readonly id: string; readonly name: string; readonly createdAt: bigint };
+export type TenantLog = {
+  readonly id: string;
+  readonly origin: string;
+  readonly name: string;
+  readonly createdAt: bigint;
+};
+/** An API key without its secret. Times are ms since the epoch. */
+export type ApiKey = {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  /** The only log this key may use; absent: every log of its tenant. */
+  readonly log?: string;
+  readonly createdAt: bigint;
+  readonly expiresAt?: bigint;
+  readonly revokedAt?: bigint;
+};
+/** Who is asking: a live key and its tenant. */
+export type Principal = { readonly tenant: string; readonly key: ApiKey };
+
+/** Per tenant: keeps every listing small enough to answer whole. */
+export const MAX_LOGS = 1_000;
+export const MAX_KEYS = 1_000;
+
+/** Random, opaque, lower case: 5 bits a character. */
+const ID = { tenant: 10, log: 12, key: 6 } as const;
+const newId = (bytes: number): string =>
+  base32nopad.encode(randomBytes(bytes)).toLowerCase().slice(0, length(bytes));
+const length = (bytes: number): number => Math.floor((bytes * 8) / 5);
+
+/** Operators call this under their own AWS credentials; there is no public route to it. */
+export async function createTenant(ctx: TenantContext, name: string): Promise<Tenant> {
+  const tenant = { id: newId(ID.tenant), name, createdAt: BigInt(ctx.clock()) };
+  await ctx.store.put({ ...tenantKey(tenant.id), name, createdAt: tenant.createdAt }, { kind: "absent" });
+  return tenant;
+}
+
+const tenantSchema = z.object({ name: z.string(), createdAt: z.bigint() });
+
+/** @throws ServiceError `not_found`. */
+export async function findTenant(ctx: TenantContext, id: string): Promise<Tenant> {
+  const [item] = await ctx.store.get([tenantKey(id)]);
+  if (item === undefined) throw new ServiceError("not_found", `there is no tenant ${id}`);
+  return { id, ...decode(tenantSchema, item) };
+}
+
+/** @throws ServiceError `conflict` when the tenant has MAX_LOGS. */
+export async function createLog(ctx: TenantContext, tenant: string, name: string): Promise<TenantLog> {
+  await refuseMore(ctx.store, tenant, "log/", MAX_LOGS);
+  const id = newId(ID.log);
+  const origin = `${ctx.domain}/log/${id}`;
+  const createdAt = BigInt(ctx.clock());
+  // The registry first: a log that can take entries must be one that sweeps find.
+  await ctx.store.put({ ...logsKey(id), origin, tenant }, { kind: "absent" });
+  await ctx.store.put({ ...tenantLogKey(tenant, id), origin, name, createdAt }, { kind: "absent" });
+  return { id, origin, name, createdAt };
+}
+
+const logSchema = z.object({ origin: z.string(), name: z.string(), createdAt: z.bigint() });
+
+export async function listLogs(ctx: TenantContext, tenant: string): Promise<TenantLog[]> {
+  const logs: TenantLog[] = [];
+  for await (const item of ctx.store.query(prefix(tenant, "log/"))) {
+    logs.push({ id: item.sk.slice("log/".length), ...decode(logSchema, item) });
+  }
+  return logs;
+}
+
+/** A log of this principal's. @returns undefined when it is absent, another tenant's, or not this key's: all alike. */
+export async function findTenantLog(
+  ctx: TenantContext,
+  { tenant, key }: Principal,
+  log: string,
+): Promise<TenantLog | undefined> {
+  const [item] = await ctx.store.get([tenantLogKey(tenant, log)]);
+  if (item === undefined || (key.log !== undefined && key.log !== log)) return undefined;
+  return { id: log, ...decode(logSchema, item) };
+}
+
+export type NewKey = {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly log?: string;
+  readonly expiresAt?: bigint;
+};
+
+/**
+ * Creates an API key. Its secret is returned here and never again: only its SHA-256 is stored.
+ * @throws ServiceError `invalid` for no scopes, an admin key limited to a log, or an expiry in the past; `not_found`
+ *   for a log that is not the tenant's; `conflict` when the tenant has MAX_KEYS.
+ */
+export async function createKey(
+  ctx: TenantContext,
+  tenant: string,
+  { name, scopes, log, expiresAt }: NewKey,
+): Promise<{ readonly key: ApiKey; readonly apiKey: string }> {
+  const createdAt = BigInt(ctx.clock());
+  if (scopes.length === 0)
+    throw new ServiceError("invalid", `name at least one scope of ${SCOPES.join(", ")}`);
+  if (log !== undefined && scopes.includes("admin")) {
+    throw new ServiceError("invalid", "an admin key manages every log: it cannot be limited to one");
+  }
+  if (expiresAt !== undefined && expiresAt <= createdAt) {
+    throw new ServiceError("invalid", "the expiry is in the past: name a later time");
+  }
+  if (log !== undefined && (await ctx.store.get([tenantLogKey(tenant, log)]))[0] === undefined) {
+    throw new ServiceError("not_found", "the log that the key is limited to does not exist");
+  }
+  await refuseMore(ctx.store, tenant, "key/", MAX_KEYS);
+
+  const id = newId(ID.key);
+  const secret = base32nopad.encode(randomBytes(32)).toLowerCase();
+  const limits = { ...(log !== undefined && { log }), ...(expiresAt !== undefined && { expiresAt }) };
+  const stored = { name, scopes: [...new Set(scopes)].join(" "), createdAt, ...limits };
+  await ctx.store.put({ ...apiKeyKey(tenant, id), ...stored, hash: hashOf(secret) }, { kind: "absent" });
+  const key: ApiKey = { id: `${tenant}${id}`, name, scopes: [...new Set(scopes)], createdAt, ...limits };
+  return { key, apiKey: `kedge_${key.id}_${secret}` };
+}
+
+export async function listKeys(ctx: TenantContext, tenant: string): Promise<ApiKey[]> {
+  const keys: ApiKey[] = [];
+  for await (const item of ctx.store.query(prefix(tenant, "key/"))) keys.push(decodeKey(tenant, item).key);
+  return keys;
+}
+
+/** Revokes at once; revoking again changes nothing. @throws ServiceError `not_found` for a key that is not the tenant's. */
+export async function revokeKey(ctx: TenantContext, tenant: string, id: string): Promise<void> {
+  const own = id.startsWith(tenant) ? id.slice(tenant.length) : "";
+  const [item] = await ctx.store.get([apiKeyKey(tenant, own)]);
+  if (item === undefined) throw new ServiceError("not_found", "there is no such API key");
+  if (decodeKey(tenant, item).key.revokedAt === undefined)
+    await ctx.store.put({ ...item, revokedAt: BigInt(ctx.clock()) });
+}
+
+const API_KEY = /^kedge_([a-z2-7]{16})([a-z2-7]{9})_([a-z2-7]{52})$/;
+
+/** @returns undefined for a key that is malformed, unknown, wrong, expired or revoked: all alike. */
+export async function authenticate(ctx: TenantContext, apiKey: string): Promise<Principal | undefined> {
+  const [, tenant, id, secret] = API_KEY.exec(apiKey) ?? [];
+  if (tenant === undefined || id === undefined || secret === undefined) return undefined;
+  const [item] = await ctx.store.get([apiKeyKey(tenant, id)]);
+  if (item === undefined) return undefined;
+  const { key, hash } = decodeKey(tenant, item);
+  if (!timingSafeEqual(hash, hashOf(secret))) return undefined;
+  const dead =
+    key.revokedAt !== undefined || (key.expiresAt !== undefined && key.expiresAt <= BigInt(ctx.clock()));
+  return dead ? undefined : { tenant, key };
+}
+
+const hashOf = (secret: string): Uint8Array => new Uint8Array(createHash("sha256").update(secret).digest());
+
+const keySchema = z.object({
+  name: z.string(),
+  scopes: z.string().transform((text) => z.array(z.enum(SCOPES)).parse(text.split(" "))),
+  log: z.string().optional(),
+  createdAt: z.bigint(),
+  expiresAt: z.bigint().optional(),
+  revokedAt: z.bigint().optional(),
+  hash: z.instanceof(Uint8Array),
+});
+
+function decodeKey(tenant: string, item: Item): { key: ApiKey; hash: Uint8Array } {
+  const { name, scopes, log, createdAt, expiresAt, revokedAt, hash } = decode(keySchema, item);
+  const key = {
+    id: `${tenant}${item.sk.slice("key/".length)}`,
+    name,
+    scopes,
+    createdAt,
+    ...(log !== undefined && { log }),
+    ...(expiresAt !== undefined && { expiresAt }),
+    ...(revokedAt !== undefined && { revokedAt }),
+  };
+  return { key, hash };
+}
+
+function decode<T>(schema: z.ZodType<T>, item: Item): T {
+  const parsed = schema.safeParse(item);
+  if (!parsed.success)
+    throw new ServiceError("corrupt", `${item.pk} ${item.sk} is malformed`, { cause: parsed.error });
+  return parsed.data;
+}
+
+async function refuseMore(store: Store, tenant: string, kind: string, max: number): Promise<void> {
+  let count = 0;
+  for await (const _ of store.query({ ...prefix(tenant, kind), limit: max })) count++;
+  if (count >= max)
+    throw new ServiceError("conflict", `this tenant has ${max} of these already, the most it may have`);
+}
+
+const prefix = (tenant: string, kind: string) => ({
+  pk: tenantPartition(tenant),
+  from: kind,
+  to: `${kind}~`,
+});

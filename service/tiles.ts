@@ -1,0 +1,75 @@
+/** A log's tiles and entry bundles in the store: one item each, which is only ever replaced by a wider one. */
+import { z } from "zod";
+import {
+  decodeBundle,
+  encodeBundle,
+  TILE_WIDTH,
+  type Tile,
+  type TileMap,
+  tileKey,
+  tilePath,
+} from "../tlog/tile.ts";
+import { ServiceError } from "./error.ts";
+import type { Item, Store } from "./store.ts";
+import { tileItemKey } from "./table.ts";
+
+const HASH = 32;
+
+const schema = z.object({ width: z.bigint(), data: z.instanceof(Uint8Array) });
+
+/** A tile of one of several logs. */
+export type LogTile = { readonly log: string; readonly tile: Tile };
+
+/**
+ * Tiles at exactly the width asked for, cut down where the stored one is wider; one round trip for up to 100.
+ * @returns for each log its tiles.
+ * @throws ServiceError `corrupt` when one is absent or narrower: ask only for tiles of a published tree.
+ */
+export async function readTiles(store: Store, tiles: readonly LogTile[]): Promise<Map<string, TileMap>> {
+  const items = await store.get(tiles.map(({ log, tile }) => tileItemKey(log, tile.level, tile.index)));
+  const byLog = new Map<string, Map<string, Uint8Array>>();
+  for (const [i, { log, tile }] of tiles.entries()) {
+    const map = byLog.get(log) ?? new Map<string, Uint8Array>();
+    byLog.set(log, map.set(tileKey(tile.level, tile.index), bytesAt(log, tile, items[i])));
+  }
+  return byLog;
+}
+
+function bytesAt(log: string, tile: Tile, item: Item | undefined): Uint8Array {
+  const parsed = schema.safeParse(item);
+  if (!parsed.success || parsed.data.width < BigInt(tile.width)) {
+    throw new ServiceError("corrupt", `log ${log}: ${tilePath(tile)} is missing or too narrow`);
+  }
+  const { data, width } = parsed.data;
+  if (width === BigInt(tile.width)) return data;
+  if (tile.level !== "entries") return data.slice(0, tile.width * HASH);
+  return encodeBundle(decodeBundle(data, Number(width)).slice(0, tile.width));
+}
+
+/** Writes tiles, and whatever else goes with them, each tile only if none as wide is there. */
+export async function writeTiles(
+  store: Store,
+  log: string,
+  tiles: readonly { readonly tile: Tile; readonly bytes: Uint8Array }[],
+  others: readonly Item[],
+): Promise<void> {
+  const items = tiles.map(({ tile, bytes }) => ({
+    ...tileItemKey(log, tile.level, tile.index),
+    width: BigInt(tile.width),
+    data: bytes,
+  }));
+  // A full tile has one content for ever, so it needs no condition and can go in batches.
+  const full = items.filter(({ width }) => width === BigInt(TILE_WIDTH));
+  const partial = items.filter(({ width }) => width !== BigInt(TILE_WIDTH));
+  await store.write([...full, ...others]);
+  await Promise.all(partial.map((item) => widen(store, item)));
+}
+
+/** A sealer that lags behind finds a wider tile and leaves it. */
+async function widen(store: Store, item: Item & { readonly width: bigint }): Promise<void> {
+  try {
+    await store.put(item, { kind: "absentOrBelow", attribute: "width", value: item.width });
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
+  }
+}

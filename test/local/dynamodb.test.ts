@@ -1,0 +1,192 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import {
+  CreateTableCommand,
+  DynamoDBClient,
+  GetItemCommand,
+  ListTablesCommand,
+  PutItemCommand,
+} from "@aws-sdk/client-dynamodb";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { startDynamodb } from "../../local/dynamodb.ts";
+
+type Dynamodb = Awaited<ReturnType<typeof startDynamodb>>;
+const TableName = "kedge";
+const running: Dynamodb[] = [];
+let dataDir: string;
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "kedge-dynamodb-"));
+});
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((dynamodb) => dynamodb.close()));
+  await rm(dataDir, { recursive: true });
+});
+
+async function start(options: { dataDir?: string }): Promise<Dynamodb> {
+  const dynamodb = await startDynamodb(options);
+  running.push(dynamodb);
+  return dynamodb;
+}
+
+function clientOf(url: string): DynamoDBClient {
+  const credentials = { accessKeyId: "test", secretAccessKey: "test" };
+  return new DynamoDBClient({ endpoint: url, region: "eu-central-1", credentials, maxAttempts: 1 });
+}
+
+async function createTable(client: DynamoDBClient): Promise<void> {
+  await client.send(
+    new CreateTableCommand({
+      TableName,
+      BillingMode: "PAY_PER_REQUEST",
+      KeySchema: [{ AttributeName: "pk", KeyType: "HASH" }],
+      AttributeDefinitions: [{ AttributeName: "pk", AttributeType: "S" }],
+    }),
+  );
+}
+
+async function put(client: DynamoDBClient, pk: string, value: Uint8Array): Promise<void> {
+  await client.send(new PutItemCommand({ TableName, Item: { pk: { S: pk }, value: { B: value } } }));
+}
+
+async function get(client: DynamoDBClient, pk: string): Promise<Uint8Array | undefined> {
+  const Key = { pk: { S: pk } };
+  const { Item } = await client.send(new GetItemCommand({ TableName, Key, ConsistentRead: true }));
+  const { value } = Item ?? {};
+  return value?.B;
+}
+
+describe("the embedded DynamoDB", () => {
+  test("serves a table at once, and its items again after an orderly restart", async () => {
+    const first = await startDynamodb({ dataDir });
+    const before = clientOf(first.url);
+    await createTable(before);
+    await put(before, "head", Uint8Array.of(0, 255, 10));
+    await first.close();
+    const after = clientOf((await start({ dataDir })).url);
+    expect(await get(after, "head")).toEqual(Uint8Array.of(0, 255, 10));
+    expect(await get(after, "other")).toBeUndefined();
+  });
+
+  test("only its owner can read the store", async () => {
+    const fresh = join(dataDir, "new");
+    await start({ dataDir: fresh });
+    for (const path of [fresh, join(fresh, "dynamodb")]) expect((await stat(path)).mode & 0o777).toBe(0o700);
+  });
+
+  test("without a data directory, nothing outlives it", async () => {
+    const first = await startDynamodb();
+    await createTable(clientOf(first.url));
+    await first.close();
+    const { TableNames } = await clientOf((await start({})).url).send(new ListTablesCommand());
+    expect(TableNames).toEqual([]);
+  });
+
+  test("of concurrent compare-and-swaps exactly one wins", async () => {
+    const client = clientOf((await start({ dataDir })).url);
+    await createTable(client);
+    const swap = (by: number) =>
+      client.send(
+        new PutItemCommand({
+          TableName,
+          Item: { pk: { S: "head" }, value: { B: Uint8Array.of(by) } },
+          ConditionExpression: "attribute_not_exists(pk)",
+        }),
+      );
+    const outcomes = await Promise.allSettled(Array.from({ length: 32 }, (_, i) => swap(i)));
+    const winners = outcomes.flatMap((outcome, i) => (outcome.status === "fulfilled" ? [i] : []));
+    expect(winners).toHaveLength(1);
+    expect(await get(client, "head")).toEqual(Uint8Array.from(winners));
+    for (const outcome of outcomes) {
+      if (outcome.status === "fulfilled") continue;
+      expect(outcome.reason).toMatchObject({ name: "ConditionalCheckFailedException" });
+    }
+  });
+
+  test("kill -9 in the middle of writes loses none that was acknowledged, and its lock blocks no restart", async () => {
+    const module = JSON.stringify(new URL("../../local/dynamodb.ts", import.meta.url).href);
+    const program = `const { startDynamodb } = await import(${module});
+      console.log((await startDynamodb({ dataDir: ${JSON.stringify(dataDir)} })).url);`;
+    const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const exited = once(child, "exit");
+    const line = await Promise.race([once(createInterface(child.stdout), "line"), exited]);
+    const client = clientOf(String(line[0]));
+    await createTable(client);
+
+    const acknowledged = new Map<string, Uint8Array>();
+    const writer = async (name: string) => {
+      for (let i = 0; ; i++) {
+        const value = new Uint8Array(2_000).fill(i);
+        await put(client, `${name}/${i}`, value);
+        acknowledged.set(`${name}/${i}`, value);
+        if (acknowledged.size === 200) child.kill("SIGKILL");
+      }
+    };
+    await Promise.allSettled(["a", "b", "c", "d"].map(writer));
+    await exited;
+
+    expect(acknowledged.size).toBeGreaterThanOrEqual(200);
+    const restarted = clientOf((await start({ dataDir })).url);
+    for (const [pk, value] of acknowledged) expect(await get(restarted, pk)).toEqual(value);
+  });
+
+  test("a store that another has open is refused and left alone", async () => {
+    const client = clientOf((await start({ dataDir })).url);
+    await createTable(client);
+    await expect(startDynamodb({ dataDir })).rejects.toMatchObject({
+      code: "unavailable",
+      cause: { code: "LEVEL_LOCKED" },
+    });
+    await put(client, "head", Uint8Array.of(1));
+    expect(await get(client, "head")).toEqual(Uint8Array.of(1));
+  });
+
+  test("a store or a port that cannot be opened is refused", async () => {
+    const { url } = await start({});
+    await expect(startDynamodb({ port: Number(new URL(url).port) })).rejects.toMatchObject({
+      code: "unavailable",
+      cause: { code: "EADDRINUSE" },
+    });
+    await writeFile(join(dataDir, "dynamodb"), "");
+    await expect(startDynamodb({ dataDir })).rejects.toMatchObject({ code: "unavailable" });
+  });
+
+  test("a client that goes away in the middle of a body disturbs no other", async () => {
+    const { url } = await start({});
+    const socket = connect(Number(new URL(url).port), "127.0.0.1").on("error", () => {});
+    await once(socket, "connect");
+    socket.write("POST / HTTP/1.1\r\nhost: dynamodb\r\ncontent-length: 100\r\n\r\n{");
+    // The server must have begun on the body before it ends: an answer to a later request shows that.
+    await clientOf(url).send(new ListTablesCommand());
+    socket.destroy();
+    await createTable(clientOf(url));
+    expect((await clientOf(url).send(new ListTablesCommand())).TableNames).toEqual([TableName]);
+  });
+
+  test("web pages and other hosts are not served", async () => {
+    const { url } = await start({});
+    const page = await fetch(url, { method: "POST", headers: { origin: "https://hostile.example" } });
+    expect(page.status).toBe(403);
+    expect(page.headers.get("access-control-allow-origin")).toBeNull();
+    await expect(fetch(url.replace("127.0.0.1", "127.0.0.2"))).rejects.toThrow();
+  });
+
+  test("close does not wait for a connection on which no request comes", async () => {
+    const { url, close } = await startDynamodb();
+    const socket = connect(Number(new URL(url).port), "127.0.0.1").on("error", () => {});
+    const ended = new Promise((resolve) => socket.once("close", resolve));
+    await once(socket, "connect");
+    // Connections are accepted in their order, so an answer on a later one shows that this one was.
+    await clientOf(url).send(new ListTablesCommand());
+    await close();
+    await ended;
+  });
+});

@@ -1,0 +1,321 @@
+/**
+ * The crash matrix. Random traffic; a fault at every single call to store, publication and signer; alone and with two
+ * sealers racing. After each run the survivors finish, and both logs are re-verified from their bytes (I1 to I6).
+ *
+ * KEDGE_CRASH_RUNS multiplies the number of random runs; a failure prints its seed.
+ */
+import { sha256 } from "@noble/hashes/sha2.js";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { anchor } from "../../service/anchor.ts";
+import { append } from "../../service/append.ts";
+import { ServiceError } from "../../service/error.ts";
+import { readHead } from "../../service/head.ts";
+import { prove } from "../../service/prove.ts";
+import { sweep } from "../../service/sweep.ts";
+import { ANCHOR } from "../../service/table.ts";
+import { parseCheckpoint } from "../../tlog/checkpoint.ts";
+import { leafHash, verifyInclusion } from "../../tlog/merkle.ts";
+import { parsePolicy } from "../../tlog/policy.ts";
+import { parseProof, type TlogProof, verifyProof } from "../../tlog/proof.ts";
+import { auditLog } from "../support/audit.ts";
+import { type Actor, Died, FAULTS, type Fault, LOG, newWorld, type World } from "../support/world.ts";
+
+const TIMES = Number(process.env["KEDGE_CRASH_RUNS"] ?? 1);
+const policy = parsePolicy("quorum none\n");
+
+const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
+
+/** One thing that a client or a schedule does. */
+type Step =
+  | { readonly do: "append"; readonly entries: readonly number[] }
+  | { readonly do: "seal" | "anchor" };
+
+/** Entries come from a small range, so that repeats within and between requests are common. */
+const steps = fc.array(
+  fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant("append" as const),
+        entries: fc.array(fc.nat(400), { minLength: 1, maxLength: 60 }),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant("seal" as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("anchor" as const) }) },
+  ),
+  { minLength: 1, maxLength: 7 },
+);
+/** Just below, at and above the edges of tiles of one and two levels. */
+const startSize = fc.constantFrom(0, 1, 200, 250, 255, 256, 257, 511);
+
+type Acknowledged = Uint8Array[];
+
+async function take(actor: Actor, step: Step, acknowledged: Acknowledged): Promise<void> {
+  if (step.do === "append") {
+    const entries = step.entries.map(entry);
+    await append(actor, LOG, entries);
+    acknowledged.push(...entries);
+  } else if (step.do === "seal") {
+    for await (const swept of sweep(actor, [LOG])) if ("error" in swept) throw swept.error;
+  } else {
+    await anchor(actor);
+  }
+}
+
+/** What a process does with a step that fails: it goes on with the next, unless it died. */
+async function live(actor: Actor, script: readonly Step[], acknowledged: Acknowledged): Promise<void> {
+  for (const step of script) {
+    try {
+      await take(actor, step, acknowledged);
+    } catch (error) {
+      if (error instanceof Died) return;
+      if (!(error instanceof ServiceError) || error.code !== "unavailable") throw error;
+    }
+  }
+}
+
+async function startWorld(size: number): Promise<{ world: World; acknowledged: Acknowledged }> {
+  const world = newWorld();
+  const acknowledged: Acknowledged = [];
+  if (size > 0) {
+    const entries = Array.from({ length: size }, (_, n) => n);
+    await live(world.actor(), [{ do: "append", entries }, { do: "seal" }], acknowledged);
+  }
+  return { world, acknowledged };
+}
+
+/** The survivors finish: what was delayed lands, and a healthy process seals and anchors. Then nothing may be wrong. */
+async function settle(world: World, acknowledged: Acknowledged): Promise<void> {
+  const healthy = world.actor();
+  const finish: Step[] = [{ do: "seal" }, { do: "anchor" }];
+  await world.landLate();
+  for (const step of [...finish, { do: "append", entries: [9_999] } as const, ...finish]) {
+    await take(healthy, step, acknowledged);
+  }
+  const items = world.store.items();
+  const { observed, vkeys, publication } = world;
+  const record = (log: string) => publication.files.get(`logs/${log}/checkpoint`);
+  const wrong = [
+    ...auditLog({ items, log: LOG, vkey: vkeys.log, acknowledged, observed, record: record(LOG) }),
+    ...auditLog({
+      items,
+      log: ANCHOR,
+      vkey: vkeys.anchor,
+      acknowledged: [],
+      observed,
+      record: record(ANCHOR),
+    }),
+    ...items
+      .filter(({ pk }) => /^(pending|staging)\//.test(pk))
+      .map(({ pk, sk }) => `left behind: ${pk} ${sk}`),
+  ];
+  expect(wrong).toEqual([]);
+  await everyEntryIsProvable(world, acknowledged);
+}
+
+async function everyEntryIsProvable(world: World, acknowledged: Acknowledged): Promise<void> {
+  const { store, vkeys } = world;
+  const some = [...acknowledged.slice(0, 5), ...acknowledged.slice(-5)];
+  for (const [i, proof] of (await prove({ store, policy }, LOG, some)).entries()) {
+    if (proof === undefined || proof === "pending") throw new Error("I1: an acknowledged entry has no proof");
+    expect(proof.assurance).toBe("anchored");
+    const outer = parseProof(proof.proof);
+    included(outer, leafHash(some[i] ?? new Uint8Array()));
+    const inner = parseProof(JSON.parse(new TextDecoder().decode(outer.extra)).anchor);
+    const note = leafHash(new TextEncoder().encode(outer.checkpoint));
+    included(inner, note);
+    // The audit verifies the signatures of all checkpoints; here one more time, as an outsider would.
+    if (i > 0) continue;
+    verifyProof({ proof: inner, leafHash: note, origin: vkeys.anchor.name, vkeys: [vkeys.anchor] });
+  }
+}
+
+function included({ index, hashes, checkpoint }: TlogProof, leaf: Uint8Array): void {
+  const { size, root } = parseCheckpoint(checkpoint).checkpoint;
+  verifyInclusion({ leafHash: leaf, index, size, root, proof: hashes });
+}
+
+async function countCalls(size: number, script: readonly Step[]): Promise<number> {
+  const { world, acknowledged } = await startWorld(size);
+  const actor = world.actor();
+  await live(actor, script, acknowledged);
+  return actor.calls();
+}
+
+describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 append-only, I5 published means provable", () => {
+  const script: Step[] = [
+    { do: "append", entries: [1, 2, 3, 2, 251] },
+    { do: "append", entries: [3, 300, 301, 302, 303, 304, 305, 306, 307, 308] },
+    { do: "seal" },
+    { do: "append", entries: [310, 300] },
+    { do: "seal" },
+    { do: "anchor" },
+  ];
+
+  test.each(FAULTS)("a call that %s: at every single call of append, seal and anchor", async (fault) => {
+    for (const size of [0, 250]) {
+      const calls = await countCalls(size, script);
+      for (let at = 0; at < calls; at++) {
+        const { world, acknowledged } = await startWorld(size);
+        await live(world.actor([{ at, fault }]), script, acknowledged);
+        await settle(world, acknowledged);
+      }
+    }
+  });
+
+  test("two faults in a row: every pair of neighbouring calls, and a retry that fails too", async () => {
+    const calls = await countCalls(250, script);
+    for (let at = 0; at < calls; at++) {
+      for (const [first, second] of [
+        ["persists-then-fails", "fails"],
+        ["lands-late", "lands-late"],
+        ["half", "half"],
+      ] as const) {
+        const { world, acknowledged } = await startWorld(250);
+        const plan = [
+          { at, fault: first },
+          { at: at + 1, fault: second },
+          { at: at + 5, fault: second },
+        ];
+        await live(world.actor(plan), script, acknowledged);
+        await settle(world, acknowledged);
+      }
+    }
+  });
+
+  test("random traffic, random faults, one process after another", { timeout: 600_000 }, async () => {
+    const plan = fc.array(fc.record({ at: fc.nat(120), fault: fc.constantFrom<Fault>(...FAULTS) }), {
+      maxLength: 4,
+    });
+    const process = fc.record({ script: steps, plan, late: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(
+        startSize,
+        fc.array(process, { minLength: 1, maxLength: 3 }),
+        async (size, processes) => {
+          const { world, acknowledged } = await startWorld(size);
+          for (const { script, plan, late } of processes) {
+            await live(world.actor(plan), script, acknowledged);
+            if (late) await world.landLate();
+          }
+          await settle(world, acknowledged);
+        },
+      ),
+      { numRuns: 300 * TIMES },
+    );
+  });
+
+  test("random traffic, random faults, two sealers and a client racing call by call", {
+    timeout: 600_000,
+  }, async () => {
+    const plan = fc.array(fc.record({ at: fc.nat(60), fault: fc.constantFrom<Fault>(...FAULTS) }), {
+      maxLength: 2,
+    });
+    const racer = fc.record({ script: steps, plan });
+    await fc.assert(
+      fc.asyncProperty(
+        startSize,
+        fc.array(racer, { minLength: 2, maxLength: 3 }),
+        fc.infiniteStream(fc.nat(1_000)),
+        async (size, racers, choices) => {
+          const { world, acknowledged } = await startWorld(size);
+          const race = newRace(choices);
+          const runs = racers.map(({ script, plan }) =>
+            live(world.actor(plan, race.gate), script, acknowledged),
+          );
+          await race.run(Promise.all(runs), () => world.landLate());
+          await settle(world, acknowledged);
+        },
+      ),
+      { numRuns: 300 * TIMES },
+    );
+  });
+});
+
+/** Lets one waiting call go at a time, in an order that the choices decide. */
+function newRace(choices: Iterator<number>) {
+  const waiting: (() => void)[] = [];
+  return {
+    gate: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    async run(done: Promise<unknown>, landLate: () => Promise<void>) {
+      let over = false;
+      const finished = done.finally(() => {
+        over = true;
+      });
+      finished.catch(() => undefined);
+      while (!over) {
+        // Everything here runs in microtasks, so a turn of the event loop leaves each actor waiting or done.
+        await new Promise(setImmediate);
+        const choice = Number(choices.next().value);
+        if (choice % 50 === 0) await landLate();
+        waiting.splice(choice % Math.max(waiting.length, 1), 1)[0]?.();
+      }
+      await finished;
+    },
+  };
+}
+
+describe("I6 no rollback", () => {
+  test("a store restored from any earlier moment signs nothing once more has been published", async () => {
+    await fc.assert(
+      fc.asyncProperty(startSize, steps, steps, async (size, before, after) => {
+        const { world, acknowledged } = await startWorld(size);
+        await live(world.actor(), before, acknowledged);
+        const items = world.store.items();
+        const then = (await readHead(world.store, LOG)).published;
+        await live(
+          world.actor(),
+          [...after, { do: "append", entries: [7_777] }, { do: "seal" }],
+          acknowledged,
+        );
+        const now = (await readHead(world.store, LOG)).published;
+        expect(now).toBeGreaterThan(then);
+
+        const restored = newWorld({ items, files: world.publication.files });
+        await append(restored.actor(), LOG, [entry(8_888)]);
+        await expect(take(restored.actor(), { do: "seal" }, [])).rejects.toMatchObject({ code: "rollback" });
+        expect(restored.observed.signed).toEqual([]);
+      }),
+      { numRuns: 60 * TIMES },
+    );
+  });
+
+  test("the anchor log is refused like any other", async () => {
+    const { world, acknowledged } = await startWorld(10);
+    await live(world.actor(), [{ do: "anchor" }], acknowledged);
+    const items = world.store.items();
+    const more: Step[] = [{ do: "append", entries: [7_777] }, { do: "seal" }, { do: "anchor" }];
+    await live(world.actor(), more, acknowledged);
+
+    const restored = newWorld({ items, files: world.publication.files });
+    await expect(take(restored.actor(), { do: "anchor" }, [])).rejects.toMatchObject({ code: "rollback" });
+    expect(restored.observed.signed).toEqual([]);
+  });
+
+  test.each([
+    ["another, empty table", (world: World) => ({ files: world.publication.files })],
+    ["another, empty publication", (world: World) => ({ items: world.store.items() })],
+  ])("%s signs nothing", async (_, from) => {
+    const { world } = await startWorld(10);
+    const other = newWorld(from(world));
+    await append(other.actor(), LOG, [entry(8_888)]);
+    await expect(take(other.actor(), { do: "seal" }, [])).rejects.toMatchObject({ code: "rollback" });
+    expect(other.observed.signed).toEqual([]);
+  });
+
+  test("a store of the same size and another history signs nothing", async () => {
+    const one = await startWorld(10);
+    const other = newWorld();
+    await append(
+      other.actor(),
+      LOG,
+      Array.from({ length: 10 }, (_, n) => entry(500 + n)),
+    );
+    await take(other.actor(), { do: "seal" }, []);
+    const mixed = newWorld({ items: other.store.items(), files: one.world.publication.files });
+    await append(mixed.actor(), LOG, [entry(8_888)]);
+    await expect(take(mixed.actor(), { do: "seal" }, [])).rejects.toMatchObject({ code: "rollback" });
+    expect(mixed.observed.signed).toEqual([]);
+  });
+});

@@ -1,0 +1,225 @@
+/**
+ * A world in memory for the crash matrix: one store, one publication and one pair of keys, shared by actors whose
+ * every call can be made to fail, and an observer that sees what the store holds whatever the actors believe.
+ */
+import { generateKeyPairSync, sign as signNow } from "node:crypto";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import type { AnchorContext } from "../../service/anchor.ts";
+import { ServiceError } from "../../service/error.ts";
+import type { Publication } from "../../service/publication.ts";
+import type { SealContext } from "../../service/seal.ts";
+import { checkpointSigner } from "../../service/sign.ts";
+import type { Item, Store } from "../../service/store.ts";
+import type { SweepContext } from "../../service/sweep.ts";
+import { ANCHOR, headKey, logsKey } from "../../service/table.ts";
+import { parseCheckpoint } from "../../tlog/checkpoint.ts";
+import { makeVkey, type Vkey } from "../../tlog/note.ts";
+import { parsePolicy } from "../../tlog/policy.ts";
+import { type MemoryStore, memoryStore } from "./memory-store.ts";
+
+export const LOG = "aaaaaaaaaaaaaaaaaaa";
+export const ORIGIN = `kedge.example/log/${LOG}`;
+export const ANCHOR_ORIGIN = "kedge.example/anchor";
+
+/**
+ * How one call goes wrong: it fails and does nothing; it is done and reported as failed; it fails and is done later,
+ * after others have moved on; half of a batch is done; or the process dies there, before or after.
+ */
+export const FAULTS = [
+  "fails",
+  "persists-then-fails",
+  "lands-late",
+  "half",
+  "dies",
+  "persists-then-dies",
+] as const;
+export type Fault = (typeof FAULTS)[number];
+/** The fault of an actor's call number `at` (from 0). */
+export type FaultPlan = { readonly at: number; readonly fault: Fault };
+
+export class Died extends Error {}
+
+export type World = {
+  readonly store: MemoryStore;
+  readonly publication: MemoryPublication;
+  readonly observed: Observed;
+  readonly vkeys: { readonly log: Vkey; readonly anchor: Vkey };
+  actor(plan?: readonly FaultPlan[], gate?: () => Promise<void>): Actor;
+  /** Performs the calls that were to land late. */
+  landLate(): Promise<void>;
+  tick(): number;
+};
+
+export type Actor = SealContext & SweepContext & AnchorContext & { calls(): number };
+
+/** What really happened, by the store's and the keys' own account. */
+export type Observed = {
+  /** Every head ever committed: `log size root`. */
+  readonly committed: Set<string>;
+  /** Every signature ever made, by whoever asked. */
+  readonly signed: {
+    readonly log: string;
+    readonly size: bigint;
+    readonly root: string;
+    readonly note: string;
+  }[];
+  /** Every checkpoint that became visible, in order. */
+  readonly visible: { readonly log: string; readonly note: string; readonly snapshot: Item[] }[];
+  /** Violations seen as they happened. */
+  readonly violations: string[];
+};
+
+export type MemoryPublication = Publication & { readonly files: Map<string, Uint8Array> };
+
+export function memoryPublication(files = new Map<string, Uint8Array>()): MemoryPublication {
+  return {
+    files,
+    async read(path) {
+      const bytes = files.get(path);
+      return bytes && { bytes, tag: bytesToHex(bytes) };
+    },
+    async replace(path, bytes, tag) {
+      const now = files.get(path);
+      if ((now && bytesToHex(now)) !== tag) return false;
+      files.set(path, bytes);
+      return true;
+    },
+  };
+}
+
+const keyPair = () => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const raw = new Uint8Array(publicKey.export({ type: "spki", format: "der" })).slice(-32);
+  return {
+    raw,
+    signer: {
+      publicKey: async () => raw,
+      sign: async (message: Uint8Array) => new Uint8Array(signNow(null, message, privateKey)),
+    },
+  };
+};
+
+// Keys cost more than a whole run; what signs is the same in every world.
+const LOG_KEY = keyPair();
+const ANCHOR_KEY = keyPair();
+const NO_WITNESSES = parsePolicy("quorum none\n");
+
+/** @param from items and files to start from, e.g. a restored backup beside newer published files. */
+export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Uint8Array> } = {}): World {
+  const registered: Item = { ...logsKey(LOG), origin: ORIGIN, tenant: "t" };
+  const store = memoryStore(from.items ?? [registered]);
+  const publication = memoryPublication(from.files);
+  const observed: Observed = { committed: new Set(), signed: [], visible: [], violations: [] };
+  const watched = watch(store, observed);
+  const late: (() => Promise<unknown>)[] = [];
+  let now = 1_700_000_000_000;
+  const tick = () => ++now;
+
+  const actor = (plan: readonly FaultPlan[] = [], gate?: () => Promise<void>): Actor => {
+    let count = 0;
+    let dead = false;
+    const call = async <T>(run: () => Promise<T>, half?: () => Promise<unknown>): Promise<T> => {
+      const at = count++;
+      await gate?.();
+      if (dead) throw new Died();
+      const fault = plan.find((p) => p.at === at)?.fault;
+      if (fault === undefined) return await run();
+      if (fault === "lands-late") late.push(run);
+      if (fault === "half") await half?.();
+      if (fault === "persists-then-fails" || fault === "persists-then-dies") await run();
+      if (fault === "dies" || fault === "persists-then-dies") {
+        dead = true;
+        throw new Died();
+      }
+      throw new ServiceError("unavailable", `injected: ${fault}`);
+    };
+
+    const faulty: Store = {
+      get: (keys) => call(() => watched.get(keys)),
+      async *query(query) {
+        const items: Item[] = [];
+        await call(async () => {
+          for await (const item of watched.query(query)) items.push(item);
+        });
+        yield* items;
+      },
+      put: (item, condition) => call(() => watched.put(item, condition)),
+      write: (puts, deletes = []) =>
+        call(
+          () => watched.write(puts, deletes),
+          () =>
+            watched.write(
+              puts.filter((_, i) => i % 2 === 0),
+              deletes.filter((_, i) => i % 2 === 1),
+            ),
+        ),
+    };
+    const signer = (log: string, key: typeof LOG_KEY) => {
+      const signCheckpoint = checkpointSigner({ ed25519: key.signer }, tick);
+      return (checkpoint: { origin: string; size: bigint; root: Uint8Array }) =>
+        call(async () => {
+          const { size } = checkpoint;
+          const root = bytesToHex(checkpoint.root);
+          const id = log === ANCHOR ? ANCHOR : (checkpoint.origin.split("/").at(-1) ?? "");
+          if (!observed.committed.has(`${id} ${size} ${root}`)) {
+            observed.violations.push(`I3: ${id} asked to sign size ${size}, which the store never committed`);
+          }
+          const note = await signCheckpoint(checkpoint);
+          observed.signed.push({ log: id, size, root, note });
+          return note;
+        });
+    };
+    return {
+      store: faulty,
+      publication: {
+        read: (path) => call(() => publication.read(path)),
+        replace: (path, bytes, tag) => call(() => publication.replace(path, bytes, tag)),
+      },
+      clock: tick,
+      signLog: signer("", LOG_KEY),
+      signAnchor: signer(ANCHOR, ANCHOR_KEY),
+      anchorOrigin: ANCHOR_ORIGIN,
+      policy: NO_WITNESSES,
+      calls: () => count,
+    };
+  };
+
+  return {
+    store,
+    publication,
+    observed,
+    vkeys: {
+      log: makeVkey(ORIGIN, 0x01, LOG_KEY.raw),
+      anchor: makeVkey(ANCHOR_ORIGIN, 0x01, ANCHOR_KEY.raw),
+    },
+    actor,
+    async landLate() {
+      // Whether it still succeeds is the store's business; nobody waits for the answer.
+      for (const run of late.splice(0)) await run().catch(() => undefined);
+    },
+    tick,
+  };
+}
+
+/** Sees every move of a head at the moment the store makes it. */
+function watch(store: MemoryStore, observed: Observed): Store {
+  return {
+    ...store,
+    async put(item, condition) {
+      const [before] = await store.get([item]);
+      await store.put(item, condition);
+      const log = /^log\/(.+)$/.exec(item.pk)?.[1];
+      if (log === undefined || item.sk !== headKey(log).sk) return;
+      const { size, root, checkpoint, published } = item;
+      if (!(root instanceof Uint8Array) || typeof checkpoint !== "string")
+        throw new Error("a head without a root");
+      observed.committed.add(`${log} ${size} ${bytesToHex(root)}`);
+      if (before?.["published"] !== published && checkpoint !== "") {
+        if (parseCheckpoint(checkpoint).checkpoint.size !== published) {
+          observed.violations.push(`${log}: published ${published}, its checkpoint says otherwise`);
+        }
+        observed.visible.push({ log, note: checkpoint, snapshot: store.items() });
+      }
+    },
+  };
+}

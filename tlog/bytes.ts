@@ -1,0 +1,93 @@
+import { base64 } from "@scure/base";
+import { TlogError } from "./error.ts";
+
+/** Largest tree size, index and timestamp: 2^63 - 1, so that every implementation can hold them. */
+export const MAX_UINT63 = (1n << 63n) - 1n;
+
+/** Compares public data; not constant time. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    out.set(part, offset);
+    offset += part.length;
+  }
+  return out;
+}
+
+/** Big-endian uint64. Throws `out_of_range` outside 0..2^63-1. */
+export function uint64(value: bigint, what: string): Uint8Array {
+  const out = new Uint8Array(8);
+  new DataView(out.buffer).setBigUint64(0, checkUint63(value, what));
+  return out;
+}
+
+/** Returns the value when it is in 0..2^63-1, and throws `out_of_range` otherwise. */
+export function checkUint63(value: bigint, what: string): bigint {
+  if (value < 0n || value > MAX_UINT63) {
+    throw new TlogError("out_of_range", `${what} must be between 0 and 2^63-1`);
+  }
+  return value;
+}
+
+/** UTF-8 of the text. A lone surrogate has none (TextEncoder would replace it): `malformed`. */
+export function utf8Encode(text: string, what: string): Uint8Array {
+  if (/\p{Surrogate}/u.test(text)) {
+    throw new TlogError("malformed", `${what} is not valid Unicode`);
+  }
+  return new TextEncoder().encode(text);
+}
+
+/** A byte order mark is kept, for the caller's grammar to refuse. */
+export function utf8Decode(bytes: Uint8Array, what: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new TlogError("malformed", `${what} is not valid UTF-8`, { cause });
+  }
+}
+
+/** Text of at most `limit` bytes of UTF-8, from text or bytes. Throws `malformed`. */
+export function boundedText(input: string | Uint8Array, limit: number, what: string): string {
+  const bytes = typeof input === "string" ? utf8Encode(input, what) : input;
+  if (bytes.length > limit) {
+    throw new TlogError("malformed", `${what} is larger than ${limit} bytes`);
+  }
+  return typeof input === "string" ? input : utf8Decode(input, what);
+}
+
+/** RFC 4648 §4. */
+export function encodeBase64(bytes: Uint8Array): string {
+  return base64.encode(bytes);
+}
+
+/** RFC 4648 §4, canonical: padded, no whitespace, unused bits zero. Throws `malformed`. */
+export function decodeBase64(text: string, what: string): Uint8Array {
+  try {
+    return base64.decode(text);
+  } catch (cause) {
+    throw new TlogError("malformed", `${what} is not canonical base64`, { cause });
+  }
+}
+
+/** A 32-byte hash in canonical base64, as one line of a checkpoint or proof. Throws `malformed`. */
+export function decodeHash(line: string, what: string): Uint8Array {
+  const hash = decodeBase64(line, what);
+  if (hash.length !== 32) {
+    throw new TlogError("malformed", `${what} is ${hash.length} bytes, not a SHA-256 hash of 32`);
+  }
+  return hash;
+}
+
+/** ASCII decimal without sign or leading zeroes, at most 2^63-1. Throws `malformed`. */
+export function parseDecimal(text: string, what: string): bigint {
+  // 19 digits hold 2^63-1; the bound also keeps BigInt() from working on megabytes of digits.
+  if (!/^(?:0|[1-9][0-9]{0,18})$/.test(text) || BigInt(text) > MAX_UINT63) {
+    throw new TlogError("malformed", `${what} is not a decimal between 0 and 2^63-1 without leading zeroes`);
+  }
+  return BigInt(text);
+}
