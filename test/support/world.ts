@@ -23,7 +23,8 @@ export const ANCHOR_ORIGIN = "kedge.example/anchor";
 
 /**
  * How one call goes wrong: it fails and does nothing; it is done and reported as failed; it fails and is done later,
- * after others have moved on; half of a batch is done; or the process dies there, before or after.
+ * after others have moved on; half of a batch is done; the process dies there, before or after; or its answer is
+ * lost and the SDK repeats it.
  */
 export const FAULTS = [
   "fails",
@@ -32,6 +33,7 @@ export const FAULTS = [
   "half",
   "dies",
   "persists-then-dies",
+  "repeats",
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 /** The fault of an actor's call number `at` (from 0). */
@@ -124,6 +126,7 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
       if (dead) throw new Died();
       const fault = plan.find((p) => p.at === at)?.fault;
       if (fault === undefined) return await run();
+      if (fault === "repeats") return await run().then(run);
       if (fault === "lands-late") late.push(run);
       if (fault === "half") await half?.();
       if (fault === "persists-then-fails" || fault === "persists-then-dies") await run();

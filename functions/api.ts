@@ -1,0 +1,36 @@
+/** Lambda: the HTTP API behind API Gateway (payload format 2.0). */
+import {
+  type APIGatewayProxyResult,
+  defaultIsContentTypeBinary,
+  handle,
+  type LambdaEvent,
+} from "hono/aws-lambda";
+import { createApp } from "./http/app.ts";
+import { Problem } from "./http/problem.ts";
+import { service } from "./open.ts";
+
+let respond: ReturnType<typeof handle> | undefined;
+
+export async function handler(event: LambdaEvent): Promise<APIGatewayProxyResult> {
+  respond ??= handle(createApp(service()), { isContentTypeBinary });
+  const result = await respond(event);
+  // Only the app sets it: without, the adapter could not make a Request of the event.
+  return result.headers?.["x-request-id"] === undefined ? unreadable() : result;
+}
+
+const isContentTypeBinary = (type: string): boolean =>
+  type !== "application/x-ndjson" && defaultIsContentTypeBinary(type);
+
+/** A request that HTTP allows and the Fetch standard does not, such as a GET with a body. */
+function unreadable(): APIGatewayProxyResult {
+  const problem = new Problem(
+    "invalid",
+    "The request has a method, header or body that this API does not take.",
+  );
+  return {
+    statusCode: problem.status,
+    headers: { "content-type": "application/problem+json", "cache-control": "no-store" },
+    body: JSON.stringify(problem),
+    isBase64Encoded: false,
+  };
+}

@@ -1,0 +1,130 @@
+/** The anchor log in public: what anyone needs to verify a proof against, static and cacheable. */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { decodePublic } from "../../service/anchor.ts";
+import { decodeCheckpoint } from "../../service/checkpoints.ts";
+import { logVkeys } from "../../service/sign.ts";
+import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/table.ts";
+import { formatVkey } from "../../tlog/note.ts";
+import type { Policy } from "../../tlog/policy.ts";
+import type { ApiEnv, ApiService } from "./app.ts";
+import { OCTETS } from "./body.ts";
+import { absentProblem, anyProblems, notFound } from "./problem.ts";
+import { sizeText } from "./schema.ts";
+import { NOTE_TYPE, publishedTile, tileParams } from "./tiles.ts";
+
+const FOR_EVER = "public, max-age=31536000, immutable";
+const FOR_SECONDS = "public, max-age=5";
+const FOR_MINUTES = "public, max-age=300";
+
+export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
+  // A verifier in a browser reads this from any page; nothing here is anybody's own.
+  app.use("/anchor/*", async (c, next) => {
+    await next();
+    c.res.headers.set("Access-Control-Allow-Origin", "*");
+  });
+  const common = { method: "get" as const, tags: ["Anchor log"], security: [] };
+
+  const getCheckpoint = createRoute({
+    ...common,
+    path: "/anchor/checkpoint",
+    operationId: "getAnchorCheckpoint",
+    summary: "The newest checkpoint of the anchor log",
+    description: "Cosigned by the quorum of the policy.",
+    responses: {
+      200: { description: "A signed note.", content: { [NOTE_TYPE]: { schema: z.string() } } },
+      ...anyProblems,
+      ...absentProblem,
+    },
+  });
+  app.openapi(getCheckpoint, async (c) => {
+    const newest = await readPublic(service);
+    if (newest === undefined) throw notFound("The anchor log has no public checkpoint yet.");
+    return c.text(newest.note, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_SECONDS });
+  });
+
+  const getOne = createRoute({
+    ...common,
+    path: "/anchor/checkpoints/{size}",
+    operationId: "getAnchorCheckpointOfSize",
+    summary: "The public checkpoint of a size",
+    request: {
+      params: z.object({ size: z.string().openapi({ description: "Tree size.", example: "4096" }) }),
+    },
+    responses: {
+      200: {
+        description: "A signed note. It never changes.",
+        content: { [NOTE_TYPE]: { schema: z.string() } },
+      },
+      ...anyProblems,
+      ...absentProblem,
+    },
+  });
+  app.openapi(getOne, async (c) => {
+    const size = sizeText.safeParse(c.req.valid("param").size);
+    const [item] = size.success ? await service.store.get([publicCheckpointKey(BigInt(size.data))]) : [];
+    if (item === undefined) throw notFound("The anchor log has no public checkpoint of this size.");
+    const { note } = decodeCheckpoint(ANCHOR, item);
+    return c.text(note, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_EVER });
+  });
+
+  const getTile = createRoute({
+    ...common,
+    path: "/anchor/tile/{path}",
+    operationId: "getAnchorTile",
+    summary: "A tile or entry bundle of the anchor log",
+    description: "c2sp.org/tlog-tiles: `<L>/<N>[.p/<W>]` or `entries/<N>[.p/<W>]`. The path has slashes.",
+    request: { params: z.object(tileParams) },
+    responses: {
+      200: {
+        description: "The tile. It never changes.",
+        content: { [OCTETS]: { schema: z.string().openapi({ format: "binary" }) } },
+      },
+      ...anyProblems,
+      ...absentProblem,
+    },
+  });
+  // The document names the parameter; the router needs to be told that it spans slashes.
+  app.openAPIRegistry.registerPath(getTile);
+  app.get("/anchor/tile/:path{.+}", async (c) => {
+    const tile = await publishedTile(service.store, ANCHOR, c.req.param("path"), async () => {
+      const newest = await readPublic(service);
+      return newest?.size ?? 0n;
+    });
+    return c.body(tile, 200, { "Content-Type": OCTETS, "Cache-Control": FOR_EVER });
+  });
+
+  const getPolicy = createRoute({
+    ...common,
+    path: "/anchor/policy",
+    operationId: "getAnchorPolicy",
+    summary: "The trust policy of the anchor log",
+    description:
+      "c2sp.org/tlog-policy. Compare it with a copy obtained elsewhere: who serves a log cannot vouch for its keys.",
+    responses: {
+      200: { description: "The policy.", content: { [NOTE_TYPE]: { schema: z.string() } } },
+      ...anyProblems,
+    },
+  });
+  app.openapi(getPolicy, async (c) => {
+    const vkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
+    const text = formatPolicy({ ...service.policy, logs: vkeys.map((vkey) => ({ vkey })) });
+    return c.text(text, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_MINUTES });
+  });
+}
+
+async function readPublic({ store }: ApiService) {
+  const [item] = await store.get([publicKey()]);
+  return decodePublic(item);
+}
+
+/** A policy as text that parsePolicy reads back, names defined before they are used (c2sp.org/tlog-policy). */
+function formatPolicy({ logs, witnesses, groups, quorum }: Policy): string {
+  const url = (text: string | undefined) => (text === undefined ? "" : ` ${text}`);
+  const lines = [
+    ...logs.map((log) => `log ${formatVkey(log.vkey)}${url(log.url)}`),
+    ...witnesses.map((witness) => `witness ${witness.name} ${formatVkey(witness.vkey)}${url(witness.url)}`),
+    ...groups.map(({ name, threshold, members }) => `group ${name} ${threshold} ${members.join(" ")}`),
+    `quorum ${quorum}`,
+  ];
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,78 @@
+/** The HTTP API: wiring only. What it does is in service/, one file per verb. */
+import { randomUUID } from "node:crypto";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { matchedRoutes } from "hono/route";
+import type { Service } from "../../service/config.ts";
+import type { Principal, TenantLog } from "../../service/tenants.ts";
+import { anchorRoutes } from "./anchor.ts";
+import { entryRoutes } from "./entries.ts";
+import { errorFields, logLine } from "./log.ts";
+import { logRoutes } from "./logs.ts";
+import { manageRoutes } from "./manage.ts";
+import { metaRoutes } from "./meta.ts";
+import { notFound, problemOf, respondProblem } from "./problem.ts";
+import { invalidInput } from "./schema.ts";
+
+/** What the API needs of the service. It signs nothing: of the keys it uses the public halves. */
+export type ApiService = Pick<
+  Service,
+  "store" | "clock" | "domain" | "anchorOrigin" | "policy" | "logKeys" | "anchorKeys"
+>;
+
+export type ApiEnv = {
+  /** Set by API Gateway, absent elsewhere. */
+  Bindings: { requestContext?: { requestId?: string } };
+  Variables: {
+    requestId: string;
+    /** Set by requireScope and requireLog, so only on routes behind them. */
+    principal: Principal;
+    log: TenantLog;
+    /** How many entries the request names, for the log line. */
+    entries: number;
+  };
+};
+
+/** @example const response = await createApp(openService(process.env)).request("/healthz"); */
+export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
+  const app = new OpenAPIHono<ApiEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalidInput(result.error);
+    },
+  });
+
+  app.use(async (c, next) => {
+    const started = performance.now();
+    // Never the client's own: two requests must not share an id, and a log line must not be forged.
+    const requestId = c.env?.requestContext?.requestId ?? randomUUID();
+    c.set("requestId", requestId);
+    await next();
+    c.res.headers.set("X-Request-Id", requestId);
+    c.res.headers.set("X-Content-Type-Options", "nosniff");
+    if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
+
+    const failed = c.res.status >= 500;
+    logLine(failed ? "error" : "info", {
+      requestId,
+      method: c.req.method,
+      route: matchedRoutes(c).at(-1)?.path,
+      status: c.res.status,
+      ms: Math.round(performance.now() - started),
+      tenant: c.var.principal?.tenant,
+      keyId: c.var.principal?.key.id,
+      entries: c.get("entries"),
+      ...(c.error !== undefined && (failed ? errorFields(c.error) : { code: problemOf(c.error).code })),
+    });
+  });
+  app.onError((error, c) => respondProblem(c, problemOf(error), c.get("requestId")));
+  app.notFound((c) => {
+    const problem = notFound("There is no such route; /openapi.json names those there are.");
+    return respondProblem(c, problem, c.get("requestId"));
+  });
+
+  entryRoutes(app, service);
+  logRoutes(app, service);
+  manageRoutes(app, service);
+  anchorRoutes(app, service);
+  metaRoutes(app);
+  return app;
+}

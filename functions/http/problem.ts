@@ -1,0 +1,153 @@
+/** RFC 9457 problem details: the closed set of what can go wrong with a request, and the one switch that chooses. */
+import { z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { ServiceError } from "../../service/error.ts";
+
+const PROBLEMS = {
+  invalid: { status: 400, title: "The request is not valid" },
+  unauthorized: { status: 401, title: "A valid API key is required" },
+  forbidden: { status: 403, title: "The API key lacks the scope" },
+  not_found: { status: 404, title: "There is nothing here" },
+  pending: { status: 404, title: "The entry is not sealed yet" },
+  conflict: { status: 409, title: "A limit of the tenant is reached" },
+  too_large: { status: 413, title: "The body is too large" },
+  response_full: { status: 413, title: "The response is full" },
+  unsupported_media_type: { status: 415, title: "The media type is not supported" },
+  throttled: { status: 429, title: "Too many requests" },
+  internal: { status: 500, title: "The service failed" },
+  unavailable: { status: 503, title: "The service is not available" },
+} as const;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+const RETRY_SECONDS = 2;
+
+/** A problem as it goes to the client: `detail` says what happened and what to do next, without internals. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+  readonly code: ProblemCode;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(code: ProblemCode, detail: string, headers: Readonly<Record<string, string>> = {}) {
+    super(detail);
+    this.code = code;
+    this.headers = headers;
+  }
+
+  get status() {
+    return PROBLEMS[this.code].status;
+  }
+
+  /** RFC 9457 §3.1, without `instance`. */
+  toJSON() {
+    return {
+      type: `urn:kedge:problem:${this.code}`,
+      title: PROBLEMS[this.code].title,
+      status: this.status,
+      detail: this.message,
+    };
+  }
+}
+
+export const problemSchema = z
+  .object({
+    type: z.string().openapi({ description: "`urn:kedge:problem:<code>`: what programs switch on." }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().openapi({ description: "What happened, and what to do next." }),
+    instance: z.string().optional().openapi({ description: "`urn:kedge:request:<X-Request-Id>`" }),
+  })
+  .openapi("Problem");
+
+export function notFound(what = "There is no such resource, or not for this API key."): Problem {
+  return new Problem("not_found", what);
+}
+
+export function pending(): Problem {
+  return new Problem("pending", "The entry is accepted and in no tree yet; ask again shortly.", {
+    "Retry-After": String(RETRY_SECONDS),
+  });
+}
+
+const unavailable = (code: "throttled" | "unavailable"): Problem =>
+  new Problem(code, "Nothing is lost that was acknowledged; repeat the request after Retry-After seconds.", {
+    "Retry-After": String(RETRY_SECONDS),
+  });
+
+/** What to tell the client of an error: internals stay in the log. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  // The validators' own refusal: the body was read and is not JSON.
+  if (error instanceof HTTPException && error.status === 400) {
+    return new Problem("invalid", "The body is not JSON.");
+  }
+  if (!(error instanceof ServiceError)) return internal();
+  switch (error.code) {
+    case "invalid":
+    case "conflict":
+      return new Problem(error.code, error.message);
+    case "not_found":
+      return notFound();
+    case "throttled":
+    case "unavailable":
+      return unavailable(error.code);
+    case "signer":
+      return unavailable("unavailable");
+    case "condition_failed":
+    case "rollback":
+    case "corrupt":
+      return internal();
+  }
+}
+
+const internal = (): Problem =>
+  new Problem("internal", "The operator has a record of this; name the request id when you report it.");
+
+export function respondProblem(c: Context, problem: Problem, requestId: string): Response {
+  return c.body(
+    JSON.stringify({ ...problem.toJSON(), instance: `urn:kedge:request:${requestId}` }),
+    problem.status,
+    {
+      ...problem.headers,
+      "Cache-Control": "no-store",
+      "Content-Type": "application/problem+json",
+    },
+  );
+}
+
+// ---- the same in the OpenAPI document ----------------------------------------------------------------------------
+
+function response(description: string, ...codes: readonly [ProblemCode, ...ProblemCode[]]) {
+  const types = codes.map((code) => `\`urn:kedge:problem:${code}\``).join(" or ");
+  const example = { ...new Problem(codes[0], "What happened, and what to do next.").toJSON() };
+  return {
+    description: `${description} Problem type ${types}.`,
+    content: { "application/problem+json": { schema: problemSchema, example } },
+  };
+}
+
+/** Every route. */
+export const anyProblems = {
+  429: response("The service is throttled: retry after `Retry-After` seconds.", "throttled"),
+  500: response("The service failed.", "internal"),
+  503: response("The service is not available: retry after `Retry-After` seconds.", "unavailable"),
+};
+/** Routes that need an API key. */
+export const keyProblems = {
+  401: response("The API key is missing, malformed, unknown, wrong, expired or revoked.", "unauthorized"),
+  403: response("The API key lacks the scope.", "forbidden"),
+  ...anyProblems,
+};
+/** Routes under something that may be absent. What is another tenant's is answered as absent. */
+export const absentProblem = { 404: response("Absent, or not this API key's.", "not_found") };
+export const pendingProblem = {
+  404: response("Absent, or pending: then retry after `Retry-After` seconds.", "not_found", "pending"),
+};
+export const invalidProblem = { 400: response("The request is not valid.", "invalid") };
+export const bodyProblems = {
+  ...invalidProblem,
+  413: response("The body is larger than 1 MiB.", "too_large"),
+  415: response("`Accept` names the media types that are supported.", "unsupported_media_type"),
+};
+export const conflictProblem = { 409: response("The tenant has as many as it may have.", "conflict") };

@@ -1,0 +1,96 @@
+/** The API over real clients of the embedded DynamoDB and KMS, with two tenants. */
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { CreateKeyCommand } from "@aws-sdk/client-kms";
+import { vi } from "vitest";
+import { createApp } from "../../functions/http/app.ts";
+import { startDynamodb } from "../../local/dynamodb.ts";
+import { startKms } from "../../local/kms.ts";
+import { createTable } from "../../local/table.ts";
+import { openService, type Service } from "../../service/config.ts";
+import { dynamodbClient } from "../../service/dynamodb.ts";
+import { kmsClient } from "../../service/signer.ts";
+import { PENDING_SHARDS, pendingPartition } from "../../service/table.ts";
+import { createKey, createLog, createTenant, type NewKey } from "../../service/tenants.ts";
+
+export type App = ReturnType<typeof createApp>;
+export type Harness = Awaited<ReturnType<typeof startHarness>>;
+
+/** Also points process.env at the servers, so that the Lambda handlers find them. `logged` has all of stdout. */
+export async function startHarness() {
+  const folder = await mkdtemp(join(tmpdir(), "kedge-api-"));
+  const [dynamodb, kms] = await Promise.all([startDynamodb(), startKms({ dataDir: folder })]);
+  Object.assign(process.env, {
+    AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url,
+    AWS_ENDPOINT_URL_KMS: kms.url,
+    AWS_REGION: "eu-central-1",
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+    KEDGE_TABLE: "kedge",
+    KEDGE_DOMAIN: "kedge.example",
+    KEDGE_PUBLICATION: pathToFileURL(join(folder, "published")).href,
+    KEDGE_LOG_KEY: "not made yet",
+    KEDGE_ANCHOR_KEY: "not made yet",
+  });
+  await createTable(dynamodbClient(), "kedge");
+  process.env["KEDGE_LOG_KEY"] = await newKmsKey();
+  process.env["KEDGE_ANCHOR_KEY"] = await newKmsKey();
+
+  const service = openService(process.env);
+  const logged: string[] = [];
+  const stdout = vi.spyOn(process.stdout, "write").mockImplementation((line) => {
+    logged.push(String(line));
+    return true;
+  });
+  const close = async () => {
+    stdout.mockRestore();
+    await Promise.all([dynamodb.close(), kms.close()]);
+  };
+  const [a, b] = [await newTenant(service), await newTenant(service)];
+  return { service, app: createApp(service), a, b, logged, close };
+}
+
+async function newKmsKey(): Promise<string> {
+  const command = new CreateKeyCommand({ KeySpec: "ECC_NIST_EDWARDS25519", KeyUsage: "SIGN_VERIFY" });
+  const { KeyMetadata } = await kmsClient().send(command);
+  return KeyMetadata?.KeyId ?? "";
+}
+
+/** A tenant with a log and a key of each scope; `all` has every scope. */
+export async function newTenant(service: Service) {
+  const { id } = await createTenant(service, "a hospital");
+  const log = await createLog(service, id, "ward 7");
+  const key = async (scopes: NewKey["scopes"], limits: Partial<NewKey> = {}) => {
+    const created = await createKey(service, id, { name: "a key", scopes, ...limits });
+    return { id: created.key.id, apiKey: created.apiKey };
+  };
+  return {
+    id,
+    log,
+    key,
+    all: (await key(["write", "read", "admin"])).apiKey,
+    write: (await key(["write"])).apiKey,
+    read: (await key(["read"])).apiKey,
+    admin: (await key(["admin"])).apiKey,
+  };
+}
+
+export const bearer = (apiKey: string): Record<string, string> => ({ Authorization: `Bearer ${apiKey}` });
+
+export const json = (apiKey: string, body: unknown): RequestInit => ({
+  method: "POST",
+  headers: { ...bearer(apiKey), "Content-Type": "application/json" },
+  body: JSON.stringify(body),
+});
+
+/** Entries that wait in a log. */
+export async function pendingCount({ store }: Service, log: string): Promise<bigint> {
+  let count = 0n;
+  for (let shard = 0; shard < PENDING_SHARDS; shard++) {
+    for await (const item of store.query({ pk: pendingPartition(log, shard) }))
+      count += BigInt(`${item["count"]}`);
+  }
+  return count;
+}

@@ -1,0 +1,87 @@
+/** Every operation of the OpenAPI document, with a request that a tenant's own key would succeed with. */
+import { expect } from "vitest";
+import { z } from "zod";
+import { type App, bearer, type Harness, json } from "./harness.ts";
+
+const media = z.object({ schema: z.looseObject({}) });
+const operation = z.object({
+  operationId: z.string(),
+  summary: z.string(),
+  tags: z.array(z.string()).length(1),
+  security: z.array(z.record(z.string(), z.array(z.string()))),
+  parameters: z
+    .array(z.object({ name: z.string(), in: z.enum(["path", "query"]), required: z.boolean() }))
+    .default([]),
+  requestBody: z.object({ required: z.literal(true), content: z.record(z.string(), media) }).optional(),
+  responses: z.record(
+    z.string().regex(/^[2-5]\d\d$/),
+    z.object({ description: z.string().min(1), content: z.record(z.string(), media).optional() }),
+  ),
+});
+const documentSchema = z.object({
+  openapi: z.literal("3.1.0"),
+  info: z.object({ title: z.string(), version: z.string() }),
+  paths: z.record(
+    z.string().startsWith("/"),
+    z.partialRecord(z.enum(["get", "post", "put", "patch", "delete"]), operation),
+  ),
+  components: z.object({
+    schemas: z.record(z.string(), z.looseObject({})),
+    securitySchemes: z.record(z.string(), z.object({ type: z.literal("http"), scheme: z.literal("bearer") })),
+  }),
+});
+
+export type Operation = z.infer<typeof operation> & { readonly method: string; readonly path: string };
+
+export async function readDocument(app: App) {
+  const response = await app.request("/openapi.json");
+  const raw: unknown = await response.json();
+  const document = documentSchema.parse(raw);
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, each]): Operation => ({ ...each, path, method })),
+  );
+  return { raw, document, operations };
+}
+
+/** What an operation is about: ids and hashes to fill its path and body with. */
+export type Target = {
+  readonly log: string;
+  readonly hash: string;
+  readonly id: string;
+};
+
+/** Bodies by operation; a new operation with a body and no entry here fails the walk. */
+const BODIES: Record<string, (target: Target) => unknown> = {
+  appendEntries: ({ hash }) => ({ hashes: [hash] }),
+  getProofs: ({ hash }) => ({ hashes: [hash] }),
+  createLog: () => ({ name: "another log" }),
+  createKey: ({ log }) => ({ name: "another key", scopes: ["read"], log }),
+};
+
+/** Sends an operation about `target` with this API key, or none. */
+export async function send(
+  { app }: Harness,
+  { method, path, operationId, requestBody }: Operation,
+  target: Target,
+  apiKey: string | undefined,
+): Promise<Response> {
+  const values: Record<string, string> = { ...target, path: "0/000.p/1", size: "1" };
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? expect.fail(`no ${name}`));
+  const headers = apiKey === undefined ? {} : bearer(apiKey);
+  const query = "?from=0&to=1";
+  if (requestBody === undefined) return await app.request(`${filled}${query}`, { method, headers });
+  const body = BODIES[operationId] ?? expect.fail(`no body for ${operationId}: add it above`);
+  const init = json(apiKey ?? "", body(target));
+  return await app.request(filled, {
+    ...init,
+    method,
+    headers: { ...headers, "Content-Type": "application/json" },
+  });
+}
+
+/** All that a client can tell two answers apart by, but for the request id. */
+export async function visible(response: Response): Promise<unknown> {
+  const id = response.headers.get("x-request-id") ?? expect.fail("no request id");
+  const headers = [...response.headers].filter(([name]) => name !== "x-request-id");
+  return { status: response.status, headers, body: (await response.text()).replaceAll(id, "<request id>") };
+}
