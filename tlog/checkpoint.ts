@@ -16,7 +16,10 @@ import {
 /** A tree head: which log, how many leaves, and the 32-byte root of their tree. */
 export type Checkpoint = { origin: string; size: bigint; root: Uint8Array };
 
-/** A checkpoint with the signed note that it was read from. Nothing is verified yet. */
+/**
+ * A checkpoint with the signed note that it was read from. Nothing is verified yet. Extension lines
+ * are opaque, and an ML-DSA-44 signature does not cover them (c2sp.org/tlog-cosignature).
+ */
 export type ParsedCheckpoint = { checkpoint: Checkpoint & { extensions: string[] }; note: Note };
 
 /** A signature that was verified; `timestamp`, in seconds since the Epoch, if it is a cosignature. */

@@ -37,7 +37,10 @@ export type NoteSignature = KeyId & { signature: Uint8Array };
 /** A signed note. `text` ends in a newline and is what was signed; trust it only once verified. */
 export type Note = { text: string; signatures: NoteSignature[] };
 
-/** A verifier key with the ID that its name, type and public key determine. Throws `malformed` or `unsupported`. */
+/**
+ * A verifier key, with the ID that its name, type and public key determine. Throws `malformed`, or
+ * `unsupported` for other types and curves.
+ */
 export function makeVkey(name: string, type: number, publicKey: Uint8Array): Vkey {
   checkKeyName(name);
   checkPublicKey(type, publicKey);
@@ -48,7 +51,10 @@ export function makeVkey(name: string, type: number, publicKey: Uint8Array): Vke
   return { name, id: readUint32(sha256(hashed)), type, publicKey };
 }
 
-/** `<name>+<hex key ID>+<base64(type ‖ public key)>`, with the ID checked. Throws `malformed` or `unsupported`. */
+/**
+ * Parses `<name>+<hex key ID>+<base64(type ‖ public key)>` (c2sp.org/signed-note, Verifier keys) and
+ * checks the ID. Throws `malformed`, or `unsupported` for other types and curves.
+ */
 export function parseVkey(text: string): Vkey {
   const [, name, id, key] = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/.exec(text) ?? [];
   if (name === undefined || id === undefined || key === undefined) {
@@ -62,6 +68,7 @@ export function parseVkey(text: string): Vkey {
   return vkey;
 }
 
+/** The inverse of `parseVkey`. */
 export function formatVkey({ name, id, type, publicKey }: Vkey): string {
   const hex = id.toString(16).padStart(8, "0");
   return `${name}+${hex}+${encodeBase64(concatBytes(Uint8Array.of(type), publicKey))}`;
@@ -140,7 +147,7 @@ export function verifyNote(note: Note, vkeys: readonly Vkey[]): { verified: Vkey
   return { verified: matches.map(({ vkey }) => vkey) };
 }
 
-/** Verifies one signature of type 0x01 or 0x02 over a note's text. Throws `bad_signature` or `unsupported`. */
+/** Verifies a signature of type 0x01 or 0x02 on a note's text. Throws `bad_signature` or `unsupported`. */
 export function verifyTextSignature(vkey: Vkey, text: string, signature: Uint8Array): void {
   const message = utf8Encode(text, "The note");
   if (vkey.type !== ED25519 && vkey.type !== ECDSA) {
@@ -170,7 +177,7 @@ function verifyEcdsa(spki: Uint8Array, message: Uint8Array, signature: Uint8Arra
   }
 }
 
-/** Throws `malformed` unless the text is Unicode that ends in, and has no control character but, newline. */
+/** Throws `malformed` unless the text is Unicode, ends in newline and has no other control character. */
 export function checkNoteText(text: string): void {
   utf8Encode(text, "The note");
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are what is refused

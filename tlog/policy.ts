@@ -11,10 +11,10 @@ const MAX_POLICY_SIZE = 1 << 20;
 /** The predefined quorum that needs no cosignature. */
 const NONE = "none";
 
-export type PolicyLog = { vkey: Vkey; url?: string };
-export type PolicyWitness = { name: string; vkey: Vkey; url?: string };
+type PolicyLog = { vkey: Vkey; url?: string };
+type PolicyWitness = { name: string; vkey: Vkey; url?: string };
 /** Witnesses a checkpoint when at least `threshold` of its members do. */
-export type PolicyGroup = { name: string; threshold: number; members: string[] };
+type PolicyGroup = { name: string; threshold: number; members: string[] };
 
 /** A trust policy (c2sp.org/tlog-policy). Every name is defined before it is used. */
 export type Policy = {

@@ -31,7 +31,7 @@ export function formatProof({ extra, index, hashes, checkpoint }: TlogProof): st
   return boundedText(text, MAX_PROOF_SIZE, "The proof");
 }
 
-/** Parses a proof and its checkpoint (c2sp.org/tlog-proof, Format). Throws `malformed`. Nothing is verified. */
+/** Parses a proof and its checkpoint (c2sp.org/tlog-proof, Format), verifying neither. Throws `malformed`. */
 export function parseProof(input: string | Uint8Array): TlogProof {
   const text = boundedText(input, MAX_PROOF_SIZE, "The proof");
   const blank = text.indexOf("\n\n");

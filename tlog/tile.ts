@@ -12,7 +12,7 @@ const TOP_LEVEL = 7;
 /** The largest level in a path of the specification; levels above 7 hold no tile here. */
 const MAX_PATH_LEVEL = 63;
 
-export type TileLevel = number | "entries";
+type TileLevel = number | "entries";
 
 /** A tile of hashes or, at level "entries", a bundle. `width` is 1..256; below 256 it is partial. */
 export type Tile = { level: TileLevel; index: bigint; width: number };
@@ -36,7 +36,7 @@ export function tilePath({ level, index, width }: Tile): string {
   return `tile/${level}/${name}${width < TILE_WIDTH ? `.p/${width}` : ""}`;
 }
 
-/** The inverse of `tilePath`, which accepts nothing that `tilePath` does not write. Throws `malformed`. */
+/** The inverse of `tilePath`. Accepts nothing that `tilePath` does not write. Throws `malformed`. */
 export function parseTilePath(path: string): Tile {
   // Seven groups of three digits hold 2^63-1.
   const match =

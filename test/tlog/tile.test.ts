@@ -4,7 +4,9 @@ import { concatBytes } from "../../tlog/bytes.ts";
 import {
   bundlesChanged,
   decodeBundle,
+  decodeEntries,
   encodeBundle,
+  encodeEntries,
   extendTiles,
   parseTilePath,
   rightEdge,
@@ -358,6 +360,20 @@ describe("entry bundles", () => {
         expect(decodeBundle(encodeBundle(entries), entries.length)).toEqual(entries);
       }),
       { numRuns: 50 },
+    );
+  });
+
+  test("a batch of more entries than a bundle holds is coded alike", () => {
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 600 }), (entries) => {
+        const bytes = encodeEntries(entries);
+        expect(decodeEntries(bytes, entries.length)).toEqual(entries);
+        expect(verdict(() => decodeEntries(bytes, entries.length + 1))).toBe("malformed");
+        expect(verdict(() => decodeEntries(concatBytes(bytes, Uint8Array.of(0)), entries.length))).toBe(
+          "malformed",
+        );
+      }),
+      { numRuns: 20 },
     );
   });
 

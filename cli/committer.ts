@@ -1,0 +1,93 @@
+/** From an event to its commitment and opening, by the options that every command has for it. */
+import { randomBytes } from "node:crypto";
+import type { Command } from "commander";
+import { type Canonicalisation, parseCanonicalisation } from "../events/canonical.ts";
+import { commitEvent, type Opening } from "../events/commitment.ts";
+import { EventError } from "../events/error.ts";
+import { mediaTypeOf, parseMediaType } from "../events/media.ts";
+import { findTenantKey, needTenantKey, type SettingFlags, withTenantKey } from "./credentials.ts";
+import type { EventSource } from "./inputs.ts";
+import { CliError, misuse } from "./output.ts";
+import type { CommitRecord } from "./records.ts";
+
+export type CommitFlags = SettingFlags & {
+  mediaType?: string;
+  canonicalisation?: string;
+  randomNonce?: boolean;
+  ndjson?: boolean;
+};
+
+export function withCommit(command: Command): Command {
+  return withTenantKey(command)
+    .option("--media-type <type>", "of the events (default: by the file's name and first bytes)")
+    .option("--canonicalisation <name>", "raw or jcs", "raw")
+    .option("--ndjson", "every input has one event a line, whatever its name");
+}
+
+/** Commits to one event. The options are checked before the first event is read. */
+export function committer(flags: CommitFlags): (source: EventSource) => CommitRecord {
+  const fields = eventFields(flags);
+  const tenantKey = flags.randomNonce ? undefined : needTenantKey(flags);
+  return (source) => {
+    const secret = tenantKey === undefined ? { nonce: new Uint8Array(randomBytes(32)) } : { tenantKey };
+    const { commitment, opening } = locating(source, () => commitEvent(fields(source), secret));
+    return {
+      event: source.name,
+      ...(source.line === undefined ? {} : { line: source.line }),
+      commitment: Buffer.from(commitment).toString("hex"),
+      opening,
+    };
+  };
+}
+
+/** The opening that the event was committed with if the tenant key and the options are those of then. */
+export function deriveOpening(flags: CommitFlags): (source: EventSource) => Opening | undefined {
+  const tenantKey = findTenantKey(flags);
+  if (tenantKey === undefined) return () => undefined;
+  const fields = eventFields(flags);
+  return (source) => {
+    try {
+      return commitEvent(fields(source), { tenantKey }).opening;
+    } catch (error) {
+      // An event that cannot be committed to has no opening; the proof may carry one that fits it.
+      if (error instanceof EventError) return undefined;
+      throw error;
+    }
+  };
+}
+
+function eventFields({ mediaType, canonicalisation = "raw" }: CommitFlags) {
+  const named = checkFlag("--media-type", () =>
+    mediaType === undefined ? undefined : parseMediaType(mediaType),
+  );
+  const form: Canonicalisation = checkFlag("--canonicalisation", () =>
+    parseCanonicalisation(canonicalisation),
+  );
+  return (source: EventSource) => ({
+    bytes: source.bytes,
+    mediaType: named ?? mediaTypeOf(source.line === undefined ? source.name : "line.json", source.bytes),
+    canonicalisation: form,
+  });
+}
+
+function checkFlag<T>(flag: string, check: () => T): T {
+  try {
+    return check();
+  } catch (cause) {
+    throw cause instanceof EventError ? misuse(`${flag}: ${cause.message}`, cause) : cause;
+  }
+}
+
+/** Says of which event an error is. */
+export function locating<T>(source: EventSource, run: () => T): T {
+  try {
+    return run();
+  } catch (cause) {
+    if (!(cause instanceof EventError)) throw cause;
+    throw new CliError("failed", `${where(source)}: ${cause.message}`, { cause });
+  }
+}
+
+export function where({ name, line }: EventSource): string {
+  return line === undefined ? name : `${name} line ${line}`;
+}

@@ -1,0 +1,72 @@
+/** The `kedge` command line: each command's own module is loaded when it runs, or its help is asked for. */
+import { Command, CommanderError } from "commander";
+import { EXIT_MISUSE, misuse, report } from "./output.ts";
+
+/** What each command is for, and how it gets its options. Nothing else is loaded to list them. */
+const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: Command) => Command> }> = {
+  commit: {
+    summary: "events to commitments and openings, offline",
+    load: async () => (await import("./commit.ts")).commitCommand,
+  },
+  post: {
+    summary: "post events, or the records that commit wrote",
+    load: async () => (await import("./post.ts")).postCommand,
+  },
+  proof: {
+    summary: "fetch, verify and write proof files",
+    load: async () => (await import("./proof.ts")).proofCommand,
+  },
+  verify: {
+    summary: "verify an event with its proof file, offline",
+    load: async () => (await import("./verify.ts")).verifyCommand,
+  },
+  status: {
+    summary: "how far the log, or a commitment, has come",
+    load: async () => (await import("./status.ts")).statusCommand,
+  },
+  key: {
+    summary: "create, list and revoke API keys",
+    load: async () => (await import("./manage.ts")).keyCommand,
+  },
+  log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },
+  tenant: {
+    summary: "create tenants (for operators)",
+    load: async () => (await import("./manage.ts")).tenantCommand,
+  },
+  serve: { summary: "run the whole service on this machine", load: async () => serveCommand },
+};
+
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader such as `head` that has seen enough is no failure.
+  process.stdout.on("error", (error) => {
+    if (!("code" in error) || error.code !== "EPIPE") throw error;
+    process.exit();
+  });
+  const program = new Command("kedge")
+    .description("Anchors audit events in an append-only Merkle log that anyone can check, offline.")
+    .exitOverride();
+  const asked = argv[2] ?? "";
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    const command = program.command(name).summary(summary).description(summary);
+    if (name === asked || argv.includes("help")) (await load())(command);
+  }
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    // Commander has printed what is wrong already; asking for help is no error.
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_MISUSE;
+    else report(error);
+  }
+}
+
+function serveCommand(command: Command): Command {
+  return command
+    .option("--host <address>", "to listen on", "127.0.0.1")
+    .option("--port <n>", "to listen on, 0 for a free one (KEDGE_PORT)", process.env["KEDGE_PORT"] || "8080")
+    .option("--data <folder>", "where everything is kept (KEDGE_DATA)", process.env["KEDGE_DATA"] || ".kedge")
+    .action(async ({ host, port, data }: { host: string; port: string; data: string }) => {
+      if (!/^\d{1,5}$/.test(port)) throw misuse("--port is a number from 0 to 65535");
+      const { serve } = await import("./serve.ts");
+      await serve({ host, port: Number(port), data });
+    });
+}

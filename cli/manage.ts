@@ -1,0 +1,98 @@
+/** A tenant's own keys and logs, with an admin key; and tenants, under the operator's AWS credentials. */
+import type { Command } from "commander";
+import { collect, openService, type SettingFlags, withService } from "./credentials.ts";
+import { misuse, print, printJson } from "./output.ts";
+
+type KeyFlags = SettingFlags & { scope?: string[]; log?: string; expiresAt?: string; json?: boolean };
+type JsonFlags = SettingFlags & { json?: boolean };
+
+export function keyCommand(command: Command): Command {
+  withService(command.command("create"))
+    .description("create an API key; it is shown once")
+    .argument("<name>")
+    .requiredOption("--scope <scope>", "write, read or admin; may be repeated", collect)
+    .option("--log <id>", "the only log it may use")
+    .option("--expires-at <time>", "RFC 3339")
+    .option("--json", "as JSON")
+    .action(createKey);
+  withService(command.command("list"))
+    .description("list API keys")
+    .option("--json", "as JSON")
+    .action(listKeys);
+  withService(command.command("revoke"))
+    .description("revoke an API key at once")
+    .argument("<id>")
+    .action(async (id: string, flags: SettingFlags) => {
+      await (await openService(flags)).revokeKey(id);
+      print(`${id} is revoked.`);
+    });
+  return command;
+}
+
+export function logCommand(command: Command): Command {
+  withService(command.command("create"))
+    .description("create a log")
+    .argument("<name>")
+    .option("--json", "as JSON")
+    .action(async (name: string, flags: JsonFlags) => {
+      showLogs([await (await openService(flags)).createLog(name)], flags);
+    });
+  withService(command.command("list"))
+    .description("list the logs")
+    .option("--json", "as JSON")
+    .action(async (flags: JsonFlags) => {
+      showLogs(await (await openService(flags)).logs(), flags);
+    });
+  return command;
+}
+
+export function tenantCommand(command: Command): Command {
+  command
+    .command("create")
+    .description("create a tenant with a log and a key, under the operator's AWS credentials")
+    .argument("<name>")
+    .option("--out <file>", "where its credentials go", "credentials.json")
+    .action(async (name: string, { out }: { out: string }) => {
+      const { createTenantForOperator } = await import("../local/operator.ts");
+      await createTenantForOperator({ name, out });
+      print(`The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`);
+    });
+  return command;
+}
+
+async function createKey(name: string, flags: KeyFlags): Promise<void> {
+  const { scope = [], log, expiresAt } = flags;
+  if (expiresAt !== undefined && Number.isNaN(Date.parse(expiresAt))) {
+    throw misuse("--expires-at is a time such as 2030-01-01T00:00:00Z");
+  }
+  const client = await openService(flags);
+  const key = await client.createKey({
+    name,
+    scopes: scope,
+    ...(log === undefined ? {} : { log }),
+    ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
+  });
+  if (flags.json) printJson(key);
+  else print(`key ${key.id}`, `API key, shown only now: ${key.apiKey}`);
+}
+
+async function listKeys(flags: JsonFlags): Promise<void> {
+  const keys = await (await openService(flags)).keys();
+  if (flags.json) {
+    printJson(keys);
+    return;
+  }
+  for (const { id, name, scopes, log, expiresAt, revokedAt } of keys) {
+    const limits = [
+      ...(log === undefined ? [] : [`log ${log}`]),
+      ...(expiresAt === undefined ? [] : [`expires ${expiresAt}`]),
+      ...(revokedAt === undefined ? [] : [`revoked ${revokedAt}`]),
+    ];
+    print([id, scopes.join(","), ...limits, name].join("  "));
+  }
+}
+
+function showLogs(logs: readonly { id: string; name: string; vkey: string }[], { json }: JsonFlags): void {
+  if (json) printJson(logs);
+  else for (const { id, name, vkey } of logs) print(`${id}  ${name}`, `  ${vkey}`);
+}

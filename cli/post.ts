@@ -1,0 +1,75 @@
+import type { FileHandle } from "node:fs/promises";
+import type { Command } from "commander";
+import { MAX_POST } from "../client/api.ts";
+import { type CommitFlags, withCommit } from "./committer.ts";
+import { openLog, withLog } from "./credentials.ts";
+import { CliError, misuse, print, progress } from "./output.ts";
+import { type CommitRecord, createRecords, readRecords, recordLine } from "./records.ts";
+import { awaitProofs, DEFAULT_TIMEOUT, parseWait, type WaitFlags } from "./wait.ts";
+
+export function postCommand(command: Command): Command {
+  return withCommit(withLog(command))
+    .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
+    .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
+    .option("--batch <n>", `commitments in one request, at most ${MAX_POST}`, "1000")
+    .option("--wait [assurance]", "until all are sealed (default), anchored or witnessed")
+    .option("--timeout <seconds>", "how long to wait", DEFAULT_TIMEOUT)
+    .action(post);
+}
+
+type PostFlags = CommitFlags & WaitFlags & { out?: string; batch: string };
+
+async function post(paths: string[], flags: PostFlags): Promise<void> {
+  const wait = parseWait(flags);
+  const size = parseBatch(flags.batch);
+  const target = await openLog(flags);
+  const out = flags.out === undefined ? undefined : await createRecords(flags.out);
+  const shown = progress("commitments accepted");
+  const posted: Uint8Array[] = [];
+  let accepted = 0;
+  try {
+    for await (const batch of batches(readRecords(paths, flags), size)) {
+      // First the openings, then the commitments: none is posted that could not be opened.
+      await keep(out, batch);
+      const commitments = batch.map(({ commitment }) => new Uint8Array(Buffer.from(commitment, "hex")));
+      accepted += (await target.client.post(target.log, commitments)).accepted;
+      if (wait !== undefined) posted.push(...commitments);
+      shown.add(batch.length);
+    }
+  } catch (error) {
+    if (accepted > 0) print(`${accepted} accepted before it failed; posting all of them again does no harm.`);
+    throw error;
+  } finally {
+    await out?.close();
+    shown.done();
+  }
+  if (accepted === 0) throw misuse("There is no event in these files");
+  print(`${accepted} accepted.`);
+  if (wait === undefined) return;
+  for await (const answer of awaitProofs(target, posted, wait)) {
+    if (answer.state === "unknown") throw new CliError("failed", `The log does not know ${answer.hash}`);
+  }
+  print(`All are ${wait.assurance}.`);
+}
+
+function parseBatch(text: string): number {
+  const size = Number(text);
+  if (Number.isInteger(size) && size >= 1 && size <= MAX_POST) return size;
+  throw misuse(`--batch is a number from 1 to ${MAX_POST}`);
+}
+
+async function keep(out: FileHandle | undefined, records: readonly CommitRecord[]): Promise<void> {
+  await out?.write(records.map(recordLine).join(""));
+  await out?.sync();
+}
+
+export async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}

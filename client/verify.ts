@@ -1,0 +1,320 @@
+/**
+ * The offline verifier: from an event and its proof file to what they prove under pinned keys. Pure; no I/O.
+ *
+ * Trusted: the pinned keys and the policy. Hostile: the event, the proof and everything in it.
+ */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { type Opening, openCommitment } from "../events/commitment.ts";
+import { EventError, type EventErrorCode } from "../events/error.ts";
+import { encodeBase64 } from "../tlog/bytes.ts";
+import { type Checkpoint, parseCheckpoint, type VerifiedSignature } from "../tlog/checkpoint.ts";
+import { TlogError, type TlogErrorCode } from "../tlog/error.ts";
+import { leafHash } from "../tlog/merkle.ts";
+import type { Vkey } from "../tlog/note.ts";
+import { type Policy, verifyPolicy } from "../tlog/policy.ts";
+import { parseProof, type TlogProof, verifyProof } from "../tlog/proof.ts";
+import { type Extra, parseExtra } from "./extra.ts";
+
+/** What a proof can show, lowest first. */
+export const ASSURANCES = ["sealed", "anchored", "witnessed"] as const;
+export type Assurance = (typeof ASSURANCES)[number];
+
+export type VerifyInput = {
+  /** The `.tlog-proof` file. */
+  proof: string | Uint8Array;
+  /** Pinned keys of the tenant's logs; a key's name is the origin of its log. */
+  logVkeys: readonly Vkey[];
+  /** Pinned keys of the anchor log. Without any, what the proof says of the anchor log is not checked. */
+  anchorVkeys: readonly Vkey[];
+  /** Which witnesses must have cosigned the anchor log. */
+  policy?: Policy;
+  /** Less than this is not proven. */
+  require?: Assurance;
+} & (
+  | { commitment: Uint8Array }
+  | {
+      event: Uint8Array;
+      /** Used rather than the one in the proof. */
+      opening?: Opening;
+      /** Used when neither `opening` nor the proof has one. */
+      derivedOpening?: Opening;
+    }
+);
+
+/** Where an entry stands. `index` and `treeSize` are decimal, `root` is base64, as in a checkpoint. */
+export type Place = { origin: string; index: string; treeSize: string; root: string };
+
+/** A time, in RFC 3339, that the key named `by` signed for the anchor log's checkpoint or the tenant log's. */
+export type SignedTime = { at: string; by: string; kind: "operator" | "witness" };
+
+export type VerifyStep = "proof" | "opening" | "log" | "anchor" | "policy" | "requirement";
+
+export type VerifyFailure = {
+  step: VerifyStep;
+  code: TlogErrorCode | EventErrorCode | "no_opening" | "too_low";
+  /** What failed and what to do. */
+  message: string;
+};
+
+/** What was proven. When `proven` is false nothing was, whatever else stands in the report. */
+export type VerifyReport = {
+  proven: boolean;
+  assurance?: Assurance;
+  /** Hex. Present once the event has been opened. */
+  commitment?: string;
+  log?: Place;
+  anchor?: Place;
+  times: SignedTime[];
+  /** What was proven, in plain words. */
+  statements: string[];
+  /** What was not. */
+  caveats: string[];
+  failure?: VerifyFailure;
+};
+
+/** Verifies a proof file. Never throws for what the event or the proof holds: see `failure`. */
+export function verifyEvent(input: VerifyInput): VerifyReport {
+  try {
+    return verify(input);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { proven: false, times: [], statements: [], caveats: [], failure: error.failure };
+  }
+}
+
+function verify(input: VerifyInput): VerifyReport {
+  const { proof, extra } = attempt("proof", () => {
+    const proof = parseProof(input.proof);
+    return { proof, extra: proof.extra === undefined ? { timestamps: [] } : parseExtra(proof.extra) };
+  });
+  const opening = chooseOpening(input, extra);
+  const commitment = attempt("opening", () => commitmentOf(input, opening));
+  const log = attempt("log", () => verifyIn(input.logVkeys, proof, commitment));
+  const anchor = verifyAnchor(input.anchorVkeys, proof, extra);
+  const witnesses = anchor && verifyWitnesses(input.policy, anchor);
+  const assurance = anchor === undefined ? "sealed" : witnesses?.met ? "witnessed" : "anchored";
+
+  const times = [
+    ...log.verified.flatMap((signature) => signedTime(signature, log.checkpoint.origin)),
+    ...(anchor?.verified ?? []).flatMap((signature) => signedTime(signature, log.checkpoint.origin, anchor)),
+    ...(witnesses?.cosigned ?? []).flatMap((signature) =>
+      signedTime(signature, log.checkpoint.origin, anchor),
+    ),
+  ];
+  const evidence: Evidence = { input, extra, opening, log, anchor, witnesses, times };
+  checkRequirement(input.require, assurance, evidence);
+  return {
+    proven: true,
+    assurance,
+    commitment: bytesToHex(commitment),
+    log: place(log),
+    ...(anchor === undefined ? {} : { anchor: place(anchor) }),
+    times,
+    statements: statements(evidence),
+    caveats: caveats(evidence),
+  };
+}
+
+/** A proof whose signature and inclusion hold. */
+type Verified = { proof: TlogProof; checkpoint: Checkpoint; verified: VerifiedSignature[] };
+type Witnesses = ReturnType<typeof verifyPolicy>;
+type Evidence = {
+  input: VerifyInput;
+  extra: Extra;
+  opening: Opening | undefined;
+  log: Verified;
+  anchor: Verified | undefined;
+  witnesses: Witnesses | undefined;
+  times: SignedTime[];
+};
+
+function chooseOpening(input: VerifyInput, extra: Extra): Opening | undefined {
+  if ("commitment" in input) return undefined;
+  const opening = input.opening ?? extra.opening ?? input.derivedOpening;
+  if (opening !== undefined) return opening;
+  throw new Refusal({
+    step: "opening",
+    code: "no_opening",
+    message:
+      "The proof does not carry the event's opening, so nothing ties the event to it. " +
+      "Give the opening with --opening, or the tenant key that the event was committed with.",
+  });
+}
+
+function commitmentOf(input: VerifyInput, opening: Opening | undefined): Uint8Array {
+  if ("commitment" in input) return input.commitment;
+  if (opening === undefined) throw new TypeError("an event needs an opening");
+  return openCommitment(opening, input.event);
+}
+
+/** Verifies that the log of the proof's checkpoint, by one of its pinned keys, has this entry. */
+function verifyIn(pinned: readonly Vkey[], proof: TlogProof, entry: Uint8Array): Verified {
+  const { origin } = parseCheckpoint(proof.checkpoint).checkpoint;
+  const vkeys = pinned.filter(({ name }) => name === origin);
+  if (vkeys.length === 0) {
+    const names = [...new Set(pinned.map(({ name }) => name))].join(", ");
+    throw new TlogError(
+      "unknown_key",
+      `The checkpoint names the log ${origin}; the pinned key is of ${names}`,
+    );
+  }
+  return { proof, ...verifyProof({ proof, leafHash: leafHash(entry), origin, vkeys }) };
+}
+
+/** The entry of the anchor log is the tenant's signed checkpoint, byte for byte. */
+function verifyAnchor(anchorVkeys: readonly Vkey[], proof: TlogProof, extra: Extra): Verified | undefined {
+  const { anchor } = extra;
+  if (anchor === undefined || anchorVkeys.length === 0) return undefined;
+  return attempt("anchor", () =>
+    verifyIn(anchorVkeys, parseProof(anchor), new TextEncoder().encode(proof.checkpoint)),
+  );
+}
+
+function verifyWitnesses(policy: Policy | undefined, anchor: Verified): Witnesses | undefined {
+  if (policy === undefined) return undefined;
+  return attempt("policy", () => {
+    const result = verifyPolicy({ policy, checkpoint: anchor.proof.checkpoint });
+    return { ...result, met: result.met && policy.quorum !== "none" };
+  });
+}
+
+function checkRequirement(required: Assurance | undefined, reached: Assurance, evidence: Evidence): void {
+  if (required === undefined || ASSURANCES.indexOf(reached) >= ASSURANCES.indexOf(required)) return;
+  throw new Refusal({
+    step: "requirement",
+    code: "too_low",
+    message: `The proof holds, but only at assurance ${reached}, and ${required} is required. ${whyNotHigher(evidence)}`,
+  });
+}
+
+/** The latest time that Date can show, in seconds. */
+const MAX_SECONDS = 8_640_000_000_000n;
+
+function signedTime(signature: VerifiedSignature, logOrigin: string, anchor?: Verified): SignedTime[] {
+  const { vkey, timestamp } = signature;
+  if (timestamp === undefined || timestamp > MAX_SECONDS) return [];
+  const isOperator = vkey.name === logOrigin || vkey.name === anchor?.checkpoint.origin;
+  const at = new Date(Number(timestamp) * 1000).toISOString();
+  return [{ at, by: vkey.name, kind: isOperator ? "operator" : "witness" }];
+}
+
+function place({ proof, checkpoint: { origin, size, root } }: Verified): Place {
+  return { origin, index: String(proof.index), treeSize: String(size), root: encodeBase64(root) };
+}
+
+function statements({ opening, log, anchor, witnesses, times }: Evidence): string[] {
+  const { origin, size } = log.checkpoint;
+  const lines = [
+    `${opening === undefined ? "The commitment" : "The event"} stands at index ${log.proof.index} in the log ${origin}, whose key signed its tree of ${size} entries.`,
+  ];
+  if (opening !== undefined) {
+    lines.push(
+      opening.canonicalisation === "raw"
+        ? `Not one byte of the event (${opening.mediaType}) has changed since it was committed.`
+        : `What the event (${opening.mediaType}) says has not changed since it was committed; its ${opening.canonicalisation} form was compared.`,
+    );
+  }
+  if (opening?.source !== undefined)
+    lines.push(`It was committed as an event of the source ${opening.source}.`);
+  if (opening?.sequence !== undefined) lines.push(`It was committed under the number ${opening.sequence}.`);
+  if (anchor !== undefined) {
+    const { origin, size } = anchor.checkpoint;
+    lines.push(
+      `That signed tree stands at index ${anchor.proof.index} in the public anchor log ${origin}, whose key signed its tree of ${size} entries.`,
+    );
+  }
+  if (witnesses?.met) {
+    const names = witnesses.cosigned.map(({ name }) => name).join(", ");
+    lines.push(`Witnesses cosigned the anchor log, as many as the policy requires: ${names}.`);
+  }
+  const latest = latestTime(times, "witness") ?? latestTime(times, "operator");
+  if (latest?.kind === "witness") {
+    lines.push(`It existed by ${latest.at}: the latest time that a witness signed (${latest.by}).`);
+  } else if (latest !== undefined) {
+    lines.push(`It existed by ${latest.at}, by the operator's own clock (${latest.by}).`);
+  }
+  return lines;
+}
+
+/** The latest is the cautious one: by then, every one of them says so. */
+function latestTime(times: readonly SignedTime[], kind: SignedTime["kind"]): SignedTime | undefined {
+  return times
+    .filter((time) => time.kind === kind)
+    .sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+    .at(-1);
+}
+
+function caveats(evidence: Evidence): string[] {
+  const { input, extra, times, witnesses } = evidence;
+  const lines: string[] = [];
+  if ("commitment" in input)
+    lines.push("No event was given: which one the commitment stands for is not shown.");
+  if (!witnesses?.met) lines.push(whyNotHigher(evidence));
+  if (times.length === 0) {
+    lines.push("No time is shown: none was signed by a key that you pinned.");
+  } else if (latestTime(times, "witness") === undefined) {
+    lines.push("No independent time is shown: the only time is the operator's own.");
+  }
+  for (const { name } of witnesses?.invalid ?? []) {
+    lines.push(`A cosignature under the key of the witness ${name} is not valid, and did not count.`);
+  }
+  if (extra.timestamps.length > 0) {
+    lines.push("The timestamps in the proof were not checked by this version of Kedge.");
+  }
+  lines.push("No inclusion proof shows that what the event says is true, or that every event was posted.");
+  return lines;
+}
+
+/** What stands between this proof and the next assurance. */
+function whyNotHigher({ input, extra, anchor }: Evidence): string {
+  if (extra.anchor === undefined) {
+    return "The log alone vouches for it: the proof has no anchor part. Once the entry is anchored, fetch it again.";
+  }
+  if (anchor === undefined) {
+    return "The log alone vouches for it: the anchor part was not checked, no anchor key was given (--anchor-vkey).";
+  }
+  if (input.policy === undefined) {
+    return "No witness is shown: no policy was given (--policy), so cosignatures were not checked.";
+  }
+  if (input.policy.quorum === "none") {
+    return "No witness is shown: the policy requires none.";
+  }
+  return "No quorum of witnesses is shown: fewer cosigned than the policy asks for. Fetch the proof again later.";
+}
+
+class Refusal extends Error {
+  readonly failure: VerifyFailure;
+  constructor(failure: VerifyFailure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+function attempt<T>(step: VerifyStep, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof TlogError || error instanceof EventError)) throw error;
+    const message = `${explain(step, error.code)} (${error.message.replace(/\.$/, "")}.)`;
+    throw new Refusal({ step, code: error.code, message });
+  }
+}
+
+function explain(step: VerifyStep, code: VerifyFailure["code"]): string {
+  if (step === "proof") return "The proof file cannot be read: it was altered or cut. Fetch it again.";
+  if (step === "opening")
+    return "The event cannot be opened with this opening. Check that they belong together.";
+  if (step === "policy")
+    return "The policy does not accept the anchor log's checkpoint. Check where each is from.";
+  const log = step === "log" ? "log" : "anchor log";
+  if (code === "unknown_key") {
+    return `The checkpoint is not signed by the pinned key of the ${log}. Check that key and proof are of one log.`;
+  }
+  if (code === "bad_signature") {
+    return `The checkpoint is not as the ${log} signed it, or the pinned key is not the one that signed.`;
+  }
+  if (code === "malformed") return `The proof's ${log} part cannot be read: it was altered. Fetch it again.`;
+  return step === "log"
+    ? "The event is not the one in the log: the event, its opening or the proof was altered, or they do not belong together."
+    : "The log's checkpoint is not the one in the anchor log: the proof was altered. Fetch it again.";
+}

@@ -1,0 +1,196 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { formatVkey } from "../../tlog/note.ts";
+import { API_KEY, LOG_ID, reset, startServer } from "../client/server.ts";
+import { anchor, LOG_ORIGIN, log, logSigner } from "../client/world.ts";
+import { kedge, type Result } from "./run.ts";
+
+let cwd: string;
+let server: Awaited<ReturnType<typeof startServer>>;
+beforeEach(async () => {
+  [cwd, server] = await Promise.all([mkdtemp(join(tmpdir(), "kedge-cli-")), startServer()]);
+  await mkdir(join(cwd, ".kedge"));
+  await mkdir(join(cwd, "day/ward"), { recursive: true });
+  const credentials = {
+    url: server.url,
+    tenant: "t",
+    log: LOG_ID,
+    apiKey: API_KEY,
+    tenantKey: "07".repeat(32),
+    logVkey: formatVkey(log.vkey),
+    anchorVkey: formatVkey(anchor.vkey),
+  };
+  await writeFile(join(cwd, ".kedge/credentials.json"), JSON.stringify(credentials), { mode: 0o600 });
+  await writeFile(join(cwd, "day/a.json"), '{"resourceType":"AuditEvent"}');
+  await writeFile(join(cwd, "day/ward/b.ndjson"), '{"n":1}\n{"n":2}\n');
+});
+afterEach(() => Promise.all([rm(cwd, { recursive: true }), server.stop()]));
+
+const run = (args: string[], more: { env?: Record<string, string>; input?: string } = {}): Promise<Result> =>
+  kedge(args, { cwd, ...more });
+const files = async (folder: string): Promise<string[]> =>
+  (await readdir(join(cwd, folder), { recursive: true }))
+    .filter((name) => name.endsWith(".tlog-proof"))
+    .sort();
+
+describe("post, proof and verify", () => {
+  test("a folder is posted, proven and verified", async () => {
+    expect(await run(["post", "day"])).toMatchObject({ code: 0, out: "3 accepted.\n", err: "" });
+    expect(server.requests).toHaveLength(1);
+    server.seal();
+    server.anchor();
+    expect(await run(["proof", "day", "--out", "proofs"])).toMatchObject({ code: 0, err: "" });
+    expect(await files("proofs")).toEqual([
+      "a.json.tlog-proof",
+      "ward/b.ndjson.1.tlog-proof",
+      "ward/b.ndjson.2.tlog-proof",
+    ]);
+    expect((await stat(join(cwd, "proofs/a.json.tlog-proof"))).mode & 0o077).toBe(0);
+    const verified = await run(["verify", "day", "proofs", "--require", "anchored"]);
+    expect([verified.code, verified.out]).toEqual([
+      0,
+      expect.stringMatching(/^PROVEN {2}3 of 3 events: 3 anchored/),
+    ]);
+  });
+
+  test("so are the records of random nonces, which nothing else can open", async () => {
+    await run(["commit", "day", "--random-nonce", "--out", "records.ndjson"]);
+    expect(await run(["post", "records.ndjson"])).toMatchObject({ code: 0, out: "3 accepted.\n" });
+    server.seal();
+    expect((await run(["proof", "records.ndjson", "--out", "proofs"])).code).toBe(0);
+    const env = { KEDGE_LOG_VKEY: formatVkey(log.vkey), KEDGE_CREDENTIALS: join(cwd, "only.json") };
+    await writeFile(join(cwd, "only.json"), "{}", { mode: 0o600 });
+    expect((await run(["verify", "day", "proofs"], { env })).code).toBe(0);
+  });
+
+  test("records through a pipe, in small batches, once over a bad network", async () => {
+    const { out: records } = await run(["commit", "day"]);
+    server.faults.push(reset, () => server.problem(503, "unavailable", { "Retry-After": "0" }));
+    const posted = await run(["post", "-", "--batch", "2"], { input: records });
+    expect(posted).toMatchObject({ code: 0, out: "3 accepted.\n" });
+    server.seal();
+    expect(new Set(server.sealed()).size).toBe(3);
+  });
+
+  test("post writes the records that it was asked for, before it posts", async () => {
+    server.faults.push(() => server.problem(403, "forbidden"));
+    const { code, err } = await run(["post", "day", "--out", "records.ndjson"]);
+    expect([code, err]).toEqual([1, expect.stringMatching(/scope/)]);
+    expect((await readFile(join(cwd, "records.ndjson"), "utf8")).trimEnd().split("\n")).toHaveLength(3);
+  });
+
+  test("--wait waits until all are sealed, and no longer than --timeout", async () => {
+    const late = await run(["post", "day", "--wait", "--timeout", "0.1"]);
+    expect([late.code, late.err]).toEqual([1, expect.stringMatching(/not sealed in time/)]);
+    server.faults.push((c) => c.json({ accepted: 3, receivedAt: "now" }, 202));
+    server.seal();
+    expect(await run(["post", "day", "--wait"])).toMatchObject({
+      code: 0,
+      out: "3 accepted.\nAll are sealed.\n",
+    });
+  });
+
+  test("one commitment, one file, and without its opening when so asked", async () => {
+    await run(["post", "day/a.json"]);
+    server.seal();
+    const [hash = ""] = server.sealed();
+    expect((await run(["proof", hash, "--out", "one.tlog-proof"])).code).toBe(0);
+    expect((await run(["verify", "--commitment", hash, "one.tlog-proof"])).code).toBe(0);
+    await run(["proof", "day/a.json", "--no-opening", "--out", "bare.tlog-proof"]);
+    expect(await readFile(join(cwd, "bare.tlog-proof"), "utf8")).toBe(
+      await readFile(join(cwd, "one.tlog-proof"), "utf8"),
+    );
+  });
+
+  test("a proof that does not verify is not written", async () => {
+    await run(["post", "day"]);
+    server.seal();
+    const env = { KEDGE_LOG_VKEY: formatVkey(logSigner(LOG_ORIGIN, 99).vkey) };
+    const { code, err } = await run(["proof", "day", "--out", "proofs"], { env });
+    expect([code, err]).toEqual([1, expect.stringMatching(/does not verify and was not written/)]);
+    await expect(files("proofs")).rejects.toThrow();
+  });
+
+  test("what is pending or unknown is named, and the rest is written", async () => {
+    await run(["post", "day/a.json"]);
+    server.seal();
+    await run(["post", "day/ward/b.ndjson"]);
+    await writeFile(join(cwd, "day/z.json"), "{}");
+    const { code, err } = await run(["proof", "day", "--out", "proofs"]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/b\.ndjson\.1: not sealed yet/);
+    expect(err).toMatch(/z\.json: .*posted/);
+    expect(await files("proofs")).toEqual(["a.json.tlog-proof"]);
+  });
+
+  test("a path in a record does not lead out of the folder", async () => {
+    const { out } = await run(["commit", "day/a.json"]);
+    await run(["post", "day/a.json"]);
+    server.seal();
+    await writeFile(join(cwd, "records.ndjson"), out.replace("day/a.json", "../../../../evil/a.json"));
+    expect((await run(["proof", "records.ndjson", "--out", "proofs"])).code).toBe(0);
+    expect(await files("proofs")).toEqual(["evil/a.json.tlog-proof"]);
+  });
+});
+
+describe("status, key and log", () => {
+  test("the log, and commitments", async () => {
+    await run(["post", "day/a.json"]);
+    expect((await run(["status"])).out).toMatch(/Nothing is sealed yet/);
+    server.seal();
+    const [hash = ""] = server.sealed();
+    const status = await run(["status"]);
+    expect([status.code, status.out]).toEqual([
+      0,
+      expect.stringMatching(/entries 1\nThe checkpoint is signed/),
+    ]);
+    expect(await run(["status", hash])).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/sealed {2}entry 0/),
+    });
+    expect((await run(["status", "0".repeat(64)])).code).toBe(1);
+  });
+
+  test("a key is created, listed and revoked", async () => {
+    const created = await run(["key", "create", "agent", "--scope", "write", "--scope", "read"]);
+    expect(created.out).toMatch(/kedge_new_secret/);
+    expect((await run(["key", "list"])).out).toMatch(/key0 {2}write,read {2}agent/);
+    expect((await run(["key", "revoke", "key0"])).code).toBe(0);
+    expect((await run(["key", "list"])).out).toMatch(/revoked/);
+    expect((await run(["key", "revoke", "key9"])).code).toBe(1);
+    expect((await run(["key", "create", "agent"])).code).toBe(2);
+  });
+
+  test("a log is created and listed", async () => {
+    expect((await run(["log", "create", "ward 9"])).out).toMatch(/ward 9/);
+    expect((await run(["log", "list"])).out).toContain(formatVkey(log.vkey));
+  });
+});
+
+describe("what goes wrong says what to do, and never what is secret", () => {
+  test.each<[string, string[], Record<string, string>, number, RegExp]>([
+    ["a wrong API key", ["status"], { KEDGE_API_KEY: "kedge_wrong_secret77" }, 1, /KEDGE_API_KEY/],
+    ["another log", ["post", "day", "--log", "other"], {}, 1, /Not found/],
+    ["http to another machine", ["status"], { KEDGE_URL: "http://audit.example.org" }, 1, /https/],
+    ["no credentials", ["post", "day"], { KEDGE_DATA: "/nowhere" }, 2, /KEDGE_/],
+    ["a batch of nothing", ["post", "day", "--batch", "0"], {}, 2, /--batch/],
+    ["a commitment in capitals", ["status", "AA".repeat(32)], {}, 2, /lower-case/],
+    ["several proofs for one file", ["proof", "day", "--out", "x.tlog-proof"], {}, 2, /folder/],
+  ])("%s", async (_, args, env, exit, message) => {
+    const { code, out, err } = await run(args, { env });
+    expect(err).toMatch(message);
+    expect(code).toBe(exit);
+    expect(out + err).not.toMatch(/secret77|secretsecret|0707/);
+  });
+
+  test("with nothing to do, or the unknown, it shows its usage", async () => {
+    for (const args of [[], ["nope"], ["key"]]) expect((await run(args)).code).toBe(2);
+    expect((await run(["--help"])).code).toBe(0);
+    expect(await run(["verify", "--help"])).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/--anchor-vkey/),
+    });
+  });
+});
