@@ -62,7 +62,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 function serveCommand(command: Command): Command {
   return command
     .option("--host <address>", "to listen on", "127.0.0.1")
-    .option("--port <n>", "to listen on, 0 for a free one (KEDGE_PORT)", process.env["KEDGE_PORT"] || "8080")
+    .option("--port <n>", "to listen on, 0 for a free one (KEDGE_PORT)", process.env["KEDGE_PORT"] || "8787")
     .option("--data <folder>", "where everything is kept (KEDGE_DATA)", process.env["KEDGE_DATA"] || ".kedge")
     .action(async ({ host, port, data }: { host: string; port: string; data: string }) => {
       if (!/^\d{1,5}$/.test(port)) throw misuse("--port is a number from 0 to 65535");

@@ -44,35 +44,48 @@ const ENVIRONMENT_FILE = "environment.json";
 export async function startLocal({ data, host, port }: LocalOptions): Promise<Local> {
   const folder = resolve(data);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  // First of all, because its lock tells that no other process has the folder.
-  const dynamodb = await startDynamodb({ dataDir: folder });
-  const kms = await startKms({ dataDir: folder });
-  Object.assign(process.env, {
-    AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url,
-    AWS_ENDPOINT_URL_KMS: kms.url,
-    AWS_REGION: "us-east-1",
-    AWS_ACCESS_KEY_ID: "local",
-    AWS_SECRET_ACCESS_KEY: "local",
-  });
-  Object.assign(process.env, await openConfiguration(folder));
-  await createTable(dynamodbClient(), TABLE_NAME);
-  const server = await listen(host, port);
-  process.env["KEDGE_URL"] = server.url;
-  await writeEnvironment(folder);
+  // What is open, in the order of opening: closed in the reverse one, also when the start fails half-way.
+  const open: { close(): Promise<void> }[] = [];
+  const close = async () => {
+    for (const part of open.splice(0).reverse()) await part.close();
+  };
+  try {
+    // First of all, because its lock tells that no other process has the folder.
+    const dynamodb = await startDynamodb({ dataDir: folder });
+    open.push(dynamodb);
+    const kms = await startKms({ dataDir: folder });
+    open.push(kms);
+    Object.assign(process.env, {
+      AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url,
+      AWS_ENDPOINT_URL_KMS: kms.url,
+      AWS_REGION: "us-east-1",
+      AWS_ACCESS_KEY_ID: "local",
+      AWS_SECRET_ACCESS_KEY: "local",
+    });
+    Object.assign(process.env, await openConfiguration(folder));
+    await createTable(dynamodbClient(), TABLE_NAME);
+    open.push(startSchedules());
+    const server = await listen(host, port);
+    open.push(server);
+    process.env["KEDGE_URL"] = server.url;
+    await writeEnvironment(folder);
+    return { url: server.url, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
 
+function startSchedules(): { close(): Promise<void> } {
   const stopping = new AbortController();
   const loops = [
     repeat(SEAL_EVERY_MS, () => sealHandler({}), stopping.signal),
     repeat(ANCHOR_EVERY_MS, () => anchorHandler(), stopping.signal),
   ];
   return {
-    url: server.url,
     async close() {
-      await server.close();
       stopping.abort();
       await Promise.all(loops);
-      await kms.close();
-      await dynamodb.close();
     },
   };
 }

@@ -3,6 +3,7 @@
  * every call can be made to fail, and an observer that sees what the store holds whatever the actors believe.
  */
 import { generateKeyPairSync, sign as signNow } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { AnchorContext } from "../../service/anchor.ts";
 import { ServiceError } from "../../service/error.ts";
@@ -204,25 +205,50 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
   };
 }
 
-/** Sees every move of a head at the moment the store makes it. */
+/** Sees every write at the moment the store makes it. */
 function watch(store: MemoryStore, observed: Observed): Store {
+  /** Published history is written once; a tile only grows. */
+  const check = (before: Item | undefined, after: Item) => {
+    if (before === undefined) return;
+    const name = `${after.pk} ${after.sk}`;
+    if (/^(checkpoint|public|anchored)\//.test(after.sk) && !isDeepStrictEqual(before, after)) {
+      observed.violations.push(`I4: ${name} was rewritten`);
+    }
+    const [narrow, wide] = [before["width"], after["width"]];
+    if (typeof narrow === "bigint" && typeof wide === "bigint" && wide < narrow) {
+      observed.violations.push(`I5: ${name} was narrowed`);
+    }
+  };
   return {
     ...store,
     async put(item, condition) {
       const [before] = await store.get([item]);
       await store.put(item, condition);
+      check(before, item);
       const log = /^log\/(.+)$/.exec(item.pk)?.[1];
-      if (log === undefined || item.sk !== headKey(log).sk) return;
-      const { size, root, checkpoint, published } = item;
-      if (!(root instanceof Uint8Array) || typeof checkpoint !== "string")
-        throw new Error("a head without a root");
-      observed.committed.add(`${log} ${size} ${bytesToHex(root)}`);
-      if (before?.["published"] !== published && checkpoint !== "") {
-        if (parseCheckpoint(checkpoint).checkpoint.size !== published) {
-          observed.violations.push(`${log}: published ${published}, its checkpoint says otherwise`);
-        }
-        observed.visible.push({ log, note: checkpoint, snapshot: store.items() });
-      }
+      if (log !== undefined && item.sk === headKey(log).sk) observeHead(store, observed, log, before, item);
+    },
+    async write(puts, deletes) {
+      const before = await store.get(puts);
+      await store.write(puts, deletes);
+      for (const [i, item] of puts.entries()) check(before[i], item);
     },
   };
+}
+
+function observeHead(
+  store: MemoryStore,
+  observed: Observed,
+  log: string,
+  before: Item | undefined,
+  { size, root, checkpoint, published }: Item,
+): void {
+  if (!(root instanceof Uint8Array) || typeof checkpoint !== "string")
+    throw new Error("a head without a root");
+  observed.committed.add(`${log} ${size} ${bytesToHex(root)}`);
+  if (before?.["published"] === published || checkpoint === "") return;
+  if (parseCheckpoint(checkpoint).checkpoint.size !== published) {
+    observed.violations.push(`${log}: published ${published}, its checkpoint says otherwise`);
+  }
+  observed.visible.push({ log, note: checkpoint, snapshot: store.items() });
 }

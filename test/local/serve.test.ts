@@ -1,0 +1,151 @@
+/** The system as a person starts it: `kedge serve` as a process of its own, stopped and killed. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openClient } from "../../client/api.ts";
+import { verifyEvent } from "../../client/verify.ts";
+import { parseVkey } from "../../tlog/note.ts";
+import { kedge } from "../cli/run.ts";
+
+const KEDGE = fileURLToPath(new URL("../../cli/kedge.mjs", import.meta.url));
+const READY = "Ctrl-C stops it";
+
+let folder: string;
+let data: string;
+let running: ChildProcess | undefined;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kedge-serve-"));
+  data = join(folder, "data");
+});
+afterAll(async () => {
+  running?.kill("SIGKILL");
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Starts it and returns what it printed until it was ready. */
+async function start(): Promise<{ output: string; child: ChildProcess }> {
+  const child = spawn(process.execPath, [KEDGE, "serve"], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"], KEDGE_DATA: data, KEDGE_PORT: "0" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running = child;
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  let output = "";
+  for await (const line of createInterface({ input: child.stdout })) {
+    output += `${line}\n`;
+    if (line.startsWith(READY)) return { output, child };
+  }
+  throw new Error(`it ended before it was ready: ${output}${errors}`);
+}
+
+async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  const exited = once(child, "exit");
+  child.kill(signal);
+  const [code] = await exited;
+  return code;
+}
+
+async function credentials() {
+  return JSON.parse(await readFile(join(data, "credentials.json"), "utf8"));
+}
+
+/** The address changes with every start here; the credentials keep the first one. */
+const addressIn = (output: string): string => /API +(http\S+)/.exec(output)?.[1] ?? "";
+
+describe("the first run, then kill -9, then Ctrl-C", { timeout: 120_000 }, () => {
+  test("the first run shows a proof verified offline, and leaves credentials and a proof for its owner only", async () => {
+    const { output, child } = await start();
+    expect(output).toMatch(/verify +offline.*PROVEN, anchored/);
+
+    const { mode } = await stat(join(data, "credentials.json"));
+    expect(mode & 0o777).toBe(0o600);
+    const given = await credentials();
+    const members = ["url", "tenant", "log", "apiKey", "tenantKey", "logVkey", "anchorVkey"];
+    expect(Object.keys(given)).toEqual(expect.arrayContaining(members));
+    expect(output).not.toContain(given.apiKey);
+    expect(output).not.toContain(given.tenantKey);
+
+    const event = join(data, "demo", "break-the-glass.json");
+    const verified = await kedge(["verify", event, `${event}.tlog-proof`], {
+      cwd: folder,
+      env: { KEDGE_DATA: data },
+    });
+    expect(verified).toMatchObject({ code: 0, err: "" });
+    expect(await stop(child, "SIGINT")).toBe(0);
+  });
+
+  test("kill -9 in the middle of traffic loses nothing that was acknowledged", async () => {
+    const { output, child } = await start();
+    expect(output).not.toContain("demonstration");
+    const given = await credentials();
+    const acknowledged: Uint8Array[] = [];
+    const client = openClient({ url: addressIn(output), apiKey: given.apiKey, attempts: 1 });
+    const exited = once(child, "exit");
+    const poster = async () => {
+      for (;;) {
+        const commitments = Array.from({ length: 50 }, () => new Uint8Array(randomBytes(32)));
+        try {
+          await client.post(given.log, commitments);
+        } catch {
+          return;
+        }
+        acknowledged.push(...commitments);
+        if (acknowledged.length === 2_000) child.kill("SIGKILL");
+      }
+    };
+    await Promise.all([poster(), poster(), poster(), poster()]);
+    await exited;
+    expect(acknowledged.length).toBeGreaterThanOrEqual(2_000);
+
+    const again = await start();
+    const reader = openClient({ url: addressIn(again.output), apiKey: given.apiKey });
+    const keys = { logVkeys: [parseVkey(given.logVkey)], anchorVkeys: [] };
+    const waiting = new Set(acknowledged);
+    while (waiting.size > 0) {
+      const asked = [...waiting];
+      let i = 0;
+      for await (const answer of reader.proofs(given.log, asked)) {
+        const commitment = asked[i++] ?? new Uint8Array();
+        if (answer.state === "unknown") throw new Error("an acknowledged entry is unknown after kill -9");
+        if (answer.state === "pending") break;
+        waiting.delete(commitment);
+        // Every signature is the same few checkpoints': a sample is enough here.
+        if (i % 100 === 0)
+          expect(verifyEvent({ ...keys, commitment, proof: answer.proof }).proven).toBe(true);
+      }
+    }
+    expect(await stop(again.child, "SIGTERM")).toBe(0);
+  });
+
+  test("a second process on the same data is refused and harms nothing", async () => {
+    const { child } = await start();
+    const second = await kedge(["serve", "--port", "0"], { cwd: folder, env: { KEDGE_DATA: data } });
+    expect(second.code).toBe(1);
+    expect(second.err).toMatch(/no other process uses it/);
+    expect(child.exitCode).toBeNull();
+    expect(await stop(child, "SIGINT")).toBe(0);
+  });
+
+  test("signing keys that are missing beside a published log are never made anew", async () => {
+    const keys = join(data, "keys.json");
+    const text = await readFile(keys, "utf8");
+    await rm(keys);
+    const refused = await kedge(["serve", "--port", "0"], { cwd: folder, env: { KEDGE_DATA: data } });
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain("keys.json is missing");
+    expect(existsSync(keys)).toBe(false);
+    expect(text).not.toBe("");
+  });
+});
