@@ -219,30 +219,45 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
     );
   });
 
-  test("random traffic, random faults, two sealers and a client racing call by call", {
-    timeout: 600_000,
-  }, async () => {
+  const racing = (traffic: fc.Arbitrary<Step[]>, sizes: fc.Arbitrary<number>) => {
     const plan = fc.array(fc.record({ at: fc.nat(60), fault: fc.constantFrom<Fault>(...FAULTS) }), {
       maxLength: 2,
     });
-    const racer = fc.record({ script: steps, plan });
-    await fc.assert(
-      fc.asyncProperty(
-        startSize,
-        fc.array(racer, { minLength: 2, maxLength: 3 }),
-        fc.infiniteStream(fc.nat(1_000)),
-        async (size, racers, choices) => {
-          const { world, acknowledged } = await startWorld(size);
-          const race = newRace(choices);
-          const runs = racers.map(({ script, plan }, racer) =>
-            live(world.actor(plan, race.gate(racer)), script, acknowledged),
-          );
-          await race.run(Promise.all(runs), () => world.landLate());
-          await settle(world, acknowledged);
-        },
-      ),
-      { numRuns: 300 * TIMES },
+    const racers = fc.array(fc.record({ script: traffic, plan }), { minLength: 2, maxLength: 3 });
+    return fc.asyncProperty(
+      sizes,
+      racers,
+      fc.infiniteStream(fc.nat(1_000)),
+      async (size, racers, choices) => {
+        const { world, acknowledged } = await startWorld(size);
+        const race = newRace(choices);
+        const runs = racers.map(({ script, plan }, racer) =>
+          live(world.actor(plan, race.gate(racer)), script, acknowledged),
+        );
+        await race.run(Promise.all(runs), () => world.landLate());
+        await settle(world, acknowledged);
+      },
     );
+  };
+
+  test("random traffic, random faults, two sealers and a client racing call by call", {
+    timeout: 600_000,
+  }, async () => {
+    await fc.assert(racing(steps, startSize), { numRuns: 300 * TIMES });
+  });
+
+  test("random faults, anchorers racing with readers", { timeout: 600_000 }, async () => {
+    const step = fc.oneof(
+      fc.record({
+        do: fc.constant("append" as const),
+        entries: fc.array(fc.nat(3), { minLength: 1, maxLength: 2 }),
+      }),
+      fc.record({ do: fc.constant("prove" as const), entry: fc.nat(3) }),
+      fc.record({ do: fc.constantFrom("seal" as const, "anchor" as const) }),
+      fc.record({ do: fc.constant("anchor" as const) }),
+    );
+    const traffic = fc.array(step, { minLength: 2, maxLength: 10 });
+    await fc.assert(racing(traffic, fc.constant(1)), { numRuns: 300 * TIMES });
   });
 });
 

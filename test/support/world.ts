@@ -116,7 +116,11 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
   const watched = watch(store, observed);
   const late: (() => Promise<unknown>)[] = [];
   let now = 1_700_000_000_000;
-  const tick = () => ++now;
+  // Coarse, so that different things happen in the same millisecond.
+  const tick = () => {
+    now += 0.2;
+    return Math.floor(now);
+  };
 
   const actor = (plan: readonly FaultPlan[] = [], gate?: () => Promise<void>): Actor => {
     let count = 0;
