@@ -7,7 +7,7 @@
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
-import { leafHash } from "../tlog/merkle.ts";
+import { leafHash, verifyInclusion } from "../tlog/merkle.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { formatProof } from "../tlog/proof.ts";
 import { type TileMap, tileKey } from "../tlog/tile.ts";
@@ -81,21 +81,25 @@ export async function prove(
   const positions = await locate(ctx.store, log, entries);
   const evidences = await findEvidences(ctx, positions);
 
-  const found = [...evidences].flatMap(([{ index }, { size, anchor }]) => [{ index, size, anchor }]);
+  const checkpoints = [...new Set(evidences.values())];
   const tiles = await readWidest(ctx.store, [
-    ...found.flatMap(({ index, size }) => inclusionTiles(index, size).map((tile) => ({ log, tile }))),
-    ...found.flatMap(({ anchor }) =>
-      anchor === undefined
-        ? []
-        : inclusionTiles(anchor.index, anchor.size).map((tile) => ({ log: ANCHOR, tile })),
-    ),
+    ...[...evidences].flatMap(([{ index }, { size }]) => logTiles(log, index, size)),
+    ...checkpoints.flatMap(({ anchor }) => (anchor ? logTiles(ANCHOR, anchor.index, anchor.size) : [])),
   ]);
-  return positions.map((position) => {
+  // What is said of the anchor log is the same for every entry of a checkpoint.
+  const extras = new Map(checkpoints.map((evidence) => [evidence, anchorExtra(evidence, tiles)] as const));
+  return positions.map((position, i) => {
     if (position === undefined || position === "pending") return position;
     const evidence = evidences.get(position);
-    return (
-      evidence && { assurance: evidence.assurance, proof: proofText(position.index, evidence, tiles, log) }
-    );
+    const entry = entries[i];
+    if (evidence === undefined || entry === undefined) return undefined;
+    const { assurance, note: checkpoint } = evidence;
+    const hashes = checkedProof(log, entry, position.index, checkpoint, tiles);
+    const extra = extras.get(evidence);
+    return {
+      assurance,
+      proof: formatProof({ index: position.index, hashes, checkpoint, ...(extra && { extra }) }),
+    };
   });
 }
 
@@ -207,8 +211,13 @@ async function first(store: Store, pk: string, from: string, to: string): Promis
   return undefined;
 }
 
+const logTiles = (log: string, index: bigint, size: bigint): LogTile[] =>
+  inclusionTiles(index, size).map((tile) => ({ log, tile }));
+
+type Tiles = ReadonlyMap<string, TileMap>;
+
 /** One read for the tiles of both trees, each once, as wide as any of the proofs needs it. */
-async function readWidest(store: Store, tiles: readonly LogTile[]): Promise<Map<string, TileMap>> {
+async function readWidest(store: Store, tiles: readonly LogTile[]): Promise<Tiles> {
   const widest = new Map<string, LogTile>();
   for (const wanted of tiles) {
     const name = `${wanted.log} ${tileKey(wanted.tile.level, wanted.tile.index)}`;
@@ -217,19 +226,33 @@ async function readWidest(store: Store, tiles: readonly LogTile[]): Promise<Map<
   return await readTiles(store, [...widest.values()]);
 }
 
-/** The tenant log's tlog-proof, with the anchor log's in its extra line (design: "Exact formats"). */
-function proofText(index: bigint, evidence: Evidence, tiles: Map<string, TileMap>, log: string): string {
-  const { size, note, anchor } = evidence;
-  const hashes = inclusionProof(index, size, tiles.get(log) ?? new Map());
-  if (anchor === undefined) return formatProof({ index, hashes, checkpoint: note });
-  const anchorProof = formatProof({
-    index: anchor.index,
-    hashes: inclusionProof(anchor.index, anchor.size, tiles.get(ANCHOR) ?? new Map()),
-    checkpoint: anchor.note,
-  });
-  const extra = new TextEncoder().encode(JSON.stringify({ anchor: anchorProof, timestamps: [] }));
-  return formatProof({ extra, index, hashes, checkpoint: note });
+/** The extra line of a checkpoint's proofs: its own proof in the anchor log (design: "Exact formats"). */
+function anchorExtra({ note, anchor }: Evidence, tiles: Tiles): Uint8Array | undefined {
+  if (anchor === undefined) return undefined;
+  const hashes = checkedProof(ANCHOR, utf8(note), anchor.index, anchor.note, tiles);
+  const proof = formatProof({ index: anchor.index, hashes, checkpoint: anchor.note });
+  return utf8(JSON.stringify({ anchor: proof, timestamps: [] }));
 }
+
+/** An inclusion proof that holds: one that does not, from altered tiles, must not leave the house. */
+function checkedProof(
+  log: string,
+  entry: Uint8Array,
+  index: bigint,
+  note: string,
+  tiles: Tiles,
+): Uint8Array[] {
+  const { size, root } = parseCheckpoint(note).checkpoint;
+  try {
+    const proof = inclusionProof(index, size, tiles.get(log) ?? new Map());
+    verifyInclusion({ leafHash: leafHash(entry), index, size, root, proof });
+    return proof;
+  } catch (cause) {
+    throw new ServiceError("corrupt", `log ${log}: its tiles do not prove entry ${index}`, { cause });
+  }
+}
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const noteSchema = z.object({ note: z.string() });
 
