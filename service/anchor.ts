@@ -1,13 +1,13 @@
 /**
  * Anchor: fold the tenants' checkpoints into the anchor log, by the same engine, and move its public checkpoint.
  *
- * A tenant checkpoint is the entry, byte for byte as published. Every run looks at what is published and not yet
- * recorded as anchored, so a run that dies anywhere is made good by the next: an entry is never in the log twice.
+ * A tenant checkpoint is the entry, byte for byte as published. What is in the anchor log is recorded for the tenant
+ * from the anchor log's own entries, up to a cursor, so a run that dies anywhere is made good by the next.
  */
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { z } from "zod";
-import { leafHash } from "../tlog/merkle.ts";
+import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
+import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "../tlog/tile.ts";
 import { append } from "./append.ts";
 import { keepFirst } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
@@ -17,7 +17,8 @@ import type { SealContext } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import type { Item, Store } from "./store.ts";
 import { drain } from "./sweep.ts";
-import { ANCHOR, anchoredKey, headKey, indexKey, publicCheckpointKey, publicKey } from "./table.ts";
+import { ANCHOR, anchoredKey, cursorKey, headKey, publicCheckpointKey, publicKey } from "./table.ts";
+import { readTiles } from "./tiles.ts";
 
 export type AnchorContext = SealContext & {
   readonly anchorOrigin: string;
@@ -35,26 +36,22 @@ export type Anchored = {
   readonly quorum: boolean;
 };
 
-/** Tenant logs whose heads are read in one round trip. */
+/** Tenant logs whose heads are read in one round trip, and whose checkpoints go into one pending chunk. */
 const PAGE = 100;
-/** Checkpoints in one pending chunk: below MAX_ENTRIES and, at their largest (4 KB), below an item's limit. */
-const CHUNK = 90;
 
 /** @throws ServiceError, as `seal`. */
 export async function anchor(ctx: AnchorContext): Promise<Anchored> {
-  const log = { id: ANCHOR, origin: ctx.anchorOrigin, sign: ctx.signAnchor };
-  let anchored = 0;
-  for await (const page of pages(ctx.store)) {
-    const entries = page.map(({ checkpoint }) => new TextEncoder().encode(checkpoint));
-    for (let i = 0; i < entries.length; i += CHUNK) await append(ctx, ANCHOR, entries.slice(i, i + CHUNK));
+  for await (const heads of newCheckpoints(ctx.store)) {
+    const entries = heads.map(({ checkpoint }) => new TextEncoder().encode(checkpoint));
+    if (entries.length > 0) await append(ctx, ANCHOR, entries);
   }
-  await drain(ctx, log);
-  for await (const page of pages(ctx.store)) anchored += await record(ctx.store, page);
+  await drain(ctx, { id: ANCHOR, origin: ctx.anchorOrigin, sign: ctx.signAnchor });
+  const anchored = await record(ctx.store);
   return { anchored, ...(await movePublic(ctx)) };
 }
 
 /** Heads of the tenant logs whose last published checkpoint is not recorded as anchored. */
-async function* pages(store: Store): AsyncGenerator<Head[]> {
+async function* newCheckpoints(store: Store): AsyncGenerator<Head[]> {
   let logs: RegisteredLog[] = [];
   for await (const log of allLogs(store)) {
     logs.push(log);
@@ -72,23 +69,38 @@ async function unrecorded(store: Store, logs: readonly RegisteredLog[]): Promise
   return heads.filter((_, i) => anchored[i] === undefined);
 }
 
-/** Records, for each checkpoint that a published anchor checkpoint covers, its index in the anchor log. */
-async function record(store: Store, heads: readonly Head[]): Promise<number> {
-  const leaves = heads.map(({ checkpoint }) => bytesToHex(leafHash(new TextEncoder().encode(checkpoint))));
-  const [anchorItem, ...found] = await store.get([
-    headKey(ANCHOR),
-    ...leaves.map((leaf) => indexKey(ANCHOR, leaf)),
-  ]);
-  const { published } = decodeHead(ANCHOR, anchorItem);
-  const items: Item[] = [];
-  for (const [i, head] of heads.entries()) {
-    const item = found[i];
-    const index = item && decodeIndex(item);
-    if (index === undefined || index >= published) continue;
-    items.push({ ...anchoredKey(head.log, head.published), index, note: head.checkpoint });
+/** Records, for every entry that a published anchor checkpoint covers, its index with the tenant's log. */
+async function record(store: Store): Promise<number> {
+  const [headItem, cursorItem] = await store.get([headKey(ANCHOR), cursorKey()]);
+  const { published } = decodeHead(ANCHOR, headItem);
+  const start = cursorItem === undefined ? 0n : decodeIndex(cursorItem);
+  for (let from = start; from < published; ) {
+    const index = from / BigInt(TILE_WIDTH);
+    const tile: Tile = { level: "entries", index, width: widthAt(published, "entries", index) };
+    const bytes = (await readTiles(store, [{ log: ANCHOR, tile }]))
+      .get(ANCHOR)
+      ?.get(tileKey("entries", index));
+    const entries = bytes === undefined ? [] : decodeBundle(bytes, tile.width);
+    const skipped = Number(from % BigInt(TILE_WIDTH));
+    await store.write(entries.slice(skipped).map((entry, i) => anchoredItem(entry, from + BigInt(i))));
+    from = (index + 1n) * BigInt(TILE_WIDTH);
   }
-  await store.write(items);
-  return items.length;
+  if (published > start) {
+    await store
+      .put(
+        { ...cursorKey(), index: published },
+        { kind: "absentOrBelow", attribute: "index", value: published },
+      )
+      .catch(unlessMovedFurther);
+  }
+  return Number(published - start);
+}
+
+function anchoredItem(entry: Uint8Array, index: bigint): Item {
+  const note = new TextDecoder("utf-8", { fatal: true }).decode(entry);
+  const { origin, size } = parseCheckpoint(note).checkpoint;
+  const log = origin.slice(origin.lastIndexOf("/") + 1);
+  return { ...anchoredKey(log, size), index, note };
 }
 
 /**
@@ -99,13 +111,13 @@ async function movePublic(ctx: AnchorContext): Promise<Omit<Anchored, "anchored"
   const [headItem, publicItem] = await ctx.store.get([headKey(ANCHOR), publicKey()]);
   const head = decodeHead(ANCHOR, headItem);
   const now = decodePublic(publicItem);
-  if (head.published === (now?.size ?? 0n)) {
-    return { size: head.published, publicSize: head.published, quorum: true };
-  }
-  if (!verifyPolicy({ policy: ctx.policy, checkpoint: head.checkpoint }).met) {
-    return { size: head.published, publicSize: now?.size ?? 0n, quorum: false };
-  }
   const size = head.published;
+  if (size === 0n) return { size, publicSize: 0n, quorum: true };
+  // What is public already is held to today's policy too.
+  const newest = now?.size === size ? now.note : head.checkpoint;
+  const { met } = verifyPolicy({ policy: ctx.policy, checkpoint: newest });
+  if (!met || now?.size === size) return { size, publicSize: now?.size ?? 0n, quorum: met };
+
   const cosigned = { note: head.checkpoint, at: BigInt(ctx.clock()) };
   const kept = await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), cosigned);
   await ctx.store

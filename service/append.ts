@@ -9,6 +9,8 @@ import { PENDING_SHARDS, pendingPartition, pendingSort } from "./table.ts";
 /** Entries in one request at most; at 34 bytes each a chunk stays below DynamoDB's 400 KB an item. */
 export const MAX_ENTRIES = 10_000;
 const MAX_CHUNK_BYTES = 390_000;
+/** So that a bundle of 256 stays below an item's limit too. */
+const MAX_ENTRY_BYTES = 1_400;
 
 export type AppendContext = { readonly store: Store; readonly clock: () => number };
 
@@ -32,6 +34,9 @@ export async function append(
 ): Promise<number> {
   if (entries.length === 0 || entries.length > MAX_ENTRIES) {
     throw new ServiceError("invalid", `${entries.length} entries: send 1 to ${MAX_ENTRIES} in a request`);
+  }
+  if (entries.some(({ length }) => length > MAX_ENTRY_BYTES)) {
+    throw new ServiceError("invalid", `an entry is larger than ${MAX_ENTRY_BYTES} bytes`);
   }
   const data = encodeEntries(entries);
   if (data.length > MAX_CHUNK_BYTES) {

@@ -15,6 +15,7 @@ const schema = z.object({
   /** First part of every origin: a schema-less URL without spaces or plus signs. */
   KEDGE_DOMAIN: z
     .string()
+    .max(200)
     .regex(/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*$/, "a schema-less URL such as audit.example.org"),
   /** KMS key ids or ARNs. */
   KEDGE_LOG_KEY: z.string().min(1),
@@ -67,7 +68,9 @@ const openPublication = (url: URL): Publication => folderPublication(url);
 
 function readPolicy(path: string | undefined): Policy {
   try {
-    return parsePolicy(path === undefined ? NO_WITNESSES : readFileSync(path, "utf8"));
+    const policy = parsePolicy(path === undefined ? NO_WITNESSES : readFileSync(path, "utf8"));
+    // The log is our own, whatever the file says of it.
+    return { ...policy, logs: [] };
   } catch (cause) {
     throw new ServiceError("invalid", `KEDGE_POLICY ${path} cannot be read as a C2SP policy`, { cause });
   }

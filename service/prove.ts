@@ -27,8 +27,14 @@ import {
   PENDING_SHARDS,
   pendingPartition,
   publicCheckpointKey,
+  publicKey,
 } from "./table.ts";
 import { type LogTile, readTiles } from "./tiles.ts";
+
+/** Stretches of entries whose checkpoints are looked up side by side. */
+const PARALLEL = 16;
+/** Pending entries that one question reads at most: a bound for its time and its cost. */
+const MAX_PENDING_READ = 131_072;
 
 /** How far an entry has come, lowest first (design: assurance). */
 export type Assurance = "pending" | "sealed" | "anchored" | "witnessed";
@@ -126,14 +132,21 @@ async function readIndex(store: Store, log: string, leaves: readonly string[]) {
   });
 }
 
-/** Reads every pending chunk, one at a time: what is pending is bounded by what arrives between two seals. */
+/** Which of these entries, in hex, are pending. @throws ServiceError `throttled` when too much is pending to tell. */
 async function whichPending(store: Store, log: string, wanted: ReadonlySet<string>): Promise<Set<string>> {
   const pending = new Set<string>();
+  let read = 0;
   for (let shard = 0; shard < PENDING_SHARDS; shard++) {
     for await (const item of store.query({ pk: pendingPartition(log, shard) })) {
-      for (const entry of decodeChunk(item).entries) {
-        const hex = bytesToHex(entry);
-        if (wanted.has(hex)) pending.add(hex);
+      const { entries } = decodeChunk(item);
+      for (const hex of entries.map(bytesToHex)) if (wanted.has(hex)) pending.add(hex);
+      read += entries.length;
+      if (pending.size === wanted.size) return pending;
+      if (read > MAX_PENDING_READ) {
+        throw new ServiceError(
+          "throttled",
+          "too much is pending to tell whether this entry is: ask again once it is sealed",
+        );
       }
     }
   }
@@ -163,12 +176,17 @@ async function findEvidences(
     .filter((position) => position !== undefined && position !== "pending")
     .sort((a, b) => (a.index < b.index ? -1 : 1));
   const evidences = new Map<Position, Evidence>();
-  let last: Evidence | undefined;
-  for (const position of sorted) {
-    // The earliest anchored checkpoint that covers an index covers the next ones too, up to its size.
-    if (last === undefined || position.index >= last.size) last = await findEvidence(ctx, position);
-    evidences.set(position, last);
-  }
+  const findStretch = async (stretch: readonly Position[]) => {
+    let last: Evidence | undefined;
+    for (const position of stretch) {
+      // The earliest anchored checkpoint that covers an index covers the next ones too, up to its size.
+      if (last === undefined || position.index >= last.size) last = await findEvidence(ctx, position);
+      evidences.set(position, last);
+    }
+  };
+  const length = Math.ceil(sorted.length / PARALLEL);
+  const stretches = Array.from({ length: PARALLEL }, (_, i) => sorted.slice(i * length, (i + 1) * length));
+  await Promise.all(stretches.map(findStretch));
   return evidences;
 }
 
@@ -183,27 +201,32 @@ async function findEvidence(ctx: ProveContext, { index, head }: Position): Promi
   if (anchored === undefined) return { assurance: "sealed", size: published, note: head.checkpoint };
 
   const note = decodeNote(anchored);
-  const anchor = await findAnchor(ctx.store, decodeIndex(anchored));
-  return {
-    assurance: isWitnessed(ctx.policy, anchor.note) ? "witnessed" : "anchored",
-    size: parseCheckpoint(note).checkpoint.size,
-    note,
-    anchor,
-  };
+  const anchor = await findAnchor(ctx, decodeIndex(anchored));
+  return { ...anchor, size: parseCheckpoint(note).checkpoint.size, note };
 }
 
-/** The earliest public anchor checkpoint that covers this index, or the earliest signed one while none is public. */
-async function findAnchor(store: Store, index: bigint): Promise<AnchorEvidence> {
+/**
+ * The earliest public anchor checkpoint that covers this index; where the policy has changed since and that one does
+ * not meet it any more, the current one. While none is public, the earliest signed one.
+ */
+async function findAnchor({ store, policy }: ProveContext, index: bigint) {
   const pk = `log/${ANCHOR}`;
-  const item =
-    (await first(store, pk, publicCheckpointKey(index + 1n).sk, "public/~")) ??
-    (await first(store, pk, checkpointKey(ANCHOR, index + 1n).sk, "checkpoint/~"));
-  const { note, at } = decodeCheckpoint(ANCHOR, item);
-  return { index, size: parseCheckpoint(note).checkpoint.size, note, at };
+  const at = (item: Item | undefined): AnchorEvidence => {
+    const { note, at } = decodeCheckpoint(ANCHOR, item);
+    return { index, size: parseCheckpoint(note).checkpoint.size, note, at };
+  };
+  const earliest = await first(store, pk, publicCheckpointKey(index + 1n).sk, "public/~");
+  if (earliest === undefined) {
+    const signed = await first(store, pk, checkpointKey(ANCHOR, index + 1n).sk, "checkpoint/~");
+    return { assurance: "anchored" as const, anchor: at(signed) };
+  }
+  if (policy.quorum === "none") return { assurance: "anchored" as const, anchor: at(earliest) };
+  const [current] = await store.get([publicKey()]);
+  const met = [at(earliest), at(current)].find(({ note }) => verifyPolicy({ policy, checkpoint: note }).met);
+  return met === undefined
+    ? { assurance: "anchored" as const, anchor: at(earliest) }
+    : { assurance: "witnessed" as const, anchor: met };
 }
-
-const isWitnessed = (policy: Policy, note: string): boolean =>
-  policy.quorum !== "none" && verifyPolicy({ policy, checkpoint: note }).met;
 
 async function first(store: Store, pk: string, from: string, to: string): Promise<Item | undefined> {
   if (from > to) return undefined;

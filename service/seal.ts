@@ -128,15 +128,15 @@ function rollback(head: Head, recorded: Checkpoint | undefined): string | undefi
   if (size !== head.published && size !== head.size) {
     return `size ${size} was published, the store knows ${head.published} and ${head.size} only`;
   }
-  const root = size === head.size ? head.root : publishedRoot(head);
+  const root = size === head.size ? head.root : publishedHead(head)?.root;
   if (recorded !== undefined && root !== undefined && !equalBytes(recorded.root, root)) {
     return `size ${size} was published with another root than the store's`;
   }
   return undefined;
 }
 
-const publishedRoot = (head: Head): Uint8Array | undefined =>
-  head.checkpoint === "" ? undefined : parseCheckpoint(head.checkpoint).checkpoint.root;
+const publishedHead = (head: Head): Checkpoint | undefined =>
+  head.checkpoint === "" ? undefined : parseCheckpoint(head.checkpoint).checkpoint;
 
 type Leaf = { readonly entry: Uint8Array; readonly hash: Uint8Array };
 type Batch = {
@@ -149,9 +149,15 @@ type Batch = {
 
 /** Step 1. The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated. */
 async function collect(store: Store, head: Head): Promise<Batch> {
-  const shards = Array.from({ length: PENDING_SHARDS }, (_, shard) => readShard(store, head.log, shard));
-  const pending = (await Promise.all(shards)).flat().sort((a, b) => (a.key.sk < b.key.sk ? -1 : 1));
-  const chunks = takeWhole(pending);
+  const chunks: PendingChunk[] = [];
+  let entries = 0;
+  let more = false;
+  for await (const chunk of oldestFirst(store, head.log)) {
+    entries += chunk.entries.length;
+    more = entries > MAX_BATCH;
+    if (more) break;
+    chunks.push(chunk);
+  }
 
   const leaves = new Map<string, Leaf>();
   for (const entry of chunks.flatMap(({ entries }) => entries)) {
@@ -166,32 +172,33 @@ async function collect(store: Store, head: Head): Promise<Batch> {
   return {
     leaves: [...leaves.values()],
     chunks: chunks.map(({ key }) => key),
-    more: chunks.length < pending.length,
-    oldest: pending[0]?.arrival,
+    more,
+    oldest: chunks[0]?.arrival,
   };
 }
 
-async function readShard(store: Store, log: string, shard: number): Promise<PendingChunk[]> {
-  const chunks: PendingChunk[] = [];
-  let entries = 0;
-  for await (const item of store.query({ pk: pendingPartition(log, shard) })) {
-    const chunk = decodeChunk(item);
-    chunks.push(chunk);
-    entries += chunk.entries.length;
-    if (entries > MAX_BATCH) break;
+/** Merges the shards by arrival, reading each no further than it is asked for. */
+async function* oldestFirst(store: Store, log: string): AsyncGenerator<PendingChunk> {
+  const shards = Array.from({ length: PENDING_SHARDS }, (_, shard) =>
+    store.query({ pk: pendingPartition(log, shard) })[Symbol.asyncIterator](),
+  );
+  const next = await Promise.all(shards.map(readChunk));
+  for (;;) {
+    const oldest = next.reduce<number | undefined>((best, chunk, i) => {
+      const bestKey = best === undefined ? undefined : next[best]?.key.sk;
+      return chunk !== undefined && (bestKey === undefined || chunk.key.sk < bestKey) ? i : best;
+    }, undefined);
+    const shard = oldest === undefined ? undefined : shards[oldest];
+    const chunk = oldest === undefined ? undefined : next[oldest];
+    if (oldest === undefined || shard === undefined || chunk === undefined) return;
+    yield chunk;
+    next[oldest] = await readChunk(shard);
   }
-  return chunks;
 }
 
-function takeWhole(pending: readonly PendingChunk[]): PendingChunk[] {
-  const taken: PendingChunk[] = [];
-  let entries = 0;
-  for (const chunk of pending) {
-    entries += chunk.entries.length;
-    if (entries > MAX_BATCH) break;
-    taken.push(chunk);
-  }
-  return taken;
+async function readChunk(shard: AsyncIterator<Item>): Promise<PendingChunk | undefined> {
+  const { done, value } = await shard.next();
+  return done === true ? undefined : decodeChunk(value);
 }
 
 /**
@@ -240,9 +247,10 @@ async function finish(ctx: SealContext, log: SealableLog, head: Head): Promise<H
   const entries = await readStaging(ctx.store, head);
   if (entries === undefined) return undefined;
   await apply(ctx.store, head, entries);
-  // I3: the only place where a tree head is signed, and the head has been read from the store or moved in it.
-  const checkpoint = { origin: log.origin, size: head.size, root: head.root };
-  const signed = await log.sign(checkpoint);
+  const treeHead = { origin: log.origin, size: head.size, root: head.root };
+  if (!(await writeRecord(ctx.publication, log, treeHead, publishedHead(head)))) return undefined;
+  // I3: the only place where a tree head is signed. The store has committed it, and the record outside names no other.
+  const signed = await log.sign(treeHead);
   return await publish(ctx, log, head, signed);
 }
 
@@ -336,7 +344,6 @@ async function publish(
   if (!equalBytes(parseCheckpoint(checkpoint.note).checkpoint.root, head.root)) {
     throw new ServiceError("rollback", `log ${log.id}: size ${head.size} was published with another root`);
   }
-  await writeRecord(ctx.publication, log, checkpoint.note);
   const published = await moveHead(ctx.store, head, {
     ...head,
     published: head.size,

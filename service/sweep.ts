@@ -12,6 +12,8 @@ export type SweptLog = { readonly log: string } & (
 
 /** Logs sealed side by side: bounds memory to as many batches. */
 const PARALLEL = 4;
+/** Batches of one log before others have their turn; what is left waits for the next sweep. */
+const MAX_BATCHES = 8;
 
 /** Seals the logs of these ids, or all. Yields what became of each; an id that names no log is passed over. */
 export async function* sweep(ctx: SweepContext, ids?: readonly string[]): AsyncGenerator<SweptLog> {
@@ -38,17 +40,17 @@ async function sweepOne(ctx: SweepContext, id: string): Promise<SweptLog | undef
   }
 }
 
-/** Seals batch after batch until nothing is pending or another sealer is at it. */
+/** Seals up to MAX_BATCHES batches, fewer when nothing is pending or another sealer is at it. */
 export async function drain(ctx: SealContext, log: Parameters<typeof seal>[1]) {
   let sealed = 0;
   let batches = 0;
   let oldest: bigint | undefined;
-  for (;;) {
+  for (let round = 1; ; round++) {
     const batch: Sealed = await seal(ctx, log);
     sealed += batch.sealed;
     if (batch.sealed > 0) batches++;
     oldest ??= batch.oldest;
-    if (batch.conflict || !batch.more) {
+    if (batch.conflict || !batch.more || round === MAX_BATCHES) {
       return { sealed, batches, size: batch.size, conflict: batch.conflict, ...(oldest && { oldest }) };
     }
   }

@@ -10,6 +10,7 @@
  * | `log/<log>`             | `checkpoint/<size>`          | every published checkpoint                      |
  * | `log/<log>`             | `anchored/<size>`            | a checkpoint's index in the anchor log          |
  * | `log/anchor`            | `public`, `public/<size>`    | anchor checkpoints that met the quorum          |
+ * | `log/anchor`            | `recorded`                   | up to where `anchored/…` items are written      |
  * | `pending/<log>/<shard>` | `<arrival ms>/<digest>`      | a pending chunk                                 |
  * | `staging/<log>`         | `<version>/<attempt>/<n>`    | entries of a batch that is committed, or may be |
  * | `tile/<log>/<L>/<N>`    | `-`                          | a tile or entry bundle, only ever widened       |
@@ -46,6 +47,7 @@ export const anchoredKey = (log: string, size: bigint): Key => ({
   pk: `log/${log}`,
   sk: `anchored/${digits(size)}`,
 });
+export const cursorKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "recorded" });
 export const publicKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "public" });
 export const publicCheckpointKey = (size: bigint): Key => ({
   pk: `log/${ANCHOR}`,

@@ -50,7 +50,7 @@ const length = (bytes: number): number => Math.floor((bytes * 8) / 5);
 /** Operators call this under their own AWS credentials; there is no public route to it. */
 export async function createTenant(ctx: TenantContext, name: string): Promise<Tenant> {
   const tenant = { id: newId(ID.tenant), name, createdAt: BigInt(ctx.clock()) };
-  await ctx.store.put({ ...tenantKey(tenant.id), name, createdAt: tenant.createdAt }, { kind: "absent" });
+  await ctx.store.put({ ...tenantKey(tenant.id), name, createdAt: tenant.createdAt });
   return tenant;
 }
 
@@ -70,8 +70,8 @@ export async function createLog(ctx: TenantContext, tenant: string, name: string
   const origin = `${ctx.domain}/log/${id}`;
   const createdAt = BigInt(ctx.clock());
   // The registry first: a log that can take entries must be one that sweeps find.
-  await ctx.store.put({ ...logsKey(id), origin, tenant }, { kind: "absent" });
-  await ctx.store.put({ ...tenantLogKey(tenant, id), origin, name, createdAt }, { kind: "absent" });
+  await ctx.store.put({ ...logsKey(id), origin, tenant });
+  await ctx.store.put({ ...tenantLogKey(tenant, id), origin, name, createdAt });
   return { id, origin, name, createdAt };
 }
 
@@ -125,13 +125,14 @@ export async function createKey(
   if (log !== undefined && (await ctx.store.get([tenantLogKey(tenant, log)]))[0] === undefined) {
     throw new ServiceError("not_found", "the log that the key is limited to does not exist");
   }
+  await forgetDeadKeys(ctx, tenant);
   await refuseMore(ctx.store, tenant, "key/", MAX_KEYS);
 
   const id = newId(ID.key);
   const secret = base32nopad.encode(randomBytes(32)).toLowerCase();
   const limits = { ...(log !== undefined && { log }), ...(expiresAt !== undefined && { expiresAt }) };
   const stored = { name, scopes: [...new Set(scopes)].join(" "), createdAt, ...limits };
-  await ctx.store.put({ ...apiKeyKey(tenant, id), ...stored, hash: hashOf(secret) }, { kind: "absent" });
+  await ctx.store.put({ ...apiKeyKey(tenant, id), ...stored, hash: hashOf(secret) });
   const key: ApiKey = { id: `${tenant}${id}`, name, scopes: [...new Set(scopes)], createdAt, ...limits };
   return { key, apiKey: `kedge_${key.id}_${secret}` };
 }
@@ -161,9 +162,7 @@ export async function authenticate(ctx: TenantContext, apiKey: string): Promise<
   if (item === undefined) return undefined;
   const { key, hash } = decodeKey(tenant, item);
   if (!timingSafeEqual(hash, hashOf(secret))) return undefined;
-  const dead =
-    key.revokedAt !== undefined || (key.expiresAt !== undefined && key.expiresAt <= BigInt(ctx.clock()));
-  return dead ? undefined : { tenant, key };
+  return isDead(key, ctx.clock()) ? undefined : { tenant, key };
 }
 
 const hashOf = (secret: string): Uint8Array => new Uint8Array(createHash("sha256").update(secret).digest());
@@ -202,9 +201,24 @@ function decode<T>(schema: z.ZodType<T>, item: Item): T {
 async function refuseMore(store: Store, tenant: string, kind: string, max: number): Promise<void> {
   let count = 0;
   for await (const _ of store.query({ ...prefix(tenant, kind), limit: max })) count++;
-  if (count >= max)
+  if (count >= max) {
     throw new ServiceError("conflict", `this tenant has ${max} of these already, the most it may have`);
+  }
 }
+
+/** Dead keys are listed for as long as there is room for live ones. */
+async function forgetDeadKeys(ctx: TenantContext, tenant: string): Promise<void> {
+  const keys = await listKeys(ctx, tenant);
+  if (keys.length < MAX_KEYS) return;
+  const dead = keys.filter((key) => isDead(key, ctx.clock()));
+  await ctx.store.write(
+    [],
+    dead.map(({ id }) => apiKeyKey(tenant, id.slice(tenant.length))),
+  );
+}
+
+const isDead = ({ revokedAt, expiresAt }: ApiKey, now: number): boolean =>
+  revokedAt !== undefined || (expiresAt !== undefined && expiresAt <= BigInt(now));
 
 const prefix = (tenant: string, kind: string) => ({
   pk: tenantPartition(tenant),

@@ -101,7 +101,7 @@ async function settle(world: World, acknowledged: Acknowledged): Promise<void> {
   }
   const items = world.store.items();
   const { observed, vkeys, publication } = world;
-  const record = (log: string) => publication.files.get(`logs/${log}/checkpoint`);
+  const record = (log: string) => publication.files.get(`logs/${log}/head`);
   const wrong = [
     ...auditLog({ items, log: LOG, vkey: vkeys.log, acknowledged, observed, record: record(LOG) }),
     ...auditLog({

@@ -13,7 +13,7 @@ import { checkpointSigner } from "../../service/sign.ts";
 import type { Item, Store } from "../../service/store.ts";
 import type { SweepContext } from "../../service/sweep.ts";
 import { ANCHOR, headKey, logsKey } from "../../service/table.ts";
-import { parseCheckpoint } from "../../tlog/checkpoint.ts";
+import { parseCheckpoint, parseCheckpointBody } from "../../tlog/checkpoint.ts";
 import { makeVkey, type Vkey } from "../../tlog/note.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
 import { type MemoryStore, memoryStore } from "./memory-store.ts";
@@ -171,6 +171,12 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
           const id = log === ANCHOR ? ANCHOR : (checkpoint.origin.split("/").at(-1) ?? "");
           if (!observed.committed.has(`${id} ${size} ${root}`)) {
             observed.violations.push(`I3: ${id} asked to sign size ${size}, which the store never committed`);
+          }
+          // A sealer that slept may find a later head recorded; one that is behind would be the fault.
+          const recorded = publication.files.get(`logs/${id}/head`);
+          const reached = recorded && parseCheckpointBody(new TextDecoder().decode(recorded)).size;
+          if (reached === undefined || reached < size) {
+            observed.violations.push(`I6: ${id} asked to sign size ${size}, recorded outside is ${reached}`);
           }
           const note = await signCheckpoint(checkpoint);
           observed.signed.push({ log: id, size, root, note });
