@@ -125,7 +125,7 @@ export async function createKey(
   if (log !== undefined && (await ctx.store.get([tenantLogKey(tenant, log)]))[0] === undefined) {
     throw new ServiceError("not_found", "the log that the key is limited to does not exist");
   }
-  await forgetDeadKeys(ctx, tenant);
+  if (await isFull(ctx.store, tenant, "key/", MAX_KEYS)) await forgetDeadKeys(ctx, tenant);
   await refuseMore(ctx.store, tenant, "key/", MAX_KEYS);
 
   const id = newId(ID.key);
@@ -198,18 +198,21 @@ function decode<T>(schema: z.ZodType<T>, item: Item): T {
   return parsed.data;
 }
 
-async function refuseMore(store: Store, tenant: string, kind: string, max: number): Promise<void> {
+async function isFull(store: Store, tenant: string, kind: string, max: number): Promise<boolean> {
   let count = 0;
   for await (const _ of store.query({ ...prefix(tenant, kind), limit: max })) count++;
-  if (count >= max) {
+  return count >= max;
+}
+
+async function refuseMore(store: Store, tenant: string, kind: string, max: number): Promise<void> {
+  if (await isFull(store, tenant, kind, max)) {
     throw new ServiceError("conflict", `this tenant has ${max} of these already, the most it may have`);
   }
 }
 
-/** Dead keys are listed for as long as there is room for live ones. */
+/** Dead keys are listed until their room is needed. */
 async function forgetDeadKeys(ctx: TenantContext, tenant: string): Promise<void> {
   const keys = await listKeys(ctx, tenant);
-  if (keys.length < MAX_KEYS) return;
   const dead = keys.filter((key) => isDead(key, ctx.clock()));
   await ctx.store.write(
     [],

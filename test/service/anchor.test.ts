@@ -1,0 +1,171 @@
+import { generateKeyPairSync, sign as signNow } from "node:crypto";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { describe, expect, test } from "vitest";
+import { anchor } from "../../service/anchor.ts";
+import { append } from "../../service/append.ts";
+import { readHead } from "../../service/head.ts";
+import { entryStatus, prove } from "../../service/prove.ts";
+import { seal } from "../../service/seal.ts";
+import { ANCHOR, logsKey, publicKey } from "../../service/table.ts";
+import { ed25519CosignedMessage, encodeTimestamped } from "../../tlog/cosignature.ts";
+import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine } from "../../tlog/note.ts";
+import { parsePolicy } from "../../tlog/policy.ts";
+import { parseProof } from "../../tlog/proof.ts";
+import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
+
+const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
+const NO_WITNESSES = parsePolicy("quorum none\n");
+
+async function sealEntries(actor: Actor, ...numbers: number[]): Promise<void> {
+  await append(actor, LOG, numbers.map(entry));
+  await seal(actor, { id: LOG, origin: ORIGIN, sign: actor.signLog });
+}
+
+const assuranceOf = async ({ store }: World, n: number, policy = NO_WITNESSES) =>
+  (await entryStatus({ store, policy }, LOG, entry(n)))?.assurance;
+
+test("a log that seals during every anchor run is anchored all the same", async () => {
+  const world = newWorld();
+  const actor = world.actor();
+  let n = 0;
+  await sealEntries(actor, n++);
+  // The tenant seals once more whenever the anchor log is being signed, so its head is never what was just anchored.
+  const busy: Actor = {
+    ...actor,
+    async signAnchor(checkpoint) {
+      await sealEntries(actor, n++);
+      return await actor.signAnchor(checkpoint);
+    },
+  };
+  for (let run = 1; run <= 5; run++) {
+    expect((await anchor(busy)).anchored).toBe(1);
+    for (let sealed = 0; sealed < run; sealed++) expect(await assuranceOf(world, sealed)).toBe("anchored");
+  }
+});
+
+test("an entry's proof uses the earliest anchored checkpoint that covers it, for ever", async () => {
+  const world = newWorld();
+  const actor = world.actor();
+  await sealEntries(actor, 1);
+  await anchor(actor);
+  const context = { store: world.store, policy: NO_WITNESSES };
+  const [first] = await prove(context, LOG, [entry(1)]);
+  for (const n of [2, 3]) {
+    await sealEntries(actor, n);
+    await anchor(actor);
+  }
+  expect(await prove(context, LOG, [entry(1)])).toEqual([first]);
+});
+
+test("proofs of many entries at once are those of each alone", async () => {
+  const world = newWorld();
+  const actor = world.actor();
+  for (let batch = 0; batch < 40; batch++) {
+    await sealEntries(actor, 3 * batch, 3 * batch + 1, 3 * batch + 2);
+    if (batch % 3 === 0) await anchor(actor);
+  }
+  const context = { store: world.store, policy: NO_WITNESSES };
+  const entries = Array.from({ length: 120 }, (_, n) => entry((n * 37) % 120));
+  const together = await prove(context, LOG, entries);
+  for (const [i, alone] of entries.entries())
+    expect([together[i]]).toEqual(await prove(context, LOG, [alone]));
+});
+
+test("one run anchors the checkpoints of more logs than one page and one bundle hold", async () => {
+  const world = newWorld();
+  const actor = world.actor();
+  const logs = Array.from({ length: 300 }, (_, n) => `b${String(n).padStart(18, "a")}`);
+  for (const id of logs) {
+    const origin = `kedge.example/log/${id}`;
+    await world.store.put({ ...logsKey(id), origin, tenant: "t" });
+    await append(actor, id, [entry(1)]);
+    await seal(actor, { id, origin, sign: actor.signLog });
+  }
+  expect((await anchor(actor)).anchored).toBe(300);
+  for (const id of logs) {
+    const status = await entryStatus({ store: world.store, policy: NO_WITNESSES }, id, entry(1));
+    expect(status?.assurance).toBe("anchored");
+  }
+});
+
+describe("the public checkpoint fails closed", () => {
+  test("without a quorum it stays where it is, sealing goes on, and proofs say anchored", async () => {
+    const world = newWorld();
+    const { policy } = newWitness("witness.example/w");
+    const actor: Actor = { ...world.actor(), policy };
+    await sealEntries(actor, 1);
+    expect(await anchor(actor)).toMatchObject({ anchored: 1, size: 1n, publicSize: 0n, quorum: false });
+    expect(await world.store.get([publicKey()])).toEqual([undefined]);
+    expect(await assuranceOf(world, 1, policy)).toBe("anchored");
+    await sealEntries(actor, 2);
+    expect(await anchor(actor)).toMatchObject({ size: 2n, publicSize: 0n, quorum: false });
+  });
+
+  test("with the quorum's cosignatures it moves, and proofs say witnessed and carry them", async () => {
+    const world = newWorld();
+    const witness = newWitness("witness.example/w");
+    const actor = cosignedBy(world, witness);
+    await sealEntries(actor, 1);
+    expect(await anchor(actor)).toMatchObject({ publicSize: 1n, quorum: true });
+    const [proof] = await prove({ store: world.store, policy: witness.policy }, LOG, [entry(1)]);
+    if (proof === undefined || proof === "pending") throw new Error("no proof");
+    expect(proof.assurance).toBe("witnessed");
+    expect(new TextDecoder().decode(parseProof(proof.proof).extra)).toContain("witness.example/w");
+  });
+
+  test("a witness demanded later: what is public without it is no quorum any more", async () => {
+    const world = newWorld();
+    await sealEntries(world.actor(), 1);
+    expect(await anchor(world.actor())).toMatchObject({ quorum: true });
+    const { policy } = newWitness("witness.example/w");
+    expect(await anchor({ ...world.actor(), policy })).toMatchObject({ publicSize: 1n, quorum: false });
+    expect(await assuranceOf(world, 1, policy)).toBe("anchored");
+  });
+
+  test("witnesses that are turned on, or changed, witness old entries with the next public checkpoint", async () => {
+    const world = newWorld();
+    await sealEntries(world.actor(), 1);
+    await anchor(world.actor());
+    for (const [n, name] of [
+      [2, "a.example/w1"],
+      [3, "b.example/w2"],
+    ] as const) {
+      const witness = newWitness(name);
+      const actor = cosignedBy(world, witness);
+      await sealEntries(actor, n);
+      await anchor(actor);
+      for (let old = 1; old <= n; old++)
+        expect(await assuranceOf(world, old, witness.policy)).toBe("witnessed");
+    }
+  });
+});
+
+test("two anchorers at once: every checkpoint is in the anchor log once", async () => {
+  const world = newWorld();
+  await sealEntries(world.actor(), 1);
+  await Promise.all([anchor(world.actor()), anchor(world.actor()), anchor(world.actor())]);
+  await anchor(world.actor());
+  expect((await readHead(world.store, ANCHOR)).published).toBe(1n);
+  expect(await assuranceOf(world, 1)).toBe("anchored");
+});
+
+function newWitness(name: string) {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const raw = new Uint8Array(publicKey.export({ type: "spki", format: "der" })).slice(-32);
+  const vkey = makeVkey(name, ED25519_COSIGNATURE, raw);
+  const time = 1_700_000_000n;
+  return {
+    policy: parsePolicy(`witness w ${formatVkey(vkey)}\nquorum w\n`),
+    cosign(note: string): string {
+      const body = note.slice(0, note.indexOf("\n\n") + 1);
+      const signature = new Uint8Array(signNow(null, ed25519CosignedMessage(time, body), privateKey));
+      return note + signatureLine(vkey, encodeTimestamped(time, signature));
+    },
+  };
+}
+
+/** An anchorer whose anchor checkpoints come back cosigned. */
+function cosignedBy(world: World, { policy, cosign }: ReturnType<typeof newWitness>): Actor {
+  const actor = world.actor();
+  return { ...actor, policy, signAnchor: async (checkpoint) => cosign(await actor.signAnchor(checkpoint)) };
+}

@@ -1,0 +1,128 @@
+import { describe, expect, test } from "vitest";
+import type { Store } from "../../service/store.ts";
+import {
+  authenticate,
+  createKey,
+  createLog,
+  createTenant,
+  findTenantLog,
+  listKeys,
+  listLogs,
+  MAX_KEYS,
+  revokeKey,
+} from "../../service/tenants.ts";
+import { memoryStore } from "../support/memory-store.ts";
+
+const newContext = () => {
+  let now = 1_000;
+  return {
+    store: memoryStore(),
+    clock: () => now,
+    domain: "kedge.example",
+    advance: (ms: number) => (now += ms),
+  };
+};
+
+describe("API keys", () => {
+  test("a key is its tenant's alone and its secret is stored nowhere", async () => {
+    const ctx = newContext();
+    const [a, b] = [await createTenant(ctx, "A"), await createTenant(ctx, "B")];
+    const { apiKey, key } = await createKey(ctx, a.id, { name: "k", scopes: ["read"] });
+    expect(await authenticate(ctx, apiKey)).toEqual({ tenant: a.id, key });
+    const secret = apiKey.split("_")[2] ?? "";
+    const stored = ctx.store.items().flatMap((item) => Object.values(item));
+    expect(stored.filter((value) => typeof value === "string" && value.includes(secret))).toEqual([]);
+    expect(await listKeys(ctx, b.id)).toEqual([]);
+    await expect(revokeKey(ctx, b.id, key.id)).rejects.toMatchObject({ code: "not_found" });
+    expect(await authenticate(ctx, apiKey)).toBeDefined();
+  });
+
+  test("a key with one character changed, expired or revoked is nobody's", async () => {
+    const ctx = newContext();
+    const { id } = await createTenant(ctx, "A");
+    const { apiKey, key } = await createKey(ctx, id, { name: "k", scopes: ["read"], expiresAt: 2_000n });
+    for (let i = 0; i < apiKey.length; i++) {
+      const other = apiKey[i] === "a" ? "b" : "a";
+      expect(await authenticate(ctx, apiKey.slice(0, i) + other + apiKey.slice(i + 1))).toBeUndefined();
+    }
+    ctx.advance(999);
+    expect(await authenticate(ctx, apiKey)).toBeDefined();
+    ctx.advance(1);
+    expect(await authenticate(ctx, apiKey)).toBeUndefined();
+
+    const second = await createKey(ctx, id, { name: "k", scopes: ["read"] });
+    await revokeKey(ctx, id, second.key.id);
+    await revokeKey(ctx, id, second.key.id);
+    expect(await authenticate(ctx, second.apiKey)).toBeUndefined();
+    expect((await listKeys(ctx, id)).find((listed) => listed.id === key.id)?.revokedAt).toBeUndefined();
+  });
+
+  test("a tenant that rotates its keys can always make another; one with as many live ones cannot", async () => {
+    const ctx = newContext();
+    const { id } = await createTenant(ctx, "A");
+    for (let i = 0; i < MAX_KEYS; i++) {
+      const { key } = await createKey(ctx, id, { name: "k", scopes: ["write"] });
+      if (i % 2 === 0) await revokeKey(ctx, id, key.id);
+    }
+    for (let i = 0; i < MAX_KEYS / 2; i++) await createKey(ctx, id, { name: "k", scopes: ["write"] });
+    await expect(createKey(ctx, id, { name: "k", scopes: ["write"] })).rejects.toMatchObject({
+      code: "conflict",
+    });
+  });
+
+  test.each([
+    ["no scope", { name: "k", scopes: [] }, "invalid"],
+    ["an admin key limited to a log", { name: "k", scopes: ["admin"], log: "x" }, "invalid"],
+    ["an expiry in the past", { name: "k", scopes: ["read"], expiresAt: 1_000n }, "invalid"],
+    ["a log that is not there", { name: "k", scopes: ["read"], log: "x" }, "not_found"],
+  ] as const)("%s is refused and stores nothing", async (_, key, code) => {
+    const ctx = newContext();
+    const { id } = await createTenant(ctx, "A");
+    const before = ctx.store.items();
+    await expect(createKey(ctx, id, key)).rejects.toMatchObject({ code });
+    expect(ctx.store.items()).toEqual(before);
+  });
+});
+
+describe("logs", () => {
+  test("a log is found by its tenant's keys, not by another's, nor by a key limited to another log", async () => {
+    const ctx = newContext();
+    const [a, b] = [await createTenant(ctx, "A"), await createTenant(ctx, "B")];
+    const [one, two] = [await createLog(ctx, a.id, "one"), await createLog(ctx, a.id, "two")];
+    expect(one.origin).toBe(`kedge.example/log/${one.id}`);
+    const all = (await createKey(ctx, a.id, { name: "k", scopes: ["read"] })).key;
+    const limited = (await createKey(ctx, a.id, { name: "k", scopes: ["read"], log: one.id })).key;
+    const foreign = (await createKey(ctx, b.id, { name: "k", scopes: ["read"] })).key;
+    expect(await findTenantLog(ctx, { tenant: a.id, key: all }, two.id)).toEqual(two);
+    expect(await findTenantLog(ctx, { tenant: a.id, key: limited }, one.id)).toEqual(one);
+    expect(await findTenantLog(ctx, { tenant: a.id, key: limited }, two.id)).toBeUndefined();
+    expect(await findTenantLog(ctx, { tenant: b.id, key: foreign }, one.id)).toBeUndefined();
+    expect(await listLogs(ctx, b.id)).toEqual([]);
+  });
+
+  test("a tenant's name stands in no id and no origin", async () => {
+    const ctx = newContext();
+    const tenant = await createTenant(ctx, "mercy");
+    const log = await createLog(ctx, tenant.id, "mercy audit");
+    expect(`${tenant.id} ${log.id} ${log.origin}`).not.toContain("mercy");
+  });
+});
+
+test("a write that the SDK repeats because its answer was lost succeeds", async () => {
+  const ctx = newContext();
+  const repeating: Store = {
+    ...ctx.store,
+    async put(item, condition) {
+      await ctx.store.put(item, condition);
+      await ctx.store.put(item, condition);
+    },
+  };
+  const tenant = await createTenant({ ...ctx, store: repeating }, "A");
+  const log = await createLog({ ...ctx, store: repeating }, tenant.id, "l");
+  const { apiKey } = await createKey({ ...ctx, store: repeating }, tenant.id, {
+    name: "k",
+    scopes: ["read"],
+  });
+  expect(await listLogs(ctx, tenant.id)).toEqual([log]);
+  expect(await authenticate(ctx, apiKey)).toBeDefined();
+});
