@@ -1,0 +1,115 @@
+/**
+ * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, in a few minutes and on loopback only.
+ * Progress goes to standard error, the result to standard output.
+ */
+import { availableParallelism, cpus, loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { load } from "./load.ts";
+import { proofs } from "./proofs.ts";
+import { figure, type Section, table } from "./report.ts";
+import { scale } from "./scale.ts";
+import { tlog } from "./tlog.ts";
+import { units } from "./units.ts";
+import { verification } from "./verification.ts";
+
+// The AWS SDK announces its end of support for Node 20 on every start.
+process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
+
+const SECTIONS = { load, units, proofs, verification, scale, tlog };
+type Name = keyof typeof SECTIONS;
+const NAMES: readonly Name[] = ["load", "units", "proofs", "verification", "scale", "tlog"];
+
+/** What is to be reached: at least, or at most. */
+type Target = {
+  readonly what: string;
+  readonly of: readonly [Name, value: string];
+  readonly least?: number;
+  readonly most?: number;
+};
+
+/** What counts as flat: two sizes differ by how full their last tiles are, and two timings by more than that. */
+const FLAT = 1.1;
+const FLAT_TIME = 1.25;
+
+const TARGETS: readonly Target[] = [
+  { what: "events/s, 1,000 a request", of: ["load", "eventsPerSecond"], least: 3_000 },
+  { what: "write units per event, 1,000 a request", of: ["units", "writeUnitsPerEvent"], most: 2.2 },
+  { what: "write units per event, 1 a request", of: ["units", "writeUnitsPerSingleEvent"], most: 2.2 },
+  { what: "round trips for all tiles of a proof", of: ["proofs", "roundTripsForTiles"], most: 1 },
+  { what: "round trips for a proof, all in all", of: ["proofs", "roundTrips"], most: 1 },
+  { what: "proofs verified a second, sealed", of: ["verification", "sealedPerSecond"], least: 500 },
+  { what: "proofs verified a second, anchored", of: ["verification", "anchoredPerSecond"], least: 500 },
+  {
+    what: "verification: time ÷ its signatures'",
+    of: ["verification", "timeOverSignatures"],
+    most: FLAT_TIME,
+  },
+  { what: "I8, 10⁷ ÷ 10³: write units of a seal", of: ["scale", "seal.writeUnits"], most: FLAT },
+  { what: "I8, 10⁷ ÷ 10³: round trips of a seal", of: ["scale", "seal.roundTrips"], most: FLAT },
+  { what: "I8, 10⁷ ÷ 10³: time of a seal", of: ["scale", "seal.ms"], most: FLAT_TIME },
+  { what: "I8, 10⁷ ÷ 10³: round trips of a proof", of: ["scale", "old.roundTrips"], most: FLAT },
+  { what: "I8, 10⁷ ÷ 10³: read units of a proof", of: ["scale", "old.readUnits"], most: FLAT },
+  { what: "I8, 10⁷ ÷ 10³: time of a proof", of: ["scale", "old.ms"], most: FLAT_TIME },
+];
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
+const unknown = positionals.find((name) => !NAMES.some((known) => known === name));
+if (unknown !== undefined) {
+  throw new RangeError(`there is no section ${unknown}: name any of ${NAMES.join(", ")}`);
+}
+
+const results = new Map<Name, Section>();
+for (const name of NAMES) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const started = performance.now();
+  process.stderr.write(`${name}…`);
+  results.set(name, await SECTIONS[name]());
+  process.stderr.write(` ${Math.round((performance.now() - started) / 1000)} s\n`);
+}
+process.stdout.write(values.json === true ? json() : markdown());
+
+function machine() {
+  const [cpu] = cpus();
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    cores: availableParallelism(),
+    cpu: cpu?.model.trim() ?? "unknown",
+    node: process.version,
+    loadAverage: loadavg()[1] ?? Number.NaN,
+  };
+}
+
+function markdown(): string {
+  const { date, cores, cpu, node, loadAverage } = machine();
+  const targets = TARGETS.flatMap(targetRow);
+  const tables = [
+    ...(targets.length === 0
+      ? []
+      : [{ title: "Targets", head: ["", "target", "measured", "met"], rows: targets }]),
+    ...results.values(),
+  ];
+  return [
+    `Measured on ${date}, on ${cores} cores of ${cpu}, Node ${node}; the 5-minute load average was ${figure(loadAverage)}.\n`,
+    ...tables.map(({ title, head, rows }) => `### ${title}\n\n${table(head, rows)}\n`),
+  ].join("\n");
+}
+
+function targetRow({ what, of: [section, value], least, most }: Target): string[][] {
+  const measured = results.get(section)?.values[value];
+  if (measured === undefined) return [];
+  const rows = [];
+  if (least !== undefined)
+    rows.push([what, `≥ ${figure(least)}`, figure(measured), verdict(measured / least)]);
+  if (most !== undefined) rows.push([what, `≤ ${figure(most)}`, figure(measured), verdict(most / measured)]);
+  return rows;
+}
+
+/** @param share of the target that was reached. */
+function verdict(share: number): string {
+  return share >= 1 ? "yes" : `no: ${figure(1 / share)}× off`;
+}
+
+function json(): string {
+  const sections = Object.fromEntries([...results].map(([name, { values }]) => [name, values]));
+  return `${JSON.stringify({ machine: machine(), sections }, null, 2)}\n`;
+}
