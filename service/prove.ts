@@ -176,11 +176,19 @@ async function findEvidences(
     .filter((position) => position !== undefined && position !== "pending")
     .sort((a, b) => (a.index < b.index ? -1 : 1));
   const evidences = new Map<Position, Evidence>();
+  // One object for all entries of a checkpoint, so that what is the same for them is made once.
+  const byNote = new Map<string, Evidence>();
+  const find = async (position: Position): Promise<Evidence> => {
+    const found = await findEvidence(ctx, position);
+    const kept = byNote.get(found.note) ?? found;
+    byNote.set(found.note, kept);
+    return kept;
+  };
   const findStretch = async (stretch: readonly Position[]) => {
     let last: Evidence | undefined;
     for (const position of stretch) {
       // The earliest anchored checkpoint that covers an index covers the next ones too, up to its size.
-      if (last === undefined || position.index >= last.size) last = await findEvidence(ctx, position);
+      if (last === undefined || position.index >= last.size) last = await find(position);
       evidences.set(position, last);
     }
   };
