@@ -1,13 +1,14 @@
+import type { FileHandle } from "node:fs/promises";
 import type { Command } from "commander";
-import { type CommitFlags, committer, withCommit } from "./committer.ts";
+import { type CommitFlags, committer, where, withCommit } from "./committer.ts";
 import { withCredentials } from "./credentials.ts";
-import { listFiles, readEvents } from "./inputs.ts";
-import { progress } from "./output.ts";
+import { listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
+import { misuse, progress } from "./output.ts";
 import { createRecords, recordLine } from "./records.ts";
 
 export function commitCommand(command: Command): Command {
   return withCommit(withCredentials(command))
-    .argument("<paths...>", "event files, folders, .ndjson files, or - for standard input")
+    .argument("<paths...>", "event files, folders, .ndjson files, or - (one a line)")
     .option("--out <file>", "where the records go (default: standard output)")
     .option(
       "--random-nonce",
@@ -18,14 +19,22 @@ export function commitCommand(command: Command): Command {
 
 async function commit(paths: string[], flags: CommitFlags & { out?: string }): Promise<void> {
   const toRecord = committer(flags);
-  const records = flags.out === undefined ? undefined : await createRecords(flags.out);
   const shown = progress("events committed");
+  let records: FileHandle | undefined;
+  let committed = 0;
   try {
     for await (const file of listFiles(paths)) {
       for await (const source of readEvents(file, flags.ndjson)) {
+        if (looksLikeRecord(source.bytes)) {
+          throw misuse(
+            `${where(source)} is a record of kedge commit, not an event: leave it out, or post it`,
+          );
+        }
         const line = recordLine(toRecord(source));
+        if (flags.out !== undefined) records ??= await createRecords(flags.out);
         if (records === undefined) await writeOut(line);
-        else await records.write(line);
+        else await records.appendFile(line);
+        committed += 1;
         shown.add(1);
       }
     }
@@ -34,6 +43,7 @@ async function commit(paths: string[], flags: CommitFlags & { out?: string }): P
     await records?.close();
     shown.done();
   }
+  if (committed === 0) throw misuse("There is no event in these files");
 }
 
 /** Waits for the reader, so that a long run stays small. */

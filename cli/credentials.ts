@@ -1,8 +1,10 @@
 /** What a command knows before it starts: flags first, then KEDGE_* variables, then the credentials file. */
 import { readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Client } from "../client/api.ts";
+import { ClientError } from "../client/error.ts";
+import { quoted } from "../client/text.ts";
 import { parseTenantKey } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { TlogError } from "../tlog/error.ts";
@@ -72,28 +74,47 @@ export function collect(value: string, previous: string[] = []): string[] {
 
 /** A client of the service and the id of the log. */
 export async function openLog(flags: SettingFlags): Promise<{ client: Client; log: string }> {
-  const log = setting(flags.log, "KEDGE_LOG", readCredentials(flags).log);
+  const log = setting(flags.log, "KEDGE_LOG", readCredentials(flags).members.log);
   if (log === undefined) throw misuse("No log is named: use --log, KEDGE_LOG or the credentials");
-  return { client: await openService(flags), log };
+  return { client: await openService(flags), log: log.text };
 }
 
 export async function openService(flags: SettingFlags): Promise<Client> {
-  const credentials = readCredentials(flags);
-  const url = setting(flags.url, "KEDGE_URL", credentials.url);
-  const apiKey = setting(flags.apiKey, "KEDGE_API_KEY", credentials.apiKey);
+  const { members, path, isFound } = readCredentials(flags);
+  const url = setting(flags.url, "KEDGE_URL", members.url);
+  const apiKey = setting(flags.apiKey, "KEDGE_API_KEY", members.apiKey);
   if (url === undefined)
     throw misuse("The service's URL is not known: use --url, KEDGE_URL or the credentials");
   if (apiKey === undefined) throw misuse("No API key: set KEDGE_API_KEY or use the credentials");
+  // Whoever wrote that file would receive the key of whoever runs the command beside it.
+  if (isFound && url.isStored && !apiKey.isStored) {
+    throw misuse(
+      `The API key is not sent to the URL of ${path}, which was only found here: give --url or KEDGE_URL too`,
+    );
+  }
+  return await connect({ url: url.text, apiKey: apiKey.text });
+}
+
+async function connect(connection: { url: string; apiKey: string }): Promise<Client> {
+  if (!/^kedge_\w+_\w+$/.test(connection.apiKey)) {
+    throw misuse("The API key is malformed: it looks like kedge_<id>_<secret>. Copy it again");
+  }
   const { openClient } = await import("../client/api.ts");
-  return openClient({ url, apiKey });
+  const { checkConnection } = await import("../client/http.ts");
+  try {
+    checkConnection(connection);
+  } catch (cause) {
+    throw cause instanceof ClientError ? misuse(cause.message, cause) : cause;
+  }
+  return openClient(connection);
 }
 
 /** undefined when none is set. */
 export function findTenantKey(flags: SettingFlags): Uint8Array | undefined {
-  const text = setting(flags.tenantKey, "KEDGE_TENANT_KEY", readCredentials(flags).tenantKey);
-  if (text === undefined) return undefined;
+  const key = setting(flags.tenantKey, "KEDGE_TENANT_KEY", readCredentials(flags).members.tenantKey);
+  if (key === undefined) return undefined;
   try {
-    return parseTenantKey(text);
+    return parseTenantKey(key.text);
   } catch (cause) {
     throw cause instanceof EventError ? misuse(cause.message, cause) : cause;
   }
@@ -105,61 +126,105 @@ export function needTenantKey(flags: SettingFlags): Uint8Array {
   return key;
 }
 
-/** The keys that proofs are verified with. At least one of the log; of the anchor log maybe none. */
-export function pinnedKeys(flags: SettingFlags): { logVkeys: Vkey[]; anchorVkeys: Vkey[] } {
-  const { logVkey, anchorVkey, anchorMldsaVkey } = readCredentials(flags);
-  const logVkeys = vkeys(flags.logVkey, "KEDGE_LOG_VKEY", [logVkey]);
-  if (logVkeys.length === 0) {
+/** The keys that proofs are verified with, and where they are from. */
+export type PinnedKeys = {
+  /** At least one. */
+  logVkeys: Vkey[];
+  /** Maybe none. */
+  anchorVkeys: Vkey[];
+  /** Flags, variables, and the absolute paths of files. */
+  sources: string[];
+  /** Whether any is of a credentials file that nobody named: it may have come with what is to be verified. */
+  areFound: boolean;
+};
+
+export function pinnedKeys(flags: SettingFlags): PinnedKeys {
+  const { members, path, isFound } = readCredentials(flags);
+  const { logVkey, anchorVkey, anchorMldsaVkey } = members;
+  const log = vkeys(flags.logVkey, "--log-vkey", "KEDGE_LOG_VKEY", [logVkey]);
+  const anchor = vkeys(flags.anchorVkey, "--anchor-vkey", "KEDGE_ANCHOR_VKEY", [anchorVkey, anchorMldsaVkey]);
+  if (log.vkeys.length === 0) {
     throw misuse("No key to verify with: give the log's with --log-vkey, KEDGE_LOG_VKEY or the credentials");
   }
+  const used = anchor.vkeys.length === 0 ? [log] : [log, anchor];
   return {
-    logVkeys,
-    anchorVkeys: vkeys(flags.anchorVkey, "KEDGE_ANCHOR_VKEY", [anchorVkey, anchorMldsaVkey]),
+    logVkeys: log.vkeys,
+    anchorVkeys: anchor.vkeys,
+    sources: [...new Set(used.map(({ source }) => source ?? path))],
+    areFound: isFound && used.some(({ source }) => source === undefined),
   };
 }
 
-function vkeys(flag: string[] | undefined, variable: string, stored: (string | undefined)[]): Vkey[] {
+/** `source` is undefined for those of the credentials. */
+function vkeys(
+  given: string[] | undefined,
+  flag: string,
+  variable: string,
+  stored: (string | undefined)[],
+): { vkeys: Vkey[]; source: string | undefined } {
   const fromEnvironment = (process.env[variable] ?? "").split(/\s+/).filter((text) => text !== "");
-  const others = fromEnvironment.length > 0 ? fromEnvironment : stored.filter((text) => text !== undefined);
-  const texts = flag ?? others;
-  return texts.map((text) => {
-    try {
-      return parseVkey(text);
-    } catch (cause) {
-      throw cause instanceof TlogError ? misuse(`A pinned key is malformed: ${cause.message}`, cause) : cause;
-    }
-  });
+  if (given !== undefined) return { vkeys: given.map(parsePinned), source: flag };
+  if (fromEnvironment.length > 0) return { vkeys: fromEnvironment.map(parsePinned), source: variable };
+  return { vkeys: stored.filter((text) => text !== undefined).map(parsePinned), source: undefined };
 }
 
-/** An empty variable is one that is not set. */
-function setting(flag: string | undefined, variable: string, stored: string | undefined): string | undefined {
-  return flag ?? (process.env[variable] || stored);
-}
-
-/** Empty when there is no file, unless one was named. */
-function readCredentials({ credentials }: SettingFlags): Credentials {
-  const named = credentials ?? (process.env["KEDGE_CREDENTIALS"] || undefined);
-  const path = named ?? join(process.env["KEDGE_DATA"] || ".kedge", "credentials.json");
-  const text = readIfThere(path);
-  if (text === undefined && named === undefined) return {};
-  if (text === undefined) throw misuse(`There are no credentials at ${path}`);
+/** Keys are copied by hand, and with them line endings and spaces. */
+function parsePinned(text: string): Vkey {
   try {
-    return parseCredentials(JSON.parse(text));
+    return parseVkey(text.trim());
+  } catch (cause) {
+    throw cause instanceof TlogError ? misuse(`A pinned key is malformed: ${cause.message}`, cause) : cause;
+  }
+}
+
+/** An empty variable is one that is not set. `isStored` when it is from the credentials. */
+function setting(
+  flag: string | undefined,
+  variable: string,
+  stored: string | undefined,
+): { text: string; isStored: boolean } | undefined {
+  const named = flag ?? (process.env[variable] || undefined);
+  const text = named ?? stored;
+  return text === undefined ? undefined : { text: text.trim(), isStored: named === undefined };
+}
+
+/** `path` is absolute; `isFound` when nothing but the folder that the command runs in led to it. */
+type CredentialsFile = { members: Credentials; path: string; isFound: boolean };
+
+/** No members when there is no file, unless one was named. */
+function readCredentials({ credentials }: SettingFlags): CredentialsFile {
+  const named = credentials ?? (process.env["KEDGE_CREDENTIALS"] || undefined);
+  const folder = process.env["KEDGE_DATA"] || undefined;
+  const path = resolve(named ?? join(folder ?? ".kedge", "credentials.json"));
+  const isFound = named === undefined && folder === undefined;
+  const text = readIfThere(path);
+  if (text === undefined && named === undefined) return { members: {}, path, isFound };
+  if (text === undefined) throw misuse(`There are no credentials at ${path}`);
+  return { members: parseCredentials(text.replace(/^\ufeff/, ""), path), path, isFound };
+}
+
+/** No message quotes what a member holds. */
+function parseCredentials(text: string, path: string): Credentials {
+  const members: Credentials = {};
+  for (const [name, content] of Object.entries(parseObject(text, path))) {
+    const member = MEMBERS.find((known) => known === name);
+    if (member === undefined) {
+      throw misuse(`${path} has the member ${quoted(name)}, which no credentials have: correct or remove it`);
+    }
+    if (typeof content !== "string") throw misuse(`The ${member} in ${path} is not a string: correct it`);
+    members[member] = content;
+  }
+  return members;
+}
+
+function parseObject(text: string, path: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value;
   } catch {
     // The cause would quote what is in the file.
-    throw misuse(`${path} does not hold Kedge credentials: get it again from who runs the service`);
   }
-}
-
-function parseCredentials(value: unknown): Credentials {
-  if (typeof value !== "object" || value === null) throw new TypeError("not an object");
-  const credentials: Credentials = {};
-  for (const [name, content] of Object.entries(value)) {
-    const member = MEMBERS.find((known) => known === name);
-    if (member === undefined || typeof content !== "string") throw new TypeError("an unknown member");
-    credentials[member] = content;
-  }
-  return credentials;
+  throw misuse(`${path} does not hold Kedge credentials: get it again from who runs the service`);
 }
 
 const warned = new Set<string>();

@@ -1,6 +1,7 @@
 /** Events from files, folders, NDJSON and standard input, one at a time. */
-import { createReadStream } from "node:fs";
-import { opendir, stat } from "node:fs/promises";
+import { isUtf8 } from "node:buffer";
+import { createReadStream, type Dirent } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { concatBytes } from "../tlog/bytes.ts";
@@ -22,11 +23,17 @@ type InputFile = { name: string; below: string };
 const MAX_EVENT = 64 << 20;
 export const PROOF_SUFFIX = ".tlog-proof";
 
-/** The files below these paths in the order of their names, proof files left out; `-` stays. */
-export async function* listFiles(paths: readonly string[]): AsyncGenerator<InputFile> {
+/**
+ * The files below these paths in the order of their names, proof files left out; `-` stays. What else is left out is
+ * warned of, and its name added to `leftOut`.
+ */
+export async function* listFiles(
+  paths: readonly string[],
+  leftOut: string[] = [],
+): AsyncGenerator<InputFile> {
   for (const path of paths) {
-    if (path !== "-" && (await statOf(path)).isDirectory()) yield* walk(path, path);
-    else yield { name: path, below: path === "-" ? "stdin" : basename(path) };
+    if (path !== "-" && (await statOf(path)).isDirectory()) yield* walk(path, path, leftOut);
+    else yield { name: path, below: basename(path) };
   }
 }
 
@@ -38,43 +45,100 @@ export async function statOf(path: string) {
   }
 }
 
-async function* walk(root: string, folder: string): AsyncGenerator<InputFile> {
-  const entries = [];
-  for await (const entry of await opendir(folder)) entries.push(entry);
-  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-  for (const entry of entries) {
-    const name = join(folder, entry.name);
-    if (entry.isDirectory()) yield* walk(root, name);
-    else if (!entry.isFile()) warn(`${name} is left out: it is neither a file nor a folder`);
-    else if (!entry.name.endsWith(PROOF_SUFFIX)) yield { name, below: relative(root, name) };
+async function* walk(root: string, folder: string, leftOut: string[]): AsyncGenerator<InputFile> {
+  for (const entry of await readFolder(folder)) {
+    const own = entry.name.toString();
+    const name = join(folder, own);
+    const reason = whyLeftOut(entry);
+    if (reason !== undefined) {
+      leftOut.push(name);
+      warn(`${name} is left out: ${reason}`);
+    } else if (entry.isDirectory()) yield* walk(root, name, leftOut);
+    else if (!own.endsWith(PROOF_SUFFIX)) yield { name, below: relative(root, name) };
   }
 }
 
-/** Whether a file has one event a line; `ndjson` says so of files with another name, and of standard input. */
-export function isNdjson({ name }: InputFile, ndjson: boolean | undefined): boolean {
-  return ndjson === true || /\.(ndjson|jsonl)$/i.test(name);
+/** Names as bytes, for not every file system has them in UTF-8. */
+async function readFolder(folder: string): Promise<Dirent<Buffer>[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true, encoding: "buffer" });
+    return entries.sort((a, b) => (a.name.toString() < b.name.toString() ? -1 : 1));
+  } catch (cause) {
+    throw misuse(`The folder ${folder} cannot be read: ${reasonOf(cause)}`, cause);
+  }
 }
 
-/** The events of a file: one, or one for each line that is not blank. */
+function whyLeftOut(entry: Dirent<Buffer>): string | undefined {
+  if (!isUtf8(entry.name)) return "its name is not UTF-8. Rename it";
+  if (entry.isSymbolicLink()) return "it is a symbolic link. Name what it leads to, or copy that here";
+  if (!entry.isFile() && !entry.isDirectory()) return "it is neither a file nor a folder";
+  return undefined;
+}
+
+/**
+ * What the proof of an event is called, below the folder of proofs and without its suffix. Records and folders may come
+ * from others: the name does not lead out of that folder, and any file system can hold it.
+ */
+export function proofName(path: string, line?: number): string {
+  const parts = path.split(/[/\\]/).filter((part) => part !== "" && part !== "." && part !== "..");
+  const name = parts.map((part) => part.replace(/[\p{C}:]/gu, "_")).join("/");
+  return `${name === "-" ? "stdin" : name || "event"}${line === undefined ? "" : `.${line}`}`;
+}
+
+/** Whether a file has one event a line, as standard input does; `ndjson` says so of files with another name. */
+export function isNdjson({ name }: InputFile, ndjson: boolean | undefined): boolean {
+  return ndjson === true || name === "-" || /\.(ndjson|jsonl)$/i.test(name);
+}
+
+/** The events of a file: one, or one for each line that is not blank. Records are a line each, whatever the name. */
 export async function* readEvents(file: InputFile, ndjson: boolean | undefined): AsyncGenerator<EventSource> {
-  if (!isNdjson(file, ndjson)) {
-    yield { ...file, bytes: await readWhole(file) };
+  if (isNdjson(file, ndjson)) {
+    for await (const { line, bytes } of readLines(file, chunks(file))) yield { ...file, line, bytes };
     return;
   }
-  for await (const { line, bytes } of readLines(file)) yield { ...file, line, bytes };
+  const bytes = await readWhole(file);
+  if (!looksLikeRecord(firstLine(bytes))) {
+    yield { ...file, bytes };
+    return;
+  }
+  for await (const { line, bytes: record } of readLines(file, [bytes])) {
+    yield { ...file, line, bytes: record };
+  }
 }
 
-/** The lines that are not blank, without their newline, read as a stream. */
-export async function* readLines(file: InputFile): AsyncGenerator<{ line: number; bytes: Uint8Array }> {
+/** Whether these bytes are a record of `kedge commit`, or were one before they were cut or edited. */
+export function looksLikeRecord(bytes: Uint8Array): boolean {
+  if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"commitment"')) return false;
+  const text = new TextDecoder().decode(bytes).trimStart();
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && "commitment" in value && "opening" in value;
+  } catch {
+    return /^\{.*"commitment"\s*:\s*"[0-9a-fA-F]{64}"/s.test(text);
+  }
+}
+
+function firstLine(bytes: Uint8Array): Uint8Array {
+  const start = bytes.findIndex((byte) => byte !== NEWLINE && !isSpace(byte));
+  if (start === -1) return new Uint8Array();
+  const end = bytes.indexOf(NEWLINE, start);
+  return bytes.subarray(start, end === -1 ? bytes.length : end);
+}
+
+/** The lines that are not blank, without their newline. */
+async function* readLines(
+  file: InputFile,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<{ line: number; bytes: Uint8Array }> {
   let line = 0;
   let parts: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of chunks(file)) {
+  for await (const chunk of chunks) {
     let start = 0;
-    for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
       line += 1;
       const bytes = concatBytes(...parts, chunk.subarray(start, end));
-      if (!isBlank(bytes)) yield { line, bytes };
+      if (!bytes.every(isSpace)) yield { line, bytes };
       parts = [];
       size = 0;
       start = end + 1;
@@ -84,7 +148,7 @@ export async function* readLines(file: InputFile): AsyncGenerator<{ line: number
     parts.push(chunk.subarray(start));
   }
   const bytes = concatBytes(...parts);
-  if (!isBlank(bytes)) yield { line: line + 1, bytes };
+  if (!bytes.every(isSpace)) yield { line: line + 1, bytes };
 }
 
 async function readWhole(file: InputFile): Promise<Uint8Array> {
@@ -99,17 +163,19 @@ async function readWhole(file: InputFile): Promise<Uint8Array> {
 }
 
 async function* chunks({ name }: InputFile): AsyncGenerator<Uint8Array> {
-  const stream: Readable = name === "-" ? process.stdin : createReadStream(name, { highWaterMark: 1 << 18 });
+  const isStdin = name === "-";
+  const stream: Readable = isStdin ? process.stdin : createReadStream(name, { highWaterMark: 1 << 18 });
+  let isEmpty = true;
   try {
     for await (const chunk of stream) {
+      isEmpty = false;
       if (chunk instanceof Uint8Array) yield chunk;
     }
   } catch (cause) {
-    throw misuse(
-      `${name} cannot be read: ${cause instanceof Error ? cause.message : "unknown reason"}`,
-      cause,
-    );
+    throw misuse(`${name} cannot be read: ${reasonOf(cause)}`, cause);
   }
+  // Not an event of no bytes, but a pipe whose other end has failed.
+  if (isStdin && isEmpty) throw misuse("Nothing came on standard input: - needs events, one a line");
 }
 
 function checkSize({ name }: InputFile, size: number): void {
@@ -117,6 +183,12 @@ function checkSize({ name }: InputFile, size: number): void {
   throw misuse(`${name} holds an event larger than ${MAX_EVENT} bytes: is it NDJSON? Then use --ndjson`);
 }
 
-function isBlank(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
+const NEWLINE = 0x0a;
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0d;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : "unknown reason";
 }

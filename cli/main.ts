@@ -1,4 +1,5 @@
 /** The `kedge` command line: each command's own module is loaded when it runs, or its help is asked for. */
+import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { EXIT_MISUSE, misuse, report } from "./output.ts";
 
@@ -37,13 +38,16 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
 };
 
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader such as `head` that has seen enough is no failure.
   process.stdout.on("error", (error) => {
-    if (!("code" in error) || error.code !== "EPIPE") throw error;
+    // A reader such as `head` that has seen enough is no failure of what was done by then.
+    const isClosed = "code" in error && error.code === "EPIPE";
+    if (!isClosed) report(misuse(`The output cannot be written: ${error.message}`, error));
     process.exit();
   });
+  process.stderr.on("error", () => undefined); // nobody left to tell
   const program = new Command("kedge")
     .description("Anchors audit events in an append-only Merkle log that anyone can check, offline.")
+    .version(readVersion())
     .exitOverride();
   const asked = argv[2] ?? "";
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
@@ -57,6 +61,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_MISUSE;
     else report(error);
   }
+}
+
+function readVersion(): string {
+  const manifest = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  const { version }: { version: string } = JSON.parse(manifest);
+  return version;
 }
 
 function serveCommand(command: Command): Command {

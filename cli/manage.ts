@@ -1,9 +1,13 @@
 /** A tenant's own keys and logs, with an admin key; and tenants, under the operator's AWS credentials. */
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import { quoted } from "../client/text.ts";
 import { collect, openService, type SettingFlags, withService } from "./credentials.ts";
 import { misuse, print, printJson } from "./output.ts";
 
 type KeyFlags = SettingFlags & { scope?: string[]; log?: string; expiresAt?: string; json?: boolean };
+const SCOPES: readonly string[] = ["write", "read", "admin"];
+
 type JsonFlags = SettingFlags & { json?: boolean };
 
 export function keyCommand(command: Command): Command {
@@ -53,8 +57,14 @@ export function tenantCommand(command: Command): Command {
     .argument("<name>")
     .option("--out <file>", "where its credentials go", "credentials.json")
     .action(async (name: string, { out }: { out: string }) => {
+      if (!/^\P{Cc}{1,100}$/u.test(name)) {
+        throw misuse("A tenant's name has 1 to 100 characters, none of them a control character");
+      }
+      if (existsSync(out)) {
+        throw misuse(`${out} exists: it may hold a tenant's only key, so name another file with --out`);
+      }
       const { createTenantForOperator } = await import("../local/operator.ts");
-      await createTenantForOperator({ name, out });
+      await createTenantForOperator({ name, out, data: process.env["KEDGE_DATA"] || ".kedge" });
       print(`The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`);
     });
   return command;
@@ -62,8 +72,10 @@ export function tenantCommand(command: Command): Command {
 
 async function createKey(name: string, flags: KeyFlags): Promise<void> {
   const { scope = [], log, expiresAt } = flags;
-  if (expiresAt !== undefined && Number.isNaN(Date.parse(expiresAt))) {
-    throw misuse("--expires-at is a time such as 2030-01-01T00:00:00Z");
+  const unknown = scope.find((name) => !SCOPES.includes(name));
+  if (unknown !== undefined) throw misuse(`--scope is one of ${SCOPES.join(", ")}, not ${quoted(unknown)}`);
+  if (expiresAt !== undefined && !isTime(expiresAt)) {
+    throw misuse("--expires-at is a time in RFC 3339, such as 2030-01-01T00:00:00Z");
   }
   const client = await openService(flags);
   const key = await client.createKey({
@@ -74,6 +86,15 @@ async function createKey(name: string, flags: KeyFlags): Promise<void> {
   });
   if (flags.json) printJson(key);
   else print(`key ${key.id}`, `API key, shown only now: ${key.apiKey}`);
+}
+
+const RFC3339 = /^(\d{4}-\d\d-\d\d)T(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
+
+/** RFC 3339 §5.6, in capitals. Date takes days that a month does not have for those of the next. */
+function isTime(text: string): boolean {
+  const [, day] = RFC3339.exec(text) ?? [];
+  if (day === undefined || Number.isNaN(Date.parse(text))) return false;
+  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
 }
 
 async function listKeys(flags: JsonFlags): Promise<void> {

@@ -28,22 +28,37 @@ export function misuse(message: string, cause?: unknown): CliError {
   return new CliError("misuse", message, { cause });
 }
 
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
+
 /** Text of others, with nothing in it that a terminal would obey or that hides what is written. */
-export function printable(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
+function printable(text: string): string {
+  return text.replace(UNPRINTABLE, "\u{fffd}");
 }
 
 export function print(...lines: readonly string[]): void {
   process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(""));
 }
 
-/** JSON needs no `printable`: it is for machines. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  process.stdout.write(jsonLine(value));
+}
+
+/** The same value, with \u escapes for what `printable` would replace: it may be read on a terminal after all. */
+export function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value).replace(UNPRINTABLE, escapeUnits)}\n`;
+}
+
+function escapeUnits(character: string): string {
+  const units = Array.from({ length: character.length }, (_, i) => character.charCodeAt(i));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
 
 export function warn(message: string): void {
-  writeSync(process.stderr.fd, `kedge: ${printable(message)}\n`);
+  try {
+    writeSync(process.stderr.fd, `kedge: ${printable(message)}\n`);
+  } catch {
+    // Nobody reads it, or the disk is full: what the command was asked for goes on.
+  }
 }
 
 const PROGRESS_EVERY = { terminal: 200, file: 5_000 } as const;

@@ -1,14 +1,16 @@
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { constants, existsSync } from "node:fs";
+import { access, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { MAX_PROOFS, type ProofAnswer } from "../client/api.ts";
 import { withOpening } from "../client/extra.ts";
+import { quoted } from "../client/text.ts";
 import { verifyEvent } from "../client/verify.ts";
 import type { Opening } from "../events/commitment.ts";
 import type { Vkey } from "../tlog/note.ts";
 import { type CommitFlags, withCommit } from "./committer.ts";
 import { openLog, pinnedKeys, withLog, withVkeys } from "./credentials.ts";
-import { PROOF_SUFFIX } from "./inputs.ts";
+import { PROOF_SUFFIX, proofName } from "./inputs.ts";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "./output.ts";
 import { batches } from "./post.ts";
 import { readRecords } from "./records.ts";
@@ -35,6 +37,7 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
   const wait = parseWait(flags);
   const keys = pinnedKeys(flags);
   const target = await openLog(flags);
+  await checkOut(flags.out);
   const shown = progress("proofs fetched");
   let written = 0;
   let asked = 0;
@@ -55,22 +58,28 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
 }
 
 async function* wanted(items: readonly string[], flags: ProofFlags): AsyncGenerator<Wanted> {
-  const seen = new Set<string>();
-  const pathOf = (below: string): string => {
-    const path = flags.out.endsWith(PROOF_SUFFIX) ? flags.out : join(flags.out, `${below}${PROOF_SUFFIX}`);
-    if (seen.has(path)) throw misuse(`${path} would hold the proofs of two events: name a folder with --out`);
-    seen.add(path);
+  const seen = new Map<string, string>();
+  const isFile = flags.out.endsWith(PROOF_SUFFIX);
+  const pathOf = (name: string, below: string): string => {
+    const path = isFile ? flags.out : join(flags.out, `${below}${PROOF_SUFFIX}`);
+    const other = seen.get(path);
+    if (other !== undefined && isFile) throw misuse(`${path} is one file: name a folder with --out`);
+    if (other !== undefined) {
+      const both = other === name ? `${quoted(name)} twice` : `${quoted(other)} and ${quoted(name)}`;
+      throw misuse(`${path} would be the proof of ${both}: fetch them apart, each into a folder of its own`);
+    }
+    seen.set(path, name);
     return path;
   };
   for (const item of items) {
     if (/^[0-9a-f]{64}$/.test(item)) {
-      yield { name: item, commitment: item, path: pathOf(item) };
+      yield { name: item, commitment: item, path: pathOf(item, item) };
       continue;
     }
     for await (const { event, line, commitment, opening, below } of readRecords([item], flags)) {
-      const suffix = line === undefined ? "" : `.${line}`;
-      const path = pathOf(`${below}${suffix}`);
-      yield { name: `${event}${suffix}`, commitment, path, ...(flags.opening ? { opening } : {}) };
+      const name = line === undefined ? event : `${event}.${line}`;
+      const path = pathOf(name, proofName(below, line));
+      yield { name, commitment, path, ...(flags.opening ? { opening } : {}) };
     }
   }
 }
@@ -86,7 +95,10 @@ async function keep(
     return false;
   }
   if (answer.state === "unknown") {
-    warn(`${name}: ${answer.detail}. Was it posted to this log, with the same tenant key and options?`);
+    const said = quoted(answer.detail);
+    warn(
+      `${name}: the service says ${said}. Was it posted to this log, with the same tenant key and options?`,
+    );
     return false;
   }
   const { failure } = verifyEvent({
@@ -106,11 +118,32 @@ async function keep(
 async function writeProof(path: string, text: string): Promise<void> {
   const partial = `${path}.${process.pid}.partial`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFile(partial, text, { mode: 0o600, flag: "wx" });
     await rename(partial, path);
   } catch (cause) {
     await rm(partial, { force: true }).catch(() => undefined);
     throw new CliError("failed", `${path} cannot be written: check the folder and the disk`, { cause });
   }
+}
+
+/** Fails before anything is asked for and waited for where nothing could be written. */
+async function checkOut(out: string): Promise<void> {
+  let folder = resolve(out.endsWith(PROOF_SUFFIX) ? dirname(out) : out);
+  while (!existsSync(folder) && folder !== dirname(folder)) folder = dirname(folder);
+  try {
+    if (!(await stat(folder)).isDirectory()) throw misuse(`--out: ${folder} is not a folder`);
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw cause instanceof CliError ? cause : misuse(`--out: ${folder} cannot be written to`, cause);
+  }
+}
+
+/** As `mkdir -p`. Node's own does not return where no folder can be made, such as below /proc. */
+async function makeFolder(folder: string): Promise<void> {
+  const parent = dirname(folder);
+  if (!existsSync(parent) && parent !== folder) await makeFolder(parent);
+  await mkdir(folder).catch((error: unknown) => {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  });
 }

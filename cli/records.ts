@@ -3,15 +3,15 @@ import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { type Opening, parseOpening } from "../events/commitment.ts";
 import { type CommitFlags, committer, locating, where } from "./committer.ts";
-import { type EventSource, listFiles, readEvents } from "./inputs.ts";
-import { misuse } from "./output.ts";
+import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
+import { jsonLine, misuse } from "./output.ts";
 
 /** `commitment` is hex. The opening is a secret until disclosed. */
 export type CommitRecord = { event: string; line?: number; commitment: string; opening: Opening };
 
 export function recordLine(record: CommitRecord): string {
   const { event, line, commitment, opening } = record;
-  return `${JSON.stringify({ event, ...(line === undefined ? {} : { line }), commitment, opening })}\n`;
+  return jsonLine({ event, ...(line === undefined ? {} : { line }), commitment, opening });
 }
 
 /** Readable by the owner alone, for openings are secrets; and never over one there is, which may hold nonces. */
@@ -23,29 +23,31 @@ export async function createRecords(path: string): Promise<FileHandle> {
   }
 }
 
-/** A record, and where its proof belongs: the path below the folder that was given. */
+/** A record, and what names its proof: the path of the event, below the folder that was given. */
 type LocatedRecord = CommitRecord & { below: string };
 
 /**
- * The records of the inputs: events are committed to here, and files that `commit` wrote are read, told apart by their
- * first line. Standard input has one event or record a line.
+ * The records of the inputs: events are committed to here, and files that `commit` wrote are read. One file has either,
+ * as its first line shows: a record taken for an event would be committed to in its place.
  */
 export async function* readRecords(
   paths: readonly string[],
   flags: CommitFlags,
+  leftOut?: string[],
 ): AsyncGenerator<LocatedRecord> {
   let commit: ReturnType<typeof committer> | undefined;
-  for await (const file of listFiles(paths)) {
+  for await (const file of listFiles(paths, leftOut)) {
     let holdsRecords: boolean | undefined;
-    for await (const source of readEvents(file, flags.ndjson || file.name === "-")) {
-      const record = source.line === undefined || holdsRecords === false ? undefined : parseRecord(source);
-      holdsRecords ??= record !== undefined;
-      if (record !== undefined) {
-        yield { ...record, below: safePath(record.event) };
-      } else if (holdsRecords) {
-        throw misuse(
-          `${where(source)} is not a record of kedge commit, as the first line is: split the file`,
-        );
+    for await (const source of readEvents(file, flags.ndjson)) {
+      const isRecord = looksLikeRecord(source.bytes);
+      holdsRecords ??= isRecord;
+      if (isRecord !== holdsRecords) {
+        const [is, first] = isRecord ? ["a record of kedge commit", "an event"] : ["no record", "one"];
+        throw misuse(`${where(source)} is ${is}, and the first line is ${first}: split the file`);
+      }
+      if (isRecord) {
+        const record = parseRecord(source);
+        yield { ...record, below: record.event };
       } else {
         commit ??= committer(flags);
         yield { ...commit(source), below: source.below };
@@ -61,10 +63,11 @@ const recordSchema = z.strictObject({
   opening: z.unknown(),
 });
 
-/** undefined when the line is something else. */
-function parseRecord(source: EventSource): CommitRecord | undefined {
+function parseRecord(source: EventSource): CommitRecord {
   const { success, data } = recordSchema.safeParse(parseJson(source.bytes));
-  if (!success) return undefined;
+  if (!success) {
+    throw misuse(`${where(source)} looks like a record of kedge commit, but is not as commit wrote it`);
+  }
   const { event, line, commitment } = data;
   const opening = locating(source, () => parseOpening(data.opening));
   return { event, ...(line === undefined ? {} : { line }), commitment, opening };
@@ -76,10 +79,4 @@ function parseJson(bytes: Uint8Array): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Records may come from others: a path in one must not lead out of the folder that proofs are written to. */
-function safePath(path: string): string {
-  const parts = path.split(/[/\\]/).filter((part) => part !== "" && part !== "." && part !== "..");
-  return parts.map((part) => part.replace(/[\p{C}:]/gu, "_")).join("/") || "event";
 }

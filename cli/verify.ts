@@ -1,16 +1,25 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { keyLabel, quoted } from "../client/text.ts";
 import { ASSURANCES, type Assurance, type VerifyReport, verifyEvent } from "../client/verify.ts";
 import { type Opening, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { TlogError } from "../tlog/error.ts";
-import type { Vkey } from "../tlog/note.ts";
 import { type Policy, parsePolicy } from "../tlog/policy.ts";
 import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
-import { type CommitFlags, deriveOpening, withCommit } from "./committer.ts";
-import { pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
-import { type EventSource, isNdjson, listFiles, PROOF_SUFFIX, readEvents, statOf } from "./inputs.ts";
+import { type CommitFlags, deriveOpening, where, withCommit } from "./committer.ts";
+import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
+import {
+  type EventSource,
+  isNdjson,
+  listFiles,
+  looksLikeRecord,
+  PROOF_SUFFIX,
+  proofName,
+  readEvents,
+  statOf,
+} from "./inputs.ts";
 import { EXIT_FAILED, misuse, print, printJson, progress, warn } from "./output.ts";
 
 export function verifyCommand(command: Command): Command {
@@ -24,6 +33,7 @@ export function verifyCommand(command: Command): Command {
     .option("--commitment <hex>", "instead of an event")
     .option("--line <n>", "the line of the event in an .ndjson file")
     .option("--require <assurance>", `at least ${ASSURANCES.join(", ")}`)
+    .option("--require-all-keys", "every pinned key must have signed, such as both of the anchor log")
     .option("--json", "the report as JSON")
     .addHelpText("after", "\nExit code: 0 proven, 1 not proven, 2 used wrongly. Works without a network.")
     .action(verify);
@@ -35,19 +45,21 @@ type VerifyFlags = CommitFlags & {
   commitment?: string;
   line?: string;
   require?: string;
+  requireAllKeys?: boolean;
   json?: boolean;
 };
 
 /** What every proof of a run is held against. */
-type Trust = { logVkeys: Vkey[]; anchorVkeys: Vkey[]; policy?: Policy; require?: Assurance };
+type Trust = PinnedKeys & { policy?: Policy; require?: Assurance; requireAllKeys: boolean };
 
 async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
+  process.exitCode = EXIT_FAILED; // until it is proven: a reader may close the pipe before that
   const trust = await readTrust(flags);
   const [first, second, ...more] = paths;
   if (flags.commitment !== undefined) {
     if (first === undefined || second !== undefined) throw misuse("With --commitment, give one proof file");
     const commitment = parseCommitment(flags.commitment);
-    conclude(verifyEvent({ commitment, proof: await readProof(first), ...trust }), flags);
+    conclude(verifyEvent({ commitment, proof: await readProof(first), ...trust }), trust, flags);
     return;
   }
   if (first === undefined || second === undefined || more.length > 0) {
@@ -60,7 +72,7 @@ async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
   const source = await readOne(first, flags);
   const proof = await readProof(second);
   const opening = flags.opening === undefined ? undefined : await readOpening(flags.opening);
-  conclude(verifySource(source, proof, trust, deriveOpening(flags), opening), flags);
+  conclude(verifySource(source, proof, trust, deriveOpening(flags), opening), trust, flags);
 }
 
 async function readTrust(flags: VerifyFlags): Promise<Trust> {
@@ -72,15 +84,20 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
   if (required === "witnessed" && flags.policy === undefined) {
     throw misuse("--require witnessed needs the policy that names the witnesses: --policy");
   }
-  const { logVkeys, anchorVkeys } = pinnedKeys(flags);
+  const keys = pinnedKeys(flags);
   const policy = flags.policy === undefined ? undefined : await readPolicy(flags.policy);
   return {
-    logVkeys,
-    // A policy pins the keys of the log that it is for.
-    anchorVkeys: anchorVkeys.length > 0 ? anchorVkeys : (policy?.logs ?? []).map(({ vkey }) => vkey),
+    ...(keys.anchorVkeys.length > 0 ? keys : withPolicyKeys(keys, policy)),
+    requireAllKeys: flags.requireAllKeys ?? false,
     ...(assurance === undefined ? {} : { require: assurance }),
     ...(policy === undefined ? {} : { policy }),
   };
+}
+
+/** A policy pins the keys of the log that it is for. */
+function withPolicyKeys(keys: PinnedKeys, policy: Policy | undefined): PinnedKeys {
+  const anchorVkeys = (policy?.logs ?? []).map(({ vkey }) => vkey);
+  return anchorVkeys.length === 0 ? keys : { ...keys, anchorVkeys, sources: [...keys.sources, "--policy"] };
 }
 
 function verifySource(
@@ -100,10 +117,11 @@ function verifySource(
   });
 }
 
-function conclude(report: VerifyReport, { json }: VerifyFlags): void {
-  if (!report.proven) process.exitCode = EXIT_FAILED;
-  if (json) printJson(report);
-  else print(...describe(report));
+function conclude(report: VerifyReport, trust: Trust, { json }: VerifyFlags): void {
+  if (report.proven) process.exitCode = 0;
+  const told = { ...report, caveats: [...report.caveats, ...keyCaveats(trust)] };
+  if (json) printJson({ ...told, keys: keysOf(trust) });
+  else print(...describe(told), keysLine(trust));
 }
 
 function describe({ assurance, failure, statements, caveats }: VerifyReport): string[] {
@@ -116,83 +134,172 @@ function describe({ assurance, failure, statements, caveats }: VerifyReport): st
   ];
 }
 
+function keyCaveats({ areFound }: Trust): string[] {
+  return areFound
+    ? ["The keys were found in the current folder: a proof is worth as much as its keys. Name yours."]
+    : [];
+}
+
+function keysOf({ sources, logVkeys, anchorVkeys }: Trust) {
+  return { source: sources.join(", "), log: logVkeys.map(keyLabel), anchor: anchorVkeys.map(keyLabel) };
+}
+
+/** Whose word the answer rests on. */
+function keysLine(trust: Trust): string {
+  const { source, log, anchor } = keysOf(trust);
+  const named = [...log.map((key) => `log ${key}`), ...anchor.map((key) => `anchor ${key}`)];
+  return `Keys  ${source}: ${named.join(", ")}`;
+}
+
 async function verifyFolder(events: string, proofs: string, trust: Trust, flags: VerifyFlags): Promise<void> {
   if (flags.opening !== undefined || flags.line !== undefined) {
     throw misuse("--opening and --line are for one event, not for a folder");
   }
-  const present = new Set(await listProofs(proofs));
-  const unused = new Set(present);
+  const present = await listProofs(proofs);
   const derive = deriveOpening(flags);
   const shown = progress("events checked");
-  const assurances = new Map<string, number>();
-  const caveats = new Map<string, number>();
-  let total = 0;
-  for await (const file of listFiles([events])) {
+  const summary: Summary = {
+    total: 0,
+    assurances: new Map(),
+    caveats: new Map(),
+    entries: new Map(),
+    unused: new Set(present.values()),
+    leftOut: [],
+  };
+  for await (const file of listFiles([events], summary.leftOut)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       const name = source.line === undefined ? source.name : `${source.name}.${source.line}`;
-      const path = pairedProof(name, present);
-      if (path !== undefined) unused.delete(path);
+      const path = pairedProof(proofName(source.name, source.line), present);
       const report =
         path === undefined
           ? undefined
           : verifySource(source, await readProof(join(proofs, path)), trust, derive);
-      total += 1;
-      if (report?.assurance !== undefined) count(assurances, report.assurance);
-      for (const caveat of report?.caveats ?? []) count(caveats, caveat);
+      if (path !== undefined) summary.unused.delete(path);
+      include(summary, name, report);
       if (flags.json) printJson({ event: name, proof: path, report });
       else if (!report?.proven) {
-        print(`NOT PROVEN  ${name}: ${report?.failure?.message ?? "there is no proof file"}`);
+        print(`NOT PROVEN  ${name}: ${report?.failure?.message ?? whyNoProof(source)}`);
       }
       shown.add(1);
     }
   }
   shown.done();
-  if (total === 0) throw misuse(`There is no event in ${events}`);
-  summarise({ total, assurances, caveats, unused: [...unused] }, flags);
+  if (summary.total === 0) throw misuse(`There is no event in ${events}`);
+  for (const caveat of keyCaveats(trust)) summary.caveats.set(caveat, summary.total);
+  summarise(summary, trust, flags);
+}
+
+function whyNoProof({ bytes }: EventSource): string {
+  return looksLikeRecord(bytes)
+    ? "it is a record of kedge commit, not an event: give the events themselves"
+    : "there is no proof file";
+}
+
+/** What a folder has shown so far. */
+type Summary = {
+  total: number;
+  /** How many events reached which. */
+  assurances: Map<string, number>;
+  /** How many events have which. */
+  caveats: Map<string, number>;
+  /** The first event that was proven to be this entry of this log. */
+  entries: Map<string, string>;
+  /** Two events that are one entry. */
+  copies?: [string, string];
+  /** Proofs that no event took. */
+  unused: Set<string>;
+  leftOut: string[];
+};
+
+function include(summary: Summary, event: string, report: VerifyReport | undefined): void {
+  summary.total += 1;
+  if (report?.assurance === undefined) return;
+  count(summary.assurances, report.assurance);
+  for (const caveat of report.caveats) count(summary.caveats, caveat);
+  const entry = `${report.log?.origin} ${report.commitment}`;
+  const first = summary.entries.get(entry);
+  if (first === undefined) summary.entries.set(entry, event);
+  else summary.copies ??= [first, event];
 }
 
 function count(counts: Map<string, number>, what: string): void {
   counts.set(what, (counts.get(what) ?? 0) + 1);
 }
 
-/** Of a folder: how many events reached which assurance, how many have which caveat, and proofs that no event took. */
-type Summary = {
-  total: number;
-  assurances: Map<string, number>;
-  caveats: Map<string, number>;
-  unused: string[];
-};
-
-function summarise({ total, assurances, caveats, unused }: Summary, { json }: VerifyFlags): void {
-  const proven = [...assurances.values()].reduce((sum, n) => sum + n, 0);
-  if (proven < total) process.exitCode = EXIT_FAILED;
+function summarise(summary: Summary, trust: Trust, { json }: VerifyFlags): void {
+  const { total, assurances, entries, unused, leftOut } = summary;
+  const provenEvents = [...assurances.values()].reduce((sum, n) => sum + n, 0);
+  const proven = provenEvents === total;
+  if (proven) process.exitCode = 0;
   if (json) {
-    const counts = { assurances: Object.fromEntries(assurances), caveats: Object.fromEntries(caveats) };
-    printJson({ proven: proven === total, total, ...counts, proofsWithoutEvent: unused });
+    printJson({
+      proven,
+      total,
+      entries: entries.size,
+      assurances: Object.fromEntries(assurances),
+      caveats: Object.fromEntries(summary.caveats),
+      proofsWithoutEvent: [...unused],
+      leftOut,
+      keys: keysOf(trust),
+    });
     return;
   }
   const counts = [...assurances].map(([assurance, n]) => `${n} ${assurance}`).join(", ");
-  print(
-    `${proven === total ? "PROVEN" : "NOT PROVEN"}  ${proven} of ${total} events${counts && `: ${counts}`}`,
-  );
-  if (unused.length > 0 || caveats.size > 0) print("Not proven by this");
-  if (unused.length > 0) {
-    print(`  ${unused.length} proofs have no event here, such as ${unused[0]}: was it removed or renamed?`);
-  }
-  for (const [caveat, n] of caveats) print(`  ${caveat}${n === total ? "" : ` (${n} of ${total} events)`}`);
+  print(`${proven ? "PROVEN" : "NOT PROVEN"}  ${provenEvents} of ${total} events${counts && `: ${counts}`}`);
+  const caveats = folderCaveats(summary, provenEvents);
+  if (caveats.length > 0) print("Not proven by this", ...caveats.map((line) => `  ${line}`));
+  print(keysLine(trust));
 }
 
-async function listProofs(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true });
-  return entries.map((path) => path.replaceAll("\\", "/")).filter((path) => path.endsWith(PROOF_SUFFIX));
+function folderCaveats(summary: Summary, provenEvents: number): string[] {
+  const { total, entries, copies, unused, leftOut } = summary;
+  const lines: string[] = [];
+  if (copies !== undefined) {
+    const [first, second] = copies.map((name) => quoted(name));
+    lines.push(
+      `Distinct entries of the log: ${entries.size}, for ${provenEvents} events. Some, such as ${first} and ${second}, are the same entry: was one copied in place of another?`,
+    );
+  }
+  const [lost] = unused;
+  if (lost !== undefined) {
+    lines.push(
+      `Proofs without an event: ${unused.size}, such as ${quoted(lost)}. Was it removed or renamed?`,
+    );
+  }
+  const [left] = leftOut;
+  if (left !== undefined) {
+    lines.push(`Left out, and not checked: ${leftOut.length}, such as ${quoted(left)}.`);
+  }
+  const each = [...summary.caveats].map(([text, n]) =>
+    n === total ? text : `${text} (${n} of ${total} events)`,
+  );
+  return [...lines, ...each];
+}
+
+/** The proofs of a folder by the names that they pair by. */
+async function listProofs(folder: string): Promise<Map<string, string>> {
+  const proofs = new Map<string, string>();
+  for (const path of await readNames(folder)) {
+    const name = proofName(path);
+    if (path.endsWith(PROOF_SUFFIX) && (name === path || !proofs.has(name))) proofs.set(name, path);
+  }
+  return proofs;
+}
+
+async function readNames(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder, { recursive: true });
+  } catch (cause) {
+    throw misuse(`The folder ${folder} cannot be read: is there no permission?`, cause);
+  }
 }
 
 /** The proof named after the most of the event's path: `day/a.json` rather than `a.json` for `events/day/a.json`. */
-function pairedProof(name: string, present: ReadonlySet<string>): string | undefined {
-  const parts = name.split(/[/\\]/).filter((part) => part !== "" && part !== "." && part !== "..");
+function pairedProof(name: string, present: ReadonlyMap<string, string>): string | undefined {
+  const parts = name.split("/");
   return parts
-    .map((_, i) => `${parts.slice(i).join("/")}${PROOF_SUFFIX}`)
-    .find((candidate) => present.has(candidate));
+    .map((_, i) => present.get(`${parts.slice(i).join("/")}${PROOF_SUFFIX}`))
+    .find((path) => path !== undefined);
 }
 
 async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
@@ -205,6 +312,11 @@ async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
       throw misuse(`${path} has one event a line: say which with --line, or give a folder of proofs`);
     }
     for await (const source of readEvents(file, flags.ndjson || wanted !== undefined)) {
+      if (looksLikeRecord(source.bytes)) {
+        throw misuse(
+          `${where(source)} is a record of kedge commit: give the event itself, and this to --opening`,
+        );
+      }
       if (source.line === wanted) return source;
     }
   }
@@ -241,7 +353,9 @@ async function readPolicy(path: string): Promise<Policy> {
   try {
     return parsePolicy(text);
   } catch (cause) {
-    throw cause instanceof TlogError ? misuse(`${path} is not a policy. ${cause.message}`, cause) : cause;
+    if (!(cause instanceof TlogError)) throw cause;
+    const ending = text.includes("\r") ? " It has the line endings of Windows: save it with LF alone." : "";
+    throw misuse(`${path} is not a policy. ${cause.message.replace(/\.$/, "")}.${ending}`, cause);
   }
 }
 

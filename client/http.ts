@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ClientError, type ClientErrorCode } from "./error.ts";
+import { quoted } from "./text.ts";
 
 export type Connection = {
   /** Where the API is, such as `https://audit.example.org`. */
@@ -27,6 +28,8 @@ const FIRST_DELAY = 250;
 const MAX_DELAY = 20_000;
 /** A server that asks for a longer pause is not waited for. */
 const MAX_RETRY_AFTER = 120_000;
+/** Characters of the service's reason that a message shows. */
+const MAX_DETAIL = 300;
 /** Lambda answers with at most 6 MB. */
 const MAX_BODY = 16 << 20;
 
@@ -35,11 +38,7 @@ export async function request(
   connection: Connection,
   { method, path, body, idempotent }: ApiRequest,
 ): Promise<string> {
-  const base = checkUrl(connection.url);
-  // fetch would quote a key that no header can hold.
-  if (!/^[\x21-\x7e]+$/.test(connection.apiKey)) {
-    throw new ClientError("invalid", "The API key has characters that no API key has: copy it again");
-  }
+  const base = checkConnection(connection);
   const url = new URL(base.pathname.replace(/\/$/, "") + path, base);
   const init = {
     method,
@@ -89,6 +88,15 @@ function backoff(attempt: number): number {
 function isTransient(error: unknown, idempotent: boolean): boolean {
   if (!(error instanceof ClientError)) return false;
   return error.code === "throttled" || (idempotent && (error.code === "network" || error.code === "server"));
+}
+
+/** The URL, if a request could be sent with both. Throws ClientError `invalid`. */
+export function checkConnection({ url, apiKey }: Connection): URL {
+  // fetch would quote a key that no header can hold.
+  if (!/^[\x21-\x7e]+$/.test(apiKey)) {
+    throw new ClientError("invalid", "The API key has characters that no API key has: copy it again");
+  }
+  return checkUrl(url);
 }
 
 /** An API key is sent in the clear to nobody but this machine. */
@@ -164,7 +172,8 @@ export function problemCode({ type }: Problem): string {
 
 function problemError(response: Response, text: string): ClientError {
   const problem = readProblem(text);
-  const detail = problem?.detail ?? problem?.title ?? "the service gave no reason";
+  const reason = problem?.detail ?? problem?.title;
+  const detail = reason === undefined ? "the service gave no reason" : quoted(reason, MAX_DETAIL);
   const code =
     problem !== undefined && problemCode(problem) === "pending" ? "pending" : codeOf(response.status);
   const retryAfter = retryAfterMs(response.headers.get("Retry-After"));

@@ -10,10 +10,11 @@ import { encodeBase64 } from "../tlog/bytes.ts";
 import { type Checkpoint, parseCheckpoint, type VerifiedSignature } from "../tlog/checkpoint.ts";
 import { TlogError, type TlogErrorCode } from "../tlog/error.ts";
 import { leafHash } from "../tlog/merkle.ts";
-import type { Vkey } from "../tlog/note.ts";
+import { MLDSA44_COSIGNATURE, type Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { parseProof, type TlogProof, verifyProof } from "../tlog/proof.ts";
 import { type Extra, parseExtra } from "./extra.ts";
+import { keyLabel, quoted } from "./text.ts";
 
 /** What a proof can show, lowest first. */
 export const ASSURANCES = ["sealed", "anchored", "witnessed"] as const;
@@ -30,6 +31,8 @@ export type VerifyInput = {
   policy?: Policy;
   /** Less than this is not proven. */
   require?: Assurance;
+  /** Whether every pinned key of the log, and every one of the anchor log, must have signed. */
+  requireAllKeys?: boolean;
 } & (
   | { commitment: Uint8Array }
   | {
@@ -51,7 +54,7 @@ export type VerifyStep = "proof" | "opening" | "log" | "anchor" | "policy" | "re
 
 export type VerifyFailure = {
   step: VerifyStep;
-  code: TlogErrorCode | EventErrorCode | "no_opening" | "too_low";
+  code: TlogErrorCode | EventErrorCode | "no_opening" | "same_log" | "too_low" | "missing_signature";
   /** What failed and what to do. */
   message: string;
 };
@@ -90,7 +93,7 @@ function verify(input: VerifyInput): VerifyReport {
   const opening = chooseOpening(input, extra);
   const commitment = attempt("opening", () => commitmentOf(input, opening));
   const log = attempt("log", () => verifyIn(input.logVkeys, proof, commitment));
-  const anchor = verifyAnchor(input.anchorVkeys, proof, extra);
+  const anchor = verifyAnchor(input.anchorVkeys, log, extra);
   const witnesses = anchor && verifyWitnesses(input.policy, anchor);
   const assurance = anchor === undefined ? "sealed" : witnesses?.met ? "witnessed" : "anchored";
 
@@ -103,6 +106,7 @@ function verify(input: VerifyInput): VerifyReport {
   ];
   const evidence: Evidence = { input, extra, opening, log, anchor, witnesses, times };
   checkRequirement(input.require, assurance, evidence);
+  checkAllKeys(evidence);
   return {
     proven: true,
     assurance,
@@ -155,19 +159,26 @@ function verifyIn(pinned: readonly Vkey[], proof: TlogProof, entry: Uint8Array):
     const names = [...new Set(pinned.map(({ name }) => name))].join(", ");
     throw new TlogError(
       "unknown_key",
-      `The checkpoint names the log ${origin}; the pinned key is of ${names}`,
+      `The checkpoint names the log ${quoted(origin)}; the pinned key is of ${names}`,
     );
   }
   return { proof, ...verifyProof({ proof, leafHash: leafHash(entry), origin, vkeys }) };
 }
 
 /** The entry of the anchor log is the tenant's signed checkpoint, byte for byte. */
-function verifyAnchor(anchorVkeys: readonly Vkey[], proof: TlogProof, extra: Extra): Verified | undefined {
+function verifyAnchor(anchorVkeys: readonly Vkey[], log: Verified, extra: Extra): Verified | undefined {
   const { anchor } = extra;
   if (anchor === undefined || anchorVkeys.length === 0) return undefined;
-  return attempt("anchor", () =>
-    verifyIn(anchorVkeys, parseProof(anchor), new TextEncoder().encode(proof.checkpoint)),
+  const verified = attempt("anchor", () =>
+    verifyIn(anchorVkeys, parseProof(anchor), new TextEncoder().encode(log.proof.checkpoint)),
   );
+  if (verified.checkpoint.origin !== log.checkpoint.origin) return verified;
+  throw new Refusal({
+    step: "anchor",
+    code: "same_log",
+    message:
+      "The anchor part is of the log itself, and no log anchors itself. Pin the anchor log's own keys.",
+  });
 }
 
 function verifyWitnesses(policy: Policy | undefined, anchor: Verified): Witnesses | undefined {
@@ -185,6 +196,31 @@ function checkRequirement(required: Assurance | undefined, reached: Assurance, e
     code: "too_low",
     message: `The proof holds, but only at assurance ${reached}, and ${required} is required. ${whyNotHigher(evidence)}`,
   });
+}
+
+function checkAllKeys(evidence: Evidence): void {
+  const { input, anchor } = evidence;
+  if (!input.requireAllKeys) return;
+  const silent = [...silentKeys(evidence), ...(anchor === undefined ? input.anchorVkeys : [])];
+  if (silent.length === 0) return;
+  throw new Refusal({
+    step: "requirement",
+    code: "missing_signature",
+    message: `The proof holds, but every pinned key is required, and there is no signature by ${silent.map(nameKey).join(", ")}. Fetch the proof again, or ask the operator why.`,
+  });
+}
+
+/** The pinned keys of the logs in the proof that did not sign. */
+function silentKeys({ input, log, anchor }: Evidence): Vkey[] {
+  const silent = (pinned: readonly Vkey[], { checkpoint, verified }: Verified) =>
+    pinned.filter(
+      ({ name, id }) => name === checkpoint.origin && !verified.some(({ vkey }) => vkey.id === id),
+    );
+  return [...silent(input.logVkeys, log), ...(anchor === undefined ? [] : silent(input.anchorVkeys, anchor))];
+}
+
+function nameKey(vkey: Vkey): string {
+  return vkey.type === MLDSA44_COSIGNATURE ? `${keyLabel(vkey)} (ML-DSA-44)` : keyLabel(vkey);
 }
 
 /** The latest time that Date can show, in seconds. */
@@ -215,7 +251,7 @@ function statements({ opening, log, anchor, witnesses, times }: Evidence): strin
     );
   }
   if (opening?.source !== undefined)
-    lines.push(`It was committed as an event of the source ${opening.source}.`);
+    lines.push(`It was committed as an event of the source ${quoted(opening.source)}.`);
   if (opening?.sequence !== undefined) lines.push(`It was committed under the number ${opening.sequence}.`);
   if (anchor !== undefined) {
     const { origin, size } = anchor.checkpoint;
@@ -250,6 +286,9 @@ function caveats(evidence: Evidence): string[] {
   if ("commitment" in input)
     lines.push("No event was given: which one the commitment stands for is not shown.");
   if (!witnesses?.met) lines.push(whyNotHigher(evidence));
+  for (const vkey of silentKeys(evidence)) {
+    lines.push(`The pinned key ${nameKey(vkey)} did not sign: the proof rests on the others alone.`);
+  }
   if (times.length === 0) {
     lines.push("No time is shown: none was signed by a key that you pinned.");
   } else if (latestTime(times, "witness") === undefined) {

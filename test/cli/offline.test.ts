@@ -1,4 +1,16 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  open,
+  readFile,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -88,6 +100,26 @@ describe("commit", () => {
     const { code, out } = await run(["commit", "-", "--ndjson"], { input });
     expect(code).toBe(0);
     expect(lines(out)).toHaveLength(20_000);
+  });
+
+  test("standard input has an event a line, and nothing on it is misuse", async () => {
+    const { out } = await run(["commit", "-"], { input: '{"n":1}\n{"n":2}\n' });
+    expect(lines(out).map(({ line }) => line)).toEqual([1, 2]);
+    expect((await run(["commit", "-"])).code).toBe(2);
+  });
+
+  test("records are not committed to again", async () => {
+    await write("a.json", EVENT.bytes);
+    const { out } = await run(["commit", "a.json"]);
+    await write("records.txt", out);
+    expect(await run(["commit", "records.txt"])).toMatchObject({ code: 2, out: "" });
+    expect(await run(["commit", "-"], { input: out })).toMatchObject({ code: 2, out: "" });
+  });
+
+  test("no event is misuse, and leaves no records behind", async () => {
+    await mkdir(join(cwd, "empty"));
+    expect((await run(["commit", "empty", "--out", "records.ndjson"])).code).toBe(2);
+    await expect(stat(join(cwd, "records.ndjson"))).rejects.toThrow();
   });
 
   test.each<[string, string[], Record<string, string>, RegExp]>([
@@ -207,10 +239,78 @@ describe("verify", () => {
     expect([open.code, open.err]).toEqual([0, expect.stringMatching(/chmod 600/)]);
     await chmod(join(cwd, ".kedge/credentials.json"), 0o600);
     expect(await verify([], { env: {} })).toMatchObject({ code: 0, err: "" });
-    await write(".kedge/credentials.json", credentials.replace("logVkey", "secret77"));
-    const broken = await verify([], { env: {} });
-    expect(broken.code).toBe(2);
-    expect(broken.err).not.toContain("secret77");
+    for (const [from, to, why] of [
+      ["logVkey", "logKey", /"logKey"/],
+      ["{", "secret77{", /credentials/],
+      ['"logVkey":"', '"logVkey":"secret77', /key is malformed/],
+      ['"logVkey":', '"tenantKey":["secret77"],"logVkey":', /tenantKey/],
+    ] as const) {
+      await write(".kedge/credentials.json", credentials.replace(from, to));
+      const broken = await verify([], { env: {} });
+      expect([broken.code, broken.err]).toEqual([2, expect.stringMatching(why)]);
+      expect(broken.err).not.toContain("secret77");
+    }
+  });
+
+  test("it says whose keys it used, and when nobody had named them", async () => {
+    await mkdir(join(cwd, ".kedge"));
+    const path = join(await realpath(cwd), ".kedge/credentials.json");
+    const keys = { logVkey: formatVkey(log.vkey), anchorVkey: formatVkey(anchor.vkey) };
+    await writeFile(path, `\ufeff${JSON.stringify(keys)}`, { mode: 0o600 });
+    const [logKey, anchorKey] = [log, anchor].map(({ vkey }) => formatVkey(vkey).split("+", 2).join("+"));
+    const line = `Keys  ${path}: log ${logKey}, anchor ${anchorKey}\n`;
+    const found = await verify([], { env: {} });
+    expect([found.code, found.out]).toEqual([0, expect.stringMatching(/found in the current folder/)]);
+    expect(found.out).toContain(line);
+    expect(JSON.parse((await verify(["--json"], { env: {} })).out)).toMatchObject({
+      keys: { source: path, log: [logKey], anchor: [anchorKey] },
+      caveats: expect.arrayContaining([expect.stringMatching(/found in the current folder/)]),
+    });
+    for (const env of [{ KEDGE_CREDENTIALS: path }, { KEDGE_DATA: join(cwd, ".kedge") }]) {
+      const named = await verify([], { env });
+      expect(named.out).toContain(line);
+      expect(named.out).not.toMatch(/found in/);
+    }
+    const byFlag = await verify(["--log-vkey", `${keys.logVkey}\r\n`], { env: {} });
+    expect(byFlag.out).toContain(`Keys  --log-vkey, ${path}: log ${logKey}, anchor ${anchorKey}\n`);
+    await write("event.json", "{}");
+    const refused = await verify([], { env: {} });
+    expect([refused.code, refused.out]).toEqual([1, expect.stringContaining(line)]);
+  });
+
+  test("--require-all-keys refuses a checkpoint that one of them did not sign", async () => {
+    expect((await verify(["--require-all-keys"])).code).toBe(0);
+    await write("event.json.tlog-proof", makeProof({ anchorSigners: [anchor] }).proof);
+    expect((await verify()).out).toMatch(/^PROVEN.*ML-DSA-44.* did not sign/s);
+    const { code, out } = await verify(["--require-all-keys"]);
+    expect([code, out]).toEqual([1, expect.stringMatching(/no signature by .*ML-DSA-44/)]);
+  });
+
+  test("nobody to read the answer, or no room to write it, is no proof", async () => {
+    const args = ["verify", "event.json", "event.json.tlog-proof", "--log-vkey", "x"];
+    expect((await kedge(args, { cwd, env, stdout: "closed" })).code).toBe(2);
+    await write("event.json", "{}");
+    expect((await kedge(args.slice(0, 3), { cwd, env, stdout: "closed" })).code).toBe(1);
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("a full disk is said in a line, and is no verdict", async () => {
+    const full = await open("/dev/full", "w");
+    const args = ["verify", "event.json", "event.json.tlog-proof"];
+    const { code, err } = await kedge(args, { cwd, env, stdout: full.fd });
+    await full.close();
+    expect([code, err.split("\n")]).toEqual([2, [expect.stringMatching(/cannot be written/), ""]]);
+  });
+
+  test("a policy with the line endings of Windows is told so", async () => {
+    await write("policy", policyText(2).replaceAll("\n", "\r\n"));
+    const { code, err } = await verify(["--policy", "policy"]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/Windows/)]);
+  });
+
+  test("a record in place of the event is told from an event that was altered", async () => {
+    await write("records.ndjson", (await run(["commit", "event.json"])).out);
+    const { code, err } = await run(["verify", "records.ndjson", "event.json.tlog-proof", "--line", "1"]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/record of kedge commit/)]);
   });
 
   test("a terminal is not at the mercy of what the proof says", async () => {
@@ -220,6 +320,18 @@ describe("verify", () => {
     expect(code).toBe(0);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are what must not be there
     expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
+  });
+
+  test("nor in JSON, which still says the same", async () => {
+    const source = "\u001b[2J\u007f\u009b1m\u202eehr\u{e0041}";
+    await write("event.json.tlog-proof", makeProof({ event: { ...EVENT, source } }).proof);
+    await mkdir(join(cwd, "events"));
+    await write(`events/${source}`, "{}");
+    const records = await run(["commit", "events"]);
+    const { out } = await run(["verify", "events", ".", "--json"]);
+    expect(lines(records.out)[0]?.["event"]).toBe(`events/${source}`);
+    expect(lines(out)[0]?.["event"]).toBe(`events/${source}`);
+    expect(records.out + out).toMatch(/^[\n -~]*$/);
   });
 
   test("an event of an NDJSON file is verified by its line", async () => {
@@ -268,7 +380,49 @@ describe("verify, folder against folder", () => {
 
   test("a proof whose event is gone is named", async () => {
     await rm(join(cwd, "events/a.json"));
-    expect((await verify()).out).toMatch(/1 proofs have no event here, such as a\.json/);
+    expect((await verify()).out).toMatch(/Proofs without an event: 1, such as "a\.json/);
+  });
+
+  test("copies of one event are one entry, and said to be", async () => {
+    for (const name of ["b.json", "c.json"]) {
+      await write(`events/${name}`, EVENT.bytes);
+      await write(`proofs/${name}.tlog-proof`, await read("proofs/a.json.tlog-proof"));
+    }
+    const { out } = await verify();
+    expect(out).toMatch(
+      /4 of 4 events.*entries of the log: 2, for 4.*"events\/a\.json" and "events\/b\.json"/s,
+    );
+    expect(lines((await verify("--json")).out).at(-1)).toMatchObject({ total: 4, entries: 2 });
+  });
+
+  test("what is left out is named at the end too", async () => {
+    await symlink("a.json", join(cwd, "events/link.json"));
+    await writeFile(Buffer.concat([Buffer.from(join(cwd, "events/")), Buffer.of(0x62, 0xff)]), "{}").catch(
+      () => {
+        // Not every file system has such names.
+      },
+    );
+    const { code, out, err } = await verify();
+    expect([code, err]).toEqual([0, expect.stringMatching(/link\.json is left out: it is a symbolic link/)]);
+    expect(out).toMatch(/^PROVEN {2}2 of 2.*Left out, and not checked: [12]/s);
+    const { leftOut } = lines((await verify("--json")).out).at(-1) ?? {};
+    expect(leftOut).toContain("events/link.json");
+  });
+
+  test("a reader that goes away before the verdict leaves no proof behind", async () => {
+    const all = await kedge(["verify", "events", "proofs", "--json"], { cwd, env, stdout: "closed" });
+    await write("events/a.json", "{}");
+    const some = await kedge(["verify", "events", "proofs"], { cwd, env, stdout: "closed" });
+    expect([all.code, some.code]).toEqual([1, 1]);
+  });
+
+  test("a record among the events is not taken for one", async () => {
+    await write("events/records.txt", (await run(["commit", "events/a.json"])).out);
+    const { code, out } = await verify();
+    expect([code, out]).toEqual([
+      1,
+      expect.stringMatching(/records\.txt\.1: it is a record of kedge commit/),
+    ]);
   });
 
   test("the proof of one event does not serve for another", async () => {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -135,6 +136,94 @@ describe("post, proof and verify", () => {
   });
 });
 
+describe("records and events", () => {
+  test("records are posted as what they are, whatever their file is called", async () => {
+    await run(["commit", "day", "--out", "records.txt"]);
+    const committed = (await readFile(join(cwd, "records.txt"), "utf8")).matchAll(/"commitment":"(\w+)"/g);
+    expect((await run(["post", "records.txt"])).out).toBe("3 accepted.\n");
+    server.seal();
+    expect(server.sealed()).toEqual([...committed].map(([, hash]) => hash));
+  });
+
+  test("a file of both is refused, and nothing of it posted", async () => {
+    const { out: records } = await run(["commit", "day/ward"]);
+    for (const text of [`${records}{"n":1}\n`, `{"n":1}\n${records}`, records.replace('"raw"', '"other"')]) {
+      await writeFile(join(cwd, "both.ndjson"), text);
+      expect((await run(["post", "both.ndjson"])).code).not.toBe(0);
+    }
+    expect(server.requests).toEqual([]);
+  });
+
+  test("copies of one event are counted as one", async () => {
+    const input = '{"n":1}\n{"n":2}\n{"n":1}\n';
+    expect((await run(["post", "-"], { input })).out).toMatch(/^3 accepted; 2 of them distinct/);
+  });
+
+  test("proofs are found by whatever name their event has, and whichever way they were asked for", async () => {
+    for (const name of ["esc\u001b[31m.json", "12:00.json", "new\nline.json"]) {
+      await writeFile(join(cwd, "day", name), JSON.stringify({ name }));
+    }
+    await run(["commit", "day", "--out", "records.ndjson"]);
+    await run(["post", "records.ndjson"]);
+    server.seal();
+    await run(["proof", "day", "--out", "byFolder"]);
+    await run(["proof", "records.ndjson", "--out", "byRecord"]);
+    for (const proofs of ["byFolder", "byRecord"]) {
+      expect(await run(["verify", "day", proofs])).toMatchObject({
+        code: 0,
+        out: expect.stringMatching(/6 of 6/),
+      });
+    }
+  });
+
+  test("two events of one name have no proof of one name", async () => {
+    await mkdir(join(cwd, "night"));
+    await writeFile(join(cwd, "night/a.json"), "{}");
+    const { code, err } = await run(["proof", "day/a.json", "night/a.json", "--out", "proofs"]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/"day\/a\.json" and "night\/a\.json"/)]);
+  });
+});
+
+describe("the API key", () => {
+  test("from a variable or a flag is not sent to a URL that was only found", async () => {
+    for (const args of [["status"], ["post", "day"], ["key", "list"]]) {
+      const byVariable = await run(args, { env: { KEDGE_API_KEY: API_KEY } });
+      const byFlag = await run([...args, "--api-key", API_KEY]);
+      expect([byVariable, byFlag]).toMatchObject([
+        { code: 2, err: expect.stringMatching(/KEDGE_URL/) },
+        { code: 2, err: expect.stringMatching(/KEDGE_URL/) },
+      ]);
+    }
+    expect(server.requests).toEqual([]);
+    const named = { KEDGE_API_KEY: API_KEY, KEDGE_URL: server.url };
+    expect((await run(["status"], { env: named })).code).toBe(0);
+  });
+});
+
+describe("what is cut short", () => {
+  test("Ctrl-C says how much was accepted", async () => {
+    const interrupt = new Promise((arrived) => {
+      server.faults.push(
+        (c) => c.json({ accepted: 2, receivedAt: "now" }, 202),
+        () => new Promise(() => arrived(undefined)),
+      );
+    });
+    const { code, err } = await kedge(["post", "day", "--batch", "2"], { cwd, interrupt });
+    expect([code, err]).toEqual([130, expect.stringMatching(/2 accepted/)]);
+  });
+
+  test("a post that is not done by the time that its reader goes away is not done", async () => {
+    const args = ["post", "day", "--wait", "--timeout", "5"];
+    expect((await kedge(args, { cwd, stdout: "closed" })).code).toBe(1);
+  });
+
+  test.skipIf(!existsSync("/proc/self"))("a folder that cannot be made ends the command", async () => {
+    await run(["post", "day"]);
+    server.seal();
+    expect((await run(["proof", "day", "--out", "/proc/nope"])).code).not.toBe(0);
+  });
+});
+
 describe("status, key and log", () => {
   test("the log, and commitments", async () => {
     await run(["post", "day/a.json"]);
@@ -163,6 +252,17 @@ describe("status, key and log", () => {
     expect((await run(["key", "create", "agent"])).code).toBe(2);
   });
 
+  test.each([
+    "2030",
+    "1 January 2030",
+    "2030-02-30T00:00:00Z",
+    "2030-01-01T00:00:00",
+    "2030-01-01T24:00:00Z",
+  ])("%s is no time for a key to expire", async (time) => {
+    const { code, err } = await run(["key", "create", "agent", "--scope", "read", "--expires-at", time]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/RFC 3339/)]);
+  });
+
   test("a log is created and listed", async () => {
     expect((await run(["log", "create", "ward 9"])).out).toMatch(/ward 9/);
     expect((await run(["log", "list"])).out).toContain(formatVkey(log.vkey));
@@ -171,14 +271,43 @@ describe("status, key and log", () => {
 
 describe("what goes wrong says what to do, and never what is secret", () => {
   test.each<[string, string[], Record<string, string>, number, RegExp]>([
-    ["a wrong API key", ["status"], { KEDGE_API_KEY: "kedge_wrong_secret77" }, 1, /KEDGE_API_KEY/],
+    [
+      "a wrong API key",
+      ["status", "--credentials", ".kedge/credentials.json"],
+      { KEDGE_API_KEY: "kedge_wrong_secret77" },
+      1,
+      /KEDGE_API_KEY/,
+    ],
+    [
+      "a malformed API key",
+      ["status"],
+      { KEDGE_API_KEY: "secret77", KEDGE_URL: "https://a.example" },
+      2,
+      /malformed/,
+    ],
+    ["a URL that is none", ["status", "--url", "audit.example.org"], {}, 2, /https/],
+    ["an unknown scope", ["key", "create", "agent", "--scope", "root"], {}, 2, /write, read, admin/],
+    ["a folder of no events", ["post", "none"], {}, 2, /no event/],
+    ["nothing on standard input", ["post", "-"], {}, 2, /one a line/],
+    ["nothing on standard input for proofs", ["proof", "-"], {}, 2, /one a line/],
+    ["a tenant without a name", ["tenant", "create", ""], {}, 2, /1 to 100/],
+    [
+      "a tenant's name that clears the screen",
+      ["tenant", "create", "a\u001b[2J"],
+      {},
+      2,
+      /control character/,
+    ],
+    ["a tenant's file that exists", ["tenant", "create", "a", "--out", "day/a.json"], {}, 2, /exists/],
+    ["proofs below a file", ["proof", "day", "--out", "day/a.json/proofs"], {}, 2, /not a folder/],
     ["another log", ["post", "day", "--log", "other"], {}, 1, /Not found/],
-    ["http to another machine", ["status"], { KEDGE_URL: "http://audit.example.org" }, 1, /https/],
+    ["http to another machine", ["status"], { KEDGE_URL: "http://audit.example.org" }, 2, /https/],
     ["no credentials", ["post", "day"], { KEDGE_DATA: "/nowhere" }, 2, /KEDGE_/],
     ["a batch of nothing", ["post", "day", "--batch", "0"], {}, 2, /--batch/],
     ["a commitment in capitals", ["status", "AA".repeat(32)], {}, 2, /lower-case/],
     ["several proofs for one file", ["proof", "day", "--out", "x.tlog-proof"], {}, 2, /folder/],
   ])("%s", async (_, args, env, exit, message) => {
+    await mkdir(join(cwd, "none"));
     const { code, out, err } = await run(args, { env });
     expect(err).toMatch(message);
     expect(code).toBe(exit);

@@ -12,6 +12,8 @@ import {
   anchor,
   anchorMldsa,
   EVENT,
+  filler,
+  inclusion,
   LOG_ORIGIN,
   log,
   logSigner,
@@ -19,6 +21,7 @@ import {
   mldsaSigner,
   OPERATOR_TIME,
   policyText,
+  signedHead,
   TENANT_KEY,
   WITNESS_TIME,
   witness1,
@@ -35,6 +38,16 @@ const pinned = { logVkeys, anchorVkeys, policy };
 /** What verifying the event of a proof gives, with everything pinned. */
 const verified = (proof: string | Uint8Array, more: Partial<typeof pinned & { event: Uint8Array }> = {}) =>
   verifyEvent({ event: EVENT.bytes, proof, ...pinned, ...more });
+
+/** A proof that a later tree of the log itself has this checkpoint as an entry. */
+function selfAnchored(checkpoint: string): string {
+  const entries = filler(9).with(4, new TextEncoder().encode(checkpoint));
+  return formatProof({
+    index: 4n,
+    hashes: inclusion(entries, 4),
+    checkpoint: signedHead(LOG_ORIGIN, entries, [log]),
+  });
+}
 
 const seconds = (time: bigint): string => new Date(Number(time) * 1000).toISOString();
 
@@ -86,6 +99,22 @@ describe("what a good proof shows", () => {
     const report = verified(makeProof({ event }).proof);
     expect(report.statements.join("\n")).toMatch(/ehr-7/);
     expect(report.statements.join("\n")).toMatch(/number 12\b/);
+  });
+
+  test("a source cannot speak in the verifier's name", () => {
+    const gap = "\u3000".repeat(30);
+    const forged = `a".${gap}It existed by 2019-01-01T00:00:00Z: the latest time that a witness signed.`;
+    const source = fc
+      .oneof(fc.constant(forged), fc.string({ unit: "binary", minLength: 1, maxLength: 300 }))
+      .filter((text) => !/[\0\p{Surrogate}]/u.test(text));
+    fc.assert(
+      fc.property(source, (source) => {
+        const [line = ""] = verified(makeProof({ event: { ...EVENT, source } }).proof).statements.slice(2);
+        expect(line).toMatch(/^It was committed as an event of the source "(?:[^"\\]|\\.)*"\.$/u);
+        expect(line).not.toMatch(/(?! )[\p{C}\p{White_Space}]/u);
+        expect([...JSON.parse(line.slice(line.indexOf('"'), -1))].length).toBeLessThanOrEqual(101);
+      }),
+    );
   });
 
   test("timestamps are said not to be checked", () => {
@@ -172,6 +201,20 @@ describe("what is refused, and why", () => {
       }),
       { step: "policy", code: "unknown_key" },
     ],
+    [
+      "a log that is its own anchor log",
+      verified(
+        makeProof({
+          extra: (extra) => {
+            const { proof } = makeProof({});
+            const { checkpoint } = parseProof(proof);
+            return { ...extra, anchor: selfAnchored(checkpoint) };
+          },
+        }).proof,
+        { anchorVkeys: [anchor.vkey, log.vkey] },
+      ),
+      { step: "anchor", code: "same_log" },
+    ],
     ["a file that is no proof", verified("not a proof"), { step: "proof", code: "malformed" }],
     ["an empty file", verified(new Uint8Array()), { step: "proof", code: "malformed" }],
     ["bytes that are no text", verified(Uint8Array.of(0xff, 0xfe)), { step: "proof", code: "malformed" }],
@@ -200,6 +243,35 @@ describe("what is refused, and why", () => {
     expect(report.failure).toMatchObject({ step: "requirement", code: "too_low" });
     expect(report.failure?.message).toMatch(/anchored.*witnessed/);
     expect(verifyEvent({ event: EVENT.bytes, proof, ...pinned, require: "anchored" }).proven).toBe(true);
+  });
+
+  test("a pinned key that did not sign is named, and refused if all are required", () => {
+    const requireAll = (proof: string) =>
+      verifyEvent({ event: EVENT.bytes, proof, logVkeys, anchorVkeys, requireAllKeys: true });
+    const whole = makeProof({ anchorSigners: everyone }).proof;
+    expect(verified(whole).caveats.join("\n")).not.toMatch(/did not sign/);
+    expect(requireAll(whole)).toMatchObject({ proven: true, assurance: "anchored" });
+    for (const signer of [anchor, anchorMldsa]) {
+      const other = signer === anchor ? anchorMldsa : anchor;
+      const { proof } = makeProof({ anchorSigners: [signer] });
+      const name = formatVkey(other.vkey).split("+", 2).join("+");
+      const report = verifyEvent({ event: EVENT.bytes, proof, logVkeys, anchorVkeys });
+      expect(report).toMatchObject({ proven: true, assurance: "anchored" });
+      expect(report.caveats.filter((line) => line.includes(name))).toHaveLength(1);
+      const { failure } = requireAll(proof);
+      expect(failure).toMatchObject({ step: "requirement", code: "missing_signature" });
+      expect(failure?.message).toContain(name);
+    }
+  });
+
+  test("to cut the anchor part out is no way around the keys that are required", () => {
+    const report = verifyEvent({
+      event: EVENT.bytes,
+      proof: makeProof({}).proof,
+      ...pinned,
+      requireAllKeys: true,
+    });
+    expect(report.failure).toMatchObject({ step: "requirement", code: "missing_signature" });
   });
 
   test("a bad cosignature under a witness's key does not count, and is reported", () => {
