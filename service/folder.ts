@@ -1,6 +1,6 @@
 /** Publication into a folder, `file:///…`: for one process on one machine. */
-import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ServiceError } from "./error.ts";
@@ -36,10 +36,24 @@ const tagOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).
 
 /** A reader sees the old file or the new one, whole; when this returns, the new one survives a power cut. */
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${randomUUID()}`;
-  await sync(temporary, "wx", (file) => file.writeFile(bytes));
+  await makeFolder(dirname(path));
+  // The queue is the only writer, so one name does; what a crash leaves there is overwritten.
+  const temporary = `${path}.tmp`;
+  await sync(temporary, "w", (file) => file.writeFile(bytes));
   await rename(temporary, path);
+  await sync(dirname(path), "r");
+}
+
+/**
+ * Makes a folder and those above it that are absent, so that each survives a power cut.
+ * Not by mkdir's own recursion: it never ends where nothing can be made, such as below /proc.
+ */
+export async function makeFolder(path: string, mode?: number): Promise<void> {
+  if ((await stat(path).catch(ignoreAbsent)) !== undefined) return;
+  await makeFolder(dirname(path), mode);
+  await mkdir(path, mode).catch((error: unknown) => {
+    if (!hasCode(error, "EEXIST")) throw error;
+  });
   await sync(dirname(path), "r");
 }
 
@@ -58,9 +72,11 @@ async function sync(
 }
 
 function ignoreAbsent(error: unknown): undefined {
-  if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-  throw error;
+  if (!hasCode(error, "ENOENT")) throw error;
 }
+
+const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && "code" in error && error.code === code;
 
 function unavailable(cause: unknown): never {
   throw new ServiceError("unavailable", "the publication folder cannot be read or written", { cause });

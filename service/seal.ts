@@ -103,7 +103,7 @@ const conflict = (): Sealed => ({ sealed: 0, size: 0n, more: true, conflict: tru
  * Step 0. Refuses a store that is not what was published, and finishes an unpublished batch.
  * @returns the head, everything it committed published; undefined when another sealer is at it.
  */
-export async function recover(ctx: SealContext, log: SealableLog): Promise<Head | undefined> {
+async function recover(ctx: SealContext, log: SealableLog): Promise<Head | undefined> {
   const head = await readHead(ctx.store, log.id);
   const recorded = await readRecord(ctx.publication, log);
   const difference = rollback(head, recorded);
@@ -122,6 +122,9 @@ export async function recover(ctx: SealContext, log: SealableLog): Promise<Head 
 /** I6: what is wrong between the store and what was published outside it, or undefined. */
 function rollback(head: Head, recorded: Checkpoint | undefined): string | undefined {
   const size = recorded?.size ?? 0n;
+  if (recorded === undefined && head.published > 0n) {
+    return `the store published size ${head.published}, there is no record of it outside`;
+  }
   if (size > head.size) return `size ${size} was published, the store is at ${head.size}`;
   if (size < head.published)
     return `the store published size ${head.published}, the record outside it is at ${size}`;

@@ -38,7 +38,7 @@ export type ApiKey = {
 export type Principal = { readonly tenant: string; readonly key: ApiKey };
 
 /** Per tenant: keeps every listing small enough to answer whole. */
-export const MAX_LOGS = 1_000;
+const MAX_LOGS = 1_000;
 export const MAX_KEYS = 1_000;
 
 /** Random, opaque, lower case: 5 bits a character. */
@@ -52,15 +52,6 @@ export async function createTenant(ctx: TenantContext, name: string): Promise<Te
   const tenant = { id: newId(ID.tenant), name, createdAt: BigInt(ctx.clock()) };
   await ctx.store.put({ ...tenantKey(tenant.id), name, createdAt: tenant.createdAt });
   return tenant;
-}
-
-const tenantSchema = z.object({ name: z.string(), createdAt: z.bigint() });
-
-/** @throws ServiceError `not_found`. */
-export async function findTenant(ctx: TenantContext, id: string): Promise<Tenant> {
-  const [item] = await ctx.store.get([tenantKey(id)]);
-  if (item === undefined) throw new ServiceError("not_found", `there is no tenant ${id}`);
-  return { id, ...decode(tenantSchema, item) };
 }
 
 /** @throws ServiceError `conflict` when the tenant has MAX_LOGS. */
