@@ -24,7 +24,8 @@ type Tenant = {
 const DAY = { seed: 1, date: "2026-03-02", events: 500 };
 const MEDIA_TYPE = "application/fhir+json";
 const EVENTS_FILE = "hospital-day.ndjson";
-const SHOWN = "break-the-glass.json";
+/** The event that is proved; its proof is the last file to be written. */
+export const SHOWN = "break-the-glass.json";
 
 type Committed = { readonly text: string; readonly commitment: Uint8Array; readonly opening: Opening };
 

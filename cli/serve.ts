@@ -1,36 +1,55 @@
 /** `kedge serve`: the whole system on this machine; on an empty data folder, with a demonstration first. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { demonstrate } from "./demo.ts";
-import { print } from "./output.ts";
+import { demonstrate, SHOWN } from "./demo.ts";
+import { print, report } from "./output.ts";
 
-export async function serve(options: { host: string; port: number; data: string }): Promise<void> {
-  const credentials = join(options.data, "credentials.json");
+type Options = { readonly host: string; readonly port: number; readonly data: string };
+
+export async function serve(options: Options): Promise<void> {
   // Loaded here, so that no other command loads AWS packages.
   const { startLocal } = await import("../local/start.ts");
-  const { createTenantForOperator } = await import("../local/operator.ts");
-
   const local = await startLocal(options);
   stopOnSignals(local.close);
-  if (existsSync(credentials)) {
-    print(`Kedge is running again on ${options.data}.`);
-  } else {
-    const tenant = await createTenantForOperator({ name: "Demo Hospital", out: credentials });
-    await demonstrate(tenant, join(options.data, "demo"));
+  try {
+    await showOnce(options.data, local.url);
+  } catch (error) {
+    await local.close();
+    throw error;
   }
-  print(...whatNext(local.url, options.data, credentials));
+  print(...whatNext(local.url, options.data));
 }
 
-const whatNext = (url: string, data: string, credentials: string): string[] => [
+const credentialsIn = (data: string): string => join(data, "credentials.json");
+const demoIn = (data: string): string => join(data, "demo");
+/** The event that the demonstration proves, and last of all the proof. */
+const shownIn = (data: string): string[] =>
+  [SHOWN, `${SHOWN}.tlog-proof`].map((name) => join(demoIn(data), name));
+const wasShown = (data: string): boolean => shownIn(data).every((path) => existsSync(path));
+
+/** A start that was killed before its end is made good by the next one: what is posted twice stands there once. */
+async function showOnce(data: string, url: string): Promise<void> {
+  const { createTenantForOperator, readCredentials } = await import("../local/operator.ts");
+  const path = credentialsIn(data);
+  // Empty: its writer was killed.
+  if (existsSync(path) && statSync(path).size === 0) rmSync(path);
+  const tenant = existsSync(path)
+    ? await readCredentials(path)
+    : await createTenantForOperator({ name: "Demo Hospital", out: path });
+  if (tenant === undefined || wasShown(data)) print(`Kedge is running again on ${data}.`);
+  else await demonstrate({ ...tenant, url }, demoIn(data));
+}
+
+const whatNext = (url: string, data: string): string[] => [
   "",
   `API         ${url}`,
   `Reference   ${url}/docs`,
   `Anchor log  ${url}/anchor/checkpoint`,
-  `Keys        ${credentials} (the kedge command reads it)`,
+  `Keys        ${credentialsIn(data)} (the kedge command reads it)`,
   `Log file    ${join(data, "kedge.log")}`,
   "",
   "Try, in another terminal:",
-  `  npx kedge verify ${join(data, "demo", "break-the-glass.json")} ${join(data, "demo", "break-the-glass.json.tlog-proof")}`,
+  ...(wasShown(data) ? [`  npx kedge verify ${shownIn(data).join(" ")}`] : []),
   "  npx kedge post <your events: a file, a folder or NDJSON> --wait anchored",
   "  npx kedge proof <the same> --out proofs",
   "  npx kedge verify <the same> proofs",
@@ -45,7 +64,13 @@ function stopOnSignals(close: () => Promise<void>): void {
     if (stopping) process.exit(1);
     stopping = true;
     print("", "Stopping…");
-    close().then(() => process.exit(0));
+    close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        report(error);
+        process.exit();
+      },
+    );
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);

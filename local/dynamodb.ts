@@ -8,15 +8,16 @@ import { ServiceError } from "../service/error.ts";
 
 /**
  * Serves DynamoDB on 127.0.0.1, from `<dataDir>/dynamodb` or, without one, from memory; without a port, on a free
- * one. Throws ServiceError "unavailable" when the data or the port cannot be opened. If the thread fails later, so
- * does the process: a store that is gone cannot be waited for. close() resolves once LevelDB has closed.
+ * one; to clients with this access key id or, without one, to every program on this machine. Throws ServiceError
+ * "unavailable" when the data or the port cannot be opened. If the thread fails later, so does the process: a store
+ * that is gone cannot be waited for. close() resolves once LevelDB has closed.
  */
 export async function startDynamodb(
-  options: { dataDir?: string; port?: number } = {},
+  options: { dataDir?: string; port?: number; accessKeyId?: string } = {},
 ): Promise<{ url: string; close(): Promise<void> }> {
   const path = options.dataDir === undefined ? undefined : join(options.dataDir, "dynamodb");
   const worker = new Worker(new URL("./dynamodb-worker.mjs", import.meta.url), {
-    workerData: { path, port: options.port ?? 0 },
+    workerData: { path, port: options.port ?? 0, accessKeyId: options.accessKeyId },
     // The flags of the process (--import tsx, --input-type) are not meant for this file.
     execArgv: [],
   });

@@ -1,7 +1,7 @@
 /**
  * The embedded KMS: the few operations of AWS KMS that Kedge uses, over the same wire protocol (AWS JSON 1.1),
  * with Ed25519 and ML-DSA-44 keys in one file. It is for one machine and its owner: no IAM, no HSM, and whoever
- * can read the file or reach the port can sign. Not offered: ED25519_PH_SHA_512, EXTERNAL_MU, aliases, DryRun.
+ * can read the file, or knows the access key id that it was started with, can sign. Not offered: ED25519_PH_SHA_512, EXTERNAL_MU, aliases, DryRun.
  */
 import { createHash, createPrivateKey, createPublicKey, randomBytes, randomUUID, sign } from "node:crypto";
 import { once } from "node:events";
@@ -12,6 +12,7 @@ import { KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec } from "@aws-s
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { z } from "zod";
 import { ServiceError } from "../service/error.ts";
+import { refusalOf } from "./access.mjs";
 
 const KEY_FILE = "kms.json";
 const ACCOUNT = "000000000000";
@@ -70,18 +71,20 @@ class KmsFault extends Error {
 }
 
 /**
- * Serves KMS on 127.0.0.1, with its keys in `<dataDir>/kms.json` (mode 0600); without a port, on a free one.
+ * Serves KMS on 127.0.0.1, with its keys in `<dataDir>/kms.json` (mode 0600); without a port, on a free one; to
+ * clients with this access key id or, without one, to every program on this machine.
  * Throws ServiceError "corrupt" when that file is not exactly what was written: it never makes new keys over old
  * ones. One process per dataDir.
  */
 export async function startKms(options: {
   dataDir: string;
   port?: number;
+  accessKeyId?: string;
 }): Promise<{ url: string; close(): Promise<void> }> {
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const store = await openKeyStore(join(options.dataDir, KEY_FILE));
   const server = createServer((request, response) => {
-    void answer(store, request, response);
+    void answer(store, options.accessKeyId, request, response);
   });
   server.listen(options.port ?? 0, "127.0.0.1");
   await once(server, "listening");
@@ -100,11 +103,16 @@ export async function startKms(options: {
 
 // ---- one request -----------------------------------------------------------------------------------------------
 
-async function answer(store: KeyStore, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  store: KeyStore,
+  accessKeyId: string | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   let status = 200;
   let body: object;
   try {
-    const target = checkHeaders(request);
+    const target = checkHeaders(request, accessKeyId);
     body = await perform(store, target, parseJson(await readBody(request)));
   } catch (error) {
     const fault =
@@ -126,11 +134,9 @@ async function answer(store: KeyStore, request: IncomingMessage, response: Serve
 }
 
 /** Returns the X-Amz-Target. */
-function checkHeaders(request: IncomingMessage): string {
-  // A browser names its Origin on every POST, an AWS client never does: no web page may sign with these keys.
-  if (request.headers.origin !== undefined) {
-    throw new KmsFault("AccessDeniedException", "The embedded KMS does not answer web pages", 403);
-  }
+function checkHeaders(request: IncomingMessage, accessKeyId: string | undefined): string {
+  const refusal = refusalOf(request.headers, accessKeyId);
+  if (refusal !== undefined) throw new KmsFault("AccessDeniedException", refusal, 403);
   const target = request.headers["x-amz-target"];
   const contentType = request.headers["content-type"];
   if (request.method !== "POST" || request.url !== "/" || typeof target !== "string") {

@@ -1,31 +1,45 @@
 /** What an operator does under their own AWS credentials, or beside the process that serves the data folder. */
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { openService } from "../service/config.ts";
+import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import { z } from "zod";
+import { openService, type Service } from "../service/config.ts";
 import { ServiceError } from "../service/error.ts";
 import { logVkeys } from "../service/sign.ts";
 import { createKey, createLog, createTenant } from "../service/tenants.ts";
 import { formatVkey } from "../tlog/note.ts";
-import { readEnvironment, writePrivately } from "./start.ts";
+import { readEnvironment, useEnvironment } from "./start.ts";
+
+const credentialsSchema = z.object({
+  url: z.url(),
+  tenant: z.string(),
+  log: z.string(),
+  apiKey: z.string(),
+  /** 64 hex digits. Kedge never sees it again: whoever has it can derive every nonce of the tenant. */
+  tenantKey: z.string(),
+  logVkey: z.string(),
+  anchorVkey: z.string(),
+  anchorMldsaVkey: z.string().exactOptional(),
+});
 
 /** What a tenant's engineer is handed, and what the `kedge` command takes its defaults from. */
-export type Credentials = {
-  readonly url: string;
-  readonly tenant: string;
-  readonly log: string;
-  readonly apiKey: string;
-  /** 64 hex digits. Kedge never sees it again: whoever has it can derive every nonce of the tenant. */
-  readonly tenantKey: string;
-  readonly logVkey: string;
-  readonly anchorVkey: string;
-  readonly anchorMldsaVkey?: string;
-};
+export type Credentials = Readonly<z.infer<typeof credentialsSchema>>;
+
+/** @returns undefined when the file is not what was written here: its owner may have put others in its place. */
+export async function readCredentials(path: string): Promise<Credentials | undefined> {
+  try {
+    return credentialsSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * Creates a tenant with one log and one API key of all scopes, and writes its credentials (mode 0600).
- * @throws ServiceError `conflict` when the file exists; `invalid` for a wrong configuration.
+ * @throws ServiceError `invalid` for a wrong name, file or configuration; `conflict` when the file exists;
+ * `unavailable` when no process serves the data folder. Nothing is created then.
  */
 export async function createTenantForOperator(input: {
+  /** 1 to 100 characters without control characters. */
   readonly name: string;
   readonly out: string;
   /** The API's address; default KEDGE_URL. */
@@ -33,20 +47,50 @@ export async function createTenantForOperator(input: {
   /** The data folder of a local process, when the environment names no table. */
   readonly data?: string;
 }): Promise<Credentials> {
-  if (existsSync(input.out)) {
+  if (!/^[^\p{Cc}\p{Cs}]{1,100}$/u.test(input.name)) {
     throw new ServiceError(
-      "conflict",
-      `${input.out} exists: it may hold a tenant's only key, so name another file`,
+      "invalid",
+      "a tenant's name has 1 to 100 characters, none of them a control character",
     );
   }
-  const data = input.data ?? process.env["KEDGE_DATA"] ?? ".kedge";
-  const env = process.env["KEDGE_TABLE"] === undefined ? await readEnvironment(data) : {};
-  Object.assign(process.env, env);
-  const url = input.url ?? process.env["KEDGE_URL"] ?? env["KEDGE_URL"];
-  if (url === undefined) throw new ServiceError("invalid", "name the API's address with KEDGE_URL");
-
+  if (!process.env["KEDGE_TABLE"]) {
+    useEnvironment(await readEnvironment(input.data ?? (process.env["KEDGE_DATA"] || ".kedge")));
+  }
+  const url = input.url ?? process.env["KEDGE_URL"];
+  if (!url) throw new ServiceError("invalid", "name the API's address with KEDGE_URL");
   const service = openService(process.env);
-  const tenant = await createTenant(service, input.name);
+
+  // Before anything is created: keys that could not be written down would be lost.
+  const file = await openExclusively(input.out);
+  try {
+    const credentials = await create(service, input.name, url);
+    await file.writeFile(`${JSON.stringify(credentials, null, 2)}\n`);
+    await file.sync();
+    return credentials;
+  } catch (error) {
+    await rm(input.out, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+async function openExclusively(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "wx", 0o600);
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") {
+      const message = `${path} exists: it may hold a tenant's only key, so name another file`;
+      throw new ServiceError("conflict", message, { cause });
+    }
+    throw new ServiceError("invalid", `${path} cannot be written: name a file in a folder of yours`, {
+      cause,
+    });
+  }
+}
+
+async function create(service: Service, name: string, url: string): Promise<Credentials> {
+  const tenant = await createTenant(service, name);
   const log = await createLog(service, tenant.id, "audit");
   const scopes = ["write", "read", "admin"] as const;
   const { apiKey } = await createKey(service, tenant.id, { name: "first key", scopes });
@@ -54,7 +98,7 @@ export async function createTenantForOperator(input: {
   const [anchorVkey, anchorMldsaVkey] = await logVkeys(service.anchorKeys, service.anchorOrigin);
   if (logVkey === undefined || anchorVkey === undefined)
     throw new ServiceError("signer", "KMS has no public keys");
-  const credentials: Credentials = {
+  return {
     url,
     tenant: tenant.id,
     log: log.id,
@@ -64,6 +108,4 @@ export async function createTenantForOperator(input: {
     anchorVkey: formatVkey(anchorVkey),
     ...(anchorMldsaVkey && { anchorMldsaVkey: formatVkey(anchorMldsaVkey) }),
   };
-  await writePrivately(input.out, credentials);
-  return credentials;
 }

@@ -5,9 +5,13 @@ import {
   ResourceInUseException,
   waitUntilTableExists,
 } from "@aws-sdk/client-dynamodb";
+import { ServiceError } from "../service/error.ts";
 import { TABLE } from "../service/table.ts";
 
-/** Creates the table unless it exists, and waits until it can be used. */
+/**
+ * Creates the table unless it exists, and waits until it can be used.
+ * @throws ServiceError `unavailable` when it cannot be in time.
+ */
 export async function createTable(client: DynamoDBClient, name: string): Promise<void> {
   const { partitionKey, sortKey, billingMode } = TABLE;
   await client
@@ -28,5 +32,9 @@ export async function createTable(client: DynamoDBClient, name: string): Promise
     .catch((error: unknown) => {
       if (!(error instanceof ResourceInUseException)) throw error;
     });
-  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1, maxDelay: 1 }, { TableName: name });
+  const limits = { client, maxWaitTime: 30, minDelay: 1, maxDelay: 1 };
+  await waitUntilTableExists(limits, { TableName: name }).catch((cause: unknown) => {
+    const message = `the table ${name} does not become usable: start again, then look into its DynamoDB`;
+    throw new ServiceError("unavailable", message, { cause });
+  });
 }

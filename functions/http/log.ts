@@ -9,7 +9,7 @@ export type LogFields = { readonly [name: string]: string | number | boolean | u
 export function logLine(level: "info" | "error", fields: LogFields): void {
   const line = JSON.stringify({ level, time: new Date().toISOString(), ...fields });
   const file = process.env["KEDGE_LOG_FILE"];
-  if (file === undefined) process.stdout.write(`${line}\n`);
+  if (!file) process.stdout.write(`${line}\n`);
   else appendFileSync(file, `${line}\n`, { mode: 0o600 });
 }
 

@@ -1,5 +1,5 @@
 /** Health, the OpenAPI document, and the reference page that shows it. */
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { ApiEnv } from "./app.ts";
@@ -96,8 +96,8 @@ export function metaRoutes(app: OpenAPIHono<ApiEnv>): void {
     ["swagger-ui-bundle.js", SCRIPT],
     ["swagger-ui.css", "text/css; charset=utf-8"],
   ] as const) {
-    app.get(`/docs/${name}`, async (c) =>
-      c.body(await asset(name), 200, { "Content-Type": type, "Cache-Control": FOR_MINUTES }),
+    app.get(`/docs/${name}`, (c) =>
+      c.body(asset(name), 200, { "Content-Type": type, "Cache-Control": FOR_MINUTES }),
     );
   }
 }
@@ -143,8 +143,13 @@ const START = `SwaggerUIBundle({
 });
 `;
 
+/** One copy for all requests, or a client that reads slowly would hold a megabyte for each of its requests. */
+const assets = new Map<string, Uint8Array<ArrayBuffer>>();
+
 /** Read from the installed package at the first request: a megabyte that the Lambda bundle need not parse. */
-async function asset(name: string): Promise<string> {
+function asset(name: string): Uint8Array<ArrayBuffer> {
   const path = createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`);
-  return await readFile(path, "utf8");
+  const bytes = assets.get(name) ?? new Uint8Array(readFileSync(path));
+  assets.set(name, bytes);
+  return bytes;
 }

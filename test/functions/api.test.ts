@@ -340,7 +340,7 @@ test("one line per hash in their order: a proof, pending or not found", async ()
 
 test("an answer never outgrows what Lambda carries; asking again for the rest yields every proof", async () => {
   // A long domain makes long checkpoints, and so long proofs.
-  const service = openService({ ...process.env, KEDGE_DOMAIN: `${"long".repeat(900)}.example` });
+  const service = { ...openService(process.env), domain: `${"long".repeat(900)}.example` };
   const app = createApp(service);
   const { log, write, read } = await newTenant(service);
   const asked = hashes(1_000);

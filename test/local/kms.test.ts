@@ -224,6 +224,7 @@ describe("hostile requests", () => {
     ["another method", { method: "PUT" }, 404, "UnknownOperationException"],
     ["a form", { headers: { "content-type": "text/plain" } }, 415, "UnsupportedMediaTypeException"],
     ["a web page", { headers: { origin: "https://hostile.example" } }, 403, "AccessDeniedException"],
+    ["a name that leads here", { headers: { host: "hostile.example" } }, 403, "AccessDeniedException"],
     ["a body of 16 MiB", { body: huge }, 413, "RequestEntityTooLargeException"],
     ["a body over 64 KiB", { body: over }, 413, "RequestEntityTooLargeException"],
     [
@@ -273,7 +274,7 @@ describe("hostile requests", () => {
       });
     });
     for (const body of [huge, good]) {
-      const all = { ...headers, host: "kms", "content-length": String(body.length) };
+      const all = { ...headers, host: "127.0.0.1", "content-length": String(body.length) };
       socket.write(`POST / HTTP/1.1\r\n${headerLines(all)}\r\n\r\n${body}`);
     }
     await answered;
@@ -285,13 +286,28 @@ describe("hostile requests", () => {
     const { url, client } = await start();
     const socket = connect(Number(new URL(url).port), "127.0.0.1").on("error", () => {});
     await once(socket, "connect");
-    const lines = Object.entries({ ...headers, host: "kms", "content-length": "100" }).map(
+    const lines = Object.entries({ ...headers, host: "127.0.0.1", "content-length": "100" }).map(
       ([k, v]) => `${k}: ${v}`,
     );
     socket.write(`POST / HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n{`);
     await create(client, ED25519);
     socket.destroy();
     await expect(create(client, ED25519)).resolves.not.toBe("");
+  });
+
+  test("only clients that know the access key id can sign", async () => {
+    const { url, close } = await startKms({ dataDir, accessKeyId: "0123456789abcdef" });
+    running.push({ url, close });
+    const clientWith = (accessKeyId: string) => {
+      const credentials = { accessKeyId, secretAccessKey: "test" };
+      return new KMSClient({ endpoint: url, region: "eu-central-1", credentials, maxAttempts: 1 });
+    };
+    const keyId = await create(clientWith("0123456789abcdef"), ED25519);
+    for (const other of ["test", "0123456789abcde", "0123456789abcdef0"]) {
+      const refused = expect(signEd25519(clientWith(other), keyId)).rejects;
+      await refused.toMatchObject({ name: "AccessDeniedException", $metadata: { httpStatusCode: 403 } });
+    }
+    expect((await send(url, {})).status).toBe(403);
   });
 
   test("only 127.0.0.1 is served", async () => {

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -135,6 +135,28 @@ describe("the first run, then kill -9, then Ctrl-C", { timeout: 120_000 }, () =>
     expect(second.code).toBe(1);
     expect(second.err).toMatch(/no other process uses it/);
     expect(child.exitCode).toBeNull();
+    expect(await stop(child, "SIGINT")).toBe(0);
+  });
+
+  test.each(["credentials.json", "demo"])(
+    "a first run that was killed before it wrote %s is made good by the next",
+    async (unwritten) => {
+      const proof = join(data, "demo", "break-the-glass.json.tlog-proof");
+      await rm(proof);
+      if (unwritten === "credentials.json") await writeFile(join(data, unwritten), "");
+      const { output, child } = await start();
+      expect(output).toMatch(/verify +offline.*PROVEN, anchored/);
+      expect(output).toContain(proof);
+      expect((await credentials()).apiKey).toMatch(/^kedge_/);
+      expect(await stop(child, "SIGINT")).toBe(0);
+    },
+  );
+
+  test("a file that was deleted is not shown", async () => {
+    await rm(join(data, "demo"), { recursive: true });
+    await writeFile(join(data, "credentials.json"), '{"url":"http://an.own.one"}');
+    const { output, child } = await start();
+    expect(output).not.toContain("break-the-glass");
     expect(await stop(child, "SIGINT")).toBe(0);
   });
 
