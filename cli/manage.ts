@@ -64,7 +64,7 @@ export function tenantCommand(command: Command): Command {
         throw misuse(`${out} exists: it may hold a tenant's only key, so name another file with --out`);
       }
       const { createTenantForOperator } = await import("../local/operator.ts");
-      await createTenantForOperator({ name, out, data: process.env["KEDGE_DATA"] || ".kedge" });
+      await createTenantForOperator({ name, out });
       print(`The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`);
     });
   return command;

@@ -2,14 +2,16 @@
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { demonstrate, SHOWN } from "./demo.ts";
-import { print, report } from "./output.ts";
+import { print, report, warn } from "./output.ts";
 
 type Options = { readonly host: string; readonly port: number; readonly data: string };
 
 export async function serve(options: Options): Promise<void> {
   // Loaded here, so that no other command loads AWS packages.
   const { startLocal } = await import("../local/start.ts");
-  const local = await startLocal(options);
+  const log = join(options.data, "kedge.log");
+  const onTrouble = (message: string) => warn(`${message}; see ${log} and docs/operations.md`);
+  const local = await startLocal({ ...options, onTrouble });
   stopOnSignals(local.close);
   try {
     await showOnce(options.data, local.url);

@@ -21,7 +21,7 @@ export async function handler(event: unknown): Promise<void> {
     report(swept);
     if ("error" in swept) failed.push(swept.log);
   }
-  if (failed.length > 0) throw new Error(`not sealed, see the lines above: ${failed.join(", ")}`);
+  if (failed.length > 0) throw new Error(`not sealed, see the log lines: ${failed.join(", ")}`);
 }
 
 /** @returns the logs with new pending chunks; undefined when the event is not of a stream. */

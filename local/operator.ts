@@ -42,10 +42,6 @@ export async function createTenantForOperator(input: {
   /** 1 to 100 characters without control characters. */
   readonly name: string;
   readonly out: string;
-  /** The API's address; default KEDGE_URL. */
-  readonly url?: string;
-  /** The data folder of a local process, when the environment names no table. */
-  readonly data?: string;
 }): Promise<Credentials> {
   if (!/^[^\p{Cc}\p{Cs}]{1,100}$/u.test(input.name)) {
     throw new ServiceError(
@@ -54,9 +50,9 @@ export async function createTenantForOperator(input: {
     );
   }
   if (!process.env["KEDGE_TABLE"]) {
-    useEnvironment(await readEnvironment(input.data ?? (process.env["KEDGE_DATA"] || ".kedge")));
+    useEnvironment(await readEnvironment(process.env["KEDGE_DATA"] || ".kedge"));
   }
-  const url = input.url ?? process.env["KEDGE_URL"];
+  const url = process.env["KEDGE_URL"];
   if (!url) throw new ServiceError("invalid", "name the API's address with KEDGE_URL");
   const service = openService(process.env);
 

@@ -29,6 +29,8 @@ export type LocalOptions = {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** Told once of each thing that keeps a schedule from its work; the log file says more. */
+  readonly onTrouble?: (message: string) => void;
 };
 
 export type Local = { readonly url: string; close(): Promise<void> };
@@ -53,7 +55,7 @@ const MAX_REQUESTS_PER_CONNECTION = 100;
  * @throws ServiceError `invalid` for a port that is none, `unavailable` when the folder cannot be made or another
  * process has it, `corrupt` when its keys are missing.
  */
-export async function startLocal({ data, host, port }: LocalOptions): Promise<Local> {
+export async function startLocal({ data, host, port, onTrouble }: LocalOptions): Promise<Local> {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new ServiceError("invalid", `there is no port ${port}: name one from 0 to 65535`);
   }
@@ -85,7 +87,7 @@ export async function startLocal({ data, host, port }: LocalOptions): Promise<Lo
     });
     useEnvironment(await openConfiguration(folder));
     await createTable(dynamodbClient(), TABLE_NAME);
-    open.push(startSchedules());
+    open.push(startSchedules(onTrouble));
     const server = await listen(host, port);
     open.push(server);
     useEnvironment({ KEDGE_URL: server.url });
@@ -98,11 +100,17 @@ export async function startLocal({ data, host, port }: LocalOptions): Promise<Lo
   }
 }
 
-function startSchedules(): { close(): Promise<void> } {
+function startSchedules(onTrouble: LocalOptions["onTrouble"]): { close(): Promise<void> } {
   const stopping = new AbortController();
+  const told = new Set<string>();
+  const tell = (error: unknown) => {
+    const message = error instanceof Error ? error.message : String(error);
+    if (!told.has(message)) onTrouble?.(message);
+    told.add(message);
+  };
   const loops = [
-    repeat(SEAL_EVERY_MS, () => sealHandler({}), stopping.signal),
-    repeat(ANCHOR_EVERY_MS, () => anchorHandler(), stopping.signal),
+    repeat(SEAL_EVERY_MS, () => sealHandler({}).catch(tell), stopping.signal),
+    repeat(ANCHOR_EVERY_MS, () => anchorHandler().catch(tell), stopping.signal),
   ];
   return {
     async close() {
@@ -217,10 +225,10 @@ function listen(host: string, port: number): Promise<Local> {
   });
 }
 
-/** Runs again `ms` after the last run ended. The handlers log what goes wrong; the next run makes it good. */
+/** Runs again `ms` after the last run ended. */
 async function repeat(ms: number, run: () => Promise<void>, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    await run().catch(() => undefined);
+    await run();
     await sleep(ms, undefined, { signal }).catch(() => undefined);
   }
 }

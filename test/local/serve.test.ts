@@ -171,3 +171,30 @@ describe("the first run, then kill -9, then Ctrl-C", { timeout: 120_000 }, () =>
     expect(text).not.toBe("");
   });
 });
+
+test("a log that cannot be sealed is told of on the terminal, once", { timeout: 60_000 }, async () => {
+  const fresh = join(folder, "trouble");
+  const env = { PATH: process.env["PATH"], KEDGE_DATA: fresh, KEDGE_PORT: "0" };
+  const first = spawn(process.execPath, [KEDGE, "serve"], {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running = first;
+  for await (const line of createInterface({ input: first.stdout })) if (line.startsWith(READY)) break;
+  await stop(first, "SIGINT");
+  await writeFile(join(fresh, "published", "logs", "anchor", "head"), "altered\n");
+
+  const second = spawn(process.execPath, [KEDGE, "serve"], {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running = second;
+  second.stdout.resume();
+  for await (const line of createInterface({ input: second.stderr })) {
+    expect(line).toMatch(/logs\/anchor\/head is not a tree head.*docs\/operations\.md/);
+    break;
+  }
+  expect(await stop(second, "SIGINT")).toBe(0);
+});
