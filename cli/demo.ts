@@ -47,7 +47,7 @@ export async function demonstrate(tenant: Tenant, folder: string): Promise<void>
   if (shown === undefined) throw new CliError("failed", "the demonstration has no events");
   const proof = await download(tenant, shown);
   const { index, treeSize } = await client.entry(tenant.log, shown.commitment);
-  print(`3 seal    into the hospital's log: entry ${index} of ${treeSize}, tree head signed`);
+  print(`3 seal    into the hospital's log: index ${index} in a tree of ${treeSize}, its head signed`);
   print("4 anchor  that tree head into the public anchor log, signed in turn");
 
   const path = join(folder, SHOWN);
