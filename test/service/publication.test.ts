@@ -71,3 +71,27 @@ test("a signer that dies, then a backup from before its commit: no second root f
     expect(rootsSigned(2n, crashed, restored).size).toBeLessThanOrEqual(1);
   }
 });
+
+test("a sealer that slept while another went on stops quietly: no alarm, no signature", async () => {
+  const world = newWorld();
+  await sealEntries(world, "first");
+  await append(world.actor(), LOG, [entry("second")]);
+  const actor = world.actor();
+  let reads = 0;
+  const sleeper: Actor = {
+    ...actor,
+    publication: {
+      ...actor.publication,
+      async read(path) {
+        // Its second read is just before its record: by then its batch and the next one are published.
+        if (++reads === 2) {
+          await sealNow(world.actor());
+          await sealEntries(world, "third");
+        }
+        return await actor.publication.read(path);
+      },
+    },
+  };
+  expect(await sealNow(sleeper)).toMatchObject({ conflict: true, sealed: 0 });
+  expect(world.observed.signed.map(({ size }) => size)).toEqual([1n, 2n, 3n]);
+});
