@@ -7,12 +7,12 @@ import {
 } from "hono/aws-lambda";
 import { createApp } from "./http/app.ts";
 import { Problem } from "./http/problem.ts";
-import { service } from "./open.ts";
+import { apiService } from "./open.ts";
 
 let respond: ReturnType<typeof handle> | undefined;
 
 export async function handler(event: LambdaEvent): Promise<APIGatewayProxyResult> {
-  respond ??= handle(createApp(service()), { isContentTypeBinary });
+  respond ??= handle(createApp(apiService()), { isContentTypeBinary });
   const result = await respond(event);
   // Only the app sets it: without, the adapter could not make a Request of the event.
   return result.headers?.["x-request-id"] === undefined ? unreadable() : result;

@@ -91,7 +91,9 @@ async function create(service: Service, name: string, url: string): Promise<Cred
   const scopes = ["write", "read", "admin"] as const;
   const { apiKey } = await createKey(service, tenant.id, { name: "first key", scopes });
   const [logVkey] = await logVkeys(service.logKeys, log.origin);
-  const [anchorVkey, anchorMldsaVkey] = await logVkeys(service.anchorKeys, service.anchorOrigin);
+  const anchorVkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
+  const anchorVkey = anchorVkeys.find(({ type }) => type === 0x01);
+  const anchorMldsaVkey = anchorVkeys.find(({ type }) => type === 0x06);
   if (logVkey === undefined || anchorVkey === undefined)
     throw new ServiceError("signer", "KMS has no public keys");
   return {

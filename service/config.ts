@@ -1,15 +1,23 @@
 /** The service's configuration, from the environment; the AWS SDK reads its own variables itself. */
 import { readFileSync } from "node:fs";
+import type { KMSClient } from "@aws-sdk/client-kms";
 import { z } from "zod";
 import { type Policy, parsePolicy } from "../tlog/policy.ts";
 import { dynamodbClient, dynamodbStore } from "./dynamodb.ts";
 import { ServiceError } from "./error.ts";
 import { folderPublication } from "./folder.ts";
 import type { Publication } from "./publication.ts";
+import { bucketPublication } from "./s3.ts";
 import { checkpointSigner, type LogKeys } from "./sign.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "./signer.ts";
 
-const schema = z.object({
+/** KMS key ids or ARNs, separated by commas: every one of them signs, and the first is the log's own. */
+const keyIds = z
+  .string()
+  .regex(/^[^\s,]+(,[^\s,]+)*$/, "KMS key ids or ARNs, separated by commas")
+  .transform((text) => text.split(","));
+
+const apiSchema = z.object({
   /** Name of the DynamoDB table. */
   KEDGE_TABLE: z.string().min(3),
   /** First part of every origin: a schema-less URL without spaces or plus signs. */
@@ -17,54 +25,68 @@ const schema = z.object({
     .string()
     .max(200)
     .regex(/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*$/, "a schema-less URL such as audit.example.org"),
-  /** KMS key ids or ARNs. */
-  KEDGE_LOG_KEY: z.string().min(1),
-  KEDGE_ANCHOR_KEY: z.string().min(1),
-  /** Post-quantum: an ML_DSA_44 key for the anchor log. */
-  KEDGE_ANCHOR_MLDSA_KEY: z.string().min(1).optional(),
-  /** Where published files go. */
-  KEDGE_PUBLICATION: z.url({ protocol: /^file$/, error: "a file:/// URL" }),
+  KEDGE_LOG_KEY: keyIds,
+  KEDGE_ANCHOR_KEY: keyIds,
+  /** Post-quantum: ML_DSA_44 keys for the anchor log. */
+  KEDGE_ANCHOR_MLDSA_KEY: keyIds.optional(),
   /** A C2SP tlog-policy file; absent: no witnesses, `quorum none`. */
   KEDGE_POLICY: z.string().min(1).optional(),
 });
 
+const schema = apiSchema.extend({
+  /** Where published files go. */
+  KEDGE_PUBLICATION: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }),
+});
+
 const NO_WITNESSES = "quorum none\n";
 
+/** What the HTTP API needs: of the signing keys it uses the public halves, and it publishes nothing. */
+export type ApiService = ReturnType<typeof openApiService>;
 /** Everything the verbs of service/ need. */
 export type Service = ReturnType<typeof openService>;
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
+export const openApiService = (env: NodeJS.ProcessEnv) => open(parse(apiSchema, env));
+
+/** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
 export function openService(env: NodeJS.ProcessEnv) {
-  const parsed = schema.safeParse(env);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-    throw new ServiceError("invalid", `the configuration is wrong; set ${problems.join("; ")}`);
-  }
-  const config = parsed.data;
-  const clock = Date.now;
-  const kms = kmsClient();
-  const logKeys: LogKeys = { ed25519: kmsEd25519Signer(kms, config.KEDGE_LOG_KEY) };
-  const anchorKeys: LogKeys = {
-    ed25519: kmsEd25519Signer(kms, config.KEDGE_ANCHOR_KEY),
-    ...(config.KEDGE_ANCHOR_MLDSA_KEY !== undefined && {
-      mldsa44: kmsMldsa44Signer(kms, config.KEDGE_ANCHOR_MLDSA_KEY),
-    }),
-  };
+  const config = parse(schema, env);
+  const service = open(config);
   return {
-    store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
+    ...service,
     publication: openPublication(new URL(config.KEDGE_PUBLICATION)),
-    clock,
-    domain: config.KEDGE_DOMAIN,
-    anchorOrigin: `${config.KEDGE_DOMAIN}/anchor`,
-    policy: readPolicy(config.KEDGE_POLICY),
-    logKeys,
-    anchorKeys,
-    signLog: checkpointSigner(logKeys, clock),
-    signAnchor: checkpointSigner(anchorKeys, clock),
+    signLog: checkpointSigner(service.logKeys, service.clock),
+    signAnchor: checkpointSigner(service.anchorKeys, service.clock),
   };
 }
 
-const openPublication = (url: URL): Publication => folderPublication(url);
+function open(config: z.infer<typeof apiSchema>) {
+  const kms = kmsClient();
+  return {
+    store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
+    clock: Date.now,
+    domain: config.KEDGE_DOMAIN,
+    anchorOrigin: `${config.KEDGE_DOMAIN}/anchor`,
+    policy: readPolicy(config.KEDGE_POLICY),
+    logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
+    anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
+  };
+}
+
+function parse<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv): T {
+  const parsed = schema.safeParse(env);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  throw new ServiceError("invalid", `the configuration is wrong; set ${problems.join("; ")}`);
+}
+
+const openKeys = (kms: KMSClient, ed25519: readonly string[], mldsa44: readonly string[]): LogKeys => ({
+  ed25519: ed25519.map((id) => kmsEd25519Signer(kms, id)),
+  mldsa44: mldsa44.map((id) => kmsMldsa44Signer(kms, id)),
+});
+
+const openPublication = (url: URL): Publication =>
+  url.protocol === "s3:" ? bucketPublication(url) : folderPublication(url);
 
 function readPolicy(path: string | undefined): Policy {
   try {

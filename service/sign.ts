@@ -7,11 +7,12 @@ import type { Signer } from "./signer.ts";
 /** Signs a tree head that the store has committed (I3). @returns the signed note. */
 export type CheckpointSigner = (checkpoint: Checkpoint) => Promise<string>;
 
-/** The keys of a log, each under the log's origin as its key name. */
+/** The keys of a log, each under the log's origin as its key name. All of a list sign: while one takes over, both do. */
 export type LogKeys = {
-  readonly ed25519: Signer;
-  /** Post-quantum: its signature is a timestamped cosignature under the log's own name. */
-  readonly mldsa44?: Signer;
+  /** At least one. The first is the log's own. */
+  readonly ed25519: readonly Signer[];
+  /** Post-quantum: their signatures are timestamped cosignatures under the log's own name. */
+  readonly mldsa44: readonly Signer[];
 };
 
 const ED25519 = 0x01;
@@ -21,18 +22,19 @@ export function checkpointSigner(keys: LogKeys, clock: () => number): Checkpoint
   return async (checkpoint) => {
     const body = checkpointBody(checkpoint);
     const lines = await Promise.all([
-      ed25519Line(keys.ed25519, checkpoint, body),
-      ...(keys.mldsa44 === undefined ? [] : [mldsaLine(keys.mldsa44, checkpoint, clock)]),
+      ...keys.ed25519.map((signer) => ed25519Line(signer, checkpoint, body)),
+      ...keys.mldsa44.map((signer) => mldsaLine(signer, checkpoint, clock)),
     ]);
     return `${body}\n${lines.join("")}`;
   };
 }
 
-/** The verifier keys that a checkpoint of this origin is signed with, Ed25519 first. */
+/** The verifier keys that a checkpoint of this origin is signed with, in the order of its signature lines. */
 export async function logVkeys(keys: LogKeys, origin: string): Promise<Vkey[]> {
-  const first = makeVkey(origin, ED25519, await keys.ed25519.publicKey());
-  if (keys.mldsa44 === undefined) return [first];
-  return [first, makeVkey(origin, MLDSA44, await keys.mldsa44.publicKey())];
+  return await Promise.all([
+    ...keys.ed25519.map(async (signer) => makeVkey(origin, ED25519, await signer.publicKey())),
+    ...keys.mldsa44.map(async (signer) => makeVkey(origin, MLDSA44, await signer.publicKey())),
+  ]);
 }
 
 async function ed25519Line(signer: Signer, { origin }: Checkpoint, body: string): Promise<string> {

@@ -2,11 +2,12 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { decodePublic } from "../../service/anchor.ts";
 import { decodeCheckpoint } from "../../service/checkpoints.ts";
+import type { ApiService } from "../../service/config.ts";
 import { logVkeys } from "../../service/sign.ts";
 import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/table.ts";
 import { formatVkey } from "../../tlog/note.ts";
 import type { Policy } from "../../tlog/policy.ts";
-import type { ApiEnv, ApiService } from "./app.ts";
+import type { ApiEnv } from "./app.ts";
 import { OCTETS } from "./body.ts";
 import { absentProblem, anyProblems, notFound } from "./problem.ts";
 import { sizeText } from "./schema.ts";

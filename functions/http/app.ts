@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { matchedRoutes } from "hono/route";
-import type { Service } from "../../service/config.ts";
+import type { ApiService } from "../../service/config.ts";
 import type { Principal, TenantLog } from "../../service/tenants.ts";
 import { anchorRoutes } from "./anchor.ts";
 import { entryRoutes } from "./entries.ts";
@@ -12,12 +12,6 @@ import { manageRoutes } from "./manage.ts";
 import { metaRoutes } from "./meta.ts";
 import { notFound, problemOf, respondProblem } from "./problem.ts";
 import { invalidInput } from "./schema.ts";
-
-/** What the API needs of the service. It signs nothing: of the keys it uses the public halves. */
-export type ApiService = Pick<
-  Service,
-  "store" | "clock" | "domain" | "anchorOrigin" | "policy" | "logKeys" | "anchorKeys"
->;
 
 export type ApiEnv = {
   /** Set by API Gateway, absent elsewhere. */

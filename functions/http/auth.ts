@@ -1,7 +1,8 @@
 /** Who may: first the API key, then its scope, then the log; each step sees only what the one before allows (I7). */
 import { createMiddleware } from "hono/factory";
+import type { ApiService } from "../../service/config.ts";
 import { authenticate, findTenantLog, type Principal, type Scope } from "../../service/tenants.ts";
-import type { ApiEnv, ApiService } from "./app.ts";
+import type { ApiEnv } from "./app.ts";
 import { notFound, Problem } from "./problem.ts";
 
 /** Lower-case base32 of tenants.ts; anything else is not worth a read, and may be too long for a key. */

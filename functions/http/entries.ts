@@ -2,8 +2,9 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { append, MAX_ENTRIES } from "../../service/append.ts";
+import type { ApiService } from "../../service/config.ts";
 import { entryStatus, type Proof, prove } from "../../service/prove.ts";
-import type { ApiEnv, ApiService } from "./app.ts";
+import type { ApiEnv } from "./app.ts";
 import { requireLog, requireScope } from "./auth.ts";
 import { acceptBody, JSON_TYPE, mediaType, OCTETS } from "./body.ts";
 import {

@@ -1,9 +1,10 @@
 /** A log as a C2SP tlog-tiles prefix, and what auditors compare over time: its checkpoints and their consistency. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { ApiService } from "../../service/config.ts";
 import { readHead } from "../../service/head.ts";
 import { consistency, history } from "../../service/history.ts";
 import { encodeBase64 } from "../../tlog/bytes.ts";
-import type { ApiEnv, ApiService } from "./app.ts";
+import type { ApiEnv } from "./app.ts";
 import { requireLog, requireScope } from "./auth.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";
 import { absentProblem, invalidProblem, keyProblems, notFound } from "./problem.ts";

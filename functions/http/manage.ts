@@ -1,5 +1,6 @@
 /** A tenant's own logs and API keys. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { ApiService } from "../../service/config.ts";
 import { readHead } from "../../service/head.ts";
 import { logVkeys } from "../../service/sign.ts";
 import {
@@ -13,7 +14,7 @@ import {
   type TenantLog,
 } from "../../service/tenants.ts";
 import { formatVkey } from "../../tlog/note.ts";
-import type { ApiEnv, ApiService } from "./app.ts";
+import type { ApiEnv } from "./app.ts";
 import { requireLog, requireScope } from "./auth.ts";
 import { acceptBody, JSON_TYPE } from "./body.ts";
 import { absentProblem, bodyProblems, conflictProblem, keyProblems, notFound } from "./problem.ts";

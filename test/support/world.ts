@@ -163,7 +163,7 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
         ),
     };
     const signer = (log: string, key: typeof LOG_KEY) => {
-      const signCheckpoint = checkpointSigner({ ed25519: key.signer }, tick);
+      const signCheckpoint = checkpointSigner({ ed25519: [key.signer], mldsa44: [] }, tick);
       return (checkpoint: { origin: string; size: bigint; root: Uint8Array }) =>
         call(async () => {
           const { size } = checkpoint;
