@@ -4,7 +4,7 @@
  * A tenant checkpoint is the entry, byte for byte as published. What is in the anchor log is recorded for the tenant
  * from the anchor log's own entries, up to a cursor, so a run that dies anywhere is made good by the next.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "../tlog/tile.ts";

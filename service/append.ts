@@ -1,6 +1,6 @@
 /** Append: accept entries durably. They are in no tree until the sealer comes. */
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import { decodeEntries, encodeEntries } from "../tlog/tile.ts";
 import { ServiceError } from "./error.ts";
 import type { Item, Key, Store } from "./store.ts";

@@ -1,5 +1,5 @@
 /** Published checkpoints of a log: the history that is never rewritten. */
-import { z } from "zod";
+import * as z from "zod";
 import { ServiceError } from "./error.ts";
 import type { Item, Key, Store } from "./store.ts";
 

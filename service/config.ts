@@ -1,7 +1,7 @@
 /** The service's configuration, from the environment; the AWS SDK reads its own variables itself. */
 import { readFileSync } from "node:fs";
 import type { KMSClient } from "@aws-sdk/client-kms";
-import { z } from "zod";
+import * as z from "zod";
 import { type Policy, parsePolicy } from "../tlog/policy.ts";
 import { dynamodbClient, dynamodbStore } from "./dynamodb.ts";
 import { ServiceError } from "./error.ts";

@@ -1,5 +1,5 @@
 /** A log's head: the one item on which sealers agree, moved by compare-and-swap only. */
-import { z } from "zod";
+import * as z from "zod";
 import { EMPTY_ROOT } from "../tlog/merkle.ts";
 import { ServiceError } from "./error.ts";
 import type { Item, Store } from "./store.ts";

@@ -1,5 +1,5 @@
 /** The registry of tenant logs: what sweeps walk, and where a log's origin is fixed for ever. */
-import { z } from "zod";
+import * as z from "zod";
 import { ServiceError } from "./error.ts";
 import type { Item, Store } from "./store.ts";
 import { LOGS_PARTITION, logsKey } from "./table.ts";

@@ -5,7 +5,7 @@
  * one the anchor checkpoint, and one round trip fetches every tile of both trees.
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { z } from "zod";
+import * as z from "zod";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { leafHash, verifyInclusion } from "../tlog/merkle.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
@@ -200,12 +200,8 @@ async function findEvidences(
 
 async function findEvidence(ctx: ProveContext, { index, head }: Position): Promise<Evidence> {
   const { log, published } = head;
-  const anchored = await first(
-    ctx.store,
-    `log/${log}`,
-    anchoredKey(log, index + 1n).sk,
-    anchoredKey(log, published).sk,
-  );
+  const { pk, sk: from } = anchoredKey(log, index + 1n);
+  const anchored = await first(ctx.store, pk, from, anchoredKey(log, published).sk);
   if (anchored === undefined) return { assurance: "sealed", size: published, note: head.checkpoint };
 
   const note = decodeNote(anchored);

@@ -1,6 +1,150 @@
-/** Publication into an S3 bucket, `s3://<bucket>/<prefix>`. */
-import type { Publication } from "./publication.ts";
+/**
+ * Publication into an S3 bucket, `s3://<bucket>/<prefix>`. Region, endpoint and credentials are the SDK's own.
+ *
+ * S3 keeps what the port promises: a read sees every write that was acknowledged before it, a change of one key is
+ * atomic (Amazon S3 User Guide, "Amazon S3 data consistency model"), and a conditional write is refused once another
+ * one has finished (the same, "Conditional write behavior"). So a crash leaves the old file or the new one.
+ */
+import { Readable } from "node:stream";
+import {
+  GetObjectCommand,
+  type GetObjectCommandOutput,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from "@aws-sdk/client-s3";
+import { ServiceError } from "./error.ts";
+import type { Publication, PublishedFile } from "./publication.ts";
 
-export function bucketPublication(_url: URL): Publication {
-  throw new Error("not yet");
+/** More than any published file has, and little enough for a Lambda's memory. */
+const MAX_BYTES = 8 * 1024 * 1024;
+/** A call ends by then, all attempts and the body included. */
+const DEADLINE_MS = 15_000;
+/** S3 answers with strong entity tags only (RFC 9110 §8.8.3), and for `*` any content would do. */
+const STRONG_ETAG = /^"[\x21\x23-\x7e]+"$/;
+/** The answers to a conditional PUT that wrote nothing: other content, none at all, or another write under way. */
+const NOT_REPLACED = new Set(["PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"]);
+
+type Place = { readonly Bucket: string; readonly Key: string };
+
+/**
+ * Tags are ETags. When the answer to a PUT is lost, the SDK repeats it, and S3 refuses the repetition because of the
+ * first: `replace` is then false although its bytes were written. Callers cope, for they read again after a false:
+ * writeRecord (service/publication.ts) then finds its own head recorded, and is content.
+ * @throws ServiceError `invalid` when the URL is not that of a bucket. Its calls throw `throttled`, `unavailable`,
+ * and `corrupt` for a file of more than 8 MiB.
+ */
+export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publication {
+  const { bucket, prefix } = parseLocation(url);
+  const client = s3Client();
+  const placeOf = (path: string): Place => ({ Bucket: bucket, Key: `${prefix}${path}` });
+
+  return {
+    async read(path) {
+      const place = placeOf(path);
+      const abortSignal = AbortSignal.timeout(deadlineMs);
+      try {
+        const get = new GetObjectCommand({ ...place, ChecksumMode: "ENABLED" });
+        return await wholeFile(place, await client.send(get, { abortSignal }));
+      } catch (cause) {
+        if (errorCode(cause) === "NoSuchKey") return undefined;
+        throw failure(place, cause);
+      }
+    },
+
+    async replace(path, bytes, tag) {
+      if (tag !== undefined && !STRONG_ETAG.test(tag)) return false;
+      const place = placeOf(path);
+      const abortSignal = AbortSignal.timeout(deadlineMs);
+      const put = new PutObjectCommand({
+        ...place,
+        ...(tag === undefined ? { IfNoneMatch: "*" } : { IfMatch: tag }),
+        // Bytes, not a stream: a stream would be sent as aws-chunked, which fewer servers of S3's protocol know.
+        Body: bytes,
+        ContentType: "application/octet-stream",
+        // A bucket with Object Lock refuses a PUT without a checksum.
+        ChecksumAlgorithm: "CRC32",
+      });
+      try {
+        await client.send(put, { abortSignal });
+        return true;
+      } catch (cause) {
+        if (NOT_REPLACED.has(errorCode(cause))) return false;
+        throw failure(place, cause);
+      }
+    },
+  };
+}
+
+/** A client whose calls end, as in service/dynamodb.ts. */
+function s3Client(): S3Client {
+  const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = process.env;
+  return new S3Client({
+    maxAttempts: 3,
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+    // AWS gives each bucket a host name of its own; at another endpoint, such as localhost, nobody resolves those.
+    forcePathStyle: Boolean(AWS_ENDPOINT_URL_S3 || AWS_ENDPOINT_URL),
+  });
+}
+
+const LOCATION = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/[A-Za-z0-9._-]+)*)\/?$/;
+/** What no general purpose bucket is called (Amazon S3 User Guide, "General purpose bucket naming rules"). */
+const NOT_A_BUCKET =
+  /\.\.|^\d+(\.\d+){3}$|^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$/;
+
+function parseLocation(url: URL): { bucket: string; prefix: string } {
+  const [, bucket = "", folder = ""] = LOCATION.exec(url.href) ?? [];
+  if (bucket === "" || NOT_A_BUCKET.test(bucket)) {
+    // Without the URL: people put credentials into it.
+    throw new ServiceError(
+      "invalid",
+      "the publication is not a bucket; set s3://<bucket> or s3://<bucket>/<prefix>, the name of a general purpose " +
+        "bucket and a prefix of letters, digits, '.', '_', '-' and single slashes",
+    );
+  }
+  return { bucket, prefix: folder === "" ? "" : `${folder.slice(1)}/` };
+}
+
+async function wholeFile(place: Place, answer: GetObjectCommandOutput): Promise<PublishedFile> {
+  const { Body, ContentLength, ETag } = answer;
+  if (Body === undefined || ETag === undefined || !STRONG_ETAG.test(ETag)) {
+    throw new ServiceError("unavailable", `S3 answered without content or ETag for ${uri(place)}; retry`);
+  }
+  // S3 always tells the length, and HTTP holds it to that.
+  if (ContentLength === undefined || ContentLength > MAX_BYTES) {
+    if (Body instanceof Readable) Body.destroy();
+    throw new ServiceError(
+      "corrupt",
+      `${uri(place)} has ${ContentLength ?? "untold"} bytes, more than any published file; restore its last good version`,
+    );
+  }
+  return { bytes: await Body.transformToByteArray(), tag: ETag };
+}
+
+const uri = ({ Bucket, Key }: Place): string => `s3://${Bucket}/${Key}`;
+
+/** S3's own error code; empty when it is not S3 that failed. */
+const errorCode = (cause: unknown): string => (cause instanceof S3ServiceException ? cause.name : "");
+
+function failure(place: Place, cause: unknown): ServiceError {
+  if (cause instanceof ServiceError) return cause;
+  if (errorCode(cause) === "AccessDenied") {
+    return new ServiceError(
+      "unavailable",
+      `S3 denied access to ${uri(place)}; allow s3:GetObject and s3:PutObject on it, and s3:ListBucket on the bucket, ` +
+        "without which S3 denies what is only absent",
+      { cause },
+    );
+  }
+  const status = cause instanceof S3ServiceException ? cause.$metadata.httpStatusCode : undefined;
+  // SlowDown and ServiceUnavailable are 503: both ask for fewer requests.
+  if (status === 503 || status === 429) {
+    return new ServiceError("throttled", "S3 is throttling; retry after a second", { cause });
+  }
+  const what = cause instanceof Error ? ` (${cause.name})` : "";
+  return new ServiceError(
+    "unavailable",
+    `S3 did not answer as expected for ${uri(place)}${what}; retry, then check the bucket, the region and the credentials`,
+    { cause },
+  );
 }

@@ -8,7 +8,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { z } from "zod";
+import * as z from "zod";
 import { equalBytes } from "../tlog/bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
 import { extendFrontier, frontierRoot, leafHash } from "../tlog/merkle.ts";

@@ -2,13 +2,14 @@
  * The one DynamoDB table: its definition, which CDK and the embedded server both read, and its keys.
  *
  * Partitions are chosen so that none is hot beyond one log's own head: tiles, bundles and index entries have a
- * partition each, pending chunks are spread over PENDING_SHARDS, and everything else is written once per seal.
+ * partition each, pending chunks are spread over PENDING_SHARDS, and everything else is written once per seal. A role
+ * is allowed its partitions by their names, so what different functions write never shares one.
  *
  * | pk                      | sk                           | what                                            |
  * | ----------------------- | ---------------------------- | ----------------------------------------------- |
  * | `log/<log>`             | `head`                       | the head: the only point of agreement           |
  * | `log/<log>`             | `checkpoint/<size>`          | every published checkpoint                      |
- * | `log/<log>`             | `anchored/<size>`            | a checkpoint's index in the anchor log          |
+ * | `anchored/<log>`        | `<size>`                     | a checkpoint's index in the anchor log          |
  * | `log/anchor`            | `public`, `public/<size>`    | anchor checkpoints that met the quorum          |
  * | `log/anchor`            | `recorded`                   | up to where `anchored/…` items are written      |
  * | `pending/<log>/<shard>` | `<arrival ms>/<digest>`      | a pending chunk                                 |
@@ -44,8 +45,8 @@ export const checkpointKey = (log: string, size: bigint): Key => ({
   sk: `checkpoint/${digits(size)}`,
 });
 export const anchoredKey = (log: string, size: bigint): Key => ({
-  pk: `log/${log}`,
-  sk: `anchored/${digits(size)}`,
+  pk: `anchored/${log}`,
+  sk: digits(size),
 });
 export const cursorKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "recorded" });
 export const publicKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "public" });

@@ -1,7 +1,7 @@
 /** Tenants, their logs and their API keys. All of a tenant is one partition: no read can reach another's (I7). */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { base32nopad } from "@scure/base";
-import { z } from "zod";
+import * as z from "zod";
 import { ServiceError } from "./error.ts";
 import type { Item, Store } from "./store.ts";
 import { apiKeyKey, logsKey, tenantKey, tenantLogKey, tenantPartition } from "./table.ts";

@@ -1,5 +1,5 @@
 /** A log's tiles and entry bundles in the store: one item each, which is only ever replaced by a wider one. */
-import { z } from "zod";
+import * as z from "zod";
 import {
   decodeBundle,
   encodeBundle,

@@ -1,5 +1,6 @@
 /** The anchor log in public: what anyone needs to verify a proof against, static and cacheable. */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import * as z from "zod";
 import { decodePublic } from "../../service/anchor.ts";
 import { decodeCheckpoint } from "../../service/checkpoints.ts";
 import type { ApiService } from "../../service/config.ts";

@@ -1,6 +1,7 @@
 /** Entries: post commitments, see how far they have come, fetch their proofs. */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { hexToBytes } from "@noble/hashes/utils.js";
+import * as z from "zod";
 import { append, MAX_ENTRIES } from "../../service/append.ts";
 import type { ApiService } from "../../service/config.ts";
 import { entryStatus, type Proof, prove } from "../../service/prove.ts";

@@ -1,5 +1,6 @@
 /** A log as a C2SP tlog-tiles prefix, and what auditors compare over time: its checkpoints and their consistency. */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { ApiService } from "../../service/config.ts";
 import { readHead } from "../../service/head.ts";
 import { consistency, history } from "../../service/history.ts";

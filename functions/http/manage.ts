@@ -1,5 +1,6 @@
 /** A tenant's own logs and API keys. */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { ApiService } from "../../service/config.ts";
 import { readHead } from "../../service/head.ts";
 import { logVkeys } from "../../service/sign.ts";
@@ -26,6 +27,10 @@ const log = z
     origin: z.string().openapi({ example: `audit.example.org/log/${EXAMPLE_LOG}` }),
     name: z.string(),
     vkey: z.string().openapi({ description: "Verifier key of its checkpoints, c2sp.org/signed-note." }),
+    vkeys: z.array(z.string()).openapi({
+      description:
+        "All that sign its checkpoints now, `vkey` first: while a key takes over from another, both do. Who serves a log cannot vouch for its keys: pin those of a source you trust.",
+    }),
     createdAt: timeSchema,
   })
   .openapi("Log");
@@ -197,14 +202,8 @@ export function manageRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
 }
 
 async function logBody(service: ApiService, { id, origin, name, createdAt }: TenantLog) {
-  const [vkey] = await logVkeys(service.logKeys, origin);
-  return {
-    id,
-    origin,
-    name,
-    vkey: vkey === undefined ? "" : formatVkey(vkey),
-    createdAt: timeText(createdAt),
-  };
+  const vkeys = (await logVkeys(service.logKeys, origin)).map(formatVkey);
+  return { id, origin, name, vkey: vkeys[0] ?? "", vkeys, createdAt: timeText(createdAt) };
 }
 
 function keyBody({ id, name, scopes, log: only, createdAt, expiresAt, revokedAt }: ApiKey) {

@@ -1,7 +1,8 @@
 /** Health, the OpenAPI document, and the reference page that shows it. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { ApiEnv } from "./app.ts";
 import { JSON_TYPE } from "./body.ts";
 import { anyProblems } from "./problem.ts";

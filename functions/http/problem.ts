@@ -1,7 +1,8 @@
 /** RFC 9457 problem details: the closed set of what can go wrong with a request, and the one switch that chooses. */
-import { z } from "@hono/zod-openapi";
+
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
+import * as z from "zod";
 import { ServiceError } from "../../service/error.ts";
 
 const PROBLEMS = {

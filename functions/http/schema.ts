@@ -1,6 +1,7 @@
 /** What several routes share: the shapes of hashes, sizes, times and names. */
-import { z } from "@hono/zod-openapi";
+
 import type { ZodError } from "zod";
+import * as z from "zod";
 import { Problem } from "./problem.ts";
 
 export const HASH_HEX = /^[0-9a-f]{64}$/;

@@ -1,5 +1,5 @@
 /** Tiles of a published tree over HTTP, c2sp.org/tlog-tiles: nothing of what is not published yet. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { Store } from "../../service/store.ts";
 import { readTiles } from "../../service/tiles.ts";
 import { TlogError } from "../../tlog/error.ts";

@@ -221,7 +221,8 @@ function watch(store: MemoryStore, observed: Observed): Store {
   const check = (before: Item | undefined, after: Item) => {
     if (before === undefined) return;
     const name = `${after.pk} ${after.sk}`;
-    if (/^(checkpoint|public|anchored)\//.test(after.sk) && !isDeepStrictEqual(before, after)) {
+    const isHistory = /^(checkpoint|public)\//.test(after.sk) || after.pk.startsWith("anchored/");
+    if (isHistory && !isDeepStrictEqual(before, after)) {
       observed.violations.push(`I4: ${name} was rewritten`);
     }
     const [narrow, wide] = [before["width"], after["width"]];

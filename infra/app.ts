@@ -1,0 +1,23 @@
+/** The CDK app: two stacks, of what must outlive a deployment and of what need not. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { App } from "aws-cdk-lib";
+import { bundle } from "./bundle.ts";
+import { ConfigError, readConfig } from "./config.ts";
+import { FUNCTIONS } from "./names.ts";
+import { buildStacks } from "./stacks.ts";
+
+const app = new App();
+try {
+  const config = readConfig(app.node.tryGetContext("config"));
+  const bundles = await mkdtemp(join(tmpdir(), "kedge-bundles-"));
+  await Promise.all(FUNCTIONS.map((name) => bundle(name, join(bundles, name), config)));
+  buildStacks(app, config, bundles);
+  app.synth();
+  await rm(bundles, { recursive: true });
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,184 @@
+/** What a deployment is configured with: one JSON file, `-c config=config/prod.json`. */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { z } from "zod";
+import { parsePolicy } from "../tlog/policy.ts";
+
+/**
+ * A log's signing keys, by a name that is never used again, in the order in which they were made. All that sign do, and
+ * the first of them is the log's own: `{"a": "signs"}`, then `{"a": "signs", "b": "signs"}`, then
+ * `{"a": "retired", "b": "signs"}`. A retired key is kept, and nobody may sign with it.
+ */
+const optionalKeys = z
+  .record(
+    z.string().regex(/^[a-z][a-z0-9]{0,7}$/, "name keys with 1 to 8 of a-z and 0-9"),
+    z.enum(["signs", "retired"]),
+  )
+  .refine(
+    (all) => Object.values(all).filter((state) => state === "signs").length <= 2,
+    "two keys sign at most, while one takes over from the other: retire one",
+  );
+const keys = optionalKeys.refine(
+  (all) => Object.values(all).includes("signs"),
+  'at least one key must sign: set one to "signs"',
+);
+
+const schema = z.strictObject({
+  stage: z.enum(["dev", "prod"]),
+  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
+  account: z
+    .string()
+    .regex(/^\d{12}$/, "the 12 digits of an AWS account")
+    .optional(),
+  domain: z
+    .string()
+    .max(200)
+    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, "a schema-less URL such as audit.example.org"),
+  sealSeconds: z.int().min(1).max(300).default(60),
+  anchorMinutes: z.int().min(1).max(60).default(1),
+  sweepMinutes: z.int().min(1).max(60).default(5),
+  retentionDays: z.int().min(1).max(36_500).default(2_192),
+  logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
+  logKeys: keys.default({ a: "signs" }),
+  anchorKeys: keys.default({ a: "signs" }),
+  anchorMldsaKeys: optionalKeys.default({ a: "signs" }),
+  throttle: z
+    .strictObject({ rate: z.int().min(1).max(10_000), burst: z.int().min(1).max(5_000) })
+    .default({ rate: 500, burst: 1_000 }),
+  alarmEmail: z.email().optional(),
+  runbooks: z.url({ protocol: /^https$/ }).optional(),
+  policy: z.string().min(1).optional(),
+  host: z
+    .strictObject({
+      name: z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, "a host name such as audit.example.org"),
+      certificateArn: z
+        .string()
+        .regex(
+          /^arn:aws:acm:us-east-1:\d{12}:certificate\/[\w-]+$/,
+          "CloudFront takes certificates of us-east-1 only",
+        ),
+    })
+    .optional(),
+  table: z
+    .strictObject({
+      arn: z
+        .string()
+        .regex(/^arn:aws:dynamodb:[a-z0-9-]+:\d{12}:table\/[\w.-]+$/, "the ARN of a DynamoDB table"),
+      streamArn: z
+        .string()
+        .regex(
+          /^arn:aws:dynamodb:[a-z0-9-]+:\d{12}:table\/[\w.-]+\/stream\/[\w:.-]+$/,
+          "the ARN of its stream",
+        ),
+    })
+    .optional(),
+});
+
+/** `policyPath` is absolute, and its file has been parsed. */
+export type Config = Omit<z.infer<typeof schema>, "policy"> & { readonly policyPath?: string };
+
+export const HELP = `Kedge is deployed with one JSON file of configuration:
+
+  npx cdk deploy --all -c config=config/prod.json --outputs-file cdk-outputs.json
+
+  stage             "dev" (destroyed with its stacks) or "prod" (its data outlives them). Required.
+  region            AWS region. Required.
+  account           12 digits: refuse any other account. Default: that of the credentials.
+  domain            first part of every log's origin, such as audit.example.org; never change it. Required.
+  sealSeconds       new entries are sealed after so long, 1 to 300. Default 60.
+  anchorMinutes     checkpoints are anchored every so often, 1 to 60. Default 1.
+  sweepMinutes      every log is looked at every so often, 1 to 60. Default 5.
+  retentionDays     published objects are locked for so long, 1 to 36500. Default 2192, six years. It can only be raised.
+  logRetentionDays  the functions' log lines are kept for so long. Default 365.
+  logKeys           signing keys of the logs by name: "signs" or "retired". Default {"a": "signs"}.
+  anchorKeys        signing keys of the anchor log, likewise.
+  anchorMldsaKeys   its post-quantum keys, ML-DSA-44, likewise; {} for none. Default {"a": "signs"}.
+  throttle          {"rate", "burst"}: requests a second of all tenants together. Default 500 and 1000.
+  alarmEmail        where alarms go. Default: to a topic without subscribers.
+  runbooks          https URL of docs/operations.md, put into every alarm. Default: its path.
+  policy            a C2SP tlog-policy file, beside the configuration: witnesses and quorum. Default: none.
+  host              {"name", "certificateArn"}: the public host name and its certificate in us-east-1.
+  table             {"arn", "streamArn"}: a table restored from a backup, in place of the stack's own.
+
+config/dev.json and config/prod.json are examples. docs/operations.md says when to change what.`;
+
+/** A configuration that cannot be used: its message names every problem and the way to mend it. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** @throws ConfigError */
+export function readConfig(path: unknown): Config {
+  if (typeof path !== "string" || path === "") throw new ConfigError(`No configuration is named.\n\n${HELP}`);
+  return parseConfig(readJson(path), path);
+}
+
+/** @throws ConfigError */
+export function parseConfig(value: unknown, path: string): Config {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(describe).map((line) => `  ${line}`);
+    throw new ConfigError(
+      `${path} cannot be deployed:\n${problems.join("\n")}\nWithout -c config=… all settings are listed.`,
+    );
+  }
+  const { policy, ...config } = parsed.data;
+  const problems = impossible(config);
+  if (problems.length > 0) throw new ConfigError(`${path} cannot be deployed:\n  ${problems.join("\n  ")}`);
+  return {
+    ...config,
+    ...(policy !== undefined && { policyPath: checkPolicy(resolve(dirname(path), policy)) }),
+  };
+}
+
+function describe({ path, message, ...issue }: z.core.$ZodIssue): string {
+  if (issue.code === "unrecognized_keys") {
+    const known = path.length === 0 ? Object.keys(schema.shape) : [];
+    return issue.keys.map((key) => `${key} is no setting${suggest(key, known)}`).join("\n  ");
+  }
+  return `${path.join(".")}: ${message}`;
+}
+
+/** The setting that was most likely meant: the one that shares the longest beginning. */
+function suggest(key: string, known: readonly string[]): string {
+  const shared = (name: string) =>
+    [...name].findIndex((letter, i) => letter.toLowerCase() !== key[i]?.toLowerCase());
+  const best = known.map((name) => ({ name, length: shared(name) })).sort((a, b) => b.length - a.length)[0];
+  return best === undefined || best.length < 3 ? ": remove it" : `: is it ${best.name}?`;
+}
+
+function impossible({ stage, sealSeconds, anchorMinutes, retentionDays, table, region }: Config): string[] {
+  return [
+    ...(stage === "prod" && retentionDays < 365
+      ? ["retentionDays: audit trails are kept for years: set 2192 (six years), or use the stage dev"]
+      : []),
+    ...(sealSeconds > anchorMinutes * 60
+      ? ["sealSeconds: what is not sealed cannot be anchored: set it to no more than anchorMinutes × 60"]
+      : []),
+    ...(table !== undefined && !table.streamArn.startsWith(`${table.arn}/stream/`)
+      ? ["table.streamArn: is the stream of another table: set that of table.arn"]
+      : []),
+    ...(table !== undefined && table.arn.split(":")[3] !== region
+      ? [`table.arn: the table is not in ${region}: restore it there`]
+      : []),
+  ];
+}
+
+function checkPolicy(path: string): string {
+  try {
+    parsePolicy(readFileSync(path, "utf8"));
+    return path;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : "unknown reason";
+    throw new ConfigError(`policy: ${path} is no C2SP policy: ${reason}`, { cause });
+  }
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : "unknown reason";
+    throw new ConfigError(`${path} cannot be read: ${reason}`, { cause });
+  }
+}

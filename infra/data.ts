@@ -1,0 +1,192 @@
+/** What must outlive a deployment: the table, the signing keys, the published bucket. */
+import { Duration, RemovalPolicy, Stack, type StackProps, Validations } from "aws-cdk-lib";
+import * as dynamodb from "aws-cdk-lib/aws-dynamodb";
+import * as iam from "aws-cdk-lib/aws-iam";
+import * as kms from "aws-cdk-lib/aws-kms";
+import * as s3 from "aws-cdk-lib/aws-s3";
+import type { Construct } from "constructs";
+import { TABLE } from "../service/table.ts";
+import type { Config } from "./config.ts";
+import { type FunctionName, roleName } from "./names.ts";
+
+/** A kind of key: what the log signs with, and who may ask for it. */
+type KeyKind = {
+  readonly id: string;
+  readonly of: string;
+  readonly spec: kms.KeySpec;
+  readonly algorithm: "ED25519_SHA_512" | "ML_DSA_SHAKE_256";
+  readonly signer: FunctionName;
+};
+
+const ED25519 = { spec: kms.KeySpec.ECC_NIST_EDWARDS25519, algorithm: "ED25519_SHA_512" } as const;
+const LOG_KEY: KeyKind = { id: "LogKey", of: "tenants' logs", ...ED25519, signer: "sealer" };
+const ANCHOR_KEY: KeyKind = { id: "AnchorKey", of: "the anchor log", ...ED25519, signer: "anchorer" };
+const ANCHOR_MLDSA_KEY: KeyKind = {
+  id: "AnchorMldsaKey",
+  of: "the anchor log",
+  spec: kms.KeySpec.ML_DSA_44,
+  algorithm: "ML_DSA_SHAKE_256",
+  signer: "anchorer",
+};
+
+/** What an administrator of the account may do with a signing key: everything but sign, replicate it or use it. */
+const KEY_ADMINISTRATION = [
+  "kms:CancelKeyDeletion",
+  "kms:DescribeKey",
+  "kms:DisableKey",
+  "kms:EnableKey",
+  "kms:GetKeyPolicy",
+  "kms:GetKeyRotationStatus",
+  "kms:GetPublicKey",
+  "kms:ListGrants",
+  "kms:ListKeyPolicies",
+  "kms:ListResourceTags",
+  "kms:PutKeyPolicy",
+  "kms:RevokeGrant",
+  "kms:ScheduleKeyDeletion",
+  "kms:TagResource",
+  "kms:UntagResource",
+  "kms:UpdateKeyDescription",
+];
+
+/** What the service needs of the data, as imports of the stack's exports. */
+export type Data = {
+  readonly tableArn: string;
+  readonly streamArn: string;
+  readonly bucketArn: string;
+  readonly bucketName: string;
+  /** ARNs of the keys that sign, the log's own first. */
+  readonly logKeys: readonly string[];
+  readonly anchorKeys: readonly string[];
+  readonly anchorMldsaKeys: readonly string[];
+};
+
+/**
+ * Everything is exported whether or not it is used: an export that appears and goes with its use would keep a key from
+ * retiring, and a restored table from taking the place of the stack's own.
+ */
+export class DataStack extends Stack {
+  readonly data: Data;
+
+  constructor(scope: Construct, id: string, { config, ...props }: StackProps & { readonly config: Config }) {
+    super(scope, id, props);
+    const durable = config.stage === "prod";
+    const removalPolicy = durable ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+
+    const string = dynamodb.AttributeType.STRING;
+    const table = new dynamodb.Table(this, "Table", {
+      partitionKey: { name: TABLE.partitionKey, type: string },
+      sortKey: { name: TABLE.sortKey, type: string },
+      billingMode: dynamodb.BillingMode[TABLE.billingMode],
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true, recoveryPeriodInDays: 35 },
+      stream: dynamodb.StreamViewType.KEYS_ONLY,
+      deletionProtection: durable,
+      removalPolicy,
+    });
+    const make = (kind: KeyKind, states: Config["logKeys"]): string[] => {
+      const made = Object.entries(states).map(([name, state]) => ({
+        signs: state === "signs",
+        arn: this.signingKey(kind, name, state === "signs", config, removalPolicy),
+      }));
+      return made.filter(({ signs }) => signs).map(({ arn }) => arn);
+    };
+    const bucket = this.publishedBucket(config, removalPolicy);
+    this.data = {
+      tableArn: this.exportValue(table.tableArn),
+      streamArn: this.exportValue(table.tableStreamArn),
+      bucketArn: this.exportValue(bucket.bucketArn),
+      bucketName: this.exportValue(bucket.bucketName),
+      logKeys: make(LOG_KEY, config.logKeys),
+      anchorKeys: make(ANCHOR_KEY, config.anchorKeys),
+      anchorMldsaKeys: make(ANCHOR_MLDSA_KEY, config.anchorMldsaKeys),
+    };
+  }
+
+  /** @returns its ARN, as an import. */
+  private signingKey(
+    { id, of, spec, algorithm, signer }: KeyKind,
+    name: string,
+    signs: boolean,
+    config: Config,
+    removalPolicy: RemovalPolicy,
+  ): string {
+    const account = new iam.AccountRootPrincipal();
+    const statements = [
+      new iam.PolicyStatement({
+        sid: "AdministerWithoutSigning",
+        principals: [account],
+        actions: KEY_ADMINISTRATION,
+        resources: ["*"],
+      }),
+    ];
+    if (signs) {
+      // The role is named, not referenced: it belongs to the stack that comes and goes.
+      const role = this.formatArn({
+        service: "iam",
+        region: "",
+        resource: "role",
+        resourceName: roleName(config, signer),
+      });
+      statements.push(
+        new iam.PolicyStatement({
+          sid: "SignCheckpoints",
+          principals: [account],
+          actions: ["kms:Sign"],
+          resources: ["*"],
+          conditions: {
+            ArnEquals: { "aws:PrincipalArn": role },
+            StringEquals: { "kms:SigningAlgorithm": algorithm, "kms:MessageType": "RAW" },
+          },
+        }),
+      );
+    }
+    const key = new kms.Key(this, `${id}-${name}`, {
+      description: `Kedge ${config.stage}: signs checkpoints of ${of}`,
+      keySpec: spec,
+      keyUsage: kms.KeyUsage.SIGN_VERIFY,
+      // Cannot be turned on later; without a replica, a lost region takes the key with it.
+      multiRegion: true,
+      policy: new iam.PolicyDocument({ statements }),
+      pendingWindow: Duration.days(config.stage === "prod" ? 30 : 7),
+      removalPolicy,
+    });
+    return this.exportValue(key.keyArn);
+  }
+
+  /** Every version of every object is locked; what is newer is a new version beside it. */
+  private publishedBucket({ retentionDays }: Config, removalPolicy: RemovalPolicy): s3.Bucket {
+    const bucket = new s3.Bucket(this, "Published", {
+      versioned: true,
+      objectLockEnabled: true,
+      objectLockDefaultRetention: s3.ObjectLockRetention.compliance(Duration.days(retentionDays)),
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      encryption: s3.BucketEncryption.S3_MANAGED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      removalPolicy,
+      // Of each log's record only the newest version counts; the others go when their lock ends.
+      lifecycleRules: [{ noncurrentVersionExpiration: Duration.days(retentionDays) }],
+    });
+    bucket.addToResourcePolicy(
+      new iam.PolicyStatement({
+        sid: "NobodyRemovesWhatIsPublished",
+        effect: iam.Effect.DENY,
+        principals: [new iam.AnyPrincipal()],
+        actions: [
+          "s3:BypassGovernanceRetention",
+          "s3:DeleteObject",
+          "s3:DeleteObjectVersion",
+          "s3:PutObjectLegalHold",
+          "s3:PutObjectRetention",
+        ],
+        resources: [bucket.arnForObjects("*")],
+      }),
+    );
+    Validations.of(bucket).acknowledge({
+      id: "AwsSolutions::AwsSolutions-S1",
+      reason:
+        "Every version is kept and locked, and two roles write: CloudTrail data events tell more, if wanted.",
+    });
+    return bucket;
+  }
+}

@@ -1,0 +1,9 @@
+/** Names that must be known before what they name exists: a key's policy names the role that may sign with it. */
+import type { Config } from "./config.ts";
+
+export const FUNCTIONS = ["api", "sealer", "anchorer"] as const;
+export type FunctionName = (typeof FUNCTIONS)[number];
+
+/** IAM is global, so the region is part of the name. */
+export const roleName = ({ stage, region }: Config, name: FunctionName): string =>
+  `kedge-${stage}-${region}-${name}`;
