@@ -3,10 +3,15 @@
  *
  * `logs/<log>/head` records each log's newest tree head, unsigned, in the form of a checkpoint's body. It is written
  * before KMS is asked to sign, so a store that is behind it has been rolled back (I6), even if the signer died.
+ * `logs/<log>/batches/<size>-<root>` holds the entries that led to a tree head, and the head before it. It is written
+ * before the record, so from the record back to the empty tree, every entry can be restored (restore.ts).
  */
 
+import { bytesToHex, concatBytes } from "@noble/hashes/utils.js";
 import { equalBytes } from "../tlog/bytes.ts";
 import { type Checkpoint, checkpointBody, parseCheckpointBody } from "../tlog/checkpoint.ts";
+import { EMPTY_ROOT } from "../tlog/merkle.ts";
+import { decodeEntries, encodeEntries } from "../tlog/tile.ts";
 import { ServiceError } from "./error.ts";
 
 /** A file and an opaque tag of its content, as an ETag. */
@@ -56,9 +61,65 @@ export async function writeRecord(
   }
 }
 
-function sameHead(a: Checkpoint | undefined, b: Checkpoint | undefined): boolean {
+export function sameHead(a: Checkpoint | undefined, b: Checkpoint | undefined): boolean {
   return a === undefined || b === undefined ? a === b : a.size === b.size && equalBytes(a.root, b.root);
 }
+
+/** The entries between two tree heads; `before` is undefined for the empty tree. */
+export type RecordedBatch = {
+  readonly before: Checkpoint | undefined;
+  readonly entries: readonly Uint8Array[];
+};
+
+/** Keeps the entries of a committed batch, before its tree head is recorded. Its name stands for one content for ever. */
+export async function writeBatch(
+  publication: Publication,
+  log: LogName,
+  next: Checkpoint,
+  { before, entries }: RecordedBatch,
+): Promise<void> {
+  const head = before ?? { origin: log.origin, size: 0n, root: EMPTY_ROOT };
+  const header = new TextEncoder().encode(`${checkpointBody(head)}\n`);
+  const bytes = concatBytes(header, encodeEntries(entries));
+  const path = batchPath(log.id, next);
+  // Whoever was faster wrote the same tree; one that was refused while it wrote has written nothing.
+  while (!(await publication.replace(path, bytes, undefined))) {
+    if ((await publication.read(path)) !== undefined) return;
+  }
+}
+
+/** @throws ServiceError `corrupt` when it is absent or malformed. What its entries lead to is the caller's to check. */
+export async function readBatch(
+  publication: Publication,
+  log: LogName,
+  next: Checkpoint,
+): Promise<RecordedBatch> {
+  const path = batchPath(log.id, next);
+  const file = await publication.read(path);
+  if (file === undefined)
+    throw new ServiceError("corrupt", `${path} is missing: restore the bucket's older version`);
+  try {
+    return parseBatch(file.bytes, log, next);
+  } catch (cause) {
+    throw new ServiceError("corrupt", `${path} is not the batch that led to its tree head`, { cause });
+  }
+}
+
+function parseBatch(bytes: Uint8Array, log: LogName, next: Checkpoint): RecordedBatch {
+  const end = bytes.findIndex((byte, i) => byte === NEWLINE && bytes[i + 1] === NEWLINE) + 1;
+  const before = parseCheckpointBody(
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end)),
+  );
+  if (before.origin !== log.origin || before.size >= next.size)
+    throw new Error("another log's, or out of order");
+  const entries = decodeEntries(bytes.slice(end + 1), Number(next.size - before.size));
+  return { before: before.size === 0n ? undefined : before, entries };
+}
+
+const NEWLINE = 0x0a;
+
+const batchPath = (log: string, { size, root }: Checkpoint): string =>
+  `logs/${log}/batches/${size.toString().padStart(16, "0")}-${bytesToHex(root)}`;
 
 const recordPath = (log: string): string => `logs/${log}/head`;
 

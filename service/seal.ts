@@ -31,7 +31,7 @@ import { decodeChunk, type PendingChunk } from "./append.ts";
 import { keepFirst } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
 import { type Head, moveHead, readHead } from "./head.ts";
-import { type Publication, readRecord, writeRecord } from "./publication.ts";
+import { type Publication, readRecord, writeBatch, writeRecord } from "./publication.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import type { Item, Key, Store } from "./store.ts";
 import {
@@ -88,7 +88,8 @@ export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> 
     return { ...result, sealed: 0, conflict: false };
   }
 
-  const committed = await commit(ctx.store, head, batch);
+  const next = treeWith(head, batch.leaves);
+  const committed = await commit(ctx.store, head, batch.leaves, next);
   if (committed === undefined) return conflict();
 
   head = await finish(ctx, log, committed);
@@ -120,7 +121,7 @@ async function recover(ctx: SealContext, log: SealableLog): Promise<Head | undef
 }
 
 /** I6: what is wrong between the store and what was published outside it, or undefined. */
-function rollback(head: Head, recorded: Checkpoint | undefined): string | undefined {
+export function rollback(head: Head, recorded: Checkpoint | undefined): string | undefined {
   const size = recorded?.size ?? 0n;
   if (recorded === undefined && head.published > 0n) {
     return `the store published size ${head.published}, there is no record of it outside`;
@@ -138,10 +139,10 @@ function rollback(head: Head, recorded: Checkpoint | undefined): string | undefi
   return undefined;
 }
 
-const publishedHead = (head: Head): Checkpoint | undefined =>
+export const publishedHead = (head: Head): Checkpoint | undefined =>
   head.checkpoint === "" ? undefined : parseCheckpoint(head.checkpoint).checkpoint;
 
-type Leaf = { readonly entry: Uint8Array; readonly hash: Uint8Array };
+export type Leaf = { readonly entry: Uint8Array; readonly hash: Uint8Array };
 type Batch = {
   readonly leaves: readonly Leaf[];
   /** The pending chunks whose every entry is in the log once the batch is. */
@@ -204,25 +205,35 @@ async function readChunk(shard: AsyncIterator<Item>): Promise<PendingChunk | und
   return done === true ? undefined : decodeChunk(value);
 }
 
+type Tree = Pick<Head, "size" | "root" | "frontier">;
+
+/** The tree with these leaves added. */
+export function treeWith({ size, frontier }: Pick<Tree, "size" | "frontier">, leaves: readonly Leaf[]): Tree {
+  const extended = extendFrontier(
+    size,
+    frontier,
+    leaves.map(({ hash }) => hash),
+  );
+  return { size: size + BigInt(leaves.length), root: frontierRoot(extended), frontier: extended };
+}
+
 /**
  * Step 2. Stages the batch under a fresh attempt id, then moves the head: the commit point.
  * @returns undefined when another sealer moved it first; this attempt's staging is discarded then, and never when
  *   the outcome is unknown.
  */
-async function commit(store: Store, head: Head, { leaves }: Batch): Promise<Head | undefined> {
+export async function commit(
+  store: Store,
+  head: Head,
+  leaves: readonly Leaf[],
+  next: Tree,
+): Promise<Head | undefined> {
   const attempt = randomBytes(12).toString("hex");
   const staged = stage(head, attempt, leaves);
   await store.write(staged);
 
-  const hashes = leaves.map(({ hash }) => hash);
-  const frontier = extendFrontier(head.size, head.frontier, hashes);
-  const committed = await moveHead(store, head, {
-    ...head,
-    size: head.size + BigInt(leaves.length),
-    root: frontierRoot(frontier),
-    frontier,
-    staging: { base: head.version, attempt, items: staged.length },
-  });
+  const staging = { base: head.version, attempt, items: staged.length };
+  const committed = await moveHead(store, head, { ...head, ...next, staging });
   if (committed === undefined) await store.write([], staged);
   return committed;
 }
@@ -251,9 +262,20 @@ async function finish(ctx: SealContext, log: SealableLog, head: Head): Promise<H
   if (entries === undefined) return undefined;
   await apply(ctx.store, head, entries);
   const treeHead = { origin: log.origin, size: head.size, root: head.root };
-  if (!(await writeRecord(ctx.publication, log, treeHead, publishedHead(head)))) return undefined;
+  const before = publishedHead(head);
+  await writeBatch(ctx.publication, log, treeHead, { before, entries });
+  if (!(await writeRecord(ctx.publication, log, treeHead, before))) return undefined;
+  return await signAndPublish(ctx, log, head);
+}
+
+/** Steps 4 and 5, for a head that is committed, applied and recorded outside the store. */
+export async function signAndPublish(
+  ctx: SealContext,
+  log: SealableLog,
+  head: Head,
+): Promise<Head | undefined> {
   // I3: the only place where a tree head is signed. The store has committed it, and the record outside names no other.
-  const signed = await log.sign(treeHead);
+  const signed = await log.sign({ origin: log.origin, size: head.size, root: head.root });
   return await publish(ctx, log, head, signed);
 }
 
@@ -279,7 +301,7 @@ function decodeStaged(item: Item): Uint8Array[] {
 }
 
 /** Step 3. Deterministic: writes what the committed batch makes of the tree, and never narrows a tile. */
-async function apply(store: Store, head: Head, entries: readonly Uint8Array[]): Promise<void> {
+export async function apply(store: Store, head: Head, entries: readonly Uint8Array[]): Promise<void> {
   const { log, published: from, size } = head;
   const edge = await readEdge(store, log, from);
   const hashes = entries.map(leafHash);
@@ -306,7 +328,7 @@ async function apply(store: Store, head: Head, entries: readonly Uint8Array[]): 
 }
 
 /** The right edge of the tree of size `from`: its partial tiles, and the entries of its partial bundle. */
-async function readEdge(store: Store, log: string, from: bigint) {
+export async function readEdge(store: Store, log: string, from: bigint) {
   const index = from / BigInt(TILE_WIDTH);
   const width = Number(from % BigInt(TILE_WIDTH));
   const bundle: Tile[] = width === 0 ? [] : [{ level: "entries", index, width }];

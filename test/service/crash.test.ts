@@ -18,8 +18,18 @@ import { parseCheckpoint } from "../../tlog/checkpoint.ts";
 import { leafHash, verifyInclusion } from "../../tlog/merkle.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
 import { parseProof, type TlogProof, verifyProof } from "../../tlog/proof.ts";
-import { auditLog } from "../support/audit.ts";
-import { type Actor, Died, FAULTS, type Fault, LOG, newWorld, type World } from "../support/world.ts";
+import { auditBatches, auditLog } from "../support/audit.ts";
+import {
+  type Actor,
+  ANCHOR_ORIGIN,
+  Died,
+  FAULTS,
+  type Fault,
+  LOG,
+  newWorld,
+  ORIGIN,
+  type World,
+} from "../support/world.ts";
 
 const TIMES = Number(process.env["KEDGE_CRASH_RUNS"] ?? 1);
 const policy = parsePolicy("quorum none\n");
@@ -115,6 +125,8 @@ async function settle(world: World, acknowledged: Acknowledged): Promise<void> {
     ...items
       .filter(({ pk }) => /^(pending|staging)\//.test(pk))
       .map(({ pk, sk }) => `left behind: ${pk} ${sk}`),
+    ...(await auditBatches(publication, { id: LOG, origin: ORIGIN })),
+    ...(await auditBatches(publication, { id: ANCHOR, origin: ANCHOR_ORIGIN })),
   ];
   expect(wrong).toEqual([]);
   await everyEntryIsProvable(world, acknowledged);

@@ -2,6 +2,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { decodeHead } from "../../service/head.ts";
+import { type Publication, readBatch, readRecord } from "../../service/publication.ts";
 import type { Item } from "../../service/store.ts";
 import { headKey, indexKey, tileItemKey } from "../../service/table.ts";
 import { parseCheckpoint, parseCheckpointBody } from "../../tlog/checkpoint.ts";
@@ -96,6 +97,24 @@ export function auditLog(input: {
   if (recorded !== head.published)
     wrong.push(`I6: ${log} is at ${head.published}, its record at ${recorded}`);
   return wrong;
+}
+
+/** From the record back to the empty tree, every batch is kept outside the store and leads to its head (restore.ts). */
+export async function auditBatches(
+  publication: Publication,
+  log: { id: string; origin: string },
+): Promise<string[]> {
+  const batches: (readonly Uint8Array[])[] = [];
+  const record = await readRecord(publication, log);
+  for (let at = record; at !== undefined; ) {
+    const { before, entries } = await readBatch(publication, log, at);
+    batches.unshift(entries);
+    at = before;
+  }
+  const root = rootOf(batches.flat().map(leafHash));
+  return record === undefined || bytesToHex(root) === bytesToHex(record.root)
+    ? []
+    : [`I6: the batches of ${log.id} do not give the recorded root`];
 }
 
 /** As openCheckpoint, with OpenSSL's Ed25519: the matrix opens hundreds of thousands. */

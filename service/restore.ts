@@ -1,0 +1,123 @@
+/**
+ * Restore: bring a log whose table is older than what was published back to it, from the batches that were kept outside
+ * the table. Every tree head on the way is one that was published before, so nothing forks (I6).
+ *
+ * A call that dies is repeated: what it committed is on the way to the record, and the next one goes on from there.
+ */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { equalBytes } from "../tlog/bytes.ts";
+import type { Checkpoint } from "../tlog/checkpoint.ts";
+import { frontierRoot, leafHash } from "../tlog/merkle.ts";
+import { frontierFromTiles } from "../tlog/tileproof.ts";
+import { ServiceError } from "./error.ts";
+import { emptyHead, type Head, moveHead, readHead } from "./head.ts";
+import { readBatch, readRecord, sameHead } from "./publication.ts";
+import {
+  apply,
+  commit,
+  publishedHead,
+  readEdge,
+  rollback,
+  type SealableLog,
+  type SealContext,
+  signAndPublish,
+  treeWith,
+} from "./seal.ts";
+import { ANCHOR, cursorKey } from "./table.ts";
+
+export type Restored = {
+  /** Batches and entries that were brought back; 0 when the table was not behind. */
+  readonly batches: number;
+  readonly entries: number;
+  /** The published tree size after the call. */
+  readonly size: bigint;
+};
+
+/**
+ * @param whole rebuilds the log from its first entry, for a table that is lost or whose tiles are not its head's.
+ * @throws ServiceError `rollback` when the table has another history than the record: no entries can mend that;
+ * `corrupt` when a batch is missing or altered, or when only `whole` can help; `conflict` when something else moves the head.
+ */
+export async function restore(ctx: SealContext, log: SealableLog, { whole = false } = {}): Promise<Restored> {
+  const [record, found] = await Promise.all([readRecord(ctx.publication, log), readHead(ctx.store, log.id)]);
+  if (record === undefined || (!whole && rollback(found, record) === undefined)) {
+    return { batches: 0, entries: 0, size: found.published };
+  }
+  if (record.size < found.published) {
+    throw new ServiceError(
+      "rollback",
+      `log ${log.id}: the record is at ${record.size}, the table at ${found.published}; bring back the bucket's objects`,
+    );
+  }
+  let head = whole ? await reset(ctx, found) : found;
+  const missing = await missingHeads(ctx, log, head, record);
+  let entries = 0;
+  for (const next of missing) {
+    const batch = await readBatch(ctx.publication, log, next);
+    head = await replay(ctx, log, head, next, batch.entries);
+    entries += batch.entries.length;
+  }
+  return { batches: missing.length, entries, size: head.published };
+}
+
+/** Forgets the tree, not its tiles: those of the same entries are the same, and are only ever widened. */
+async function reset({ store }: SealContext, head: Head): Promise<Head> {
+  if (head.log === ANCHOR) await store.write([], [cursorKey()]);
+  return moved(head.log, await moveHead(store, head, emptyHead(head.log)));
+}
+
+/** The published tree heads between the table's and the record, oldest first. */
+async function missingHeads(
+  { publication }: SealContext,
+  log: SealableLog,
+  head: Head,
+  record: Checkpoint,
+): Promise<Checkpoint[]> {
+  const published = publishedHead(head);
+  const missing: Checkpoint[] = [];
+  let at: Checkpoint | undefined = record;
+  while (at !== undefined && at.size > head.published) {
+    missing.unshift(at);
+    at = (await readBatch(publication, log, at)).before;
+  }
+  if (sameHead(at, published)) return missing;
+  throw new ServiceError(
+    "rollback",
+    `log ${log.id}: the table's history at ${head.published} is not the one that was published; restore another backup`,
+  );
+}
+
+/** Commits, applies, signs and publishes one batch again; `next` is the tree head that it led to. */
+async function replay(
+  ctx: SealContext,
+  log: SealableLog,
+  head: Head,
+  next: Checkpoint,
+  entries: readonly Uint8Array[],
+): Promise<Head> {
+  const { tiles } = await readEdge(ctx.store, log.id, head.published);
+  const frontier = frontierFromTiles(head.published, tiles);
+  const published = publishedHead(head);
+  if (published !== undefined && !equalBytes(frontierRoot(frontier), published.root)) {
+    throw new ServiceError("corrupt", `log ${log.id}: its tiles are not its head's; restore the whole log`);
+  }
+  const leaves = entries.map((entry) => ({ entry, hash: leafHash(entry) }));
+  const tree = treeWith({ size: head.published, frontier }, leaves);
+  if (!equalBytes(tree.root, next.root)) {
+    throw new ServiceError(
+      "corrupt",
+      `log ${log.id}: the batch of size ${next.size} does not lead to ${bytesToHex(next.root)}; restore the object's first version`,
+    );
+  }
+  const committed = moved(log.id, await commit(ctx.store, head, leaves, tree));
+  await apply(ctx.store, committed, entries);
+  return moved(log.id, await signAndPublish(ctx, log, committed));
+}
+
+function moved(log: string, head: Head | undefined): Head {
+  if (head !== undefined) return head;
+  throw new ServiceError(
+    "conflict",
+    `log ${log}: something else moves its head; see what seals it, and run this again`,
+  );
+}

@@ -1,0 +1,253 @@
+/** Tables that are older than what was published, brought back from the batches outside them: never a fork, no loss. */
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { anchor } from "../../service/anchor.ts";
+import { append } from "../../service/append.ts";
+import { ServiceError } from "../../service/error.ts";
+import { readHead } from "../../service/head.ts";
+import { prove } from "../../service/prove.ts";
+import { restore } from "../../service/restore.ts";
+import { seal } from "../../service/seal.ts";
+import type { Item } from "../../service/store.ts";
+import { ANCHOR, logsKey } from "../../service/table.ts";
+import { parsePolicy } from "../../tlog/policy.ts";
+import { auditLog } from "../support/audit.ts";
+import {
+  type Actor,
+  ANCHOR_ORIGIN,
+  Died,
+  FAULTS,
+  LOG,
+  newWorld,
+  ORIGIN,
+  type World,
+} from "../support/world.ts";
+
+const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
+const logOf = (actor: Actor) => ({ id: LOG, origin: ORIGIN, sign: actor.signLog });
+const anchorOf = (actor: Actor) => ({ id: ANCHOR, origin: ANCHOR_ORIGIN, sign: actor.signAnchor });
+
+/** Appends these entries and seals them, then anchors. */
+async function publish(actor: Actor, from: number, to: number): Promise<Uint8Array[]> {
+  const entries = Array.from({ length: to - from }, (_, i) => entry(from + i));
+  await append(actor, LOG, entries);
+  await seal(actor, logOf(actor));
+  await anchor(actor);
+  return entries;
+}
+
+/** A world whose table is an older copy, and what was acknowledged and published since. */
+async function rolledBack(sizes: readonly number[], backupAt: number, registryOnly = false) {
+  const before = newWorld();
+  const acknowledged: Uint8Array[] = [];
+  let backup: readonly Item[] = before.store.items();
+  for (const [i, size] of sizes.entries()) {
+    acknowledged.push(...(await publish(before.actor(), acknowledged.length, acknowledged.length + size)));
+    if (i + 1 === backupAt && !registryOnly) backup = before.store.items();
+  }
+  const after = newWorld({ items: backup, files: before.publication.files });
+  // Signatures outlive the table: both worlds' are audited as one.
+  after.observed.signed.push(...before.observed.signed);
+  return { before, after, acknowledged };
+}
+
+function wrongOf(world: World, acknowledged: readonly Uint8Array[]): string[] {
+  const { observed, vkeys, publication, store } = world;
+  const items = store.items();
+  const record = (log: string) => publication.files.get(`logs/${log}/head`);
+  return [
+    ...auditLog({ items, log: LOG, vkey: vkeys.log, acknowledged, observed, record: record(LOG) }),
+    ...auditLog({
+      items,
+      log: ANCHOR,
+      vkey: vkeys.anchor,
+      acknowledged: [],
+      observed,
+      record: record(ANCHOR),
+    }),
+  ];
+}
+
+async function restoreAll(actor: Actor, whole = false) {
+  const log = await restore(actor, logOf(actor), { whole });
+  return { log, anchor: await restore(actor, anchorOf(actor), { whole }) };
+}
+
+const code = (error: unknown) => (error instanceof ServiceError ? error.code : "no ServiceError");
+
+describe("a table restored from a backup", () => {
+  test("signs nothing until the batches since are brought back, then goes on without a fork", async () => {
+    const { before, after, acknowledged } = await rolledBack([300, 5, 256, 700], 1);
+    const actor = after.actor();
+    const signed = after.observed.signed.length;
+    await append(actor, LOG, [entry(5_000)]);
+    await expect(seal(actor, logOf(actor)).catch(code)).resolves.toBe("rollback");
+    await expect(anchor(actor).catch(code)).resolves.toBe("rollback");
+    expect(after.observed.signed).toHaveLength(signed);
+
+    const { log } = await restoreAll(actor);
+    expect(log).toMatchObject({ batches: 3, entries: 961, size: 1_261n });
+    acknowledged.push(...(await publish(actor, 6_000, 6_010)), entry(5_000));
+    expect(wrongOf(after, acknowledged)).toEqual([]);
+
+    const some = [entry(0), entry(300), entry(1_260), entry(5_000)];
+    const context = { store: after.store, policy: parsePolicy("quorum none\n") };
+    for (const proof of await prove(context, LOG, some))
+      expect(proof).toMatchObject({ assurance: "anchored" });
+    const then = (await readHead(before.store, LOG)).root;
+    expect(after.observed.committed).toContain(`${LOG} 1261 ${bytesToHex(then)}`);
+  });
+
+  test("from any moment of any history", async () => {
+    const histories = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 5 });
+    await fc.assert(
+      fc.asyncProperty(histories, fc.nat(5), fc.boolean(), async (sizes, at, whole) => {
+        const { after, acknowledged } = await rolledBack(sizes, Math.min(at, sizes.length));
+        await restoreAll(after.actor(), whole);
+        acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
+        expect(wrongOf(after, acknowledged)).toEqual([]);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  test("a table that is lost, all but its registry, is rebuilt whole", async () => {
+    const { after, acknowledged } = await rolledBack([300, 5, 256], 0, true);
+    await restoreAll(after.actor(), true);
+    acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
+    expect(wrongOf(after, acknowledged)).toEqual([]);
+  });
+
+  test("a backup in which a batch was committed and not yet published", async () => {
+    const world = newWorld();
+    const acknowledged = await publish(world.actor(), 0, 100);
+    const more = Array.from({ length: 50 }, (_, i) => entry(100 + i));
+    await append(world.actor(), LOG, more);
+    acknowledged.push(...more);
+    // Committed is the last that the table hears of this sealer.
+    for (let calls = 0; (await readHead(world.store, LOG)).size === 100n; calls++) {
+      const dying = world.actor([{ at: calls, fault: "persists-then-dies" }]);
+      await seal(dying, logOf(dying)).catch((error) => expect(error).toBeInstanceOf(Died));
+    }
+    const backup = world.store.items();
+    const head = await readHead(world.store, LOG);
+    expect(head.size > head.published).toBe(true);
+    acknowledged.push(...(await publish(world.actor(), 200, 210)));
+
+    const after = newWorld({ items: backup, files: world.publication.files });
+    after.observed.signed.push(...world.observed.signed);
+    await restoreAll(after.actor());
+    acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
+    expect(wrongOf(after, acknowledged)).toEqual([]);
+  });
+
+  test.each(FAULTS)("a restore whose call %s, at every call, is made good by the next", async (fault) => {
+    for (let at = 0; ; at++) {
+      const { after, acknowledged } = await rolledBack([20, 3, 30], 1);
+      const actor = after.actor([{ at, fault }]);
+      await restoreAll(actor).catch((error) => {
+        if (!(error instanceof Died || error instanceof ServiceError)) throw error;
+      });
+      await after.landLate();
+      await restoreAll(after.actor());
+      acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
+      expect(wrongOf(after, acknowledged)).toEqual([]);
+      if (at >= actor.calls()) break;
+    }
+  });
+
+  test("a sealer and a second restore beside it do no harm", async () => {
+    const { after, acknowledged } = await rolledBack([40, 5, 260], 1);
+    const tolerated = (error: unknown) => expect(["rollback", "conflict"]).toContain(code(error));
+    await Promise.all([
+      restoreAll(after.actor()).catch(tolerated),
+      restoreAll(after.actor()).catch(tolerated),
+      seal(after.actor(), logOf(after.actor())).catch(tolerated),
+    ]);
+    await restoreAll(after.actor());
+    acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
+    expect(wrongOf(after, acknowledged)).toEqual([]);
+  });
+});
+
+describe("what restore refuses", () => {
+  test("a table that is not behind is left as it is, rebuilt whole or not", async () => {
+    const world = newWorld();
+    const acknowledged = await publish(world.actor(), 0, 300);
+    const items = world.store.items();
+    expect(await restoreAll(world.actor())).toMatchObject({ log: { batches: 0, size: 300n } });
+    expect(world.store.items()).toEqual(items);
+    const again = newWorld({ items, files: world.publication.files });
+    await restoreAll(again.actor(), true);
+    acknowledged.push(...(await publish(again.actor(), 9_000, 9_001)));
+    expect(wrongOf(again, acknowledged)).toEqual([]);
+  });
+
+  test("another history, signed by another table: nothing is signed", async () => {
+    const { after } = await rolledBack([40, 5], 1);
+    const other = newWorld({ items: [{ ...logsKey(LOG), origin: ORIGIN, tenant: "t" }] });
+    await publish(other.actor(), 500, 520);
+    const world = newWorld({ items: other.store.items(), files: after.publication.files });
+    const actor = world.actor();
+    await expect(restore(actor, logOf(actor)).catch(code)).resolves.toBe("rollback");
+    expect(world.observed.signed).toEqual([]);
+  });
+
+  test("a record that is older than the table, even for a whole rebuild: that would forget entries", async () => {
+    const world = newWorld();
+    await publish(world.actor(), 0, 40);
+    const files = new Map(world.publication.files);
+    await publish(world.actor(), 40, 50);
+    const after = newWorld({ items: world.store.items(), files });
+    for (const whole of [false, true]) {
+      const actor = after.actor();
+      await expect(restore(actor, logOf(actor), { whole }).catch(code)).resolves.toBe("rollback");
+    }
+    expect(after.store.items()).toEqual(world.store.items());
+    expect(after.observed.signed).toEqual([]);
+  });
+
+  test("a batch that is missing, cut, altered or another's: nothing of it is committed or signed", async () => {
+    const { after } = await rolledBack([40, 5], 1);
+    const path = [...after.publication.files.keys()].find((name) =>
+      name.includes("batches/0000000000000045"),
+    );
+    const other = [...after.publication.files.keys()].find((name) =>
+      name.includes("batches/0000000000000040"),
+    );
+    const good = after.publication.files.get(path ?? "") ?? new Uint8Array();
+    const flipped = (at: number) => good.map((byte, i) => (i === at ? byte ^ 1 : byte));
+    const signed = after.observed.signed.length;
+    const bad = [
+      undefined,
+      new Uint8Array(),
+      good.slice(0, -1),
+      Uint8Array.of(...good, 0),
+      flipped(good.length - 1),
+      flipped(3),
+      after.publication.files.get(other ?? "") ?? new Uint8Array(),
+    ];
+    for (const bytes of bad) {
+      if (bytes === undefined) after.publication.files.delete(path ?? "");
+      else after.publication.files.set(path ?? "", bytes);
+      const actor = after.actor();
+      await expect(restore(actor, logOf(actor)).catch(code)).resolves.toBe("corrupt");
+      expect((await readHead(after.store, LOG)).size).toBe(40n);
+    }
+    expect(after.observed.signed).toHaveLength(signed);
+  });
+
+  test("tiles that are not the head's: corrupt, and a whole rebuild mends them", async () => {
+    const { after, acknowledged } = await rolledBack([40, 5], 1);
+    const torn = after.store.items().filter(({ pk }) => !pk.startsWith("tile/"));
+    const world = newWorld({ items: torn, files: after.publication.files });
+    const actor = world.actor();
+    await expect(restore(actor, logOf(actor)).catch(code)).resolves.toBe("corrupt");
+    await restoreAll(world.actor(), true);
+    acknowledged.push(...(await publish(world.actor(), 9_000, 9_001)));
+    expect(wrongOf(world, acknowledged)).toEqual([]);
+  });
+});
