@@ -144,8 +144,6 @@ export class DataStack extends Stack {
       description: `Kedge ${config.stage}: signs checkpoints of ${of}`,
       keySpec: spec,
       keyUsage: kms.KeyUsage.SIGN_VERIFY,
-      // Cannot be turned on later; without a replica, a lost region takes the key with it.
-      multiRegion: true,
       policy: new iam.PolicyDocument({ statements }),
       pendingWindow: Duration.days(config.stage === "prod" ? 30 : 7),
       removalPolicy,

@@ -63,6 +63,7 @@ export class ServiceStack extends Stack {
       ApiUrl: http.apiEndpoint,
       PublicUrl: `https://${config.host?.name ?? distribution.distributionDomainName}`,
       DistributionDomain: distribution.distributionDomainName,
+      ApiFunction: api.functionName,
       SealerFunction: sealer.functionName,
       AnchorerFunction: anchorer.functionName,
       Dashboard: `https://${config.region}.console.aws.amazon.com/cloudwatch/home?region=${config.region}#dashboards/dashboard/${dashboard.dashboardName}`,

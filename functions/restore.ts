@@ -1,0 +1,56 @@
+/** What an operator asks of the sealer or the anchorer when a log's table is behind its record (docs/operations.md). */
+import * as z from "zod";
+import { ServiceError } from "../service/error.ts";
+import { restore } from "../service/restore.ts";
+import type { SealableLog, SealContext } from "../service/seal.ts";
+import { logLine } from "./http/log.ts";
+
+/** In the place of a log's id: every log of the function's. */
+const ALL = "all";
+
+const request = z.strictObject({ restore: z.string().min(1), whole: z.boolean().default(false) });
+
+export type RestoreRequest = z.infer<typeof request>;
+export type RestoreResult = {
+  readonly log: string;
+  readonly batches: number;
+  readonly entries: number;
+  readonly size: number;
+};
+
+/**
+ * @returns undefined for any other event.
+ * @throws ServiceError `invalid` for an event that means to be one and is not.
+ */
+export function restoreRequest(event: unknown): RestoreRequest | undefined {
+  if (typeof event !== "object" || event === null || !("restore" in event)) return undefined;
+  const parsed = request.safeParse(event);
+  if (parsed.success) return parsed.data;
+  throw new ServiceError(
+    "invalid",
+    'send {"restore": "<log id>"} or "all", with "whole": true to rebuild from the first entry',
+  );
+}
+
+/**
+ * Restores the log that was asked for, or all of them, one after the other.
+ * @throws ServiceError `not_found`, or as `restore`, of the first log that cannot be restored; those before it are.
+ */
+export async function restoreLogs(
+  ctx: SealContext,
+  logs: AsyncIterable<SealableLog> | Iterable<SealableLog>,
+  { restore: wanted, whole }: RestoreRequest,
+): Promise<RestoreResult[]> {
+  const results: RestoreResult[] = [];
+  for await (const log of logs) {
+    if (wanted !== ALL && wanted !== log.id) continue;
+    const { batches, entries, size } = await restore(ctx, log, { whole });
+    const result = { log: log.id, batches, entries, size: Number(size) };
+    logLine("info", { event: "restore", ...result });
+    results.push(result);
+  }
+  if (results.length === 0 && wanted !== ALL) {
+    throw new ServiceError("not_found", `there is no log ${wanted} here: the anchor log is the anchorer's`);
+  }
+  return results;
+}
