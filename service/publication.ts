@@ -17,12 +17,12 @@ import { ServiceError } from "./error.ts";
 /** A file and an opaque tag of its content, as an ETag. */
 export type PublishedFile = { readonly bytes: Uint8Array; readonly tag: string };
 
-/** A read sees every write that returned before it. Errors are ServiceErrors: `unavailable`. */
+/** A read sees every write that returned before it. Errors are ServiceErrors: `unavailable`, `throttled`, `corrupt`. */
 export interface Publication {
   read(path: string): Promise<PublishedFile | undefined>;
   /**
    * Replaces the file, atomically, if its tag is still `tag`, or creates it if `tag` is undefined and it is absent.
-   * @returns false when it is not: nothing was written.
+   * @returns false when it is not, when another write is under way, or when this one's own answer was lost: read again.
    */
   replace(path: string, bytes: Uint8Array, tag: string | undefined): Promise<boolean>;
 }
@@ -46,7 +46,7 @@ export async function writeRecord(
   before: Checkpoint | undefined,
 ): Promise<boolean> {
   const bytes = new TextEncoder().encode(checkpointBody(next));
-  for (;;) {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
     const now = await readTagged(publication, log);
     if (now !== undefined && now.head.size > next.size) return false;
     if (now?.head.size === next.size && equalBytes(now.head.root, next.root)) return true;
@@ -56,10 +56,17 @@ export async function writeRecord(
         `log ${log.id}: another history is recorded at ${recordPath(log.id)}`,
       );
     }
-    // A failure means that another sealer of this batch was faster, so this ends.
+    // Otherwise another sealer of this batch was faster, or this write's answer was lost: the next read tells.
     if (await publication.replace(recordPath(log.id), bytes, now?.tag)) return true;
   }
+  throw contended(recordPath(log.id));
 }
+
+/** More than as many sealers can be at one batch: whoever fails comes again with the next run. */
+const MAX_TRIES = 20;
+
+const contended = (path: string): ServiceError =>
+  new ServiceError("throttled", `${path} is being written by others all the time; retry after a second`);
 
 export function sameHead(a: Checkpoint | undefined, b: Checkpoint | undefined): boolean {
   return a === undefined || b === undefined ? a === b : a.size === b.size && equalBytes(a.root, b.root);
@@ -82,10 +89,12 @@ export async function writeBatch(
   const header = new TextEncoder().encode(`${checkpointBody(head)}\n`);
   const bytes = concatBytes(header, encodeEntries(entries));
   const path = batchPath(log.id, next);
-  // Whoever was faster wrote the same tree; one that was refused while it wrote has written nothing.
-  while (!(await publication.replace(path, bytes, undefined))) {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    if (await publication.replace(path, bytes, undefined)) return;
+    // Whoever was faster wrote the same tree; where nobody did, another write was under way and failed.
     if ((await publication.read(path)) !== undefined) return;
   }
+  throw contended(path);
 }
 
 /** @throws ServiceError `corrupt` when it is absent or malformed. What its entries lead to is the caller's to check. */

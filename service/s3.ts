@@ -16,8 +16,8 @@ import {
 import { ServiceError } from "./error.ts";
 import type { Publication, PublishedFile } from "./publication.ts";
 
-/** More than any published file has, and little enough for a Lambda's memory. */
-const MAX_BYTES = 8 * 1024 * 1024;
+/** More than the largest batch has, 32,768 checkpoints, and little enough for a function's memory. */
+const MAX_BYTES = 64 * 1024 * 1024;
 /** A call ends by then, all attempts and the body included. */
 const DEADLINE_MS = 15_000;
 /** S3 answers with strong entity tags only (RFC 9110 §8.8.3), and for `*` any content would do. */
@@ -32,7 +32,7 @@ type Place = { readonly Bucket: string; readonly Key: string };
  * first: `replace` is then false although its bytes were written. Callers cope, for they read again after a false:
  * writeRecord (service/publication.ts) then finds its own head recorded, and is content.
  * @throws ServiceError `invalid` when the URL is not that of a bucket. Its calls throw `throttled`, `unavailable`,
- * and `corrupt` for a file of more than 8 MiB.
+ * and `corrupt` for a file of more than 64 MiB.
  */
 export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publication {
   const { bucket, prefix } = parseLocation(url);
@@ -141,7 +141,7 @@ function failure(place: Place, cause: unknown): ServiceError {
   if (status === 503 || status === 429) {
     return new ServiceError("throttled", "S3 is throttling; retry after a second", { cause });
   }
-  const what = cause instanceof Error ? ` (${cause.name})` : "";
+  const what = cause instanceof Error && cause.name !== "Error" ? ` (${cause.name})` : "";
   return new ServiceError(
     "unavailable",
     `S3 did not answer as expected for ${uri(place)}${what}; retry, then check the bucket, the region and the credentials`,

@@ -50,10 +50,18 @@ export function publicationContract(name: string, open: () => Publication): void
       await publication.replace(path, first, undefined);
       const old = await publication.read(path);
       await publication.replace(path, second, old?.tag);
-      for (const wrong of [old?.tag, undefined, "no such tag", ""]) {
+      for (const wrong of [old?.tag, undefined, "no such tag", "", "*"]) {
         expect(await publication.replace(path, Uint8Array.of(3), wrong)).toBe(false);
         expect((await publication.read(path))?.bytes).toEqual(second);
       }
+    });
+
+    test("with the tag of another file, one that is absent stays so", async () => {
+      const { publication, path } = fresh();
+      await publication.replace(`${path}.other`, Uint8Array.of(1), undefined);
+      const other = await publication.read(`${path}.other`);
+      expect(await publication.replace(path, Uint8Array.of(1), other?.tag)).toBe(false);
+      expect(await publication.read(path)).toBeUndefined();
     });
 
     test("of racing replaces exactly one wins, when the file is absent and when it is there", async () => {
