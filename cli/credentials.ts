@@ -13,7 +13,7 @@ import { misuse, warn } from "./output.ts";
 
 /**
  * What `.kedge/credentials.json` may hold, all of it strings, as `kedge tenant create` writes it. `log` is the log's id,
- * `tenantKey` 64 hex digits, the vkeys C2SP verifier keys; an auditor's file may have these alone.
+ * `tenantKey` 64 hex digits, each vkey one or more C2SP verifier keys; an auditor's file may have these alone.
  */
 const MEMBERS = [
   ...(["url", "tenant", "log", "apiKey", "tenantKey"] as const),
@@ -59,10 +59,10 @@ export function withTenantKey(command: Command): Command {
 
 export function withVkeys(command: Command): Command {
   return command
-    .option("--log-vkey <vkey>", "pinned key of the log, may be repeated (KEDGE_LOG_VKEY)", collect)
+    .option("--log-vkey <vkeys>", "pinned keys of the log, may be repeated (KEDGE_LOG_VKEY)", collect)
     .option(
-      "--anchor-vkey <vkey>",
-      "pinned key of the anchor log, may be repeated (KEDGE_ANCHOR_VKEY)",
+      "--anchor-vkey <vkeys>",
+      "pinned keys of the anchor log, may be repeated (KEDGE_ANCHOR_VKEY)",
       collect,
     );
 }
@@ -162,16 +162,16 @@ function vkeys(
   variable: string,
   stored: (string | undefined)[],
 ): { vkeys: Vkey[]; source: string | undefined } {
-  const fromEnvironment = (process.env[variable] ?? "").split(/\s+/).filter((text) => text !== "");
-  if (given !== undefined) return { vkeys: given.map(parsePinned), source: flag };
-  if (fromEnvironment.length > 0) return { vkeys: fromEnvironment.map(parsePinned), source: variable };
-  return { vkeys: stored.filter((text) => text !== undefined).map(parsePinned), source: undefined };
+  const fromEnvironment = process.env[variable]?.trim() || undefined;
+  const named = given?.join(" ") ?? fromEnvironment;
+  if (named !== undefined) return { vkeys: parseVkeys(named), source: given ? flag : variable };
+  return { vkeys: stored.filter((text) => text !== undefined).flatMap(parseVkeys), source: undefined };
 }
 
-/** Keys are copied by hand, and with them line endings and spaces. */
-function parsePinned(text: string): Vkey {
+/** One or more, separated by white space: while a key takes over, a log has two. */
+export function parseVkeys(text: string): Vkey[] {
   try {
-    return parseVkey(text.trim());
+    return text.trim().split(/\s+/).map(parseVkey);
   } catch (cause) {
     throw cause instanceof TlogError ? misuse(`A pinned key is malformed: ${cause.message}`, cause) : cause;
   }

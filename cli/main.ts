@@ -32,7 +32,15 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },
   tenant: {
     summary: "create tenants (for operators)",
-    load: async () => (await import("./manage.ts")).tenantCommand,
+    load: async () => (await import("./operator.ts")).tenantCommand,
+  },
+  vkeys: {
+    summary: "the keys to verify with, as KMS has them (for operators)",
+    load: async () => (await import("./operator.ts")).vkeysCommand,
+  },
+  demo: {
+    summary: "from a tenant's credentials to a first verified proof, with made-up events",
+    load: async () => (await import("./demo.ts")).demoCommand,
   },
   serve: { summary: "run the whole service on this machine", load: async () => serveCommand },
 };

@@ -1,5 +1,4 @@
-/** A tenant's own keys and logs, with an admin key; and tenants, under the operator's AWS credentials. */
-import { existsSync } from "node:fs";
+/** A tenant's own keys and logs, with an admin key. */
 import type { Command } from "commander";
 import { quoted } from "../client/text.ts";
 import { collect, openService, type SettingFlags, withService } from "./credentials.ts";
@@ -50,26 +49,6 @@ export function logCommand(command: Command): Command {
   return command;
 }
 
-export function tenantCommand(command: Command): Command {
-  command
-    .command("create")
-    .description("create a tenant with a log and a key, under the operator's AWS credentials")
-    .argument("<name>")
-    .option("--out <file>", "where its credentials go", "credentials.json")
-    .action(async (name: string, { out }: { out: string }) => {
-      if (!/^\P{Cc}{1,100}$/u.test(name)) {
-        throw misuse("A tenant's name has 1 to 100 characters, none of them a control character");
-      }
-      if (existsSync(out)) {
-        throw misuse(`${out} exists: it may hold a tenant's only key, so name another file with --out`);
-      }
-      const { createTenantForOperator } = await import("../local/operator.ts");
-      await createTenantForOperator({ name, out });
-      print(`The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`);
-    });
-  return command;
-}
-
 async function createKey(name: string, flags: KeyFlags): Promise<void> {
   const { scope = [], log, expiresAt } = flags;
   const unknown = scope.find((name) => !SCOPES.includes(name));
@@ -113,7 +92,11 @@ async function listKeys(flags: JsonFlags): Promise<void> {
   }
 }
 
-function showLogs(logs: readonly { id: string; name: string; vkey: string }[], { json }: JsonFlags): void {
+/** With all keys that sign now: while one takes over from another, there are two. */
+function showLogs(
+  logs: readonly { id: string; name: string; vkeys: readonly string[] }[],
+  { json }: JsonFlags,
+): void {
   if (json) printJson(logs);
-  else for (const { id, name, vkey } of logs) print(`${id}  ${name}`, `  ${vkey}`);
+  else for (const { id, name, vkeys } of logs) print(`${id}  ${name}`, ...vkeys.map((vkey) => `  ${vkey}`));
 }

@@ -84,6 +84,25 @@ export function progress(what: string): { add(count: number): void; done(): void
   };
 }
 
+const WAITING_EVERY = { terminal: 1_000, file: 10_000 } as const;
+const WAITING_FROM = 2_000;
+
+/** Says now and then that a wait goes on, and since when; nothing of a short one. Call what it returns at the end. */
+export function waiting(what: string): () => void {
+  const { isTTY } = process.stderr;
+  const started = performance.now();
+  let timer = setTimeout(show, WAITING_FROM);
+  function show(): void {
+    const line = `${what}: ${Math.round((performance.now() - started) / 1000)} s`;
+    process.stderr.write(isTTY ? `\r${line}` : `${line}\n`);
+    timer = setTimeout(show, isTTY ? WAITING_EVERY.terminal : WAITING_EVERY.file);
+  }
+  return () => {
+    clearTimeout(timer);
+    if (isTTY && performance.now() - started > WAITING_FROM) process.stderr.write("\n");
+  };
+}
+
 /** Prints an error in one line and sets the exit code. */
 export function report(error: unknown): void {
   process.exitCode = error instanceof CliError && error.code === "misuse" ? EXIT_MISUSE : EXIT_FAILED;

@@ -1,8 +1,15 @@
 /** `kedge serve`: the whole system on this machine; on an empty data folder, with a demonstration first. */
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { openClient } from "../client/api.ts";
+import { parseTenantKey } from "../events/commitment.ts";
+import type { Credentials } from "../local/operator.ts";
+import { parseVkeys } from "./credentials.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
 import { print, report, warn } from "./output.ts";
+
+/** Here everything is sealed and anchored within seconds. */
+const DEMO_TIMEOUT_MS = 60_000;
 
 type Options = { readonly host: string; readonly port: number; readonly data: string };
 
@@ -39,8 +46,16 @@ async function showOnce(data: string, url: string): Promise<void> {
     ? await readCredentials(path)
     : await createTenantForOperator({ name: "Demo Hospital", out: path });
   if (tenant === undefined || wasShown(data)) print(`Kedge is running again on ${data}.`);
-  else await demonstrate({ ...tenant, url }, demoIn(data));
+  else await demonstrate(opened({ ...tenant, url }), demoIn(data), DEMO_TIMEOUT_MS);
 }
+
+const opened = ({ url, log, apiKey, tenantKey, logVkey, ...anchor }: Credentials) => ({
+  client: openClient({ url, apiKey }),
+  log,
+  tenantKey: parseTenantKey(tenantKey),
+  logVkeys: parseVkeys(logVkey),
+  anchorVkeys: parseVkeys(`${anchor.anchorVkey} ${anchor.anchorMldsaVkey ?? ""}`),
+});
 
 const whatNext = (url: string, data: string): string[] => [
   "",

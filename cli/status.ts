@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import { ClientError } from "../client/error.ts";
-import { openCheckpoint } from "../tlog/checkpoint.ts";
-import { parseVkey } from "../tlog/note.ts";
+import { MAYBE_ROTATED } from "../client/text.ts";
+import { type Checkpoint, openCheckpoint } from "../tlog/checkpoint.ts";
+import { TlogError } from "../tlog/error.ts";
+import { formatVkey, type Vkey } from "../tlog/note.ts";
 import { openLog, pinnedKeys, type SettingFlags, withLog, withVkeys } from "./credentials.ts";
-import { EXIT_FAILED, misuse, print, printJson } from "./output.ts";
+import { CliError, EXIT_FAILED, misuse, print, printJson } from "./output.ts";
 
 export function statusCommand(command: Command): Command {
   return withVkeys(withLog(command))
@@ -41,20 +43,39 @@ function entryLine({ hash, assurance, index, sealedAt }: Entry): string {
 async function logStatus(flags: StatusFlags): Promise<void> {
   const { logVkeys } = pinnedKeys(flags);
   const { client, log } = await openLog(flags);
-  const { id, origin, vkey } = await client.log(log);
+  const { id, origin, vkeys } = await client.log(log);
   const note = await client.checkpoint(log).catch(unlessNotFound);
-  const vkeys = logVkeys.filter(({ name }) => name === origin);
-  const checkpoint = note === undefined ? undefined : openCheckpoint(note, { origin, vkeys }).checkpoint;
+  const pinned = logVkeys.filter(({ name }) => name === origin);
+  const checkpoint = note === undefined ? undefined : openPinned(note, origin, pinned);
   const size = String(checkpoint?.size ?? 0n);
-  const isPinned = vkeys.some(({ id }) => id === parseVkey(vkey).id);
+  const known = pinned.map(formatVkey);
+  const unpinned = vkeys.filter((vkey) => !known.includes(vkey));
+  const isPinned = unpinned.length < vkeys.length;
+  if (!isPinned) process.exitCode = EXIT_FAILED;
   if (flags.json) {
-    printJson({ log: id, origin, size, checkpoint: note, isPinned });
+    printJson({ log: id, origin, size, checkpoint: note, isPinned, unpinned });
     return;
   }
   print(`log ${id}`, `origin ${origin}`, `entries ${size}`);
   if (note === undefined) print("Nothing is sealed yet.");
-  else print("The checkpoint is signed by the pinned key:", ...note.trimEnd().split("\n"));
-  if (!isPinned) print("The service names another key for this log than the one that you pinned.");
+  else print("The checkpoint is signed by a pinned key:", ...note.trimEnd().split("\n"));
+  if (!isPinned) print(`The service signs with no key that you pinned. ${MAYBE_ROTATED}`);
+  else if (unpinned.length > 0) {
+    print(
+      "Another key signs too, which you have not pinned: it may be taking over. Get it from a source you trust, pin it",
+      "beside the others, which old proofs still need, and compare it with what the service says:",
+    );
+  }
+  print(...unpinned.map((vkey) => `  ${vkey}`));
+}
+
+function openPinned(note: string, origin: string, vkeys: readonly Vkey[]): Checkpoint {
+  try {
+    return openCheckpoint(note, { origin, vkeys }).checkpoint;
+  } catch (cause) {
+    if (!(cause instanceof TlogError) || cause.code !== "unknown_key") throw cause;
+    throw new CliError("failed", `The checkpoint is not signed by a pinned key. ${MAYBE_ROTATED}`, { cause });
+  }
 }
 
 function unlessNotFound(error: unknown): undefined {

@@ -33,7 +33,7 @@ export function verifyCommand(command: Command): Command {
     .option("--commitment <hex>", "instead of an event")
     .option("--line <n>", "the line of the event in an .ndjson file")
     .option("--require <assurance>", `at least ${ASSURANCES.join(", ")}`)
-    .option("--require-all-keys", "every pinned key must have signed, such as both of the anchor log")
+    .option("--require-all-keys", "a key of every kind that is pinned must have signed: Ed25519, ML-DSA-44")
     .option("--json", "the report as JSON")
     .addHelpText("after", "\nExit code: 0 proven, 1 not proven, 2 used wrongly. Works without a network.")
     .action(verify);

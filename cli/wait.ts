@@ -12,12 +12,18 @@ export type WaitFlags = { wait?: string | true; timeout: string };
 
 /** What `--wait` and `--timeout` ask for: undefined without `--wait`. */
 export function parseWait({ wait, timeout }: WaitFlags): { assurance: string; timeout: number } | undefined {
-  const seconds = Number(timeout);
-  if (!Number.isFinite(seconds) || seconds <= 0) throw misuse("--timeout is a number of seconds above 0");
+  const ms = parseTimeout(timeout);
   if (wait === undefined) return undefined;
   const assurance = ASSURANCES.find((known) => known === (wait === true ? "sealed" : wait));
   if (assurance === undefined) throw misuse(`--wait is for one of ${ASSURANCES.join(", ")}`);
-  return { assurance, timeout: seconds * 1000 };
+  return { assurance, timeout: ms };
+}
+
+/** In ms. */
+export function parseTimeout(text: string): number {
+  const seconds = Number(text);
+  if (Number.isFinite(seconds) && seconds > 0) return seconds * 1000;
+  throw misuse("--timeout is a number of seconds above 0");
 }
 
 /** The answers for these commitments once each has come as far as is asked for; as they are, without `wait`. */
@@ -40,7 +46,7 @@ export async function* awaitProofs(
       const left = commitments.length - from;
       throw new CliError(
         "failed",
-        `${left} of ${commitments.length} are not ${wait.assurance} in time: ask later`,
+        `${left} of ${commitments.length} are not ${wait.assurance} in time: ask later, or give a longer --timeout`,
       );
     }
     await sleep(pause);

@@ -32,6 +32,7 @@ export function openClient(connection: Connection) {
     entry: (log: string, commitment: Uint8Array) =>
       call(connection, entrySchema, read(`${logPath(log)}/entries/${bytesToHex(commitment)}`)),
     proofs: (log: string, commitments: readonly Uint8Array[]) => proofs(connection, log, commitments),
+    /** `vkeys` are all that sign its checkpoints now, by the service's own word. */
     log: (log: string) => call(connection, logSchema, read(logPath(log))),
     /** The log's signed checkpoint; nothing is verified. */
     checkpoint: (log: string) => request(connection, read(`${logPath(log)}/checkpoint`)),
@@ -74,6 +75,7 @@ const logSchema = z.object({
   origin: z.string(),
   name: z.string(),
   vkey: z.string(),
+  vkeys: z.array(z.string()).min(1),
   size: z.int().nonnegative().optional(),
   createdAt: z.string().optional(),
 });

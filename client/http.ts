@@ -99,8 +99,8 @@ export function checkConnection({ url, apiKey }: Connection): URL {
   return checkUrl(url);
 }
 
-/** An API key is sent in the clear to nobody but this machine. */
-function checkUrl(text: string): URL {
+/** An API key is sent in the clear to nobody but this machine. Throws ClientError `invalid`. */
+export function checkUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isLoopback = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
   if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback)) return url;

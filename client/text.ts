@@ -11,6 +11,14 @@ export function quoted(text: string, max = 100): string {
 }
 
 /** `<name>+<key ID in hex>`: how a vkey begins. */
-export function keyLabel({ name, id }: KeyId): string {
-  return `${name}+${id.toString(16).padStart(8, "0")}`;
+export function keyLabel(key: KeyId): string {
+  return `${key.name}+${keyId(key)}`;
 }
+
+/** 8 hex digits, as in a vkey. */
+export function keyId({ id }: KeyId): string {
+  return id.toString(16).padStart(8, "0");
+}
+
+/** Why no pinned key may have signed a checkpoint of the log that it is pinned for. */
+export const MAYBE_ROTATED = "The log may have rotated its key: get the new vkey from a source you trust.";

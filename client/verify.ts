@@ -14,7 +14,7 @@ import { MLDSA44_COSIGNATURE, type Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { parseProof, type TlogProof, verifyProof } from "../tlog/proof.ts";
 import { type Extra, parseExtra } from "./extra.ts";
-import { keyLabel, quoted } from "./text.ts";
+import { keyId, keyLabel, MAYBE_ROTATED, quoted } from "./text.ts";
 
 /** What a proof can show, lowest first. */
 export const ASSURANCES = ["sealed", "anchored", "witnessed"] as const;
@@ -23,15 +23,18 @@ export type Assurance = (typeof ASSURANCES)[number];
 export type VerifyInput = {
   /** The `.tlog-proof` file. */
   proof: string | Uint8Array;
-  /** Pinned keys of the tenant's logs; a key's name is the origin of its log. */
+  /** Pinned keys of the tenant's logs, those of before a rotation too; a key's name is the origin of its log. */
   logVkeys: readonly Vkey[];
-  /** Pinned keys of the anchor log. Without any, what the proof says of the anchor log is not checked. */
+  /** The same of the anchor log. Without any, what the proof says of the anchor log is not checked. */
   anchorVkeys: readonly Vkey[];
   /** Which witnesses must have cosigned the anchor log. */
   policy?: Policy;
   /** Less than this is not proven. */
   require?: Assurance;
-  /** Whether every pinned key of the log, and every one of the anchor log, must have signed. */
+  /**
+   * Whether the log and the anchor log must each have signed with every kind of key that is pinned for it. Keys of one
+   * kind are one key over time: any of them will do.
+   */
   requireAllKeys?: boolean;
 } & (
   | { commitment: Uint8Array }
@@ -92,7 +95,7 @@ function verify(input: VerifyInput): VerifyReport {
   });
   const opening = chooseOpening(input, extra);
   const commitment = attempt("opening", () => commitmentOf(input, opening));
-  const log = attempt("log", () => verifyIn(input.logVkeys, proof, commitment));
+  const log = attempt("log", () => verifyIn("log", input.logVkeys, proof, commitment));
   const anchor = verifyAnchor(input.anchorVkeys, log, extra);
   const witnesses = anchor && verifyWitnesses(input.policy, anchor);
   const assurance = anchor === undefined ? "sealed" : witnesses?.met ? "witnessed" : "anchored";
@@ -151,16 +154,24 @@ function commitmentOf(input: VerifyInput, opening: Opening | undefined): Uint8Ar
   return openCommitment(opening, input.event);
 }
 
+const LOGS = { log: "log", anchor: "anchor log" } as const;
+
 /** Verifies that the log of the proof's checkpoint, by one of its pinned keys, has this entry. */
-function verifyIn(pinned: readonly Vkey[], proof: TlogProof, entry: Uint8Array): Verified {
+function verifyIn(
+  step: keyof typeof LOGS,
+  pinned: readonly Vkey[],
+  proof: TlogProof,
+  entry: Uint8Array,
+): Verified {
   const { origin } = parseCheckpoint(proof.checkpoint).checkpoint;
   const vkeys = pinned.filter(({ name }) => name === origin);
   if (vkeys.length === 0) {
     const names = [...new Set(pinned.map(({ name }) => name))].join(", ");
-    throw new TlogError(
-      "unknown_key",
-      `The checkpoint names the log ${quoted(origin)}; the pinned key is of ${names}`,
-    );
+    throw new Refusal({
+      step,
+      code: "unknown_key",
+      message: `The checkpoint is of the ${LOGS[step]} ${quoted(origin)}, and the pinned key of ${names}. Check that key and proof are of one ${LOGS[step]}.`,
+    });
   }
   return { proof, ...verifyProof({ proof, leafHash: leafHash(entry), origin, vkeys }) };
 }
@@ -170,7 +181,7 @@ function verifyAnchor(anchorVkeys: readonly Vkey[], log: Verified, extra: Extra)
   const { anchor } = extra;
   if (anchor === undefined || anchorVkeys.length === 0) return undefined;
   const verified = attempt("anchor", () =>
-    verifyIn(anchorVkeys, parseProof(anchor), new TextEncoder().encode(log.proof.checkpoint)),
+    verifyIn("anchor", anchorVkeys, parseProof(anchor), new TextEncoder().encode(log.proof.checkpoint)),
   );
   if (verified.checkpoint.origin !== log.checkpoint.origin) return verified;
   throw new Refusal({
@@ -206,15 +217,15 @@ function checkAllKeys(evidence: Evidence): void {
   throw new Refusal({
     step: "requirement",
     code: "missing_signature",
-    message: `The proof holds, but every pinned key is required, and there is no signature by ${silent.map(nameKey).join(", ")}. Fetch the proof again, or ask the operator why.`,
+    message: `The proof holds, but every kind of pinned key is required, and there is no signature by ${silent.map(nameKey).join(", ")}. Fetch the proof again, or ask the operator why.`,
   });
 }
 
-/** The pinned keys of the logs in the proof that did not sign. */
+/** The pinned keys of a kind that none signed with. The other keys of one that did are its predecessors or successors. */
 function silentKeys({ input, log, anchor }: Evidence): Vkey[] {
   const silent = (pinned: readonly Vkey[], { checkpoint, verified }: Verified) =>
     pinned.filter(
-      ({ name, id }) => name === checkpoint.origin && !verified.some(({ vkey }) => vkey.id === id),
+      ({ name, type }) => name === checkpoint.origin && !verified.some(({ vkey }) => vkey.type === type),
     );
   return [...silent(input.logVkeys, log), ...(anchor === undefined ? [] : silent(input.anchorVkeys, anchor))];
 }
@@ -241,7 +252,7 @@ function place({ proof, checkpoint: { origin, size, root } }: Verified): Place {
 function statements({ opening, log, anchor, witnesses, times }: Evidence): string[] {
   const { origin, size } = log.checkpoint;
   const lines = [
-    `${opening === undefined ? "The commitment" : "The event"} stands at index ${log.proof.index} in the log ${origin}, whose key signed its tree of ${size} entries.`,
+    `${opening === undefined ? "The commitment" : "The event"} stands at index ${log.proof.index} in the log ${origin}, whose ${signers(log)} signed its tree of ${size} entries.`,
   ];
   if (opening !== undefined) {
     lines.push(
@@ -256,7 +267,7 @@ function statements({ opening, log, anchor, witnesses, times }: Evidence): strin
   if (anchor !== undefined) {
     const { origin, size } = anchor.checkpoint;
     lines.push(
-      `That signed tree stands at index ${anchor.proof.index} in the public anchor log ${origin}, whose key signed its tree of ${size} entries.`,
+      `That signed tree stands at index ${anchor.proof.index} in the public anchor log ${origin}, whose ${signers(anchor)} signed its tree of ${size} entries.`,
     );
   }
   if (witnesses?.met) {
@@ -270,6 +281,12 @@ function statements({ opening, log, anchor, witnesses, times }: Evidence): strin
     lines.push(`It existed by ${latest.at}, by the operator's own clock (${latest.by}).`);
   }
   return lines;
+}
+
+/** The IDs of the keys, as in their vkeys: they tell a key of before a rotation from that of after. */
+function signers({ verified }: Verified): string {
+  const ids = [...new Set(verified.map(({ vkey }) => keyId(vkey)))];
+  return `${ids.length === 1 ? "key" : "keys"} ${ids.join(" and ")}`;
 }
 
 /** The latest is the cautious one: by then, every one of them says so. */
@@ -343,12 +360,13 @@ function explain(step: VerifyStep, code: VerifyFailure["code"]): string {
   if (step === "proof") return "The proof file cannot be read: it was altered or cut. Fetch it again.";
   if (step === "opening")
     return "The event cannot be opened with this opening. Check that they belong together.";
-  if (step === "policy")
-    return "The policy does not accept the anchor log's checkpoint. Check where each is from.";
-  const log = step === "log" ? "log" : "anchor log";
-  if (code === "unknown_key") {
-    return `The checkpoint is not signed by the pinned key of the ${log}. Check that key and proof are of one log.`;
+  if (step === "policy") {
+    const why = "The policy does not accept the anchor log's checkpoint. Check where each is from.";
+    return code === "unknown_key" ? `${why} ${MAYBE_ROTATED}` : why;
   }
+  const log = step === "log" ? "log" : "anchor log";
+  if (code === "unknown_key")
+    return `The checkpoint is not signed by a pinned key of the ${log}. ${MAYBE_ROTATED}`;
   if (code === "bad_signature") {
     return `The checkpoint is not as the ${log} signed it, or the pinned key is not the one that signed.`;
   }

@@ -2,11 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readFile, rm } from "node:fs/promises";
 import { z } from "zod";
-import { openService, type Service } from "../service/config.ts";
-import { ServiceError } from "../service/error.ts";
+import { type ApiService, openApiService } from "../service/config.ts";
+import { ServiceError, type ServiceErrorCode } from "../service/error.ts";
+import { findLog } from "../service/logs.ts";
 import { logVkeys } from "../service/sign.ts";
 import { createKey, createLog, createTenant } from "../service/tenants.ts";
-import { formatVkey } from "../tlog/note.ts";
+import { concatBytes, encodeBase64 } from "../tlog/bytes.ts";
+import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "../tlog/note.ts";
 import { readEnvironment, useEnvironment } from "./start.ts";
 
 const credentialsSchema = z.object({
@@ -16,6 +18,7 @@ const credentialsSchema = z.object({
   apiKey: z.string(),
   /** 64 hex digits. Kedge never sees it again: whoever has it can derive every nonce of the tenant. */
   tenantKey: z.string(),
+  /** Each one or more vkeys, separated by a space: all that signed when the tenant was created. */
   logVkey: z.string(),
   anchorVkey: z.string(),
   anchorMldsaVkey: z.string().exactOptional(),
@@ -33,15 +36,20 @@ export async function readCredentials(path: string): Promise<Credentials | undef
   }
 }
 
+/** The AWS_REGION and the KEDGE_* variables of a deployment. Without them, those of the environment or the data folder. */
+type Deployment = Readonly<Record<string, string>> | undefined;
+
 /**
  * Creates a tenant with one log and one API key of all scopes, and writes its credentials (mode 0600).
- * @throws ServiceError `invalid` for a wrong name, file or configuration; `conflict` when the file exists;
- * `unavailable` when no process serves the data folder. Nothing is created then.
+ * @throws ServiceError `invalid` for a wrong name, file or configuration, and without AWS credentials; `conflict` when
+ * the file exists; `unavailable` when no process serves the data folder or AWS refuses. Nothing is created then, but
+ * when AWS refuses some writes and not others: what is left behind has no API key.
  */
 export async function createTenantForOperator(input: {
   /** 1 to 100 characters without control characters. */
   readonly name: string;
   readonly out: string;
+  readonly deployment?: Deployment;
 }): Promise<Credentials> {
   if (!/^[^\p{Cc}\p{Cs}]{1,100}$/u.test(input.name)) {
     throw new ServiceError(
@@ -49,12 +57,10 @@ export async function createTenantForOperator(input: {
       "a tenant's name has 1 to 100 characters, none of them a control character",
     );
   }
-  if (!process.env["KEDGE_TABLE"]) {
-    useEnvironment(await readEnvironment(process.env["KEDGE_DATA"] || ".kedge"));
-  }
-  const url = process.env["KEDGE_URL"];
+  const environment = await configure(input.deployment);
+  const url = environment["KEDGE_URL"];
   if (!url) throw new ServiceError("invalid", "name the API's address with KEDGE_URL");
-  const service = openService(process.env);
+  const service = openApiService(environment);
 
   // Before anything is created: keys that could not be written down would be lost.
   const file = await openExclusively(input.out);
@@ -65,10 +71,67 @@ export async function createTenantForOperator(input: {
     return credentials;
   } catch (error) {
     await rm(input.out, { force: true });
-    throw error;
+    throw explained(error);
   } finally {
     await file.close();
   }
+}
+
+/** The vkeys of a log, all that sign now. */
+type LogVkeys = { readonly origin: string; readonly vkeys: readonly string[] };
+
+/**
+ * The public keys as KMS has them, of the anchor log, of every log, and of the one that is asked for.
+ * `logs.keys` are base64 of the type and the public key, which is how the vkeys of every log end.
+ * @throws ServiceError as createTenantForOperator; `not_found` when there is no such log.
+ */
+export async function vkeysForOperator(input: {
+  readonly log?: string | undefined;
+  readonly deployment?: Deployment;
+}): Promise<{
+  anchor: LogVkeys;
+  logs: { origins: string; keys: readonly string[] };
+  log: LogVkeys | undefined;
+}> {
+  const service = openApiService(await configure(input.deployment));
+  const { logKeys, anchorKeys, anchorOrigin, domain } = service;
+  try {
+    const vkeysOf = async (origin: string) => ({
+      origin,
+      vkeys: (await logVkeys(logKeys, origin)).map(formatVkey),
+    });
+    const anchorVkeys = await logVkeys(anchorKeys, anchorOrigin);
+    const origins = `${domain}/log/<log id>`;
+    const keys = (await logVkeys(logKeys, anchorOrigin)).map(({ type, publicKey }) =>
+      encodeBase64(concatBytes(Uint8Array.of(type), publicKey)),
+    );
+    return {
+      anchor: { origin: anchorOrigin, vkeys: anchorVkeys.map(formatVkey) },
+      logs: { origins, keys },
+      log: input.log === undefined ? undefined : await vkeysOf(await originOf(service, input.log)),
+    };
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+async function originOf({ store }: ApiService, id: string): Promise<string> {
+  const log = await findLog(store, id);
+  if (log !== undefined) return log.origin;
+  throw new ServiceError("not_found", `there is no log ${id} in this deployment: check the id`);
+}
+
+/** The service's configuration. What the AWS SDK reads itself is set in the process. */
+async function configure(deployment: Deployment): Promise<NodeJS.ProcessEnv> {
+  if (deployment !== undefined) {
+    // The credentials stay the operator's own.
+    Object.assign(process.env, { AWS_REGION: deployment["AWS_REGION"] });
+    return deployment;
+  }
+  if (!process.env["KEDGE_TABLE"]) {
+    useEnvironment(await readEnvironment(process.env["KEDGE_DATA"] || ".kedge"));
+  }
+  return process.env;
 }
 
 async function openExclusively(path: string): Promise<FileHandle> {
@@ -85,25 +148,85 @@ async function openExclusively(path: string): Promise<FileHandle> {
   }
 }
 
-async function create(service: Service, name: string, url: string): Promise<Credentials> {
+async function create(service: ApiService, name: string, url: string): Promise<Credentials> {
+  const anchorVkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
+  // Of every key, before anything is created: without them nobody could verify the new log.
+  await Promise.all(service.logKeys.ed25519.map((signer) => signer.publicKey()));
   const tenant = await createTenant(service, name);
   const log = await createLog(service, tenant.id, "audit");
   const scopes = ["write", "read", "admin"] as const;
   const { apiKey } = await createKey(service, tenant.id, { name: "first key", scopes });
-  const [logVkey] = await logVkeys(service.logKeys, log.origin);
-  const anchorVkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
-  const anchorVkey = anchorVkeys.find(({ type }) => type === 0x01);
-  const anchorMldsaVkey = anchorVkeys.find(({ type }) => type === 0x06);
-  if (logVkey === undefined || anchorVkey === undefined)
-    throw new ServiceError("signer", "KMS has no public keys");
+  const anchorMldsaVkey = ofType(anchorVkeys, MLDSA44_COSIGNATURE);
   return {
     url,
     tenant: tenant.id,
     log: log.id,
     apiKey,
     tenantKey: randomBytes(32).toString("hex"),
-    logVkey: formatVkey(logVkey),
-    anchorVkey: formatVkey(anchorVkey),
-    ...(anchorMldsaVkey && { anchorMldsaVkey: formatVkey(anchorMldsaVkey) }),
+    logVkey: ofType(await logVkeys(service.logKeys, log.origin), ED25519),
+    anchorVkey: ofType(anchorVkeys, ED25519),
+    ...(anchorMldsaVkey !== "" && { anchorMldsaVkey }),
   };
+}
+
+const ofType = (vkeys: readonly Vkey[], wanted: number): string =>
+  vkeys
+    .filter(({ type }) => type === wanted)
+    .map(formatVkey)
+    .join(" ");
+
+// ---- what AWS refuses ------------------------------------------------------------------------------------------------
+
+type Advice = readonly [errors: readonly string[], code: ServiceErrorCode, advice: string];
+
+/** By the names of the SDK's errors. What a provider of credentials says may hold secrets, so it is not repeated. */
+const ADVICE: readonly Advice[] = [
+  [
+    ["CredentialsProviderError", "TokenProviderError"],
+    "invalid",
+    "there are no AWS credentials that can be used: sign in (aws sso login), or name a profile with AWS_PROFILE; aws sts get-caller-identity shows what is wrong",
+  ],
+  [["Region is missing"], "invalid", "no AWS region is named: set AWS_REGION, or give --outputs-file"],
+  [
+    ["ExpiredTokenException", "ExpiredToken", "RequestExpired"],
+    "unavailable",
+    "the AWS credentials have expired: sign in again (aws sso login)",
+  ],
+  [
+    [
+      ...["UnrecognizedClientException", "InvalidClientTokenId", "IncompleteSignatureException"],
+      ...["InvalidSignatureException", "SignatureDoesNotMatch", "MissingAuthenticationTokenException"],
+    ],
+    "unavailable",
+    "AWS does not accept the credentials: check AWS_PROFILE or the access key, this machine's clock, and that the account has the region enabled",
+  ],
+  [
+    ["AccessDeniedException", "AccessDenied"],
+    "unavailable",
+    "the AWS credentials lack a permission: use a role that may do what docs/decisions/0009-vkeys-by-the-cli.md lists",
+  ],
+  [
+    ["ResourceNotFoundException", "NotFoundException"],
+    "unavailable",
+    "the table or a key is not there for these AWS credentials: are they of the deployment's account, and its region?",
+  ],
+  [
+    ["TimeoutError", "ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ENETUNREACH", "EHOSTUNREACH"],
+    "unavailable",
+    "AWS cannot be reached: check the network, the proxy, and AWS_ENDPOINT_URL_… if it is set",
+  ],
+];
+
+/** The same error, or one that says what an operator can do about what AWS refused. */
+function explained(error: unknown): unknown {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const names = [cause.name, cause.message, "code" in cause ? String(cause.code) : ""];
+    const [known] = ADVICE.filter(([errors]) => errors.some((name) => names.includes(name)));
+    if (known === undefined) continue;
+    const [errors, code, advice] = known;
+    const [, action] = /not authorized to perform: ([a-z0-9]+:[A-Za-z]+)/.exec(cause.message) ?? [];
+    const detail = action ?? errors.find((name) => names.includes(name));
+    return new ServiceError(code, `${advice} (${detail})`, { cause: error });
+  }
+  return error;
 }

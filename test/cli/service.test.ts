@@ -29,6 +29,7 @@ beforeEach(async () => {
 });
 afterEach(() => Promise.all([rm(cwd, { recursive: true }), server.stop()]));
 
+const successor = logSigner(LOG_ORIGIN, 98);
 const run = (args: string[], more: { env?: Record<string, string>; input?: string } = {}): Promise<Result> =>
   kedge(args, { cwd, ...more });
 const files = async (folder: string): Promise<string[]> =>
@@ -263,9 +264,80 @@ describe("status, key and log", () => {
     expect([code, err]).toEqual([2, expect.stringMatching(/RFC 3339/)]);
   });
 
-  test("a log is created and listed", async () => {
+  test("a log is created and listed, with every key that signs", async () => {
+    server.rotate(log, successor);
     expect((await run(["log", "create", "ward 9"])).out).toMatch(/ward 9/);
-    expect((await run(["log", "list"])).out).toContain(formatVkey(log.vkey));
+    const { out } = await run(["log", "list"]);
+    for (const { vkey } of [log, successor]) expect(out).toContain(`  ${formatVkey(vkey)}\n`);
+  });
+});
+
+describe("while a key takes over from another", () => {
+  const both = `${formatVkey(log.vkey)}\n ${formatVkey(successor.vkey)}`;
+  const json = async (env: Record<string, string> = {}) =>
+    JSON.parse((await run(["status", "--json"], { env })).out);
+
+  beforeEach(async () => {
+    await run(["post", "day/a.json"]);
+    server.seal();
+  });
+
+  test("status is content with a pinned key, and names the one that is not pinned yet", async () => {
+    expect((await run(["status"])).out).not.toMatch(/pinned yet|you have not pinned/);
+    server.rotate(log, successor);
+    const rides = await run(["status"]);
+    expect([rides.code, rides.err]).toEqual([0, ""]);
+    expect(rides.out).toMatch(/signed by a pinned key.*you have not pinned.*source you trust/s);
+    expect(rides.out).toContain(`  ${formatVkey(successor.vkey)}\n`);
+    expect(await json()).toMatchObject({ isPinned: true, unpinned: [formatVkey(successor.vkey)] });
+    expect(await json({ KEDGE_LOG_VKEY: both })).toMatchObject({ isPinned: true, unpinned: [] });
+  });
+
+  test("once it has taken over, the old key alone is not enough, and what to do is said", async () => {
+    server.rotate(successor);
+    const old = await run(["status"]);
+    expect([old.code, old.err]).toEqual([1, expect.stringMatching(/may have rotated.*source you trust/)]);
+    const proof = await run(["proof", "day/a.json", "--out", "proofs"]);
+    expect([proof.code, proof.err]).toEqual([1, expect.stringMatching(/was not written.*may have rotated/)]);
+    expect(await json({ KEDGE_LOG_VKEY: both })).toMatchObject({ isPinned: true, unpinned: [] });
+  });
+
+  test("a service that signs with no pinned key any more is told of before the next seal", async () => {
+    server.faults.push((c) => {
+      const vkeys = [formatVkey(successor.vkey)];
+      return c.json({ id: LOG_ID, origin: LOG_ORIGIN, name: "ward 7", vkey: vkeys[0], vkeys });
+    });
+    const { code, out } = await run(["status"]);
+    expect([code, out]).toEqual([1, expect.stringMatching(/no key that you pinned.*may have rotated/)]);
+  });
+
+  test("several keys in the credentials, a variable or a flag are all pinned", async () => {
+    const path = join(cwd, ".kedge/credentials.json");
+    const credentials = JSON.parse(await readFile(path, "utf8"));
+    await writeFile(path, JSON.stringify({ ...credentials, logVkey: both }));
+    const event = ["verify", "day/a.json", "proofs/a.json.tlog-proof"];
+    for (const signer of [log, successor]) {
+      server.rotate(signer);
+      expect((await run(["proof", "day/a.json", "--out", "proofs"])).code).toBe(0);
+      const bare = { KEDGE_TENANT_KEY: credentials.tenantKey, KEDGE_CREDENTIALS: join(cwd, "none.json") };
+      await writeFile(join(cwd, "none.json"), "{}", { mode: 0o600 });
+      const results = await Promise.all([
+        run([...event, "--require-all-keys"]),
+        run(event, { env: { ...bare, KEDGE_LOG_VKEY: both } }),
+        run([...event, "--log-vkey", both], { env: bare }),
+      ]);
+      expect(results.map(({ code }) => code)).toEqual([1, 0, 0]);
+      // The anchor log's keys are pinned too, and the entry is only sealed.
+      expect(results[0]?.out).toMatch(/no signature by .*\/anchor\+/);
+      expect(results[0]?.out).not.toMatch(/no signature by .*\/log\//);
+    }
+    for (const logVkey of ["", " ", `${both} x`]) {
+      await writeFile(path, JSON.stringify({ ...credentials, logVkey }));
+      expect(await run(event)).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/pinned key is malformed/),
+      });
+    }
   });
 });
 

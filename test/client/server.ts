@@ -6,7 +6,7 @@ import { type Context, Hono } from "hono";
 import { utf8Encode } from "../../tlog/bytes.ts";
 import { formatVkey } from "../../tlog/note.ts";
 import { formatProof } from "../../tlog/proof.ts";
-import { anchor, anchorProof, inclusion, LOG_ORIGIN, log, signedHead } from "./world.ts";
+import { anchor, anchorProof, inclusion, LOG_ORIGIN, log, type Signer, signedHead } from "./world.ts";
 
 export const LOG_ID = "6xq2m4";
 export const API_KEY = "kedge_test_secretsecretsecret";
@@ -19,6 +19,7 @@ export async function startServer() {
   const sealed: string[] = [];
   let pending: string[] = [];
   let anchored = false;
+  let signers: readonly Signer[] = [log];
   const faults: Fault[] = [];
   const requests: { method: string; path: string; body: string; status: number }[] = [];
   /** Proofs in one answer, beyond which the answer is full. */
@@ -46,7 +47,7 @@ export async function startServer() {
   });
 
   const entries = (): Uint8Array[] => sealed.map(hexToBytes);
-  const checkpoint = (): string => signedHead(LOG_ORIGIN, entries(), [log]);
+  const checkpoint = (): string => signedHead(LOG_ORIGIN, entries(), signers);
   function proofOf(hash: string): { assurance: string; proof: string } {
     const index = sealed.indexOf(hash);
     const note = checkpoint();
@@ -96,7 +97,10 @@ export async function startServer() {
   app.get("/v1/logs/:log/checkpoint", () =>
     sealed.length === 0 ? problem(404, "not_found") : new Response(checkpoint()),
   );
-  const state = () => ({ id: LOG_ID, origin: LOG_ORIGIN, name: "ward 7", vkey: formatVkey(log.vkey) });
+  const state = () => {
+    const vkeys = signers.map(({ vkey }) => formatVkey(vkey));
+    return { id: LOG_ID, origin: LOG_ORIGIN, name: "ward 7", vkey: vkeys[0], vkeys };
+  };
   app.get("/v1/logs", (c) => c.json({ logs: [{ ...state(), createdAt: "2026-03-02T08:00:00.000Z" }] }));
   app.post("/v1/logs", async (c) => c.json({ ...state(), ...(await c.req.json()) }, 201));
   app.get("/v1/logs/:log", (c) => c.json({ ...state(), size: sealed.length }));
@@ -133,6 +137,10 @@ export async function startServer() {
     },
     anchor() {
       anchored = true;
+    },
+    /** From now on these keys sign the log. */
+    rotate(...keys: readonly Signer[]) {
+      signers = keys;
     },
     stop: () => new Promise<void>((resolve) => void server.close(() => resolve())),
   };

@@ -21,6 +21,7 @@ import {
   mldsaSigner,
   OPERATOR_TIME,
   policyText,
+  type Signer,
   signedHead,
   TENANT_KEY,
   WITNESS_TIME,
@@ -261,6 +262,50 @@ describe("what is refused, and why", () => {
       const { failure } = requireAll(proof);
       expect(failure).toMatchObject({ step: "requirement", code: "missing_signature" });
       expect(failure?.message).toContain(name);
+    }
+  });
+
+  test("keys of one kind are one key over time: any that signed will do for the others", () => {
+    const older = logSigner(LOG_ORIGIN, 21);
+    const olderMldsa = mldsaSigner(ANCHOR_ORIGIN, 22, OPERATOR_TIME);
+    const pins = {
+      logVkeys: [older.vkey, log.vkey],
+      anchorVkeys: [anchor.vkey, olderMldsa.vkey, anchorMldsa.vkey],
+    };
+    const verifiedBy = (logSigners: Signer[], anchorSigners: Signer[]) =>
+      verifyEvent({
+        event: EVENT.bytes,
+        proof: makeProof({ logSigners, anchorSigners }).proof,
+        ...pins,
+        requireAllKeys: true,
+      });
+    for (const logSigners of [[older], [log], [older, log]]) {
+      for (const mldsa of [[olderMldsa], [anchorMldsa], [olderMldsa, anchorMldsa]]) {
+        const report = verifiedBy(logSigners, [anchor, ...mldsa]);
+        expect(report.proven).toBe(true);
+        expect(report.caveats.join("\n")).not.toMatch(/did not sign/);
+        const [own, anchored] = report.statements.filter((line) => line.includes("signed its tree"));
+        for (const { vkey } of logSigners) expect(own).toContain(vkey.id.toString(16).padStart(8, "0"));
+        for (const { vkey } of mldsa) expect(anchored).toContain(vkey.id.toString(16).padStart(8, "0"));
+      }
+    }
+    const { failure } = verifiedBy([log], [anchor]);
+    expect(failure).toMatchObject({ code: "missing_signature" });
+    for (const { vkey } of [olderMldsa, anchorMldsa]) {
+      expect(failure?.message).toContain(formatVkey(vkey).split("+", 2).join("+"));
+    }
+  });
+
+  test("a key that may have been rotated is told from the key of another log", () => {
+    const { proof } = makeProof({ anchorSigners: [anchor] });
+    const messageOf = (pins: { logVkeys?: Vkey[]; anchorVkeys?: Vkey[] }) =>
+      verified(proof, pins).failure?.message;
+    const rotated = /may have rotated its key: get the new vkey from a source you trust/;
+    expect(messageOf({ logVkeys: [logSigner(LOG_ORIGIN, 9).vkey] })).toMatch(rotated);
+    expect(messageOf({ anchorVkeys: [logSigner(ANCHOR_ORIGIN, 9).vkey] })).toMatch(rotated);
+    for (const pins of [{ logVkeys: [anchor.vkey] }, { anchorVkeys: [log.vkey] }]) {
+      expect(messageOf(pins)).toMatch(/Check that key and proof are of one/);
+      expect(messageOf(pins)).not.toMatch(rotated);
     }
   });
 

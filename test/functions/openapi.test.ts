@@ -2,9 +2,17 @@ import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { handler as anchorer } from "../../functions/anchorer.ts";
+import { createApp } from "../../functions/http/app.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
-import { type Harness, json, startHarness } from "./harness.ts";
+import type { LogKeys } from "../../service/sign.ts";
+import type { Signer } from "../../service/signer.ts";
+import { parseVkey } from "../../tlog/note.ts";
+import { parsePolicy } from "../../tlog/policy.ts";
+import { bearer, type Harness, json, startHarness } from "./harness.ts";
 import { readDocument, send } from "./operations.ts";
+
+const logSchema = z.object({ origin: z.string(), vkey: z.string(), vkeys: z.array(z.string()) });
+const logsSchema = z.object({ logs: z.array(logSchema) });
 
 let kedge: Harness;
 let read: Awaited<ReturnType<typeof readDocument>>;
@@ -82,6 +90,33 @@ test("answers are of the media type and schema that the document declares", asyn
     const checked = schema.safeParse(body);
     expect([operation.operationId, checked.error]).toEqual([operation.operationId, undefined]);
   }
+});
+
+test("every key that signs is named, the log's own first", async () => {
+  const { a, service } = kedge;
+  const publicKey = randomBytes(32);
+  const rider: Signer = { publicKey: async () => publicKey, sign: async () => randomBytes(64) };
+  const riding = ({ ed25519, mldsa44 }: LogKeys): LogKeys => ({ ed25519: [...ed25519, rider], mldsa44 });
+  const app = createApp({
+    ...service,
+    logKeys: riding(service.logKeys),
+    anchorKeys: riding(service.anchorKeys),
+  });
+  const bodies = await Promise.all([
+    app.request("/v1/logs", json(a.admin, { name: "another log" })),
+    app.request(`/v1/logs/${a.log.id}`, { headers: bearer(a.read) }),
+  ]).then((answers) => Promise.all(answers.map((answer): Promise<unknown> => answer.json())));
+  const { logs } = logsSchema.parse(
+    await (await app.request("/v1/logs", { headers: bearer(a.admin) })).json(),
+  );
+  expect(logs.length).toBeGreaterThanOrEqual(2);
+  for (const { origin, vkey, vkeys } of [...logs, ...bodies.map((body) => logSchema.parse(body))]) {
+    expect(vkeys.map((text) => parseVkey(text).name)).toEqual([origin, origin]);
+    expect(vkey).toBe(vkeys[0]);
+    expect(parseVkey(vkeys[1] ?? "").publicKey).toEqual(publicKey);
+  }
+  const policy = parsePolicy(await (await app.request("/anchor/policy")).text());
+  expect(policy.logs.map(({ vkey }) => vkey.name)).toEqual([service.anchorOrigin, service.anchorOrigin]);
 });
 
 test("the reference page loads nothing from elsewhere", async () => {
