@@ -34,6 +34,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
     summary: "create tenants (for operators)",
     load: async () => (await import("./operator.ts")).tenantCommand,
   },
+  restore: {
+    summary: "bring a log that is behind its record forward (for operators)",
+    load: async () => (await import("./operator.ts")).restoreCommand,
+  },
   vkeys: {
     summary: "the keys to verify with, as KMS has them (for operators)",
     load: async () => (await import("./operator.ts")).vkeysCommand,

@@ -10,7 +10,23 @@ export function tenantCommand(command: Command): Command {
     .argument("<name>")
     .option("--out <file>", "where its credentials go", "credentials.json")
     .action(createTenant);
+  withDeployment(command.command("list"))
+    .description("list the tenants and their logs")
+    .option("--json", "as JSON")
+    .action(listTenants);
+  withDeployment(command.command("revoke"))
+    .description("revoke every API key of a tenant at once; its logs and proofs stay")
+    .argument("<tenant>")
+    .action(revokeTenant);
   return command;
+}
+
+export function restoreCommand(command: Command): Command {
+  return command
+    .argument("<log>", "the id of a log, all, or anchor")
+    .option("--whole", "rebuild it from its first entry")
+    .option("--json", "as JSON")
+    .action(restoreLogs);
 }
 
 export function vkeysCommand(command: Command): Command {
@@ -35,6 +51,40 @@ async function createTenant(name: string, flags: DeploymentFlags & { out: string
     `The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`,
     `Try them: npx kedge demo --credentials ${out}`,
   );
+}
+
+async function listTenants(flags: DeploymentFlags & { json?: boolean }): Promise<void> {
+  const deployment = readDeployment(flags);
+  const tenants = await asOperator(({ tenantsForOperator }) => tenantsForOperator({ deployment }));
+  if (flags.json) {
+    printJson(tenants);
+    return;
+  }
+  for (const { id, name, createdAt, logs } of tenants) {
+    print(`${id}  ${createdAt}  ${name}`, ...logs.map((log) => `  log ${log}`));
+  }
+}
+
+async function revokeTenant(tenant: string, flags: DeploymentFlags): Promise<void> {
+  if (!/^[a-z2-7]{16}$/.test(tenant)) {
+    throw misuse("The id of a tenant has 16 characters of a-z and 2-7: kedge tenant list shows it");
+  }
+  const deployment = readDeployment(flags);
+  const revoked = await asOperator((operator) => operator.revokeTenantForOperator({ tenant, deployment }));
+  print(`${revoked} API keys of ${tenant} are revoked. Its logs and all proofs stay as they are.`);
+}
+
+async function restoreLogs(log: string, flags: { whole?: boolean; json?: boolean }): Promise<void> {
+  if (!/^([a-z2-7]{19}|all|anchor)$/.test(log)) {
+    throw misuse("Name a log by its id of 19 characters of a-z and 2-7, or all, or anchor");
+  }
+  const restored = await asOperator(({ restoreForOperator }) =>
+    restoreForOperator({ log, whole: flags.whole === true }),
+  );
+  if (flags.json) printJson(restored);
+  else
+    for (const { log, entries, size } of restored)
+      print(`${log}  ${entries} entries restored, at size ${size}`);
 }
 
 type VkeysFlags = DeploymentFlags & { log?: string; policy?: boolean; json?: boolean };

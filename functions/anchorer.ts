@@ -1,17 +1,55 @@
 /** Lambda: folds the tenants' new checkpoints into the anchor log, on a schedule. */
-import { anchor } from "../service/anchor.ts";
-import { errorFields, logLine } from "./http/log.ts";
-import { service } from "./open.ts";
+import { anchor, waitingSince } from "../service/anchor.ts";
+import { ServiceError } from "../service/error.ts";
+import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "./http/log.ts";
+import { service, takeSignatures } from "./open.ts";
+import { anchorLog, type RestoreResult, reported, restoreLogs, restoreRequest } from "./restore.ts";
 
-/** @throws when the run failed, so that Lambda counts it; the next run makes it good. */
-export async function handler(): Promise<void> {
+/**
+ * Also takes an operator's `{"restore": "anchor"}` (restore.ts).
+ * @throws when the run failed, so that Lambda counts it; the next run makes it good.
+ */
+export async function handler(event?: unknown): Promise<RestoreResult[] | undefined> {
+  const wanted = restoreRequest(event);
+  if (wanted !== undefined) return await reported(restoreLogs(service(), [anchorLog(service())], wanted));
   try {
     const { anchored, size, publicSize, quorum } = await anchor(service());
-    const sizes = { size: Number(size), publicSize: Number(publicSize) };
-    if (anchored > 0 || !quorum)
-      logLine(quorum ? "info" : "error", { event: "anchor", anchored, ...sizes, quorum });
+    const line = {
+      event: "anchor",
+      anchored,
+      size: Number(size),
+      publicSize: Number(publicSize),
+      quorum,
+    };
+    const metrics = { ...(await runMetrics()), WitnessQuorum: quorum ? 1 : 0 };
+    if (anchored > 0 || !quorum) logLine(quorum ? "info" : "error", line, metrics);
+    else metricLine(line, metrics);
+    return undefined;
   } catch (error) {
-    logLine("error", { event: "anchor", ...errorFields(error) });
+    logLine("error", { event: "anchor", ...errorFields(error) }, await runMetrics(error));
     throw error;
+  }
+}
+
+/** What is known of a run, also of one that failed. */
+async function runMetrics(error?: unknown): Promise<Metrics> {
+  if (!metricsWanted()) return {};
+  const age = await anchorAge();
+  return {
+    // After a failure it is not known that nothing waits: the run may not have come to look.
+    ...(age !== undefined && (age > 0 || error === undefined) && { AnchorAge: age }),
+    Signatures: takeSignatures("anchor"),
+    RollbackRefused: error instanceof ServiceError && error.code === "rollback" ? 1 : 0,
+  };
+}
+
+/** How long the oldest checkpoint has waited to be public, in ms; 0: none does; undefined: it cannot be told. */
+async function anchorAge(): Promise<number | undefined> {
+  try {
+    const { store, clock } = service();
+    const since = await waitingSince(store);
+    return since === undefined ? 0 : Math.max(0, clock() - Number(since));
+  } catch {
+    return undefined;
   }
 }

@@ -1,11 +1,17 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ApiService, openApiService, openService, type Service } from "../service/config.ts";
+import { checkpointSigner, type LogKeys } from "../service/sign.ts";
+import type { Signer } from "../service/signer.ts";
+import type { DrainContext } from "../service/sweep.ts";
 
-let opened: Service | undefined;
+export type OpenService = Service & Required<DrainContext>;
+
+let opened: OpenService | undefined;
 let openedForApi: ApiService | undefined;
 
 /** One service per Lambda instance, opened by its first event: a wrong configuration is then an error in its log. */
-export function service(): Service {
-  opened ??= openService(process.env);
+export function service(): OpenService {
+  opened ??= counting(openService(process.env));
   return opened;
 }
 
@@ -13,4 +19,36 @@ export function service(): Service {
 export function apiService(): ApiService {
   openedForApi ??= openApiService(process.env);
   return openedForApi;
+}
+
+/** Apart, because on one machine sealer and anchorer share the process. */
+const signatures = { log: 0, anchor: 0 };
+
+/** How many signatures KMS has made for the tenants' logs, or for the anchor log, since this was last asked. */
+export function takeSignatures(of: keyof typeof signatures): number {
+  const made = signatures[of];
+  signatures[of] = 0;
+  return made;
+}
+
+function counting(service: Service): OpenService {
+  const { logKeys, anchorKeys, clock } = service;
+  return {
+    ...service,
+    pause: sleep,
+    signLog: checkpointSigner(counted(logKeys, "log"), clock),
+    signAnchor: checkpointSigner(counted(anchorKeys, "anchor"), clock),
+  };
+}
+
+function counted({ ed25519, mldsa44 }: LogKeys, of: keyof typeof signatures): LogKeys {
+  const count = ({ publicKey, sign }: Signer): Signer => ({
+    publicKey,
+    async sign(message) {
+      const signature = await sign(message);
+      signatures[of]++;
+      return signature;
+    },
+  });
+  return { ed25519: ed25519.map(count), mldsa44: mldsa44.map(count) };
 }

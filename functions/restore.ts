@@ -1,9 +1,12 @@
 /** What an operator asks of the sealer or the anchorer when a log's table is behind its record (docs/operations.md). */
 import * as z from "zod";
+import type { Service } from "../service/config.ts";
 import { ServiceError } from "../service/error.ts";
+import { allLogs } from "../service/logs.ts";
 import { restore } from "../service/restore.ts";
 import type { SealableLog, SealContext } from "../service/seal.ts";
-import { logLine } from "./http/log.ts";
+import { ANCHOR } from "../service/table.ts";
+import { errorFields, logLine } from "./http/log.ts";
 
 /** In the place of a log's id: every log of the function's. */
 const ALL = "all";
@@ -32,6 +35,16 @@ export function restoreRequest(event: unknown): RestoreRequest | undefined {
   );
 }
 
+export const anchorLog = ({ anchorOrigin, signAnchor }: Service): SealableLog => ({
+  id: ANCHOR,
+  origin: anchorOrigin,
+  sign: signAnchor,
+});
+
+export async function* tenantLogs({ store, signLog }: Service): AsyncGenerator<SealableLog> {
+  for await (const { id, origin } of allLogs(store)) yield { id, origin, sign: signLog };
+}
+
 /**
  * Restores the log that was asked for, or all of them, one after the other.
  * @throws ServiceError `not_found`, or as `restore`, of the first log that cannot be restored; those before it are.
@@ -45,12 +58,22 @@ export async function restoreLogs(
   for await (const log of logs) {
     if (wanted !== ALL && wanted !== log.id) continue;
     const { batches, entries, size } = await restore(ctx, log, { whole });
-    const result = { log: log.id, batches, entries, size: Number(size) };
-    logLine("info", { event: "restore", ...result });
-    results.push(result);
+    results.push({ log: log.id, batches, entries, size: Number(size) });
   }
   if (results.length === 0 && wanted !== ALL) {
     throw new ServiceError("not_found", `there is no log ${wanted} here: the anchor log is the anchorer's`);
   }
   return results;
+}
+
+/** Writes what became of a function's restore to its log. */
+export async function reported(restoring: Promise<RestoreResult[]>): Promise<RestoreResult[]> {
+  try {
+    const results = await restoring;
+    for (const result of results) logLine("info", { event: "restore", ...result });
+    return results;
+  } catch (error) {
+    logLine("error", { event: "restore", ...errorFields(error) });
+    throw error;
+  }
 }

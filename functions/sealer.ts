@@ -1,9 +1,11 @@
 /** Lambda: seals the logs that DynamoDB stream records name, or, on any other event (a schedule), every log. */
-import { z } from "zod";
-import { type SweptLog, sweep } from "../service/sweep.ts";
+import * as z from "zod";
+import { ServiceError } from "../service/error.ts";
+import { oldestPending, type SweptLog, sweep } from "../service/sweep.ts";
 import { logOfPending } from "../service/table.ts";
-import { errorFields, logLine } from "./http/log.ts";
-import { service } from "./open.ts";
+import { errorFields, logLine, metricLine, metricsWanted } from "./http/log.ts";
+import { service, takeSignatures } from "./open.ts";
+import { type RestoreResult, reported, restoreLogs, restoreRequest, tenantLogs } from "./restore.ts";
 
 const streamEvent = z.object({
   Records: z.array(
@@ -14,14 +16,22 @@ const streamEvent = z.object({
   ),
 });
 
-/** @throws when a log could not be sealed, so that Lambda counts it and the stream's records come again. */
-export async function handler(event: unknown): Promise<void> {
-  const failed: string[] = [];
+/**
+ * Also takes an operator's `{"restore": "<log>"}` (restore.ts).
+ * @throws when a log could not be sealed or restored, so that Lambda counts it and the stream's records come again.
+ */
+export async function handler(event: unknown): Promise<RestoreResult[] | undefined> {
+  const wanted = restoreRequest(event);
+  if (wanted !== undefined) return await reported(restoreLogs(service(), tenantLogs(service()), wanted));
+  const run: Run = { logs: 0, failed: [], lags: [], conflicts: 0, rollbacks: 0 };
   for await (const swept of sweep(service(), logsOf(event))) {
     report(swept);
-    if ("error" in swept) failed.push(swept.log);
+    await count(run, swept);
   }
+  reportRun(run);
+  const { failed } = run;
   if (failed.length > 0) throw new Error(`not sealed, see the log lines: ${failed.join(", ")}`);
+  return undefined;
 }
 
 /** @returns the logs with new pending chunks; undefined when the event is not of a stream. */
@@ -42,6 +52,58 @@ function report(swept: SweptLog): void {
   const { log, sealed, batches, size, oldest } = swept;
   // A schedule finds most logs idle.
   if (oldest === undefined) return;
-  const lagMs = service().clock() - Number(oldest);
-  logLine("info", { event: "seal", log, sealed, batches, size: Number(size), lagMs });
+  const line = { event: "seal", log, sealed, batches, size: Number(size), lagMs: age(oldest) };
+  logLine("info", line, batches > 0 ? { BatchSize: sealed / batches } : {});
+}
+
+/** What the metrics of a run are made of. */
+type Run = {
+  logs: number;
+  readonly failed: string[];
+  /** How long the oldest entry has waited, in ms, of each log of which it is known. */
+  readonly lags: number[];
+  conflicts: number;
+  rollbacks: number;
+};
+
+async function count(run: Run, swept: SweptLog): Promise<void> {
+  run.logs++;
+  if ("error" in swept) {
+    run.failed.push(swept.log);
+    if (swept.error instanceof ServiceError && swept.error.code === "rollback") run.rollbacks++;
+  } else if (swept.conflict) run.conflicts++;
+
+  const lag = await lagOf(swept);
+  if (lag !== undefined) run.lags.push(lag);
+}
+
+/** How long the log's oldest entry has waited, in ms; 0: none does; undefined: it cannot be told. */
+async function lagOf(swept: SweptLog): Promise<number | undefined> {
+  if (!("error" in swept)) {
+    if (swept.oldest !== undefined) return age(swept.oldest);
+    if (!swept.conflict) return 0;
+  }
+  if (!metricsWanted()) return undefined;
+  // Of a log that is stopped nobody else says it: its entries must go on ageing in sight.
+  return await oldestPending(service().store, swept.log)
+    .then((oldest) => (oldest === undefined ? 0 : age(oldest)))
+    .catch(() => undefined);
+}
+
+/** Never below 0: another machine's clock has stamped the arrival. */
+const age = (arrival: bigint): number => Math.max(0, service().clock() - Number(arrival));
+
+/** Also of an idle run, so that no value means no run. */
+function reportRun({ logs, failed, lags, conflicts, rollbacks }: Run): void {
+  const lag = lags.reduce((greatest, one) => Math.max(greatest, one), 0);
+  metricLine(
+    { event: "sweep", logs, failed: failed.length },
+    {
+      // Of logs of which nothing is known, 0 would say that all is well.
+      ...((lags.length > 0 || logs === 0) && { SealLag: lag }),
+      Signatures: takeSignatures("log"),
+      Conflicts: conflicts,
+      RollbackRefused: rollbacks,
+    },
+  );
 }

@@ -2,11 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readFile, rm } from "node:fs/promises";
 import { z } from "zod";
-import { type ApiService, openApiService } from "../service/config.ts";
+import { anchorLog, type RestoreResult, restoreLogs, tenantLogs } from "../functions/restore.ts";
+import { type ApiService, openApiService, openService } from "../service/config.ts";
 import { ServiceError, type ServiceErrorCode } from "../service/error.ts";
-import { findLog } from "../service/logs.ts";
+import { allLogs, findLog } from "../service/logs.ts";
 import { logVkeys } from "../service/sign.ts";
-import { createKey, createLog, createTenant } from "../service/tenants.ts";
+import { ANCHOR } from "../service/table.ts";
+import { createKey, createLog, createTenant, findTenant, revokeAllKeys } from "../service/tenants.ts";
 import { concatBytes, encodeBase64 } from "../tlog/bytes.ts";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "../tlog/note.ts";
 import { readEnvironment, useEnvironment } from "./start.ts";
@@ -113,6 +115,71 @@ export async function vkeysForOperator(input: {
   } catch (error) {
     throw explained(error);
   }
+}
+
+/** A tenant and the ids of its logs. */
+export type ListedTenant = {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: string;
+  readonly logs: readonly string[];
+};
+
+/** Every tenant that has a log, in the order of their ids. @throws ServiceError as createTenantForOperator. */
+export async function tenantsForOperator(input: {
+  readonly deployment?: Deployment;
+}): Promise<ListedTenant[]> {
+  const service = openApiService(await configure(input.deployment));
+  try {
+    const logs = new Map<string, string[]>();
+    for await (const { id, tenant } of allLogs(service.store)) {
+      logs.set(tenant, [...(logs.get(tenant) ?? []), id]);
+    }
+    const tenants: ListedTenant[] = [];
+    for (const id of [...logs.keys()].sort()) {
+      const tenant = await findTenant(service, id);
+      const { name, createdAt } = tenant ?? { name: "", createdAt: 0n };
+      const time = new Date(Number(createdAt)).toISOString();
+      tenants.push({ id, name, createdAt: time, logs: logs.get(id) ?? [] });
+    }
+    return tenants;
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+/**
+ * Off-boarding. @returns how many API keys were revoked.
+ * @throws ServiceError as createTenantForOperator; `not_found` when there is no such tenant.
+ */
+export async function revokeTenantForOperator(input: {
+  readonly tenant: string;
+  readonly deployment?: Deployment;
+}): Promise<number> {
+  const service = openApiService(await configure(input.deployment));
+  try {
+    if ((await findTenant(service, input.tenant)) === undefined) {
+      throw new ServiceError("not_found", "there is no such tenant: kedge tenant list names those there are");
+    }
+    return await revokeAllKeys(service, input.tenant);
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+/**
+ * Restores logs of the data folder that a process serves. In a deployment only the sealer and the anchorer may sign:
+ * there, their functions are asked (docs/operations.md).
+ * @param input.log the id of a log, `anchor`, or `all` tenants' logs.
+ * @throws ServiceError as `restore`; `not_found` when there is no such log.
+ */
+export async function restoreForOperator(input: {
+  readonly log: string;
+  readonly whole: boolean;
+}): Promise<RestoreResult[]> {
+  const service = openService(await configure(undefined));
+  const logs = input.log === ANCHOR ? [anchorLog(service)] : tenantLogs(service);
+  return await restoreLogs(service, logs, { restore: input.log, whole: input.whole });
 }
 
 async function originOf({ store }: ApiService, id: string): Promise<string> {

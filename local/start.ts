@@ -226,7 +226,7 @@ function listen(host: string, port: number): Promise<Local> {
 }
 
 /** Runs again `ms` after the last run ended. */
-async function repeat(ms: number, run: () => Promise<void>, signal: AbortSignal): Promise<void> {
+async function repeat(ms: number, run: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await run();
     await sleep(ms, undefined, { signal }).catch(() => undefined);

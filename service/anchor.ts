@@ -9,18 +9,25 @@ import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "../tlog/tile.ts";
 import { append } from "./append.ts";
-import { keepFirst } from "./checkpoints.ts";
+import { decodeCheckpoint, keepFirst } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
 import { decodeHead, type Head } from "./head.ts";
 import { allLogs, type RegisteredLog } from "./logs.ts";
-import type { SealContext } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import type { Item, Store } from "./store.ts";
-import { drain } from "./sweep.ts";
-import { ANCHOR, anchoredKey, cursorKey, headKey, publicCheckpointKey, publicKey } from "./table.ts";
-import { readTiles } from "./tiles.ts";
+import { type DrainContext, drain, oldestPending } from "./sweep.ts";
+import {
+  ANCHOR,
+  anchoredKey,
+  checkpointKey,
+  cursorKey,
+  headKey,
+  publicCheckpointKey,
+  publicKey,
+} from "./table.ts";
+import { decodeIndex, readTiles } from "./tiles.ts";
 
-export type AnchorContext = SealContext & {
+export type AnchorContext = DrainContext & {
   readonly anchorOrigin: string;
   readonly signAnchor: CheckpointSigner;
   readonly policy: Policy;
@@ -76,11 +83,7 @@ async function record(store: Store): Promise<number> {
   const start = cursorItem === undefined ? 0n : decodeIndex(cursorItem);
   for (let from = start; from < published; ) {
     const index = from / BigInt(TILE_WIDTH);
-    const tile: Tile = { level: "entries", index, width: widthAt(published, "entries", index) };
-    const bytes = (await readTiles(store, [{ log: ANCHOR, tile }]))
-      .get(ANCHOR)
-      ?.get(tileKey("entries", index));
-    const entries = bytes === undefined ? [] : decodeBundle(bytes, tile.width);
+    const entries = await readBundle(store, index, published);
     const skipped = Number(from % BigInt(TILE_WIDTH));
     await store.write(entries.slice(skipped).map((entry, i) => anchoredItem(entry, from + BigInt(i))));
     from = (index + 1n) * BigInt(TILE_WIDTH);
@@ -96,11 +99,44 @@ async function record(store: Store): Promise<number> {
   return Number(published - start);
 }
 
+/** The anchor log's entries in one bundle, up to its published size. */
+async function readBundle(store: Store, index: bigint, published: bigint): Promise<Uint8Array[]> {
+  const tile: Tile = { level: "entries", index, width: widthAt(published, "entries", index) };
+  const tiles = (await readTiles(store, [{ log: ANCHOR, tile }])).get(ANCHOR);
+  const bytes = tiles?.get(tileKey("entries", index));
+  return bytes === undefined ? [] : decodeBundle(bytes, tile.width);
+}
+
 function anchoredItem(entry: Uint8Array, index: bigint): Item {
+  const { log, size, note } = decodeEntry(entry);
+  return { ...anchoredKey(log, size), index, note };
+}
+
+/** A tenant log's checkpoint, as the entry of the anchor log that it is. */
+function decodeEntry(entry: Uint8Array): { log: string; size: bigint; note: string } {
   const note = new TextDecoder("utf-8", { fatal: true }).decode(entry);
   const { origin, size } = parseCheckpoint(note).checkpoint;
-  const log = origin.slice(origin.lastIndexOf("/") + 1);
-  return { ...anchoredKey(log, size), index, note };
+  return { log: origin.slice(origin.lastIndexOf("/") + 1), size, note };
+}
+
+/**
+ * Since when tenant checkpoints wait for a public anchor checkpoint, ms since the epoch; undefined: none of those that
+ * a run has seen does. Constant cost: of entries above the public checkpoint the first says when it was published, of
+ * pending ones the oldest chunk when it was appended. So the answer is late by the time between two runs at most.
+ */
+export async function waitingSince(store: Store): Promise<bigint | undefined> {
+  const [headItem, publicItem] = await store.get([headKey(ANCHOR), publicKey()]);
+  const { published } = decodeHead(ANCHOR, headItem);
+  const covered = decodePublic(publicItem)?.size ?? 0n;
+  // What is sealed was pending before anything that is pending now.
+  if (covered >= published) return await oldestPending(store, ANCHOR);
+
+  const bundle = await readBundle(store, covered / BigInt(TILE_WIDTH), published);
+  const first = bundle[Number(covered % BigInt(TILE_WIDTH))];
+  if (first === undefined) throw new ServiceError("corrupt", `the anchor log has no entry ${covered}`);
+  const { log, size } = decodeEntry(first);
+  const [item] = await store.get([checkpointKey(log, size)]);
+  return decodeCheckpoint(log, item).at;
 }
 
 /**
@@ -128,15 +164,6 @@ async function movePublic(ctx: AnchorContext): Promise<Omit<Anchored, "anchored"
 
 function unlessMovedFurther(error: unknown): void {
   if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
-}
-
-const indexSchema = z.object({ index: z.bigint() });
-
-/** The index that an item of the hash index, or an `anchored/…` item, holds. */
-export function decodeIndex(item: Item): bigint {
-  const parsed = indexSchema.safeParse(item);
-  if (!parsed.success) throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no index`);
-  return parsed.data.index;
 }
 
 const publicSchema = z.object({ size: z.bigint(), note: z.string(), at: z.bigint() });

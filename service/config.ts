@@ -15,7 +15,8 @@ import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "./signer.ts";
 const keyIds = z
   .string()
   .regex(/^[^\s,]+(,[^\s,]+)*$/, "KMS key ids or ARNs, separated by commas")
-  .transform((text) => text.split(","));
+  .transform((text) => text.split(","))
+  .refine((ids) => new Set(ids).size === ids.length, "each key once");
 
 const apiSchema = z.object({
   /** Name of the DynamoDB table. */

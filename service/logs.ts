@@ -4,9 +4,9 @@ import { ServiceError } from "./error.ts";
 import type { Item, Store } from "./store.ts";
 import { LOGS_PARTITION, logsKey } from "./table.ts";
 
-export type RegisteredLog = { readonly id: string; readonly origin: string };
+export type RegisteredLog = { readonly id: string; readonly origin: string; readonly tenant: string };
 
-const schema = z.object({ origin: z.string() });
+const schema = z.object({ origin: z.string(), tenant: z.string() });
 
 /** @returns undefined when no such log was created. */
 export async function findLog(store: Store, id: string): Promise<RegisteredLog | undefined> {
@@ -21,5 +21,5 @@ export async function* allLogs(store: Store): AsyncGenerator<RegisteredLog> {
 function decode(item: Item): RegisteredLog {
   const parsed = schema.safeParse(item);
   if (!parsed.success) throw new ServiceError("corrupt", `registered log ${item.sk} is malformed`);
-  return { id: item.sk, origin: parsed.data.origin };
+  return { id: item.sk, ...parsed.data };
 }

@@ -12,7 +12,6 @@ import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { formatProof } from "../tlog/proof.ts";
 import { type TileMap, tileKey } from "../tlog/tile.ts";
 import { inclusionProof, inclusionTiles } from "../tlog/tileproof.ts";
-import { decodeIndex } from "./anchor.ts";
 import { decodeChunk } from "./append.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
@@ -29,7 +28,7 @@ import {
   publicCheckpointKey,
   publicKey,
 } from "./table.ts";
-import { type LogTile, readTiles } from "./tiles.ts";
+import { decodeIndex, type LogTile, readTiles } from "./tiles.ts";
 
 /** Stretches of entries whose checkpoints are looked up side by side. */
 const PARALLEL = 16;

@@ -43,7 +43,7 @@ import {
   stagingKey,
   stagingPartition,
 } from "./table.ts";
-import { readTiles, writeTiles } from "./tiles.ts";
+import { decodeIndex, readTiles, writeTiles } from "./tiles.ts";
 
 export type SealContext = {
   readonly store: Store;
@@ -171,7 +171,11 @@ async function collect(store: Store, head: Head): Promise<Batch> {
   }
   const names = [...leaves.keys()];
   const known = await store.get(names.map((name) => indexKey(head.log, name)));
-  for (const [i, name] of names.entries()) if (known[i] !== undefined) leaves.delete(name);
+  for (const [i, name] of names.entries()) {
+    const item = known[i];
+    // An index beyond this head is of a batch that another sealer has committed since: then this one loses its commit.
+    if (item !== undefined && decodeIndex(item) < head.size) leaves.delete(name);
+  }
 
   return {
     leaves: [...leaves.values()],

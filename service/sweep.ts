@@ -1,19 +1,39 @@
 /** Sweep: seal logs until nothing is pending, each on its own, so that one log's trouble stops no other. */
 import { allLogs, findLog } from "./logs.ts";
-import { type SealContext, type Sealed, seal } from "./seal.ts";
+import { type SealableLog, type SealContext, type Sealed, seal } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
+import type { Store } from "./store.ts";
+import { PENDING_SHARDS, pendingPartition } from "./table.ts";
 
-export type SweepContext = SealContext & { readonly signLog: CheckpointSigner };
+export type DrainContext = SealContext & {
+  /** Waits so many milliseconds before a lost race is run again; absent: it is run again at once. */
+  readonly pause?: (ms: number) => Promise<unknown>;
+};
 
-export type SweptLog = { readonly log: string } & (
-  | { readonly sealed: number; readonly batches: number; readonly size: bigint; readonly oldest?: bigint }
-  | { readonly error: unknown }
-);
+export type SweepContext = DrainContext & { readonly signLog: CheckpointSigner };
+
+/** What became of a log: what `drain` found and did, or why it stopped. */
+export type SweptLog = { readonly log: string } & (Drained | { readonly error: unknown });
+
+export type Drained = {
+  readonly sealed: number;
+  readonly batches: number;
+  /** The published tree size; 0 when every race was lost. */
+  readonly size: bigint;
+  /** Arrival of the oldest chunk that was pending, ms since the epoch; absent: none was, or every race was lost. */
+  readonly oldest?: bigint;
+  /** Another sealer moved the head first, at least once. */
+  readonly conflict: boolean;
+};
 
 /** Logs sealed side by side: bounds memory to as many batches. */
 const PARALLEL = 4;
 /** Batches of one log before others have their turn; what is left waits for the next sweep. */
 const MAX_BATCHES = 8;
+/** Races of one log that may be lost before what is pending is left to who won. All pauses together: 6.35 s at most. */
+const MAX_CONFLICTS = 8;
+/** Upper bound of the pause after the first lost race; doubled after each of the next. */
+const FIRST_PAUSE_MS = 50;
 
 /** Seals the logs of these ids, or all. Yields what became of each; an id that names no log is passed over. */
 export async function* sweep(ctx: SweepContext, ids?: readonly string[]): AsyncGenerator<SweptLog> {
@@ -40,18 +60,45 @@ async function sweepOne(ctx: SweepContext, id: string): Promise<SweptLog | undef
   }
 }
 
-/** Seals up to MAX_BATCHES batches, fewer when nothing is pending or another sealer is at it. */
-export async function drain(ctx: SealContext, log: Parameters<typeof seal>[1]) {
+/**
+ * Seals up to MAX_BATCHES batches, fewer when nothing is pending. A lost race is run again: what came in after the
+ * winner had looked would otherwise wait for the next sweep.
+ */
+export async function drain(ctx: DrainContext, log: SealableLog): Promise<Drained> {
   let sealed = 0;
   let batches = 0;
+  let size = 0n;
   let oldest: bigint | undefined;
-  for (let round = 1; ; round++) {
+  let conflicts = 0;
+  for (let rounds = 0; rounds < MAX_BATCHES; ) {
     const batch: Sealed = await seal(ctx, log);
+    if (batch.conflict) {
+      conflicts++;
+      if (conflicts === MAX_CONFLICTS) break;
+      // Full jitter: of sealers that lost together, one comes back well before the others.
+      await ctx.pause?.(Math.random() * FIRST_PAUSE_MS * 2 ** (conflicts - 1));
+      continue;
+    }
+    rounds++;
+    size = batch.size;
     sealed += batch.sealed;
     if (batch.sealed > 0) batches++;
     oldest ??= batch.oldest;
-    if (batch.conflict || !batch.more || round === MAX_BATCHES) {
-      return { sealed, batches, size: batch.size, conflict: batch.conflict, ...(oldest && { oldest }) };
-    }
+    if (!batch.more) break;
   }
+  return { sealed, batches, size, conflict: conflicts > 0, ...(oldest !== undefined && { oldest }) };
+}
+
+/** Arrival of a log's oldest pending chunk, ms since the epoch; undefined: nothing is pending. One query a shard. */
+export async function oldestPending(store: Store, log: string): Promise<bigint | undefined> {
+  const shards = Array.from({ length: PENDING_SHARDS }, (_, shard) => pendingPartition(log, shard));
+  const firsts = await Promise.all(shards.map((pk) => firstSortKey(store, pk)));
+  // The key alone says it: a chunk that cannot be decoded may be what keeps the log from being sealed.
+  const [first] = firsts.filter((sk) => sk !== undefined).sort();
+  return first === undefined ? undefined : BigInt(first.slice(0, first.indexOf("/")));
+}
+
+async function firstSortKey(store: Store, pk: string): Promise<string | undefined> {
+  for await (const { sk } of store.query({ pk, limit: 1 })) return sk;
+  return undefined;
 }

@@ -54,6 +54,14 @@ export async function createTenant(ctx: TenantContext, name: string): Promise<Te
   return tenant;
 }
 
+const tenantSchema = z.object({ name: z.string(), createdAt: z.bigint() });
+
+/** @returns undefined when there is no such tenant. */
+export async function findTenant({ store }: TenantContext, id: string): Promise<Tenant | undefined> {
+  const [item] = await store.get([tenantKey(id)]);
+  return item && { id, ...decode(tenantSchema, item) };
+}
+
 /** @throws ServiceError `conflict` when the tenant has MAX_LOGS. */
 export async function createLog(ctx: TenantContext, tenant: string, name: string): Promise<TenantLog> {
   await refuseMore(ctx.store, tenant, "log/", MAX_LOGS);
@@ -141,6 +149,16 @@ export async function revokeKey(ctx: TenantContext, tenant: string, id: string):
   if (item === undefined) throw new ServiceError("not_found", "there is no such API key");
   if (decodeKey(tenant, item).key.revokedAt === undefined)
     await ctx.store.put({ ...item, revokedAt: BigInt(ctx.clock()) });
+}
+
+/**
+ * Off-boarding: no key of the tenant's works from now on. Its logs and all proofs stay as they are.
+ * @returns how many keys were revoked, which could still have been used.
+ */
+export async function revokeAllKeys(ctx: TenantContext, tenant: string): Promise<number> {
+  const alive = (await listKeys(ctx, tenant)).filter((key) => !isDead(key, ctx.clock()));
+  for (const { id } of alive) await revokeKey(ctx, tenant, id);
+  return alive.length;
 }
 
 const API_KEY = /^kedge_([a-z2-7]{16})([a-z2-7]{9})_([a-z2-7]{52})$/;

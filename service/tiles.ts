@@ -73,3 +73,12 @@ async function widen(store: Store, item: Item & { readonly width: bigint }): Pro
     if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
   }
 }
+
+const indexSchema = z.object({ index: z.bigint() });
+
+/** The index that an item of the hash index, or an `anchored/…` item, holds. */
+export function decodeIndex(item: Item): bigint {
+  const parsed = indexSchema.safeParse(item);
+  if (!parsed.success) throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no index`);
+  return parsed.data.index;
+}

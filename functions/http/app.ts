@@ -45,7 +45,7 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
     if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
 
     const failed = c.res.status >= 500;
-    logLine(failed ? "error" : "info", {
+    const line = {
       requestId,
       method: c.req.method,
       route: matchedRoutes(c).at(-1)?.path,
@@ -55,7 +55,10 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
       keyId: c.var.principal?.key.id,
       entries: c.get("entries"),
       ...(c.error !== undefined && (failed ? errorFields(c.error) : { code: problemOf(c.error).code })),
-    });
+    };
+    // 202 says that entries are durable, and nothing else does.
+    const metrics = c.res.status === 202 ? { EntriesAccepted: c.get("entries") } : {};
+    logLine(failed ? "error" : "info", line, metrics);
   });
   app.onError((error, c) => respondProblem(c, problemOf(error), c.get("requestId")));
   app.notFound((c) => {

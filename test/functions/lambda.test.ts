@@ -154,6 +154,45 @@ describe("the sealer", () => {
   });
 });
 
+describe("an operator's restore", () => {
+  test("brings back a log whose table is older, and answers with what it did", async () => {
+    const tenant = await logWithPending();
+    const backup = await kedge.service.store.get([headKey(tenant.log.id)]);
+    await sealer({});
+    // The head alone is what says how far a table is.
+    await kedge.service.store.write([], [headKey(tenant.log.id)]);
+    expect(backup).toEqual([undefined]);
+    await kedge.app.request(`/v1/logs/${tenant.log.id}/entries`, json(tenant.write, { hashes: [newHash()] }));
+    await expect(sealer({})).rejects.toThrow(tenant.log.id);
+    expect(await sealer({ restore: tenant.log.id })).toEqual([
+      { log: tenant.log.id, batches: 1, entries: 1, size: 1 },
+    ]);
+    expect(lines()).toContainEqual(
+      expect.objectContaining({ event: "restore", log: tenant.log.id, entries: 1 }),
+    );
+    await sealer({});
+    expect(await tenant.size()).toBe(2n);
+    await anchorer();
+    expect(await anchorer({ restore: "anchor" })).toMatchObject([{ log: "anchor", batches: 0 }]);
+  });
+
+  test.each([{ restore: 1 }, { restore: "" }, { restore: "all", whole: "yes" }, { restore: "all", more: 1 }])(
+    "%j is refused, and nothing is sealed instead",
+    async (event) => {
+      const tenant = await logWithPending();
+      await expect(sealer(event)).rejects.toMatchObject({ code: "invalid" });
+      await expect(anchorer(event)).rejects.toMatchObject({ code: "invalid" });
+      expect(await tenant.size()).toBe(0n);
+    },
+  );
+
+  test("each function restores its own logs only", async () => {
+    const { log } = await logWithPending();
+    await expect(sealer({ restore: "anchor" })).rejects.toMatchObject({ code: "not_found" });
+    await expect(anchorer({ restore: log.id })).rejects.toMatchObject({ code: "not_found" });
+  });
+});
+
 describe("the anchorer", () => {
   test("says what it has anchored", async () => {
     await logWithPending();
@@ -175,6 +214,20 @@ describe("the anchorer", () => {
     );
     await kedge.service.store.write(before === undefined ? [] : [before]);
   });
+});
+
+test("without KEDGE_METRICS no line has metrics, and an idle run has no line", async () => {
+  await logWithPending();
+  await sealer({});
+  await anchorer();
+  expect(lines().map(({ event, status }) => event ?? status)).toEqual([202, "seal", "anchor"]);
+  for (const line of lines()) {
+    expect(Object.keys(line).filter((name) => /^(_aws|[A-Z].*)$/.test(name))).toEqual([]);
+  }
+  kedge.logged.length = 0;
+  await sealer({});
+  await anchorer();
+  expect(lines()).toEqual([]);
 });
 
 describe("the request log", () => {

@@ -1,5 +1,5 @@
 /** The system as a person starts it: `kedge serve` as a process of its own, stopped and killed. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -7,15 +7,12 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openClient } from "../../client/api.ts";
 import { verifyEvent } from "../../client/verify.ts";
 import { parseVkey } from "../../tlog/note.ts";
 import { kedge } from "../cli/run.ts";
-
-const KEDGE = fileURLToPath(new URL("../../cli/kedge.mjs", import.meta.url));
-const READY = "Ctrl-C stops it";
+import { addressIn, serve, spawnServe, stop } from "../support/serve.ts";
 
 let folder: string;
 let data: string;
@@ -32,37 +29,14 @@ afterAll(async () => {
 
 /** Starts it and returns what it printed until it was ready. */
 async function start(): Promise<{ output: string; child: ChildProcess }> {
-  const child = spawn(process.execPath, [KEDGE, "serve"], {
-    cwd: folder,
-    env: { PATH: process.env["PATH"], KEDGE_DATA: data, KEDGE_PORT: "0" },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  running = child;
-  let errors = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-  });
-  let output = "";
-  for await (const line of createInterface({ input: child.stdout })) {
-    output += `${line}\n`;
-    if (line.startsWith(READY)) return { output, child };
-  }
-  throw new Error(`it ended before it was ready: ${output}${errors}`);
-}
-
-async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
-  const exited = once(child, "exit");
-  child.kill(signal);
-  const [code] = await exited;
-  return code;
+  const started = await serve({ cwd: folder, data });
+  running = started.child;
+  return started;
 }
 
 async function credentials() {
   return JSON.parse(await readFile(join(data, "credentials.json"), "utf8"));
 }
-
-/** The address changes with every start here; the credentials keep the first one. */
-const addressIn = (output: string): string => /API +(http\S+)/.exec(output)?.[1] ?? "";
 
 describe("the first run, then kill -9, then Ctrl-C", { timeout: 120_000 }, () => {
   test("the first run shows a proof verified offline, and leaves credentials and a proof for its owner only", async () => {
@@ -174,22 +148,12 @@ describe("the first run, then kill -9, then Ctrl-C", { timeout: 120_000 }, () =>
 
 test("a log that cannot be sealed is told of on the terminal, once", { timeout: 60_000 }, async () => {
   const fresh = join(folder, "trouble");
-  const env = { PATH: process.env["PATH"], KEDGE_DATA: fresh, KEDGE_PORT: "0" };
-  const first = spawn(process.execPath, [KEDGE, "serve"], {
-    cwd: folder,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const { child: first } = await serve({ cwd: folder, data: fresh });
   running = first;
-  for await (const line of createInterface({ input: first.stdout })) if (line.startsWith(READY)) break;
   await stop(first, "SIGINT");
   await writeFile(join(fresh, "published", "logs", "anchor", "head"), "altered\n");
 
-  const second = spawn(process.execPath, [KEDGE, "serve"], {
-    cwd: folder,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const second = spawnServe({ cwd: folder, data: fresh });
   running = second;
   second.stdout.resume();
   for await (const line of createInterface({ input: second.stderr })) {

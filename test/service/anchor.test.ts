@@ -1,8 +1,9 @@
 import { generateKeyPairSync, sign as signNow } from "node:crypto";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { describe, expect, test } from "vitest";
-import { anchor } from "../../service/anchor.ts";
+import { anchor, waitingSince } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
+import { ServiceError } from "../../service/error.ts";
 import { readHead } from "../../service/head.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
@@ -137,6 +138,57 @@ describe("the public checkpoint fails closed", () => {
       for (let old = 1; old <= n; old++)
         expect(await assuranceOf(world, old, witness.policy)).toBe("witnessed");
     }
+  });
+});
+
+describe("since when checkpoints wait to be public", () => {
+  test("while none does, it is not said", async () => {
+    const world = newWorld();
+    await anchor(world.actor());
+    expect(await waitingSince(world.store)).toBeUndefined();
+    for (const n of [1, 2]) {
+      await sealEntries(world.actor(), n);
+      await anchor(world.actor());
+      expect(await waitingSince(world.store)).toBeUndefined();
+    }
+  });
+
+  test("while the quorum is missing, it is when the first of them was published, however many follow", async () => {
+    const world = newWorld();
+    await sealEntries(world.actor(), 0);
+    await anchor(world.actor());
+    const witness = newWitness("witness.example/w");
+    const uncosigned: Actor = { ...world.actor(), policy: witness.policy };
+    await sealEntries(uncosigned, 1);
+    const { publishedAt } = await readHead(world.store, LOG);
+    // More than one bundle of the anchor log.
+    for (let n = 2; n < 300; n++) {
+      expect(await anchor(uncosigned)).toMatchObject({ quorum: false });
+      expect(await waitingSince(world.store)).toBe(publishedAt);
+      await sealEntries(uncosigned, n);
+    }
+    expect(await anchor(cosignedBy(world, witness))).toMatchObject({ quorum: true });
+    expect(await waitingSince(world.store)).toBeUndefined();
+  });
+
+  test("while runs fail, it is when the first of them came, however often tenants seal", async () => {
+    const world = newWorld();
+    const refused: Actor = {
+      ...world.actor(),
+      signAnchor: () => Promise.reject(new ServiceError("signer", "KMS says no")),
+    };
+    await sealEntries(refused, 1);
+    const { publishedAt } = await readHead(world.store, LOG);
+    await expect(anchor(refused)).rejects.toMatchObject({ code: "signer" });
+    const since = await waitingSince(world.store);
+    expect(since).toBeGreaterThanOrEqual(publishedAt);
+    for (let n = 2; n < 10; n++) {
+      await sealEntries(refused, n);
+      await expect(anchor(refused)).rejects.toMatchObject({ code: "signer" });
+      expect(await waitingSince(world.store)).toBe(since);
+    }
+    await anchor(world.actor());
+    expect(await waitingSince(world.store)).toBeUndefined();
   });
 });
 

@@ -1,11 +1,15 @@
 import { sha256 } from "@noble/hashes/sha2.js";
-import { expect, test } from "vitest";
+import fc from "fast-check";
+import { describe, expect, test, vi } from "vitest";
 import { append, MAX_ENTRIES } from "../../service/append.ts";
 import { readHead } from "../../service/head.ts";
+import { entryStatus } from "../../service/prove.ts";
 import { MAX_BATCH } from "../../service/seal.ts";
-import { type SweptLog, sweep } from "../../service/sweep.ts";
-import { logsKey } from "../../service/table.ts";
-import { type Actor, LOG, newWorld } from "../support/world.ts";
+import { oldestPending, type SweptLog, sweep } from "../../service/sweep.ts";
+import { headKey, logsKey, pendingPartition, pendingSort } from "../../service/table.ts";
+import { parsePolicy } from "../../tlog/policy.ts";
+import { memoryStore } from "../support/memory-store.ts";
+import { type Actor, LOG, newWorld, type World } from "../support/world.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 
@@ -78,3 +82,107 @@ test("an id that names no log is passed over", async () => {
   for await (const one of sweep(world.actor(), ["z".repeat(19)])) swept.push(one);
   expect(swept).toEqual([]);
 });
+
+describe("a lost race", () => {
+  test("whoever wins: what was pending when a sealer was called is sealed when it returns", async () => {
+    let conflicts = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.infiniteStream(fc.nat(1_000)), async (choices) => {
+        const world = newWorld();
+        const race = newRace(choices);
+        const racers = [1, 2].map(async (n) => {
+          const actor = world.actor([], race.gate);
+          await append(actor, LOG, [entry(n)]);
+          const [swept] = await sweepAll(actor);
+          expect(await isSealed(world, n)).toBe(true);
+          if (swept !== undefined && !("error" in swept) && swept.conflict) conflicts++;
+        });
+        await race.run(Promise.all(racers));
+      }),
+      { numRuns: 300 },
+    );
+    expect(conflicts).toBeGreaterThan(0);
+  });
+
+  test("is run again a bounded number of times, after pauses that double, each of full jitter", async () => {
+    for (const random of [0, 0.5, 0.999]) {
+      vi.spyOn(Math, "random").mockReturnValue(random);
+      const world = newWorld();
+      const pauses: number[] = [];
+      await append(world.actor(), LOG, [entry(0)]);
+      const [swept] = await sweepAll(outrun(world, pauses));
+      expect(swept).toMatchObject({ log: LOG, sealed: 0, batches: 0, conflict: true });
+      expect(pauses).toEqual([50, 100, 200, 400, 800, 1_600, 3_200].map((bound) => bound * random));
+      expect(await isSealed(world, 0)).toBe(true);
+      vi.restoreAllMocks();
+    }
+  });
+});
+
+test("the oldest pending chunk is found by its key, in whatever shard and whatever it holds", async () => {
+  const chunk = fc.record({
+    shard: fc.nat(7),
+    arrival: fc.maxSafeNat(),
+    digest: fc.stringMatching(/^[0-9a-f]{8}$/),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(chunk), async (chunks) => {
+      const items = chunks.map(({ shard, arrival, digest }) => ({
+        pk: pendingPartition(LOG, shard),
+        sk: pendingSort(BigInt(arrival), digest),
+        data: "not a chunk",
+      }));
+      const arrivals = chunks.map(({ arrival }) => arrival);
+      const oldest = arrivals.length === 0 ? undefined : BigInt(Math.min(...arrivals));
+      expect(await oldestPending(memoryStore(items), LOG)).toBe(oldest);
+    }),
+  );
+});
+
+const isSealed = async ({ store }: World, n: number): Promise<boolean> => {
+  const status = await entryStatus({ store, policy: parsePolicy("quorum none\n") }, LOG, entry(n));
+  return status?.assurance === "sealed";
+};
+
+/** A sealer that another one is always ahead of: it seals whatever is pending, and then more comes in. */
+function outrun(world: World, pauses: number[]): Actor {
+  const [slow, fast] = [world.actor(), world.actor()];
+  const head = headKey(LOG);
+  let n = 1_000;
+  return {
+    ...slow,
+    store: {
+      ...slow.store,
+      async put(item, condition) {
+        if (item.pk === head.pk && item.sk === head.sk) {
+          await sweepAll(fast);
+          await append(fast, LOG, [entry(n++)]);
+        }
+        await slow.store.put(item, condition);
+      },
+    },
+    pause: async (ms) => pauses.push(ms),
+  };
+}
+
+/** Lets one waiting call go at a time, as the choices say. */
+function newRace(choices: Iterator<number>) {
+  const waiting: (() => void)[] = [];
+  return {
+    gate: () => new Promise<void>((go) => waiting.push(go)),
+    async run(done: Promise<unknown>) {
+      let over = false;
+      const finished = done.finally(() => {
+        over = true;
+      });
+      finished.catch(() => undefined);
+      while (!over) {
+        // Everything here runs in microtasks, so a turn of the event loop leaves each racer waiting or done.
+        await new Promise(setImmediate);
+        const choice = Number(choices.next().value);
+        waiting.splice(choice % Math.max(waiting.length, 1), 1)[0]?.();
+      }
+      await finished;
+    },
+  };
+}
