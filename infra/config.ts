@@ -77,6 +77,9 @@ const schema = z.strictObject({
 /** `policyPath` is absolute, and its file has been parsed. */
 export type Config = Omit<z.infer<typeof schema>, "policy"> & { readonly policyPath?: string };
 
+/** Whether what is stateful outlives its stack. */
+export const isDurable = ({ stage }: Config): boolean => stage === "prod";
+
 export const HELP = `Kedge is deployed with one JSON file of configuration:
 
   npx cdk deploy --all -c config=config/prod.json --outputs-file cdk-outputs.json

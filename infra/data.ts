@@ -6,7 +6,7 @@ import * as kms from "aws-cdk-lib/aws-kms";
 import * as s3 from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
 import { TABLE } from "../service/table.ts";
-import type { Config } from "./config.ts";
+import { type Config, isDurable } from "./config.ts";
 import { type FunctionName, roleName } from "./names.ts";
 
 /** A kind of key: what the log signs with, and who may ask for it. */
@@ -70,7 +70,7 @@ export class DataStack extends Stack {
 
   constructor(scope: Construct, id: string, { config, ...props }: StackProps & { readonly config: Config }) {
     super(scope, id, props);
-    const durable = config.stage === "prod";
+    const durable = isDurable(config);
     const removalPolicy = durable ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
 
     const string = dynamodb.AttributeType.STRING;
@@ -145,7 +145,7 @@ export class DataStack extends Stack {
       keySpec: spec,
       keyUsage: kms.KeyUsage.SIGN_VERIFY,
       policy: new iam.PolicyDocument({ statements }),
-      pendingWindow: Duration.days(config.stage === "prod" ? 30 : 7),
+      pendingWindow: Duration.days(isDurable(config) ? 30 : 7),
       removalPolicy,
     });
     return this.exportValue(key.keyArn);

@@ -1,12 +1,12 @@
 /** The three functions: bundles without anything of the runtime's own, each under a role of its own. */
 import { join, parse } from "node:path";
-import { Duration, type Stack, Validations } from "aws-cdk-lib";
+import { Duration, RemovalPolicy, type Stack, Validations } from "aws-cdk-lib";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import { ENTRY_FILE, needsPolicy, POLICY_FILE } from "./bundle.ts";
-import type { Config } from "./config.ts";
+import { type Config, isDurable } from "./config.ts";
 import { type FunctionName, roleName } from "./names.ts";
 import { permissions, platformPermissions, type Resources, wildcards } from "./permissions.ts";
 
@@ -34,6 +34,7 @@ export function makeFunction(
 ): lambda.Function {
   const logGroup = new logs.LogGroup(stack, `${name}Logs`, {
     retention: config.logRetentionDays,
+    removalPolicy: isDurable(config) ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
   });
   const role = new iam.Role(stack, `${name}Role`, {
     roleName: roleName(config, name),

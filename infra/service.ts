@@ -1,5 +1,5 @@
 /** What may come and go: the functions, the API, the schedules, and what watches them. */
-import { CfnOutput, Duration, Fn, Stack, type StackProps, Validations } from "aws-cdk-lib";
+import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from "aws-cdk-lib";
 import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
 import * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
 import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
@@ -14,7 +14,7 @@ import * as scheduler from "aws-cdk-lib/aws-scheduler";
 import { LambdaInvoke } from "aws-cdk-lib/aws-scheduler-targets";
 import * as sqs from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import type { Config } from "./config.ts";
+import { type Config, isDurable } from "./config.ts";
 import type { Data } from "./data.ts";
 import { makeFunction, type Surroundings } from "./functions.ts";
 import { watch } from "./watch.ts";
@@ -153,12 +153,15 @@ function httpApi(
     "APIG4",
     "The API checks its tenants' own API keys; what needs none is public by design.",
   );
-  const accessLogs = new logs.LogGroup(stack, "AccessLogs", { retention: logRetentionDays });
+  const accessLogs = new logs.LogGroup(stack, "AccessLogs", {
+    retention: config.logRetentionDays,
+    removalPolicy: isDurable(config) ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+  });
   new apigateway.HttpStage(stack, "DefaultStage", {
     httpApi: http,
     stageName: "$default",
     autoDeploy: true,
-    throttle: { rateLimit: throttle.rate, burstLimit: throttle.burst },
+    throttle: { rateLimit: config.throttle.rate, burstLimit: config.throttle.burst },
     accessLogSettings: {
       destination: new apigateway.LogGroupLogDestination(accessLogs),
       // No path: it names hashes. No address: it may name a person.

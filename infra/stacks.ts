@@ -1,6 +1,6 @@
 import { type App, Tags, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
-import type { Config } from "./config.ts";
+import { type Config, isDurable } from "./config.ts";
 import { DataStack } from "./data.ts";
 import { ServiceStack } from "./service.ts";
 
@@ -13,7 +13,7 @@ export function buildStacks(app: App, config: Config, bundles: string): void {
   const props = {
     config,
     env: { region, ...(account !== undefined && { account }) },
-    terminationProtection: stage === "prod",
+    terminationProtection: isDurable(config),
   };
   const stack = new DataStack(app, `Kedge-${stage}-Data`, {
     ...props,
