@@ -136,11 +136,7 @@ function every(stack: Stack, name: string, minutes: number, { target, role, dead
   target.configureAsyncInvoke(retries);
 }
 
-function httpApi(
-  stack: Stack,
-  api: lambda.Function,
-  { throttle, logRetentionDays }: Config,
-): apigateway.HttpApi {
+function httpApi(stack: Stack, api: lambda.Function, config: Config): apigateway.HttpApi {
   const http = new apigateway.HttpApi(stack, "Http", {
     description: "Kedge: the HTTP API",
     createDefaultStage: false,
