@@ -4,6 +4,7 @@
  */
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { coldstart } from "./coldstart.ts";
 import { load } from "./load.ts";
 import { proofs } from "./proofs.ts";
 import { figure, type Section, table } from "./report.ts";
@@ -15,9 +16,9 @@ import { verification } from "./verification.ts";
 // The AWS SDK announces its end of support for Node 20 on every start.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
 
-const SECTIONS = { load, units, proofs, verification, scale, tlog };
+const SECTIONS = { load, units, proofs, verification, scale, coldstart, tlog };
 type Name = keyof typeof SECTIONS;
-const NAMES: readonly Name[] = ["load", "units", "proofs", "verification", "scale", "tlog"];
+const NAMES: readonly Name[] = ["load", "units", "proofs", "verification", "scale", "coldstart", "tlog"];
 
 /** What is to be reached: at least, or at most. */
 type Target = {
@@ -50,6 +51,13 @@ const TARGETS: readonly Target[] = [
   { what: "I8, 10⁷ ÷ 10³: round trips of a proof", of: ["scale", "old.roundTrips"], most: FLAT },
   { what: "I8, 10⁷ ÷ 10³: read units of a proof", of: ["scale", "old.readUnits"], most: FLAT },
   { what: "I8, 10⁷ ÷ 10³: time of a proof", of: ["scale", "old.ms"], most: FLAT_TIME },
+  { what: "KB that a start of the API parses", of: ["coldstart", "apiKilobytes"], most: 600 },
+  {
+    what: "cold start of the API ÷ a bare Hono's, until ready",
+    of: ["coldstart", "apiReadyOverBare"],
+    most: 2,
+  },
+  { what: "the same, until the first answer", of: ["coldstart", "apiAnsweredOverBare"], most: 2 },
 ];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });

@@ -8,6 +8,9 @@ import { ConfigError, readConfig } from "./config.ts";
 import { FUNCTIONS } from "./names.ts";
 import { buildStacks } from "./stacks.ts";
 
+// CDK writes stack traces into its output: of this machine's paths, and not the same ones in every run.
+if (!process.env["CDK_DEBUG"]) Error.stackTraceLimit = 0;
+
 const app = new App();
 try {
   const config = readConfig(app.node.tryGetContext("config"));

@@ -135,17 +135,22 @@ export function parseConfig(value: unknown, path: string): Config {
 }
 
 function describe({ path, message, ...issue }: z.core.$ZodIssue): string {
+  const within = path.map((name) => `${String(name)}.`).join("");
   if (issue.code === "unrecognized_keys") {
     const known = path.length === 0 ? Object.keys(schema.shape) : [];
-    return issue.keys.map((key) => `${key} is no setting${suggest(key, known)}`).join("\n  ");
+    return issue.keys.map((key) => `${within}${key} is no setting${suggest(key, known)}`).join("\n  ");
   }
-  return `${path.join(".")}: ${message}`;
+  // Of a key in a record, the issue within says what is wrong with it.
+  const [why] = issue.code === "invalid_key" ? issue.issues : [];
+  return `${within.slice(0, -1) || "the configuration"}: ${why?.message ?? message}`;
 }
 
 /** The setting that was most likely meant: the one that shares the longest beginning. */
 function suggest(key: string, known: readonly string[]): string {
-  const shared = (name: string) =>
-    [...name].findIndex((letter, i) => letter.toLowerCase() !== key[i]?.toLowerCase());
+  const shared = (name: string) => {
+    const at = [...name].findIndex((letter, i) => letter.toLowerCase() !== key[i]?.toLowerCase());
+    return at === -1 ? name.length : at;
+  };
   const best = known.map((name) => ({ name, length: shared(name) })).sort((a, b) => b.length - a.length)[0];
   return best === undefined || best.length < 3 ? ": remove it" : `: is it ${best.name}?`;
 }

@@ -11,7 +11,7 @@ import { type FunctionName, roleName } from "./names.ts";
 import { permissions, platformPermissions, type Resources, wildcards } from "./permissions.ts";
 
 /** Memory is CPU too: 1,769 MB is one vCPU. The API Gateway waits 30 s at most. */
-const SIZES: Record<FunctionName, { readonly memory: number; readonly timeout: Duration }> = {
+export const SIZES: Record<FunctionName, { readonly memory: number; readonly timeout: Duration }> = {
   api: { memory: 1_024, timeout: Duration.seconds(29) },
   sealer: { memory: 1_769, timeout: Duration.minutes(15) },
   anchorer: { memory: 1_024, timeout: Duration.minutes(15) },

@@ -1,8 +1,9 @@
 /** The dashboard and the alarms. Each alarm has an entry in docs/operations.md under its own name. */
-import { Duration, type Stack } from "aws-cdk-lib";
+import { ArnFormat, Duration, type Stack } from "aws-cdk-lib";
 import type { HttpApi } from "aws-cdk-lib/aws-apigatewayv2";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
+import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import type { Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import * as sns from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
@@ -36,7 +37,7 @@ const { BREACHING, NOT_BREACHING } = cloudwatch.TreatMissingData;
 
 export function watch(stack: Stack, watched: Watched): cloudwatch.Dashboard {
   const { config } = watched;
-  const topic = new sns.Topic(stack, "Alarms", { enforceSSL: true });
+  const topic = alarmTopic(stack);
   if (config.alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(config.alarmEmail));
   const action = new SnsAction(topic);
   const alarms = alarmsOf(watched).map(({ name, means, metric, threshold, below, periods, missing }) => {
@@ -57,6 +58,27 @@ export function watch(stack: Stack, watched: Watched): cloudwatch.Dashboard {
     return alarm;
   });
   return dashboard(stack, watched, alarms);
+}
+
+/** enforceSSL gives the topic a policy, in the place of the one by which the account's alarms could publish. */
+function alarmTopic(stack: Stack): sns.Topic {
+  const topic = new sns.Topic(stack, "Alarms", { enforceSSL: true });
+  const alarms = stack.formatArn({
+    service: "cloudwatch",
+    resource: "alarm",
+    resourceName: "*",
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+  topic.addToResourcePolicy(
+    new PolicyStatement({
+      sid: "AlarmsPublish",
+      principals: [new ServicePrincipal("cloudwatch.amazonaws.com")],
+      actions: ["sns:Publish"],
+      resources: [topic.topicArn],
+      conditions: { ArnLike: { "aws:SourceArn": alarms } },
+    }),
+  );
+  return topic;
 }
 
 function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched): Alarm[] {

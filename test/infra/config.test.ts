@@ -1,0 +1,365 @@
+/** What can be configured: every setting's bounds, and what a wrong one is answered with. */
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Config, ConfigError, HELP, parseConfig, readConfig } from "../../infra/config.ts";
+
+const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };
+const TABLE = "arn:aws:dynamodb:eu-central-1:111122223333:table/kedge";
+const CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/0123abcd-01ab-23cd";
+const host = (name: unknown, certificateArn: unknown = CERTIFICATE) => ({ name, certificateArn });
+const table = (arn: unknown, streamArn: unknown = `${arn}/stream/2026-01-01T00:00:00.000`) => ({
+  arn,
+  streamArn,
+});
+
+type Setting = Exclude<keyof Config, "policyPath"> | "policy";
+type Cases = { readonly good: readonly unknown[]; readonly bad: readonly unknown[] };
+
+const keys: Cases = {
+  good: [{ a: "signs" }, { a: "signs", b: "signs" }, { a: "retired", b: "signs" }, { abcdefg8: "signs" }],
+  bad: [
+    ...[[], "a", { a: "sign" }, { a: true }, { A: "signs" }, { "1": "signs" }, { abcdefgh9: "signs" }],
+    { a: "signs", b: "signs", c: "signs" },
+  ],
+};
+const needsOne: Cases = { ...keys, bad: [...keys.bad, {}, { a: "retired" }] };
+/** Whole numbers, to both ends. */
+const between = (least: number, most: number): Cases => ({
+  good: [least, most],
+  bad: [least - 1, most + 1, least + 0.5, `${least}`, Number.NaN],
+});
+
+/** A setting that is added, or goes, is a type error here. */
+const SETTINGS: Record<Setting, Cases> = {
+  stage: { good: ["dev", "prod"], bad: ["Prod", "test", "", 1] },
+  region: {
+    good: ["eu-central-1", "us-east-1", "ap-southeast-4", "us-gov-west-1"],
+    bad: ["eu-central", "EU-central-1", "eu-central-1a", "*", " us-east-1", ""],
+  },
+  account: { good: ["111122223333"], bad: ["11112222333", "1111222233334", 111122223333, "11112222333a"] },
+  domain: {
+    good: ["audit.example.org", "example.org/kedge", "a", `${"a".repeat(200)}`],
+    bad: ["", "https://example.org", "Example.org", "a b", "a+b", "a/", "/a", "a".repeat(201), "a\n"],
+  },
+  sealSeconds: { good: [1, 60], bad: between(1, 300).bad },
+  anchorMinutes: between(1, 60),
+  sweepMinutes: between(1, 60),
+  retentionDays: { good: [365, 36_500], bad: [0, 36_501, 364, 365.5, "2192"] },
+  logRetentionDays: { good: [7, 365, 3_653], bad: [0, 8, 366, 3_654, "365"] },
+  logKeys: needsOne,
+  anchorKeys: needsOne,
+  anchorMldsaKeys: { good: [...keys.good, {}, { a: "retired" }], bad: keys.bad },
+  throttle: {
+    good: [
+      { rate: 1, burst: 1 },
+      { rate: 10_000, burst: 5_000 },
+    ],
+    bad: [
+      { rate: 1 },
+      { burst: 1 },
+      { rate: 0, burst: 1 },
+      { rate: 10_001, burst: 1 },
+      { rate: 1, burst: 5_001 },
+    ],
+  },
+  alarmEmail: { good: ["on-call@example.org"], bad: ["on-call", "", "a@b@c.org"] },
+  runbooks: {
+    good: ["https://example.org/docs/operations.md"],
+    bad: ["http://example.org", "docs/operations.md", "javascript:alert(1)"],
+  },
+  policy: { good: ["good-policy.txt"], bad: ["", "bad-policy.txt", "no-such-policy.txt", 1] },
+  host: {
+    good: [host("audit.example.org")],
+    bad: [
+      ...[host("example"), host("https://example.org"), host("*.example.org"), { name: "audit.example.org" }],
+      host("audit.example.org", CERTIFICATE.replace("us-east-1", "eu-central-1")),
+    ],
+  },
+  table: {
+    good: [table(TABLE)],
+    bad: [
+      ...[{ arn: TABLE }, table("kedge"), table(`${TABLE}/index/x`), table(TABLE.replace("eu", "us"))],
+      ...[table(TABLE, TABLE), table(TABLE, `${TABLE}-2/stream/2026`)],
+    ],
+  },
+};
+const ALL = Object.entries(SETTINGS);
+const NAMES = ALL.map(([name]) => name);
+
+let folder: string;
+let path: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kedge-config-"));
+  path = join(folder, "config.json");
+  await writeFile(join(folder, "good-policy.txt"), "quorum none\n");
+  await writeFile(join(folder, "bad-policy.txt"), "quorum several\n");
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const configured = (settings: Readonly<Record<string, unknown>>): Config =>
+  parseConfig({ ...REQUIRED, ...settings }, path);
+
+function refusal(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return error instanceof ConfigError ? error.message : "";
+  }
+  return expect.fail("it was taken");
+}
+
+describe("the committed examples", async () => {
+  const examples = join(import.meta.dirname, "../../config");
+  const names = await readdir(examples);
+
+  test.each(names)("%s can be deployed, as the stage that it is called", (name) => {
+    expect(`${readConfig(join(examples, name)).stage}.json`).toBe(name);
+  });
+
+  test("there is one for each stage", () => {
+    expect(names.sort()).toEqual(["dev.json", "prod.json"]);
+  });
+});
+
+describe("a setting", () => {
+  test.each(ALL)("%s is taken where it can be deployed, to its bounds", (name, { good }) => {
+    for (const value of good) {
+      const config = configured({ [name]: value });
+      if (name !== "policy") expect(config).toMatchObject({ [name]: value });
+    }
+  });
+
+  test.each(ALL)("%s is refused by its name beyond them", (name, { bad }) => {
+    for (const value of bad) {
+      const message = refusal(() => configured({ [name]: value }));
+      expect(message, JSON.stringify(value)).toMatch(new RegExp(`^ *${name}\\b`, "m"));
+    }
+  });
+
+  test.each(NAMES)("%s is refused where it is null, or nothing that it could be", (name) => {
+    for (const value of [null, true, -1]) {
+      expect(refusal(() => configured({ [name]: value }))).toMatch(new RegExp(`^ *${name}\\b`, "m"));
+    }
+  });
+
+  test("is required only if it cannot be guessed", () => {
+    expect(configured({})).toMatchObject(REQUIRED);
+    for (const name of Object.keys(REQUIRED)) {
+      expect(refusal(() => parseConfig({ ...REQUIRED, [name]: undefined }, path))).toContain(`  ${name}: `);
+    }
+  });
+
+  test("that is wrong hides no other: all are named at once", () => {
+    const message = refusal(() => configured({ stage: "test", sealSeconds: 0, colour: "red" }));
+    for (const name of ["stage", "sealSeconds", "colour"])
+      expect(message).toMatch(new RegExp(`^ *${name}`, "m"));
+  });
+});
+
+describe("a typo", () => {
+  const typos = (name: string): string[] => [
+    name.toUpperCase(),
+    name.toLowerCase(),
+    `${name}s`,
+    name.slice(0, -1),
+  ];
+
+  test.each(NAMES)("in %s is refused, and the setting suggested", (name) => {
+    for (const typo of typos(name).filter((typo) => typo !== name && typo.length >= 3)) {
+      expect(refusal(() => configured({ [typo]: 1 }))).toContain(`${typo} is no setting: is it ${name}?`);
+    }
+  });
+
+  test("that is like no setting is to be removed", () => {
+    expect(refusal(() => configured({ colour: "red" }))).toContain("colour is no setting: remove it");
+  });
+
+  test("within a setting is told with it", () => {
+    const message = refusal(() => configured({ throttle: { rate: 1, burst: 1, rates: 2 } }));
+    expect(message).toContain("throttle.rates is no setting");
+  });
+});
+
+describe("what cannot be", () => {
+  test.each([
+    ["a production stage that forgets within a year", { retentionDays: 364 }, "set 2192"],
+    [
+      "anchoring more often than sealing",
+      { sealSeconds: 61, anchorMinutes: 1 },
+      "no more than anchorMinutes",
+    ],
+    ["a table in another region", { table: table(TABLE.replace("eu-central-1", "us-east-1")) }, "restore it"],
+    ["another table's stream", { table: table(TABLE, `${TABLE}x/stream/2026`) }, "set that of table.arn"],
+    ["three keys that sign", { logKeys: { a: "signs", b: "signs", c: "signs" } }, "retire one"],
+    ["no key that signs", { anchorKeys: { a: "retired" } }, "at least one key must sign"],
+    ["a name of a key that is more than a short word", { logKeys: { "Key 1": "signs" } }, "a-z and 0-9"],
+    [
+      "a certificate that CloudFront does not see",
+      { host: host("a.example.org", "arn:x") },
+      "us-east-1 only",
+    ],
+  ])("%s is refused, with what to do", (_, settings, fix) => {
+    expect(refusal(() => configured(settings))).toContain(fix);
+  });
+
+  test("a development stage may forget within a day", () => {
+    expect(configured({ stage: "dev", retentionDays: 1 }).retentionDays).toBe(1);
+  });
+
+  test("as many seconds to seal as to anchor may be", () => {
+    expect(configured({ sealSeconds: 300, anchorMinutes: 5 }).sealSeconds).toBe(300);
+  });
+});
+
+describe("a policy file", () => {
+  test("is looked for beside the configuration, wherever the command is run", () => {
+    const config = configured({ policy: "good-policy.txt" });
+    expect(config.policyPath).toBe(join(folder, "good-policy.txt"));
+    expect(config).not.toHaveProperty("policy");
+  });
+
+  test("may be named by an absolute path", () => {
+    const absolute = join(folder, "good-policy.txt");
+    expect(isAbsolute(absolute)).toBe(true);
+    expect(configured({ policy: absolute }).policyPath).toBe(absolute);
+  });
+
+  test("that is absent, or no C2SP policy, is refused by its path and the reason", () => {
+    for (const name of ["bad-policy.txt", "no-such-policy.txt"]) {
+      expect(refusal(() => configured({ policy: name }))).toMatch(
+        new RegExp(`^policy: .*${name} is no C2SP policy: .+`),
+      );
+    }
+  });
+
+  test("without one, none is named", () => {
+    expect(configured({})).not.toHaveProperty("policyPath");
+  });
+});
+
+describe("the help", () => {
+  /** Settings as the help lists them, each with what it says. */
+  const listed = new Map(
+    [...HELP.matchAll(/^ {2}(\w+) {2,}(.+)$/gm)].map(([, name = "", text = ""]) => [name, text]),
+  );
+
+  test("names every setting, and none that is not", () => {
+    expect([...listed.keys()].sort()).toEqual([...NAMES].sort());
+  });
+
+  test.each([undefined, "", null, 1, {}])(
+    "is what a deployment without a configuration gets: %j",
+    (value) => {
+      const message = refusal(() => readConfig(value));
+      expect(message).toContain(HELP);
+      expect(message).toContain("cdk deploy");
+    },
+  );
+
+  test("says which settings are required", () => {
+    const required = [...listed].filter(([, text]) => text.includes("Required.")).map(([name]) => name);
+    expect(required.sort()).toEqual(Object.keys(REQUIRED).sort());
+  });
+
+  test("says the defaults that there are", () => {
+    const config: Readonly<Record<string, unknown>> = { ...configured({}) };
+    for (const [name, text] of listed) {
+      const [, number] = /Default (\d+)\b/.exec(text) ?? [];
+      const [, keys] = /Default (\{.*\})\./.exec(text) ?? [];
+      if (name === "throttle") expect(`${text}`).toContain("Default 500 and 1000.");
+      else if (number !== undefined) expect([name, config[name]]).toEqual([name, Number(number)]);
+      else if (keys !== undefined) expect([name, config[name]]).toEqual([name, JSON.parse(keys)]);
+      else if (text.includes("Default: ")) expect(config).not.toHaveProperty(name);
+    }
+    expect(config["throttle"]).toEqual({ rate: 500, burst: 1_000 });
+  });
+
+  test("says the bounds that there are", () => {
+    const bounded = [...listed].flatMap(([name, text]) => {
+      const [, least, most] = /\b(\d+) to (\d+)\b/.exec(text) ?? [];
+      return least === undefined || most === undefined
+        ? []
+        : [{ name, least: Number(least), most: Number(most) }];
+    });
+    expect(bounded.length).toBeGreaterThan(3);
+    // In a stage, and beside an anchorMinutes, that narrow none of them.
+    const parsed = (name: string, value: number) =>
+      parseConfig(
+        {
+          ...REQUIRED,
+          stage: "dev",
+          anchorMinutes: 60,
+          [name]: value,
+          sealSeconds: 1,
+          ...(name === "sealSeconds" && { sealSeconds: value }),
+        },
+        path,
+      );
+    for (const { name, least, most } of bounded) {
+      for (const value of [least, most]) expect(parsed(name, value)).toMatchObject({ [name]: value });
+      for (const value of [least - 1, most + 1]) expect(refusal(() => parsed(name, value))).toContain(name);
+    }
+  });
+});
+
+describe("a file", () => {
+  test("that is absent or no JSON is refused by its name, with the reason", async () => {
+    expect(refusal(() => readConfig(join(folder, "absent.json")))).toMatch(/absent\.json cannot be read: .+/);
+    await writeFile(path, "{ stage: prod }");
+    expect(refusal(() => readConfig(path))).toMatch(/config\.json cannot be read: .+/);
+  });
+
+  test("is read as it stands", async () => {
+    await writeFile(path, JSON.stringify(REQUIRED));
+    expect(readConfig(path)).toEqual(configured({}));
+  });
+});
+
+describe("whatever comes in", () => {
+  /** A Config, which is one again, or a ConfigError: nothing else. */
+  const decided = (value: unknown): void => {
+    try {
+      const { policyPath: _, ...config } = parseConfig(value, path);
+      expect(parseConfig(JSON.parse(JSON.stringify(config)), path)).toEqual(config);
+    } catch (error) {
+      expect(error).toBeInstanceOf(ConfigError);
+      expect(String(error)).not.toMatch(/undefined is not|Cannot read prop|\[object Object\]/);
+    }
+  };
+
+  test("any JSON is a Config or a ConfigError", () => {
+    fc.assert(fc.property(fc.json(), (text) => decided(JSON.parse(text))));
+  });
+
+  test("so is a configuration with any one setting, or another name, set to anything", () => {
+    const name = fc.oneof(
+      fc.constantFrom(...NAMES),
+      fc.constantFrom("__proto__", "constructor", ""),
+      fc.string(),
+    );
+    const value = fc.oneof(
+      fc.jsonValue(),
+      fc.constantFrom(...ALL.flatMap(([, { good, bad }]) => [...good, ...bad])),
+      fc.dictionary(fc.string(), fc.constantFrom("signs", "retired", 1)),
+    );
+    fc.assert(
+      fc.property(fc.dictionary(name, value, { maxKeys: 3 }), (settings) => {
+        decided({ ...REQUIRED, ...settings });
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test("a setting called __proto__ is no setting", () => {
+    const settings: unknown = JSON.parse(`{"__proto__": ${JSON.stringify(REQUIRED)}}`);
+    expect(refusal(() => parseConfig(settings, path))).toContain("__proto__ is no setting: remove it");
+  });
+
+  test.each([[3], ["prod"], [null], [[]]])("%j says that a configuration was expected", (value) => {
+    expect(refusal(() => parseConfig(value, path))).toContain("  the configuration: ");
+  });
+});

@@ -1,0 +1,194 @@
+/** What must outlive a deployment: the table, the keys, the bucket, and what a change of configuration does to them. */
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { TABLE } from "../../service/table.ts";
+import {
+  ALL,
+  asserted,
+  covers,
+  dev,
+  full,
+  only,
+  policyOf,
+  prod,
+  RESTORED,
+  resources,
+  restored,
+  roleOf,
+  suffixOf,
+  synthesise,
+} from "./templates.ts";
+
+const DURABLE = ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key"];
+
+test("of a production stage nothing goes with its stack that cannot be made again", () => {
+  for (const deployment of [prod, full, restored]) {
+    expect(deployment.terminationProtection).toEqual([true, true]);
+    asserted(deployment.data).hasResourceProperties("AWS::DynamoDB::Table", {
+      DeletionProtectionEnabled: true,
+    });
+    for (const [id, resource] of DURABLE.flatMap((type) => resources(deployment.data, type))) {
+      expect([id, resource.DeletionPolicy, resource.UpdateReplacePolicy]).toEqual([id, "Retain", "Retain"]);
+    }
+  }
+});
+
+test("a development stage leaves nothing behind when its stacks go", () => {
+  expect(dev.terminationProtection).toEqual([false, false]);
+  asserted(dev.data).hasResourceProperties("AWS::DynamoDB::Table", { DeletionProtectionEnabled: false });
+  const kept = [dev.data, dev.service].flatMap(({ Resources }) =>
+    Object.entries(Resources).filter(([, { DeletionPolicy }]) => (DeletionPolicy ?? "Delete") !== "Delete"),
+  );
+  expect(kept.map(([id]) => id)).toEqual([]);
+});
+
+test("the Service stack holds nothing that must outlive it", () => {
+  for (const type of DURABLE) asserted(prod.service).resourceCountIs(type, 0);
+});
+
+describe.each(ALL)("%s: the table and the bucket", (_, { data }) => {
+  test("the table is that of service/table.ts, with a stream of keys and point-in-time recovery", () => {
+    const [, { Properties }] = only(data, "AWS::DynamoDB::Table");
+    expect(Properties).toMatchObject({
+      KeySchema: [
+        { AttributeName: TABLE.partitionKey, KeyType: "HASH" },
+        { AttributeName: TABLE.sortKey, KeyType: "RANGE" },
+      ],
+      AttributeDefinitions: [TABLE.partitionKey, TABLE.sortKey].map((AttributeName) => ({
+        AttributeName,
+        AttributeType: "S",
+      })),
+      BillingMode: TABLE.billingMode,
+      // Keys only: an entry is nobody's to see on its way.
+      StreamSpecification: { StreamViewType: "KEYS_ONLY" },
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35 },
+    });
+    for (const never of ["GlobalSecondaryIndexes", "LocalSecondaryIndexes", "TimeToLiveSpecification"])
+      expect(Properties).not.toHaveProperty(never);
+  });
+
+  test("every version in the bucket is locked, in compliance mode, and none is public", () => {
+    const [, { Properties }] = only(data, "AWS::S3::Bucket");
+    expect(Properties).toMatchObject({
+      VersioningConfiguration: { Status: "Enabled" },
+      ObjectLockEnabled: true,
+      ObjectLockConfiguration: { Rule: { DefaultRetention: { Mode: "COMPLIANCE" } } },
+      PublicAccessBlockConfiguration: {
+        BlockPublicAcls: true,
+        BlockPublicPolicy: true,
+        IgnorePublicAcls: true,
+        RestrictPublicBuckets: true,
+      },
+    });
+  });
+
+  test("the lifecycle takes no current version, and no other before its lock has ended", () => {
+    const [, { Properties }] = only(data, "AWS::S3::Bucket");
+    const { LifecycleConfiguration, ObjectLockConfiguration } = z
+      .object({
+        ObjectLockConfiguration: z.object({
+          Rule: z.object({ DefaultRetention: z.object({ Days: z.number() }) }),
+        }),
+        LifecycleConfiguration: z.object({
+          Rules: z.array(
+            z.strictObject({
+              Status: z.literal("Enabled"),
+              NoncurrentVersionExpiration: z.strictObject({ NoncurrentDays: z.number() }),
+            }),
+          ),
+        }),
+      })
+      .parse(Properties);
+    const locked = ObjectLockConfiguration.Rule.DefaultRetention.Days;
+    for (const { NoncurrentVersionExpiration } of LifecycleConfiguration.Rules)
+      expect(NoncurrentVersionExpiration.NoncurrentDays).toBeGreaterThanOrEqual(locked);
+  });
+
+  test("the bucket takes TLS only, and lets nobody delete, unlock or relock", () => {
+    const statements = policyOf(only(data, "AWS::S3::BucketPolicy")[1]);
+    const denied = statements.filter(
+      ({ Effect, Principal }) => Effect === "Deny" && JSON.stringify(Principal) === '{"AWS":"*"}',
+    );
+    expect(statements.filter(({ Effect }) => Effect === "Allow")).toEqual([]);
+    const plain = denied.find(({ Condition }) => Condition["Bool"]?.["aws:SecureTransport"] === "false");
+    expect(plain?.Action).toEqual(["s3:*"]);
+    const old = denied.find(({ Condition }) => Condition["NumericLessThan"]?.["s3:TlsVersion"] === 1.2);
+    expect(old?.Action).toEqual(["s3:*"]);
+    for (const action of [
+      ...["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObjectRetention", "s3:PutObjectLegalHold"],
+      "s3:BypassGovernanceRetention",
+    ]) {
+      const always = denied.filter(
+        ({ Condition, ...each }) =>
+          Object.keys(Condition).length === 0 && covers({ Condition, ...each }, action),
+      );
+      expect([action, always.map(({ Resource }) => Resource.map(suffixOf))]).toEqual([action, [["/*"]]]);
+    }
+  });
+});
+
+test("objects are locked for the configured days", () => {
+  for (const [deployment, Days] of [
+    [prod, 2_192],
+    [dev, 1],
+    [full, 3_650],
+  ] as const) {
+    asserted(deployment.data).hasResourceProperties("AWS::S3::Bucket", {
+      ObjectLockConfiguration: { Rule: { DefaultRetention: { Mode: "COMPLIANCE", Days } } },
+    });
+  }
+});
+
+describe("a signing key is rotated", () => {
+  const steps = [{ a: "signs" }, { a: "signs", b: "signs" }, { a: "retired", b: "signs" }].map((keys) =>
+    synthesise({ logKeys: keys, anchorKeys: keys, anchorMldsaKeys: keys }),
+  );
+
+  test("no step takes a key, or an export of the Data stack, away", () => {
+    for (const [i, { data }] of steps.entries()) {
+      for (const before of steps.slice(0, i)) {
+        const ids = resources(before.data, "AWS::KMS::Key").map(([id]) => id);
+        expect(Object.keys(data.Resources)).toEqual(expect.arrayContaining(ids));
+        expect(data.Outputs).toMatchObject(before.data.Outputs);
+      }
+    }
+  });
+
+  test("a key stays the key it was: nothing changes of it but who may sign with it", () => {
+    const [first, ...later] = steps.map(({ data }) => resources(data, "AWS::KMS::Key"));
+    for (const [id, key] of first ?? []) {
+      for (const now of later) {
+        const same = now.find(([other]) => other === id)?.[1];
+        const { KeyPolicy: _, ...properties } = key.Properties;
+        expect(same?.Properties).toMatchObject(properties);
+      }
+    }
+  });
+
+  test("nothing else of the Data stack changes", () => {
+    const others = steps.map(({ data }) =>
+      Object.entries(data.Resources).filter(([, { Type }]) => Type !== "AWS::KMS::Key"),
+    );
+    for (const other of others) expect(other).toEqual(others[0]);
+  });
+});
+
+describe("a restored table takes the place of the stack's own", () => {
+  test("the Data stack does not change, so the old table stays", () => {
+    expect(restored.data).toEqual(prod.data);
+  });
+
+  test("roles, functions, stream, alarms and outputs are of the restored one, and of no other", () => {
+    const text = JSON.stringify(restored.service);
+    expect(text).not.toMatch(/ExportsOutputFnGetAttTable/);
+    expect(JSON.stringify(prod.service)).toMatch(/ExportsOutputFnGetAttTable/);
+    expect(only(restored.service, "AWS::Lambda::EventSourceMapping")[1].Properties["EventSourceArn"]).toBe(
+      RESTORED.streamArn,
+    );
+    for (const { Resource, Action } of roleOf(restored.service, "sealer").statements) {
+      if (Action.some((action) => /^dynamodb:(?!ListStreams)/.test(action))) {
+        expect([RESTORED.arn, RESTORED.streamArn]).toContain(Resource[0]);
+      }
+    }
+  });
+});

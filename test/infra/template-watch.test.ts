@@ -1,0 +1,177 @@
+/** The alarms and the dashboard: of metrics that exist, with a runbook entry that helps, to someone who is told. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { ASSUMED } from "../../bench/cost/bill.ts";
+import type { Metrics } from "../../functions/http/log.ts";
+import { FUNCTIONS } from "../../infra/names.ts";
+import {
+  ALL,
+  allows,
+  asserted,
+  type Deployment,
+  dev,
+  full,
+  lambda,
+  only,
+  policyOf,
+  prod,
+  resources,
+  synthesise,
+} from "./templates.ts";
+
+/** A metric that is no longer emitted, or a new one, is a type error here. */
+const EMITTED = Object.keys({
+  EntriesAccepted: true,
+  SealLag: true,
+  BatchSize: true,
+  Signatures: true,
+  Conflicts: true,
+  RollbackRefused: true,
+  AnchorAge: true,
+  WitnessQuorum: true,
+} satisfies Record<keyof Metrics, true>);
+
+const alarm = z.looseObject({
+  AlarmName: z.string(),
+  AlarmDescription: z.string(),
+  AlarmActions: z.array(z.unknown()),
+  OKActions: z.array(z.unknown()),
+  MetricName: z.string().optional(),
+  Namespace: z.string().optional(),
+  Period: z.number().optional(),
+  EvaluationPeriods: z.number(),
+  TreatMissingData: z.string(),
+});
+const alarmsOf = ({ service }: Deployment) =>
+  resources(service, "AWS::CloudWatch::Alarm").map(([, { Properties }]) => alarm.parse(Properties));
+
+/** The text under a heading of the runbook, by the anchor that its heading is given. */
+function runbook(anchor: string): string {
+  const text = readFileSync(join(import.meta.dirname, "../../docs/operations.md"), "utf8");
+  const sections = text.split(/^#{2,3} /m).slice(1);
+  const slug = (section: string) =>
+    (section.split("\n", 1)[0] ?? "")
+      .trim()
+      .toLowerCase()
+      .replace(/[^\w -]/g, "")
+      .replaceAll(" ", "-");
+  return sections.find((section) => slug(section) === anchor) ?? "";
+}
+
+describe("alarms", () => {
+  test.each(alarmsOf(prod).map(({ AlarmName, AlarmDescription }) => [AlarmName, AlarmDescription]))(
+    "%s says what it means and links its entry in the runbook, which says what to look at and what to do",
+    (name, description) => {
+      const anchor = name.replace("kedge-prod-", "");
+      expect(description).toMatch(new RegExp(`^[A-Z].+\\. Runbook: docs/operations\\.md#${anchor}$`));
+      const entry = runbook(anchor);
+      for (const part of ["Description", "Investigation", "Resolution"])
+        expect(entry, `docs/operations.md: ${anchor}`).toContain(`**${part}`);
+    },
+  );
+
+  test("the runbook's address is the configured one", () => {
+    for (const { AlarmName, AlarmDescription } of alarmsOf(full)) {
+      const anchor = AlarmName.replace("kedge-prod-", "");
+      expect(AlarmDescription).toContain(` Runbook: https://example.org/operations.md#${anchor}`);
+    }
+  });
+
+  test.each(ALL)(
+    "%s: each tells the topic when it rises and when it ends, and CloudWatch may",
+    (_, deployment) => {
+      const { service } = deployment;
+      const [topic] = only(service, "AWS::SNS::Topic");
+      expect(alarmsOf(deployment).length).toBeGreaterThan(0);
+      for (const { AlarmActions, OKActions } of alarmsOf(deployment))
+        expect([AlarmActions, OKActions]).toEqual([[{ Ref: topic }], [{ Ref: topic }]]);
+      // A policy of a topic's own takes the place of the one by which CloudWatch could publish.
+      const policies = resources(service, "AWS::SNS::TopicPolicy").map(([, policy]) => policyOf(policy));
+      for (const statements of policies) {
+        const [publish, ...more] = allows(statements, "sns:Publish");
+        expect(publish?.Principal).toEqual({ Service: "cloudwatch.amazonaws.com" });
+        expect(JSON.stringify(publish?.Condition["ArnLike"])).toMatch(/aws:SourceArn.*:cloudwatch:.*:alarm:/);
+        expect(more).toEqual([]);
+      }
+    },
+  );
+
+  test("someone is told where an address is configured", () => {
+    asserted(full.service).hasResourceProperties("AWS::SNS::Subscription", {
+      Protocol: "email",
+      Endpoint: "on-call@example.org",
+    });
+    asserted(prod.service).resourceCountIs("AWS::SNS::Subscription", 0);
+  });
+
+  test("are the alarms that the metrics' page names, and no data is a breach where it means that nothing runs", () => {
+    const page = readFileSync(join(import.meta.dirname, "../../docs/metrics.md"), "utf8");
+    const rows = [...page.matchAll(/^\| `(\w+)` \|.*\| (?:`([a-z-]+)`)? *\|$/gm)];
+    expect(rows.map(([, metric]) => metric).sort()).toEqual([...EMITTED].sort());
+    const ours = alarmsOf(prod).filter(({ Namespace }) => Namespace === "Kedge/prod");
+    expect(
+      ours.map(({ AlarmName, MetricName }) => [MetricName, AlarmName.replace("kedge-prod-", "")]),
+    ).toEqual(
+      expect.arrayContaining(rows.filter(([, , name]) => name).map(([, metric, name]) => [metric, name])),
+    );
+    const breaching = ours.filter(({ TreatMissingData }) => TreatMissingData === "breaching");
+    expect(breaching.map(({ MetricName }) => MetricName)).toEqual(["SealLag", "AnchorAge"]);
+  });
+
+  const slow = synthesise({ sealSeconds: 300, sweepMinutes: 60, anchorMinutes: 60 });
+
+  test("look at periods that CloudWatch takes: whole minutes, a day at most in all", () => {
+    for (const { AlarmName, Period, EvaluationPeriods } of [slow, prod, dev].flatMap(alarmsOf)) {
+      if (Period === undefined) continue;
+      expect([AlarmName, Period % 60]).toEqual([AlarmName, 0]);
+      expect(Period * EvaluationPeriods, AlarmName).toBeLessThanOrEqual(24 * 3_600);
+    }
+  });
+
+  test("look at no shorter time than passes between two values of what they look at", () => {
+    const periods = Object.fromEntries(
+      alarmsOf(slow).map(({ MetricName, Period }) => [MetricName ?? "", Period]),
+    );
+    expect(periods).toMatchObject({ SealLag: 3_600, AnchorAge: 3_600, WitnessQuorum: 3_600 });
+  });
+});
+
+test.each(ALL)(
+  "%s: every metric of ours that is looked at is one that the functions emit",
+  (_, deployment) => {
+    const { service } = deployment;
+    const namespace = z.string().parse(lambda(service, "api").Environment.Variables["KEDGE_METRICS"]);
+    for (const each of FUNCTIONS)
+      expect(lambda(service, each).Environment.Variables["KEDGE_METRICS"]).toBe(namespace);
+    const shown = [
+      ...JSON.stringify(only(service, "AWS::CloudWatch::Dashboard")[1].Properties).matchAll(
+        /\[\\+"(Kedge\/\w+)\\+",\\+"(\w+)\\+"/g,
+      ),
+    ].map(([, space, metric]) => [space, metric]);
+    const watched = alarmsOf(deployment)
+      .filter(({ Namespace }) => Namespace?.startsWith("Kedge/"))
+      .map(({ Namespace, MetricName }) => [Namespace, MetricName]);
+    expect(watched.length).toBeGreaterThan(0);
+    for (const [space, metric] of [...shown, ...watched]) {
+      expect(space).toBe(namespace);
+      expect(EMITTED).toContain(metric);
+    }
+    // And none is emitted, and paid for, that nobody looks at.
+    expect([...new Set(shown.map(([, metric]) => metric))].sort()).toEqual([...EMITTED].sort());
+  },
+);
+
+test("the bill of bench/cost counts as many alarm metrics, dashboards and keys as there are", () => {
+  const watched = resources(prod.service, "AWS::CloudWatch::Alarm").map(([, { Properties }]) =>
+    z
+      .array(z.looseObject({ MetricStat: z.unknown().optional() }))
+      .default([{ MetricStat: {} }])
+      .parse(Properties["Metrics"]),
+  );
+  const metrics = watched.flat().filter(({ MetricStat }) => MetricStat !== undefined);
+  expect(metrics).toHaveLength(ASSUMED.alarmMetrics);
+  asserted(prod.service).resourceCountIs("AWS::CloudWatch::Dashboard", ASSUMED.dashboards);
+  asserted(prod.data).resourceCountIs("AWS::KMS::Key", ASSUMED.keys);
+});

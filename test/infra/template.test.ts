@@ -1,0 +1,259 @@
+/** What may come and go: the functions, what calls them, the way in, and what is told of it. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { FUNCTIONS } from "../../infra/names.ts";
+import {
+  headKey,
+  indexKey,
+  PENDING_SHARDS,
+  pendingPartition,
+  stagingPartition,
+  tileItemKey,
+} from "../../service/table.ts";
+import {
+  ALL,
+  asserted,
+  dev,
+  full,
+  lambda,
+  matches,
+  only,
+  prod,
+  resources,
+  roles,
+  synthesise,
+} from "./templates.ts";
+
+describe.each(ALL)("%s: functions", (name, { service }) => {
+  test("run on arm64 and Node 24, each under a role and a log group of its own", () => {
+    const made = FUNCTIONS.map((each) => lambda(service, each));
+    asserted(service).resourceCountIs("AWS::Lambda::Function", FUNCTIONS.length);
+    for (const { Runtime, Architectures } of made) {
+      expect([Runtime, Architectures]).toEqual(["nodejs24.x", ["arm64"]]);
+    }
+    expect(new Set(made.map(({ Role }) => Role["Fn::GetAtt"][0])).size).toBe(made.length);
+    expect(new Set(made.map(({ LoggingConfig }) => LoggingConfig.LogGroup.Ref)).size).toBe(made.length);
+  });
+
+  test("every log group forgets in the end", () => {
+    const groups = resources(service, "AWS::Logs::LogGroup");
+    // One a function, and the access log.
+    expect(groups).toHaveLength(FUNCTIONS.length + 1);
+    const days = name === "full" ? 731 : 365;
+    for (const [, { Properties }] of groups) expect(Properties["RetentionInDays"]).toBe(days);
+  });
+
+  test("a function has exactly the variables that it needs", () => {
+    const keys = ["KEDGE_LOG_KEY", "KEDGE_ANCHOR_KEY"];
+    const common = ["KEDGE_TABLE", "KEDGE_DOMAIN", "KEDGE_METRICS", ...keys];
+    const mldsa = name === "full" ? [] : ["KEDGE_ANCHOR_MLDSA_KEY"];
+    const witnesses = name === "full" ? ["KEDGE_POLICY"] : [];
+    const wanted = {
+      api: [...common, ...mldsa, ...witnesses],
+      sealer: [...common, ...mldsa, "KEDGE_PUBLICATION"],
+      anchorer: [...common, ...mldsa, ...witnesses, "KEDGE_PUBLICATION"],
+    };
+    for (const each of FUNCTIONS) {
+      const { Variables } = lambda(service, each).Environment;
+      expect(Object.keys(Variables).sort(), each).toEqual(wanted[each].sort());
+    }
+  });
+
+  test("the API answers before the gateway gives up, which it does after 30 s", () => {
+    expect(lambda(service, "api").Timeout).toBeLessThan(30);
+  });
+
+  test("new pending chunks wake the sealer, once a seal interval, and no other write does", () => {
+    const [, { Properties }] = only(service, "AWS::Lambda::EventSourceMapping");
+    const { FilterCriteria } = z
+      .object({
+        FilterCriteria: z.object({ Filters: z.tuple([z.object({ Pattern: z.string() })]) }),
+      })
+      .parse(Properties);
+    expect(JSON.parse(FilterCriteria.Filters[0].Pattern)).toEqual({
+      eventName: ["INSERT"],
+      dynamodb: { Keys: { pk: { S: [{ prefix: "pending/" }] } } },
+    });
+    expect(Properties).toMatchObject({
+      FunctionName: { Ref: lambda(service, "sealer").id },
+      MaximumBatchingWindowInSeconds: { prod: 60, dev: 10, full: 120, restored: 60 }[name],
+      StartingPosition: "TRIM_HORIZON",
+      DestinationConfig: {
+        OnFailure: { Destination: { "Fn::GetAtt": [only(service, "AWS::SQS::Queue")[0], "Arn"] } },
+      },
+    });
+    const retries = z.number().parse(Properties["MaximumRetryAttempts"]);
+    expect(retries).toBeGreaterThanOrEqual(0);
+    expect(retries).toBeLessThanOrEqual(10);
+  });
+
+  test("the filter lets every tenant's pending partition through, the sealer's own writes never", () => {
+    const [, { Properties }] = only(service, "AWS::Lambda::EventSourceMapping");
+    const prefix = /"prefix\\":\\"([^\\]+)/.exec(JSON.stringify(Properties["FilterCriteria"]))?.[1] ?? "";
+    const log = "abcdefghij234567abc";
+    for (let shard = 0; shard < PENDING_SHARDS; shard++)
+      expect(pendingPartition(log, shard).startsWith(prefix)).toBe(true);
+    const sealed = [headKey(log), indexKey(log, "0f".repeat(32)), tileItemKey(log, "entries", 7n)];
+    for (const pk of [...sealed.map((key) => key.pk), stagingPartition(log)])
+      expect(pk.startsWith(prefix)).toBe(false);
+  });
+
+  test("the sealer sweeps and the anchorer anchors on a schedule, what fails is kept and not repeated", () => {
+    const [minutes, sweeps] = name === "full" ? [2, 10] : [1, 5];
+    const rates = {
+      anchorer: `rate(${minutes} minute${minutes === 1 ? "" : "s"})`,
+      sealer: `rate(${sweeps} minutes)`,
+    };
+    const schedules = resources(service, "AWS::Scheduler::Schedule").map(([, { Properties }]) => Properties);
+    expect(schedules).toHaveLength(2);
+    for (const each of ["anchorer", "sealer"] as const) {
+      expect(schedules).toContainEqual(
+        expect.objectContaining({
+          ScheduleExpression: rates[each],
+          State: "ENABLED",
+          Target: expect.objectContaining({
+            Arn: { "Fn::GetAtt": [lambda(service, each).id, "Arn"] },
+            DeadLetterConfig: { Arn: { "Fn::GetAtt": [only(service, "AWS::SQS::Queue")[0], "Arn"] } },
+            RetryPolicy: expect.objectContaining({ MaximumRetryAttempts: 0 }),
+          }),
+        }),
+      );
+      asserted(service).hasResourceProperties("AWS::Lambda::EventInvokeConfig", {
+        FunctionName: { Ref: lambda(service, each).id },
+        MaximumRetryAttempts: 0,
+      });
+    }
+  });
+
+  test("the gateway throttles all tenants together, and writes no path and no address into its log", () => {
+    const [, { Properties }] = only(service, "AWS::ApiGatewayV2::Stage");
+    const [ThrottlingRateLimit, ThrottlingBurstLimit] = name === "full" ? [7, 11] : [500, 1_000];
+    expect(Properties["DefaultRouteSettings"]).toMatchObject({ ThrottlingRateLimit, ThrottlingBurstLimit });
+    const { Format } = z.object({ Format: z.string() }).parse(Properties["AccessLogSettings"]);
+    const fields = [...Format.matchAll(/\$context\.([\w.]+)/g)].map(([, field]) => field);
+    expect(fields.length).toBeGreaterThan(0);
+    for (const field of fields)
+      expect(field).not.toMatch(/path|identity|sourceIp|userAgent|routeKey|authoriz/i);
+  });
+});
+
+// ---- CloudFront ------------------------------------------------------------------------------------------------------
+
+const CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
+const behaviour = z.looseObject({
+  PathPattern: z.string().optional(),
+  ViewerProtocolPolicy: z.string(),
+  CachePolicyId: z.union([z.string(), z.object({ Ref: z.string() })]),
+  OriginRequestPolicyId: z.string().optional(),
+  AllowedMethods: z.array(z.string()).optional(),
+});
+const distribution = z.object({
+  DistributionConfig: z.looseObject({
+    DefaultCacheBehavior: behaviour,
+    CacheBehaviors: z.array(behaviour),
+    Origins: z.array(
+      z.looseObject({ CustomOriginConfig: z.looseObject({ OriginProtocolPolicy: z.string() }) }),
+    ),
+  }),
+});
+
+describe.each(ALL)("%s: CloudFront", (name, { service }) => {
+  const { DistributionConfig } = distribution.parse(
+    only(service, "AWS::CloudFront::Distribution")[1].Properties,
+  );
+  const { DefaultCacheBehavior, CacheBehaviors, Origins } = DistributionConfig;
+
+  test("is HTTPS only, to viewers and to the API", () => {
+    for (const { ViewerProtocolPolicy } of [DefaultCacheBehavior, ...CacheBehaviors])
+      expect(ViewerProtocolPolicy).toBe("https-only");
+    for (const { CustomOriginConfig } of Origins)
+      expect(CustomOriginConfig).toMatchObject({
+        OriginProtocolPolicy: "https-only",
+        OriginSSLProtocols: ["TLSv1.2"],
+      });
+  });
+
+  test("keeps nothing of /v1, and hands its tenants' keys on", () => {
+    expect(DefaultCacheBehavior.CachePolicyId).toBe(CACHING_DISABLED);
+    expect(DefaultCacheBehavior.AllowedMethods).toEqual(expect.arrayContaining(["POST", "DELETE"]));
+    expect(DefaultCacheBehavior.OriginRequestPolicyId).toBeDefined();
+    const kept = CacheBehaviors.map(({ PathPattern }) => PathPattern ?? "*");
+    for (const path of ["/v1/logs", "/v1/keys", "/v1/logs/x/entries", "/healthz", "/"])
+      expect(kept.filter((pattern) => matches(pattern, path))).toEqual([]);
+    for (const path of ["/anchor/checkpoint", "/anchor/tile/0/x001/234", "/anchor/policy"])
+      expect(kept.filter((pattern) => matches(pattern, path))).toEqual(["/anchor/*"]);
+  });
+
+  test("what is kept is kept as long as the API says, and asked for without a key, cookie or query", () => {
+    const [id, { Properties }] = only(service, "AWS::CloudFront::CachePolicy");
+    expect(Properties).toMatchObject({
+      CachePolicyConfig: {
+        MinTTL: 0,
+        DefaultTTL: 0,
+        MaxTTL: 365 * 24 * 3_600,
+        ParametersInCacheKeyAndForwardedToOrigin: {
+          HeadersConfig: { HeaderBehavior: "none" },
+          CookiesConfig: { CookieBehavior: "none" },
+          QueryStringsConfig: { QueryStringBehavior: "none" },
+        },
+      },
+    });
+    for (const { CachePolicyId, OriginRequestPolicyId, AllowedMethods } of CacheBehaviors) {
+      expect(CachePolicyId).toEqual({ Ref: id });
+      // Either would send the Authorization header along, and one tenant's answer to another.
+      expect(OriginRequestPolicyId).toBeUndefined();
+      expect(AllowedMethods ?? ["GET", "HEAD"]).toEqual(["GET", "HEAD"]);
+    }
+  });
+
+  test("has a name and TLS 1.2 as the least where a host is configured", () => {
+    if (name === "full") {
+      expect(DistributionConfig).toMatchObject({
+        Aliases: ["audit.example.org"],
+        ViewerCertificate: { MinimumProtocolVersion: "TLSv1.2_2021" },
+      });
+    } else expect(DistributionConfig).not.toHaveProperty("Aliases");
+  });
+});
+
+test.each(ALL)("%s: the outputs are what the kedge command and the runbook read", (_, { service }) => {
+  const wanted = [
+    ...["Stage", "Region", "TableName", "Domain", "LogKeys", "AnchorKeys", "AnchorMldsaKeys", "Publication"],
+    ...["ApiUrl", "PublicUrl", "AnchorOrigin", "LogOrigins", "Dashboard"],
+  ];
+  const runbookReads = [
+    ...readFileSync(join(import.meta.dirname, "../../docs/operations.md"), "utf8").matchAll(
+      /(?:\bout|\bask) ([A-Z]\w+)/g,
+    ),
+  ].map(([, name]) => name ?? "");
+  expect(runbookReads.length).toBeGreaterThan(0);
+  expect(Object.keys(service.Outputs)).toEqual(expect.arrayContaining([...wanted, ...runbookReads]));
+});
+
+test("a log without post-quantum keys says so in place of their list", () => {
+  expect(full.service.Outputs["AnchorMldsaKeys"]?.Value).toBe("-");
+});
+
+test("two stages, or two regions, of one account do not meet: no name that IAM or CloudWatch knows is shared", () => {
+  const names = [prod, dev, synthesise({ region: "us-east-1" })].map(({ service }) => [
+    ...roles(service).flatMap(({ name }) => name ?? []),
+    only(service, "AWS::CloudWatch::Dashboard")[1].Properties["DashboardName"],
+  ]);
+  const all = names.flat();
+  expect(new Set(all).size).toBe(all.length);
+});
+
+test.each(ALL)(
+  "%s: cdk-nag finds nothing, and what it was told to pass over has a reason",
+  (_, { report }) => {
+    const [nag] = report.pluginReports.filter(({ pluginName }) => pluginName === "AwsSolutions");
+    expect(nag?.violations).toEqual([]);
+    expect(nag?.conclusion).toBe("success");
+    // It looked: these are what it would have found.
+    expect(nag?.suppressedViolations.length).toBeGreaterThan(0);
+    for (const { ruleName, reason } of nag?.suppressedViolations ?? [])
+      expect(reason, ruleName).toMatch(/^[A-Z].{20,}[.;]?$/);
+  },
+);

@@ -1,0 +1,235 @@
+/** The stacks, synthesised in this process over bundles with nothing in them: what CloudFormation would be given. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { App } from "aws-cdk-lib";
+import { Template } from "aws-cdk-lib/assertions";
+import { expect } from "vitest";
+import { z } from "zod";
+import { ENTRY_FILE } from "../../infra/bundle.ts";
+import { parseConfig } from "../../infra/config.ts";
+import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
+import { buildStacks } from "../../infra/stacks.ts";
+
+const oneOrMore = <T extends z.ZodType>(schema: T) =>
+  z.union([z.array(schema), schema.transform((one) => [one])]);
+
+/** NotAction, NotPrincipal and NotResource are not read: a policy that has one fails here. */
+const statementSchema = z.strictObject({
+  Sid: z.string().optional(),
+  Effect: z.enum(["Allow", "Deny"]),
+  Principal: z.unknown().optional(),
+  Action: oneOrMore(z.string()),
+  Resource: oneOrMore(z.unknown()).default([]),
+  Condition: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+});
+export type Statement = z.infer<typeof statementSchema>;
+
+const policySchema = z.object({ Statement: z.array(statementSchema) });
+const roleSchema = z.object({
+  RoleName: z.string().optional(),
+  ManagedPolicyArns: z.array(z.unknown()).default([]),
+  Policies: z.array(z.object({ PolicyDocument: policySchema })),
+});
+
+const resourceSchema = z.looseObject({
+  Type: z.string(),
+  Properties: z.record(z.string(), z.unknown()).default({}),
+  DeletionPolicy: z.string().optional(),
+  UpdateReplacePolicy: z.string().optional(),
+});
+export type Resource = z.infer<typeof resourceSchema>;
+
+const templateSchema = z.looseObject({
+  Resources: z.record(z.string(), resourceSchema),
+  Outputs: z.record(z.string(), z.looseObject({ Value: z.unknown() })),
+});
+export type StackTemplate = z.infer<typeof templateSchema>;
+
+const findingSchema = z.object({ ruleName: z.string(), reason: z.string().optional() });
+const reportSchema = z.object({
+  pluginReports: z.array(
+    z.object({
+      pluginName: z.string(),
+      conclusion: z.string(),
+      violations: z.array(findingSchema),
+      suppressedViolations: z.array(findingSchema),
+    }),
+  ),
+});
+
+export type Deployment = {
+  readonly data: StackTemplate;
+  readonly service: StackTemplate;
+  readonly terminationProtection: readonly (boolean | undefined)[];
+  readonly report: z.infer<typeof reportSchema>;
+};
+
+/** A policy file that stands beside the configuration. */
+const POLICY = "policy.txt";
+
+/** Every setting that has no default. */
+export const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };
+
+/** @param settings in place of, or beside, those that have no default. */
+export function synthesise(settings: Readonly<Record<string, unknown>> = {}): Deployment {
+  const folder = mkdtempSync(join(tmpdir(), "kedge-template-"));
+  for (const name of FUNCTIONS) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, ENTRY_FILE), `// ${name}\n`);
+  }
+  // The feature flags that the CDK command would read from there.
+  const { context } = z
+    .object({ context: z.record(z.string(), z.unknown()) })
+    .parse(JSON.parse(readFileSync(join(import.meta.dirname, "../../cdk.json"), "utf8")));
+  const app = new App({ outdir: join(folder, "out"), context });
+  writeFileSync(join(folder, POLICY), "quorum none\n");
+  const config = parseConfig({ ...REQUIRED, ...settings }, join(folder, "config.json"));
+  buildStacks(app, config, folder);
+  const { directory, stacks } = app.synth();
+  const named = (name: string) =>
+    stacks.find(({ stackName }) => stackName === `Kedge-${config.stage}-${name}`) ??
+    expect.fail(`no stack ${name}`);
+  const report = reportSchema.parse(
+    JSON.parse(readFileSync(join(directory, "validation-report.json"), "utf8")),
+  );
+  const deployment = {
+    data: templateSchema.parse(named("Data").template),
+    service: templateSchema.parse(named("Service").template),
+    terminationProtection: stacks.map((stack) => stack.terminationProtection),
+    report,
+  };
+  rmSync(folder, { recursive: true });
+  return deployment;
+}
+
+/** For the assertions of aws-cdk-lib. */
+export const asserted = (stack: StackTemplate): Template => Template.fromJSON(stack);
+
+export function resources({ Resources }: StackTemplate, type: string): [id: string, Resource][] {
+  return Object.entries(Resources).filter(([, { Type }]) => Type === type);
+}
+
+/** @throws when there are none, or several: the test would be of something else. */
+export function only(stack: StackTemplate, type: string): [id: string, Resource] {
+  const [found, ...more] = resources(stack, type);
+  return found !== undefined && more.length === 0
+    ? found
+    : expect.fail(`${more.length + Number(found !== undefined)} of ${type}`);
+}
+
+const functionSchema = z.object({
+  Description: z.string(),
+  Runtime: z.string(),
+  Architectures: z.array(z.string()),
+  Timeout: z.number(),
+  Role: z.object({ "Fn::GetAtt": z.tuple([z.string(), z.literal("Arn")]) }),
+  LoggingConfig: z.object({ LogFormat: z.string(), LogGroup: z.object({ Ref: z.string() }) }),
+  Environment: z.object({ Variables: z.record(z.string(), z.unknown()) }),
+});
+export type LambdaFunction = z.infer<typeof functionSchema> & { readonly id: string };
+
+export function lambda({ Resources }: StackTemplate, name: FunctionName): LambdaFunction {
+  const all = Object.entries(Resources).filter(([, { Type }]) => Type === "AWS::Lambda::Function");
+  const [found] = all
+    .map(([id, { Properties }]) => ({ id, ...functionSchema.parse(Properties) }))
+    .filter(({ Description }) => Description.endsWith(`: ${name}`));
+  return found ?? expect.fail(`no function ${name}`);
+}
+
+export type Role = {
+  readonly id: string;
+  readonly name: string | undefined;
+  readonly statements: Statement[];
+};
+
+/** Every role of the stack with all that it may do; a policy that stands apart from its role fails the test. */
+export function roles(stack: StackTemplate): Role[] {
+  const apart = [
+    "AWS::IAM::Policy",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::RolePolicy",
+    "AWS::IAM::UserPolicy",
+  ];
+  for (const type of apart) expect(resources(stack, type), type).toEqual([]);
+  return resources(stack, "AWS::IAM::Role").map(([id, { Properties }]) => {
+    const { RoleName, ManagedPolicyArns, Policies } = roleSchema.parse(Properties);
+    expect(ManagedPolicyArns, id).toEqual([]);
+    return { id, name: RoleName, statements: Policies.flatMap((policy) => policy.PolicyDocument.Statement) };
+  });
+}
+
+export function roleOf(stack: StackTemplate, name: FunctionName): Role {
+  const [id] = lambda(stack, name).Role["Fn::GetAtt"];
+  return roles(stack).find((role) => role.id === id) ?? expect.fail(`no role of ${name}`);
+}
+
+/** The statements of a resource's own policy: a key's, a bucket's, a queue's, a topic's. */
+export const policyOf = ({ Properties }: Resource): Statement[] =>
+  policySchema.parse(Properties["KeyPolicy"] ?? Properties["PolicyDocument"]).Statement;
+
+/** Whether an IAM pattern (`*`: any characters, `?`: any one, slashes included) matches. */
+export function matches(pattern: string, value: string): boolean {
+  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`, "s").test(value);
+}
+
+/** Whether a statement's actions, patterns perhaps, cover this one. */
+export const covers = ({ Action }: Statement, action: string): boolean =>
+  Action.some((pattern) => matches(pattern.toLowerCase(), action.toLowerCase()));
+
+export const allows = (statements: readonly Statement[], action: string): Statement[] =>
+  statements.filter((statement) => statement.Effect === "Allow" && covers(statement, action));
+
+/** What stands after the bucket's ARN in a resource that is joined to it. */
+export function suffixOf(resource: unknown): string {
+  const joined = z.object({ "Fn::Join": z.tuple([z.literal(""), z.tuple([z.unknown(), z.string()])]) });
+  return joined.parse(resource)["Fn::Join"][1][1];
+}
+
+export type KeyKind = "LogKey" | "AnchorKey" | "AnchorMldsaKey";
+export type SigningKey = {
+  readonly id: string;
+  readonly kind: KeyKind;
+  readonly resource: Resource;
+  /** Whether its own policy lets anyone sign with it. */
+  readonly signs: boolean;
+};
+
+export function keysOf({ data }: Deployment): SigningKey[] {
+  return resources(data, "AWS::KMS::Key").map(([id, resource]) => {
+    const kind = z.enum(["LogKey", "AnchorKey", "AnchorMldsaKey"]).parse(/^(\w+Key)[a-z]/.exec(id)?.[1]);
+    return { id, kind, resource, signs: allows(policyOf(resource), "kms:Sign").length > 0 };
+  });
+}
+
+// ---- deployments that the suites look at -----------------------------------------------------------------------------
+
+const TABLE_ARN = "arn:aws:dynamodb:eu-central-1:111122223333:table/kedge-restored";
+export const RESTORED = { arn: TABLE_ARN, streamArn: `${TABLE_ARN}/stream/2026-01-01T00:00:00.000` };
+
+export const prod = synthesise();
+export const dev = synthesise({ stage: "dev", retentionDays: 1, sealSeconds: 10 });
+/** Everything that can be configured, other than by default. */
+export const full = synthesise({
+  account: "111122223333",
+  sealSeconds: 120,
+  anchorMinutes: 2,
+  sweepMinutes: 10,
+  retentionDays: 3_650,
+  logRetentionDays: 731,
+  logKeys: { a: "retired", b: "signs", c: "signs" },
+  anchorKeys: { a: "signs", b: "signs" },
+  anchorMldsaKeys: { a: "retired" },
+  throttle: { rate: 7, burst: 11 },
+  alarmEmail: "on-call@example.org",
+  runbooks: "https://example.org/operations.md",
+  policy: POLICY,
+  host: {
+    name: "audit.example.org",
+    certificateArn: "arn:aws:acm:us-east-1:111122223333:certificate/0123abcd-01ab-23cd",
+  },
+});
+/** A table in the place of the stack's own. */
+export const restored = synthesise({ table: RESTORED });
+export const ALL: [string, Deployment][] = Object.entries({ prod, dev, full, restored });
