@@ -20,7 +20,7 @@ export const acceptBody = (...types: readonly string[]) =>
       const detail = `Send the body as ${types.join(" or ")}, without Content-Encoding.`;
       throw new Problem("unsupported_media_type", detail, { Accept: types.join(", ") });
     }
-    const body = await readLimited(c.req.raw);
+    const body = await readLimited(c.req.raw, MAX_BODY, "split it into several requests");
     if (type === JSON_TYPE) checkUtf8(body);
     c.req.raw = new Request(c.req.raw, { body });
     await next();
@@ -34,15 +34,22 @@ export function mediaType(c: Context): string | undefined {
   return charset !== undefined && name !== JSON_TYPE ? undefined : name;
 }
 
-/** Never holds more than one chunk over the limit, whatever Content-Length claims. */
-async function readLimited(request: Request): Promise<Uint8Array<ArrayBuffer>> {
-  if (Number(request.headers.get("content-length")) > MAX_BODY) throw tooLarge();
+/**
+ * Never holds more than one chunk over the limit, whatever Content-Length claims. `advice` is for who sent more.
+ * @throws Problem `too_large`, or `invalid` for a body that ends early.
+ */
+export async function readLimited(
+  request: Request,
+  limit: number,
+  advice: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (Number(request.headers.get("content-length")) > limit) throw tooLarge(limit, advice);
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const chunk of request.body ?? []) {
       length += chunk.length;
-      if (length > MAX_BODY) throw tooLarge();
+      if (length > limit) throw tooLarge(limit, advice);
       chunks.push(chunk);
     }
   } catch (error) {
@@ -58,8 +65,8 @@ async function readLimited(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   return body;
 }
 
-const tooLarge = (): Problem =>
-  new Problem("too_large", `A body is at most ${MAX_BODY} bytes: split it into several requests.`);
+const tooLarge = (limit: number, advice: string): Problem =>
+  new Problem("too_large", `A body is at most ${limit} bytes: ${advice}.`);
 
 function checkUtf8(body: Uint8Array): void {
   try {
