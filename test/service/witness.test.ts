@@ -304,7 +304,9 @@ describe("a fault at every call to store and signer", () => {
       const told = await addCheckpoint(actor(), request(0n, 80n));
       if (told.status !== 409) throw new Error(`it answers ${told.status}`);
       const roots = await Promise.all(
-        [tree, FORKS[3], FORKS[5], FORKS[7]].map((of) => addCheckpoint(actor(), request(told.size, told.size, of))),
+        [tree, FORKS[3], FORKS[5], FORKS[7]].map((of) =>
+          addCheckpoint(actor(), request(told.size, told.size, of)),
+        ),
       );
       expect(roots.some(({ status }) => status === 200)).toBe(true);
       for (const { body, answer } of answered) if (answer.status === 200) await checkAnswer(answer, body);
