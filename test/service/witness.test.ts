@@ -2,9 +2,6 @@
  * A witness in races and crashes: it never signs two roots for one size, never goes back, and never answers with what
  * it has not stored. What it really signed is seen at its keys, whatever it answers.
  */
-import { ed25519 } from "@noble/curves/ed25519.js";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ServiceError } from "../../service/error.ts";
@@ -23,24 +20,21 @@ import { openCheckpoint, parseCheckpoint } from "../../tlog/checkpoint.ts";
 import { verifyCosignature } from "../../tlog/cosignature.ts";
 import { matchSignatures, parseNote, parseSignatureLines } from "../../tlog/note.ts";
 import { type MemoryStore, memoryStore } from "../support/memory-store.ts";
-import { CASES, head, ORIGIN, request, sign, TRUSTED, tree, VKEYS } from "../support/witness-cases.ts";
+import {
+  CASES,
+  head,
+  KEYS,
+  NAME,
+  ORIGIN,
+  request,
+  sign,
+  TRUSTED,
+  tree,
+  VKEYS,
+} from "../support/witness-cases.ts";
 import { referenceTree } from "../tlog/reference.ts";
 
-const NAME = "witness.example/w1";
 const HASH = originHash(ORIGIN);
-const SEED = sha256(new TextEncoder().encode("a witness"));
-const MLDSA = ml_dsa44.keygen(SEED);
-
-const KEYS: Record<"ed25519" | "mldsa44", Signer> = {
-  ed25519: {
-    publicKey: async () => ed25519.getPublicKey(SEED),
-    sign: async (message) => ed25519.sign(message, SEED),
-  },
-  mldsa44: {
-    publicKey: async () => MLDSA.publicKey,
-    sign: async (message) => ml_dsa44.sign(message, MLDSA.secretKey),
-  },
-};
 
 type Calls = <T>(run: () => Promise<T>) => Promise<T>;
 const directly: Calls = (run) => run();

@@ -1,4 +1,8 @@
 /** A log that a witness watches, and a request for every sentence of tlog-witness that names a status code. */
+import { ed25519 } from "@noble/curves/ed25519.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
+import type { Signer } from "../../service/signer.ts";
 
 import { encodeBase64 } from "../../tlog/bytes.ts";
 import type { Checkpoint } from "../../tlog/checkpoint.ts";
@@ -259,3 +263,19 @@ const refused: Case[] = [
 ];
 
 export const CASES: readonly Case[] = [...valid, ...malformed, ...refused];
+
+/** The witness. */
+export const NAME = "witness.example/w1";
+const SEED = sha256(new TextEncoder().encode("a witness"));
+const MLDSA = ml_dsa44.keygen(SEED);
+
+export const KEYS: Record<"ed25519" | "mldsa44", Signer> = {
+  ed25519: {
+    publicKey: async () => ed25519.getPublicKey(SEED),
+    sign: async (message) => ed25519.sign(message, SEED),
+  },
+  mldsa44: {
+    publicKey: async () => MLDSA.publicKey,
+    sign: async (message) => ml_dsa44.sign(message, MLDSA.secretKey),
+  },
+};
