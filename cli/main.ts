@@ -46,6 +46,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
     summary: "from a tenant's credentials to a first verified proof, with made-up events",
     load: async () => (await import("./demo.ts")).demoCommand,
   },
+  witness: {
+    summary: "cosign the checkpoints of others' logs, on this machine",
+    load: async () => (await import("./witness.ts")).witnessCommand,
+  },
   serve: { summary: "run the whole service on this machine", load: async () => serveCommand },
 };
 

@@ -6,7 +6,8 @@ import { parseTenantKey } from "../events/commitment.ts";
 import type { Credentials } from "../local/operator.ts";
 import { parseVkeys } from "./credentials.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
-import { print, report, warn } from "./output.ts";
+import { print, warn } from "./output.ts";
+import { stopOnSignals } from "./signals.ts";
 
 /** Here everything is sealed and anchored within seconds. */
 const DEMO_TIMEOUT_MS = 60_000;
@@ -73,22 +74,3 @@ const whatNext = (url: string, data: string): string[] => [
   "",
   "Ctrl-C stops it; the next start goes on where it was.",
 ];
-
-/** The first signal stops cleanly, a second one at once: nothing acknowledged is lost either way. */
-function stopOnSignals(close: () => Promise<void>): void {
-  let stopping = false;
-  const stop = () => {
-    if (stopping) process.exit(1);
-    stopping = true;
-    print("", "Stopping…");
-    close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        report(error);
-        process.exit();
-      },
-    );
-  };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
-}

@@ -1,4 +1,4 @@
-/** The CDK app: two stacks, of what must outlive a deployment and of what need not. */
+/** The CDK app: two stacks, of what must outlive a deployment and of what need not; or, with `-c witness=…`, a witness. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,16 +7,25 @@ import { bundle } from "./bundle.ts";
 import { ConfigError, readConfig } from "./config.ts";
 import { FUNCTIONS } from "./names.ts";
 import { buildStacks } from "./stacks.ts";
+import { buildWitness, bundleWitness } from "./witness.ts";
+import { readWitnessConfig } from "./witness-config.ts";
 
 // CDK writes stack traces into its output: of this machine's paths, and not the same ones in every run.
 if (!process.env["CDK_DEBUG"]) Error.stackTraceLimit = 0;
 
 const app = new App();
 try {
-  const config = readConfig(app.node.tryGetContext("config"));
   const bundles = await mkdtemp(join(tmpdir(), "kedge-bundles-"));
-  await Promise.all(FUNCTIONS.map((name) => bundle(name, join(bundles, name), config)));
-  buildStacks(app, config, bundles);
+  const witness = app.node.tryGetContext("witness");
+  if (witness === undefined) {
+    const config = readConfig(app.node.tryGetContext("config"));
+    await Promise.all(FUNCTIONS.map((name) => bundle(name, join(bundles, name), config)));
+    buildStacks(app, config, bundles);
+  } else {
+    const config = readWitnessConfig(witness);
+    await bundleWitness(bundles, config);
+    buildWitness(app, config, bundles);
+  }
   app.synth();
   await rm(bundles, { recursive: true });
 } catch (error) {

@@ -78,7 +78,7 @@ const schema = z.strictObject({
 export type Config = Omit<z.infer<typeof schema>, "policy"> & { readonly policyPath?: string };
 
 /** Whether what is stateful outlives its stack. */
-export const isDurable = ({ stage }: Config): boolean => stage === "prod";
+export const isDurable = ({ stage }: Pick<Config, "stage">): boolean => stage === "prod";
 
 export const HELP = `Kedge is deployed with one JSON file of configuration:
 
@@ -182,7 +182,8 @@ function checkPolicy(path: string): string {
   }
 }
 
-function readJson(path: string): unknown {
+/** @throws ConfigError */
+export function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch (cause) {

@@ -7,6 +7,7 @@ import * as s3 from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
 import { TABLE } from "../service/table.ts";
 import { type Config, isDurable } from "./config.ts";
+import { type KeyAlgorithm, makeSigningKey } from "./keys.ts";
 import { type FunctionName, roleName } from "./names.ts";
 
 /** A kind of key: what the log signs with, and who may ask for it. */
@@ -14,7 +15,7 @@ type KeyKind = {
   readonly id: string;
   readonly of: string;
   readonly spec: kms.KeySpec;
-  readonly algorithm: "ED25519_SHA_512" | "ML_DSA_SHAKE_256";
+  readonly algorithm: KeyAlgorithm;
   readonly signer: FunctionName;
 };
 
@@ -28,26 +29,6 @@ const ANCHOR_MLDSA_KEY: KeyKind = {
   algorithm: "ML_DSA_SHAKE_256",
   signer: "anchorer",
 };
-
-/** What an administrator of the account may do with a signing key: everything but sign, replicate it or use it. */
-const KEY_ADMINISTRATION = [
-  "kms:CancelKeyDeletion",
-  "kms:DescribeKey",
-  "kms:DisableKey",
-  "kms:EnableKey",
-  "kms:GetKeyPolicy",
-  "kms:GetKeyRotationStatus",
-  "kms:GetPublicKey",
-  "kms:ListGrants",
-  "kms:ListKeyPolicies",
-  "kms:ListResourceTags",
-  "kms:PutKeyPolicy",
-  "kms:RevokeGrant",
-  "kms:ScheduleKeyDeletion",
-  "kms:TagResource",
-  "kms:UntagResource",
-  "kms:UpdateKeyDescription",
-];
 
 /** What the service needs of the data, as imports of the stack's exports. */
 export type Data = {
@@ -110,42 +91,12 @@ export class DataStack extends Stack {
     config: Config,
     removalPolicy: RemovalPolicy,
   ): string {
-    const account = new iam.AccountRootPrincipal();
-    const statements = [
-      new iam.PolicyStatement({
-        sid: "AdministerWithoutSigning",
-        principals: [account],
-        actions: KEY_ADMINISTRATION,
-        resources: ["*"],
-      }),
-    ];
-    if (signs) {
-      // The role is named, not referenced: it belongs to the stack that comes and goes.
-      const role = this.formatArn({
-        service: "iam",
-        region: "",
-        resource: "role",
-        resourceName: roleName(config, signer),
-      });
-      statements.push(
-        new iam.PolicyStatement({
-          sid: "SignCheckpoints",
-          principals: [account],
-          actions: ["kms:Sign"],
-          resources: ["*"],
-          conditions: {
-            ArnEquals: { "aws:PrincipalArn": role },
-            StringEquals: { "kms:SigningAlgorithm": algorithm, "kms:MessageType": "RAW" },
-          },
-        }),
-      );
-    }
-    const key = new kms.Key(this, `${id}-${name}`, {
+    const key = makeSigningKey(this, `${id}-${name}`, {
       description: `Kedge ${config.stage}: signs checkpoints of ${of}`,
-      keySpec: spec,
-      keyUsage: kms.KeyUsage.SIGN_VERIFY,
-      policy: new iam.PolicyDocument({ statements }),
-      pendingWindow: Duration.days(isDurable(config) ? 30 : 7),
+      spec,
+      algorithm,
+      signer: signs ? roleName(config, signer) : undefined,
+      durable: isDurable(config),
       removalPolicy,
     });
     return this.exportValue(key.keyArn);

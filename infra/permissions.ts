@@ -3,6 +3,7 @@
  * `dynamodb:LeadingKeys` is the partition key of every item that a call names.
  */
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
+import type { KeyAlgorithm } from "./keys.ts";
 import type { FunctionName } from "./names.ts";
 
 export type Resources = {
@@ -82,7 +83,7 @@ function keyAccess(
   return [...signing(anchorKeys, "ED25519_SHA_512"), ...signing(anchorMldsaKeys, "ML_DSA_SHAKE_256")];
 }
 
-function signing(resources: readonly string[], algorithm: string): PolicyStatement[] {
+export function signing(resources: readonly string[], algorithm: KeyAlgorithm): PolicyStatement[] {
   if (resources.length === 0) return [];
   return [
     new PolicyStatement({ actions: ["kms:GetPublicKey"], resources: [...resources] }),

@@ -17,7 +17,8 @@ const MAX_EXPRESSION = 4096;
 /** dynalite's parser takes ten times as long with every further parenthesis that is open. */
 const NESTED = /(\([^()]*){5}/;
 
-const { path, port, accessKeyId } = workerData;
+const { path, port, accessKeyId, sync } = workerData;
+if (sync) syncWrites();
 if (path !== undefined) await prepare(path);
 
 const server = dynalite({
@@ -123,8 +124,7 @@ function fail(request, response, status, type, message) {
  * ends what kill -9 cut short: dynalite goes from CREATING to ACTIVE, and from DELETING to nothing, by a timer.
  */
 async function prepare(path) {
-  const requireFromDynalite = createRequire(createRequire(import.meta.url).resolve("dynalite"));
-  const { Level } = requireFromDynalite("level");
+  const { Level } = levelOfDynalite();
   await mkdir(path, { recursive: true, mode: 0o700 });
   const store = new Level(path, { valueEncoding: "json" });
   try {
@@ -140,4 +140,20 @@ async function prepare(path) {
     await store.del(key);
   }
   await store.close();
+}
+
+function levelOfDynalite() {
+  return createRequire(createRequire(import.meta.url).resolve("dynalite"))("level");
+}
+
+/** LevelDB says that a write is done before the disk has it, unless it is told to wait; dynalite never tells it. */
+function syncWrites() {
+  const { prototype } = levelOfDynalite().Level;
+  const { put, batch } = prototype;
+  prototype.put = function (key, value, options) {
+    return put.call(this, key, value, { ...options, sync: true });
+  };
+  prototype.batch = function (operations, options) {
+    return batch.call(this, operations, { ...options, sync: true });
+  };
 }

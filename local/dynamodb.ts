@@ -1,6 +1,6 @@
 /**
  * The embedded DynamoDB: dynalite on LevelDB, in a thread of its own so that its work does not hold up requests.
- * Writes survive kill -9; LevelDB does not fsync them, so a power cut may take the last ones.
+ * Writes survive kill -9; LevelDB does not fsync them, so a power cut may take the last ones, unless `sync` is asked for.
  */
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -13,11 +13,16 @@ import { ServiceError } from "../service/error.ts";
  * that is gone cannot be waited for. close() resolves once LevelDB has closed.
  */
 export async function startDynamodb(
-  options: { dataDir?: string; port?: number; accessKeyId?: string } = {},
+  options: { dataDir?: string; port?: number; accessKeyId?: string; sync?: boolean } = {},
 ): Promise<{ url: string; close(): Promise<void> }> {
   const path = options.dataDir === undefined ? undefined : join(options.dataDir, "dynamodb");
   const worker = new Worker(new URL("./dynamodb-worker.mjs", import.meta.url), {
-    workerData: { path, port: options.port ?? 0, accessKeyId: options.accessKeyId },
+    workerData: {
+      path,
+      port: options.port ?? 0,
+      accessKeyId: options.accessKeyId,
+      sync: options.sync === true,
+    },
     // The flags of the process (--import tsx, --input-type) are not meant for this file.
     execArgv: [],
   });

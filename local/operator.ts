@@ -11,7 +11,8 @@ import { ANCHOR } from "../service/table.ts";
 import { createKey, createLog, createTenant, findTenant, revokeAllKeys } from "../service/tenants.ts";
 import { concatBytes, encodeBase64 } from "../tlog/bytes.ts";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "../tlog/note.ts";
-import { readEnvironment, useEnvironment } from "./start.ts";
+import { useEnvironment } from "./embedded.ts";
+import { readEnvironment } from "./start.ts";
 
 const credentialsSchema = z.object({
   url: z.url(),

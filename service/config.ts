@@ -47,11 +47,11 @@ export type ApiService = ReturnType<typeof openApiService>;
 export type Service = ReturnType<typeof openService>;
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
-export const openApiService = (env: NodeJS.ProcessEnv) => open(parse(apiSchema, env));
+export const openApiService = (env: NodeJS.ProcessEnv) => open(parseEnvironment(apiSchema, env));
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
 export function openService(env: NodeJS.ProcessEnv) {
-  const config = parse(schema, env);
+  const config = parseEnvironment(schema, env);
   const service = open(config);
   return {
     ...service,
@@ -74,7 +74,8 @@ function open(config: z.infer<typeof apiSchema>) {
   };
 }
 
-function parse<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv): T {
+/** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
+export function parseEnvironment<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv): T {
   const parsed = schema.safeParse(env);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);

@@ -40,6 +40,13 @@ export function checkpointBody({ origin, size, root }: Checkpoint): string {
 
 /** Parses a checkpoint's note text (c2sp.org/tlog-checkpoint, Note text). Throws `malformed`. */
 export function parseCheckpointBody(text: string): ParsedCheckpoint["checkpoint"] {
+  const checkpoint = parseTreeHead(text);
+  checkEmptyTree(checkpoint.size, checkpoint.root);
+  return checkpoint;
+}
+
+/** The same, but size 0 may have any root: a witness answers that apart from what is malformed. */
+export function parseTreeHead(text: string): ParsedCheckpoint["checkpoint"] {
   checkNoteText(text);
   const lines = text.slice(0, -1).split("\n");
   const [origin, sizeLine, rootLine, ...extensions] = lines;
@@ -48,7 +55,6 @@ export function parseCheckpointBody(text: string): ParsedCheckpoint["checkpoint"
   }
   const size = parseDecimal(sizeLine, "The tree size");
   const root = decodeHash(rootLine, "The root hash");
-  checkEmptyTree(size, root);
   return { origin, size, root, extensions };
 }
 
@@ -73,6 +79,12 @@ export function openCheckpoint(
   if (parsed.checkpoint.origin !== origin) {
     throw new TlogError("unknown_key", "The checkpoint is of another log; check the origin that you expect");
   }
+  return { ...parsed, verified: verifyCheckpoint(parsed, vkeys) };
+}
+
+/** The signatures of `vkeys` on a parsed checkpoint, as `openCheckpoint` verifies them; throws as it does. */
+export function verifyCheckpoint(parsed: ParsedCheckpoint, vkeys: readonly Vkey[]): VerifiedSignature[] {
+  const { origin } = parsed.checkpoint;
   const verified = matchSignatures(parsed.note, vkeys).map(({ vkey, signature }): VerifiedSignature => {
     if (signsText(vkey)) {
       verifyTextSignature(vkey, parsed.note.text, signature);
@@ -83,7 +95,7 @@ export function openCheckpoint(
   if (!verified.some(({ vkey }) => signsText(vkey) || vkey.name === origin)) {
     throw new TlogError("unknown_key", "The checkpoint has no signature by a known key of its log");
   }
-  return { ...parsed, verified };
+  return verified;
 }
 
 function signsText(vkey: Vkey): boolean {

@@ -1,6 +1,7 @@
 /** Request bodies: media type and size are settled before anything is parsed. */
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
+import { readLimited } from "./limit.ts";
 import { Problem } from "./problem.ts";
 
 /** 1 MiB: 10,000 hashes in JSON are 670 kB. */
@@ -20,7 +21,9 @@ export const acceptBody = (...types: readonly string[]) =>
       const detail = `Send the body as ${types.join(" or ")}, without Content-Encoding.`;
       throw new Problem("unsupported_media_type", detail, { Accept: types.join(", ") });
     }
-    const body = await readLimited(c.req.raw);
+    const body = await readLimited(c.req.raw, MAX_BODY);
+    if (body === "too_large") throw tooLarge();
+    if (body === "ended_early") throw new Problem("invalid", "The body ended early: send it again.");
     if (type === JSON_TYPE) checkUtf8(body);
     c.req.raw = new Request(c.req.raw, { body });
     await next();
@@ -32,30 +35,6 @@ export function mediaType(c: Context): string | undefined {
   const [, type, charset] = /^([a-z/+.-]+)(; ?charset="?utf-8"?)?$/i.exec(header) ?? [];
   const name = type?.toLowerCase();
   return charset !== undefined && name !== JSON_TYPE ? undefined : name;
-}
-
-/** Never holds more than one chunk over the limit, whatever Content-Length claims. */
-async function readLimited(request: Request): Promise<Uint8Array<ArrayBuffer>> {
-  if (Number(request.headers.get("content-length")) > MAX_BODY) throw tooLarge();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of request.body ?? []) {
-      length += chunk.length;
-      if (length > MAX_BODY) throw tooLarge();
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    // Nothing else stops a body half-way than that its sender went away.
-    throw error instanceof Problem ? error : new Problem("invalid", "The body ended early: send it again.");
-  }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
 }
 
 const tooLarge = (): Problem =>

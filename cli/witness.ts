@@ -1,0 +1,52 @@
+/** `kedge witness`: cosign the checkpoints of others' logs, on this machine. */
+import type { Command } from "commander";
+import { collect } from "./credentials.ts";
+import { CliError, misuse, print } from "./output.ts";
+import { stopOnSignals } from "./signals.ts";
+
+type Flags = { name: string; log: string[]; data: string; host: string; port: string };
+
+export function witnessCommand(command: Command): Command {
+  return command
+    .requiredOption(
+      "--name <name>",
+      "its name, a schema-less URL such as witness.example.org: never change it",
+    )
+    .requiredOption(
+      "--log <vkey>",
+      "vkey of a log to watch, may be repeated; a log may have several",
+      collect,
+    )
+    .requiredOption("--data <folder>", "where its keys and its record are kept; never restore an older copy")
+    .option("--host <address>", "to listen on", "127.0.0.1")
+    .option("--port <n>", "to listen on, 0 for a free one", "8788")
+    .action(runWitness);
+}
+
+async function runWitness({ port, log, ...options }: Flags): Promise<void> {
+  if (!/^\d{1,5}$/.test(port)) throw misuse("--port is a number from 0 to 65535");
+  // Loaded here, so that no other command loads AWS packages.
+  const { startWitness } = await import("../local/witness.ts");
+  const witness = await startWitness({ ...options, logs: log, port: Number(port) }).catch(
+    (cause: unknown) => {
+      // A ServiceError: its class is not for the CLI to import.
+      if (!(cause instanceof Error && "code" in cause && cause.code === "invalid")) throw cause;
+      throw new CliError("misuse", cause.message, { cause });
+    },
+  );
+  stopOnSignals(witness.close);
+  print(
+    ...witness.vkeys,
+    "",
+    `Witness     ${witness.url}`,
+    ...witness.origins.map((origin) => `Watches     ${origin}`),
+    `Log file    ${witness.logFile}`,
+    "",
+    "In a policy (c2sp.org/tlog-policy), either key or a group of both:",
+    ...witness.vkeys.map(
+      (vkey, i) => `  witness ${options.name}${i === 0 ? "" : "-mldsa"} ${vkey} ${witness.url}`,
+    ),
+    "",
+    "Ctrl-C stops it; the next start goes on where it was.",
+  );
+}

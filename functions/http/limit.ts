@@ -1,0 +1,29 @@
+/**
+ * A request's body, of at most so many bytes. Never holds more than one chunk over the limit, whatever Content-Length
+ * claims.
+ */
+export async function readLimited(
+  request: Request,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer> | "too_large" | "ended_early"> {
+  if (Number(request.headers.get("content-length")) > limit) return "too_large";
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of request.body ?? []) {
+      length += chunk.length;
+      if (length > limit) return "too_large";
+      chunks.push(chunk);
+    }
+  } catch {
+    // Nothing else stops a body half-way than that its sender went away.
+    return "ended_early";
+  }
+  const body = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.length;
+  }
+  return body;
+}

@@ -1,0 +1,59 @@
+/** What a witness is deployed with: one JSON file, `-c witness=config/witness.json`. */
+import { z } from "zod";
+import { readLogs } from "../service/witness-config.ts";
+import { ConfigError, readJson } from "./config.ts";
+
+const schema = z.strictObject({
+  stage: z.enum(["dev", "prod"]),
+  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
+  account: z
+    .string()
+    .regex(/^\d{12}$/, "the 12 digits of an AWS account")
+    .optional(),
+  name: z
+    .string()
+    .max(200)
+    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, "a schema-less URL such as witness.example.org"),
+  logs: z.array(z.string()).superRefine((vkeys, { addIssue }) => {
+    try {
+      readLogs(vkeys.join("\n"));
+    } catch (error) {
+      addIssue(error instanceof Error ? error.message : "vkeys of logs");
+    }
+  }),
+  mldsa: z.boolean().default(true),
+  logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
+  throttle: z
+    .strictObject({ rate: z.int().min(1).max(10_000), burst: z.int().min(1).max(5_000) })
+    .default({ rate: 20, burst: 50 }),
+});
+
+export type WitnessConfig = z.infer<typeof schema>;
+
+export const WITNESS_HELP = `A witness is deployed alone, with one JSON file of configuration:
+
+  npx cdk deploy KedgeWitness-prod -c witness=config/witness.json
+
+  stage             "dev" (destroyed with its stack) or "prod" (its keys and its record outlive it). Required.
+  region            AWS region. Required.
+  account           12 digits: refuse any other account. Default: that of the credentials.
+  name              the witness's name, such as witness.example.org; never change it. Required.
+  logs              the vkeys of the logs to watch; a log may have several. Required.
+  mldsa             cosign with ML-DSA-44 too. Default true.
+  logRetentionDays  the log lines, with the evidence in them, are kept for so long. Default 365.
+  throttle          {"rate", "burst"}: requests a second of everybody together. Default 20 and 50.`;
+
+/** @throws ConfigError */
+export function readWitnessConfig(path: unknown): WitnessConfig {
+  if (typeof path !== "string" || path === "") {
+    throw new ConfigError(`No configuration is named.\n\n${WITNESS_HELP}`);
+  }
+  return parseWitnessConfig(readJson(path), path);
+}
+
+/** @throws ConfigError */
+export function parseWitnessConfig(value: unknown, path: string): WitnessConfig {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new ConfigError(`${path} cannot be deployed:\n${z.prettifyError(parsed.error)}\n\n${WITNESS_HELP}`);
+}

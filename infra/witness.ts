@@ -1,0 +1,233 @@
+/** A witness by itself: its record, its keys, one function and the way in. Nothing of the anchoring service is needed. */
+import { writeFile } from "node:fs/promises";
+import { join, parse } from "node:path";
+import {
+  type App,
+  CfnOutput,
+  Duration,
+  Fn,
+  RemovalPolicy,
+  Stack,
+  type StackProps,
+  Tags,
+  Validations,
+} from "aws-cdk-lib";
+import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
+import * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
+import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
+import * as dynamodb from "aws-cdk-lib/aws-dynamodb";
+import * as iam from "aws-cdk-lib/aws-iam";
+import * as kms from "aws-cdk-lib/aws-kms";
+import * as lambda from "aws-cdk-lib/aws-lambda";
+import * as logs from "aws-cdk-lib/aws-logs";
+import { AwsSolutionsChecks } from "cdk-nag";
+import type { Construct } from "constructs";
+import { TABLE } from "../service/table.ts";
+import { bundleEntry, ENTRY_FILE } from "./bundle.ts";
+import { isDurable } from "./config.ts";
+import { type KeyAlgorithm, makeSigningKey } from "./keys.ts";
+import { signing } from "./permissions.ts";
+import type { WitnessConfig } from "./witness-config.ts";
+
+/** In the function's folder: an ML-DSA-44 vkey is 1.8 kB, and a function's environment 4 kB. */
+const LOGS_FILE = "logs";
+/** Every item is in the partition of a log's origin (service/table.ts). */
+const PARTITIONS = "witness/*";
+/** No path: it names nobody, but says which log a monitor follows. No address: it may be a person's. */
+const ACCESS_LOG = {
+  requestId: "$context.requestId",
+  time: "$context.requestTimeEpoch",
+  method: "$context.httpMethod",
+  status: "$context.status",
+  ms: "$context.responseLatency",
+  error: "$context.error.responseType",
+};
+
+/** Writes the function's folder: its code, and the vkeys of the logs that it watches. */
+export async function bundleWitness(folder: string, { logs: vkeys }: WitnessConfig): Promise<void> {
+  await bundleEntry(join(import.meta.dirname, "../functions/witness.ts"), folder);
+  await writeFile(join(folder, LOGS_FILE), `${vkeys.join("\n")}\n`);
+}
+
+/** @param folder as `bundleWitness` writes it. */
+export function buildWitness(app: App, config: WitnessConfig, folder: string): void {
+  const { stage, region, account } = config;
+  new WitnessStack(app, `KedgeWitness-${stage}`, {
+    config,
+    folder,
+    env: { region, ...(account !== undefined && { account }) },
+    terminationProtection: isDurable(config),
+    description: "Kedge: a witness of transparency logs",
+  });
+  Tags.of(app).add("service", "kedge-witness");
+  Tags.of(app).add("stage", stage);
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+}
+
+type Surroundings = {
+  readonly config: WitnessConfig;
+  readonly folder: string;
+  readonly roleName: string;
+  readonly removalPolicy: RemovalPolicy;
+};
+
+export class WitnessStack extends Stack {
+  constructor(
+    scope: Construct,
+    id: string,
+    { config, folder, ...props }: StackProps & { readonly config: WitnessConfig; readonly folder: string },
+  ) {
+    super(scope, id, props);
+    const around: Surroundings = {
+      config,
+      folder,
+      // IAM is global, so the region is part of the name.
+      roleName: `kedge-witness-${config.stage}-${config.region}`,
+      removalPolicy: isDurable(config) ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    };
+    const table = record(this, around);
+    const ed25519 = key(this, "Key", kms.KeySpec.ECC_NIST_EDWARDS25519, "ED25519_SHA_512", around);
+    const mldsa = config.mldsa
+      ? [key(this, "MldsaKey", kms.KeySpec.ML_DSA_44, "ML_DSA_SHAKE_256", around)]
+      : [];
+    const witness = makeFunction(this, { table, ed25519, mldsa, ...around });
+    const http = wayIn(this, witness, around);
+    const keys = [ed25519, ...mldsa].map(({ keyArn }) => keyArn);
+    new CfnOutput(this, "WitnessUrl", { value: http.apiEndpoint });
+    new CfnOutput(this, "WitnessName", { value: config.name });
+    new CfnOutput(this, "WitnessKeys", { value: Fn.join(",", keys) });
+  }
+}
+
+/** Without backups: an older copy has forgotten what was cosigned, and would let the keys cosign a fork of it. */
+function record(stack: Stack, { config, removalPolicy }: Surroundings): dynamodb.Table {
+  const string = dynamodb.AttributeType.STRING;
+  const table = new dynamodb.Table(stack, "Record", {
+    partitionKey: { name: TABLE.partitionKey, type: string },
+    sortKey: { name: TABLE.sortKey, type: string },
+    billingMode: dynamodb.BillingMode[TABLE.billingMode],
+    deletionProtection: isDurable(config),
+    removalPolicy,
+  });
+  acknowledge(
+    table,
+    "DDB3",
+    "A restored record has forgotten what was cosigned since: a lost one means new keys.",
+  );
+  return table;
+}
+
+const key = (
+  stack: Stack,
+  id: string,
+  spec: kms.KeySpec,
+  algorithm: KeyAlgorithm,
+  around: Surroundings,
+): kms.Key =>
+  makeSigningKey(stack, id, {
+    description: `Kedge witness ${around.config.name}: cosigns checkpoints`,
+    spec,
+    algorithm,
+    signer: around.roleName,
+    durable: isDurable(around.config),
+    removalPolicy: around.removalPolicy,
+  });
+
+function makeFunction(
+  stack: Stack,
+  around: Surroundings & {
+    readonly table: dynamodb.Table;
+    readonly ed25519: kms.Key;
+    readonly mldsa: readonly kms.Key[];
+  },
+): lambda.Function {
+  const { config, folder, roleName, removalPolicy, table, ed25519, mldsa } = around;
+  const logGroup = new logs.LogGroup(stack, "WitnessLogs", {
+    retention: config.logRetentionDays,
+    removalPolicy,
+  });
+  const onTable = (action: string) =>
+    new iam.PolicyStatement({
+      actions: [action],
+      resources: [table.tableArn],
+      conditions: { "ForAllValues:StringLike": { "dynamodb:LeadingKeys": [PARTITIONS] } },
+    });
+  const statements = [
+    onTable("dynamodb:BatchGetItem"),
+    onTable("dynamodb:PutItem"),
+    ...signing([ed25519.keyArn], "ED25519_SHA_512"),
+    ...signing(
+      mldsa.map(({ keyArn }) => keyArn),
+      "ML_DSA_SHAKE_256",
+    ),
+    new iam.PolicyStatement({
+      actions: ["logs:CreateLogStream", "logs:PutLogEvents"],
+      resources: [logGroup.logGroupArn],
+    }),
+  ];
+  const role = new iam.Role(stack, "WitnessRole", {
+    roleName,
+    assumedBy: new iam.ServicePrincipal("lambda.amazonaws.com"),
+    description: `Kedge witness ${config.name}: what it may do`,
+    inlinePolicies: { kedge: new iam.PolicyDocument({ statements }) },
+  });
+  const [mldsaKey] = mldsa;
+  return new lambda.Function(stack, "Witness", {
+    description: `Kedge witness ${config.name}`,
+    code: lambda.Code.fromAsset(folder),
+    handler: `${parse(ENTRY_FILE).name}.handler`,
+    runtime: lambda.Runtime.NODEJS_24_X,
+    architecture: lambda.Architecture.ARM_64,
+    memorySize: 1_024,
+    // API Gateway waits 30 s at most.
+    timeout: Duration.seconds(29),
+    role: role.withoutPolicyUpdates(),
+    logGroup,
+    loggingFormat: lambda.LoggingFormat.JSON,
+    systemLogLevelV2: lambda.SystemLogLevel.WARN,
+    environment: {
+      KEDGE_TABLE: table.tableName,
+      KEDGE_WITNESS_NAME: config.name,
+      KEDGE_WITNESS_KEY: ed25519.keyArn,
+      ...(mldsaKey !== undefined && { KEDGE_WITNESS_MLDSA_KEY: mldsaKey.keyArn }),
+      KEDGE_WITNESS_LOGS_FILE: LOGS_FILE,
+    },
+  });
+}
+
+function wayIn(
+  stack: Stack,
+  witness: lambda.Function,
+  { config, removalPolicy }: Surroundings,
+): apigateway.HttpApi {
+  const http = new apigateway.HttpApi(stack, "Http", {
+    description: `Kedge witness ${config.name}`,
+    createDefaultStage: false,
+    defaultIntegration: new HttpLambdaIntegration("Witness", witness, {
+      payloadFormatVersion: apigateway.PayloadFormatVersion.VERSION_2_0,
+    }),
+  });
+  acknowledge(
+    http,
+    "APIG4",
+    "Requests are authenticated by the log's signature on the checkpoint (c2sp.org/tlog-witness).",
+  );
+  const accessLogs = new logs.LogGroup(stack, "AccessLogs", {
+    retention: config.logRetentionDays,
+    removalPolicy,
+  });
+  new apigateway.HttpStage(stack, "DefaultStage", {
+    httpApi: http,
+    stageName: "$default",
+    autoDeploy: true,
+    throttle: { rateLimit: config.throttle.rate, burstLimit: config.throttle.burst },
+    accessLogSettings: {
+      destination: new apigateway.LogGroupLogDestination(accessLogs),
+      format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
+    },
+  });
+  return http;
+}
+
+const acknowledge = (construct: Construct, rule: string, reason: string): void =>
+  Validations.of(construct).acknowledge({ id: `AwsSolutions::AwsSolutions-${rule}`, reason });

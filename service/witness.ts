@@ -1,0 +1,179 @@
+/**
+ * A witness, c2sp.org/tlog-witness: cosigns checkpoints of other parties' logs after checking that each extends the one
+ * before.
+ *
+ *     admit    the request is well-formed and a log that is watched has signed the checkpoint
+ *     judge    against the head: the latest tree head of that log that the store has for cosigning (consistent read)
+ *     commit   move the head from that size to the new one by compare-and-swap
+ *     sign     only what the head has, or had: of racing forks one is committed, so one is ever signed
+ *     record   store the cosigned checkpoint, never over a larger one; then answer
+ *
+ * A crash after the commit leaves a head without a cosignature. The log is told its size by the next 409, asks again
+ * with that old size, and is answered. The store is trusted: a copy of it that is older has forgotten what was cosigned.
+ */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import { equalBytes } from "../tlog/bytes.ts";
+import type { ParsedCheckpoint } from "../tlog/checkpoint.ts";
+import { ed25519CosignedMessage, encodeTimestamped, mldsaCosignedMessage } from "../tlog/cosignature.ts";
+import {
+  ED25519_COSIGNATURE,
+  formatNote,
+  MLDSA44_COSIGNATURE,
+  makeVkey,
+  signatureLine,
+  type Vkey,
+} from "../tlog/note.ts";
+import { admit, judge, type Latest, type Refusal } from "../tlog/witness.ts";
+import { ServiceError } from "./error.ts";
+import type { Signer } from "./signer.ts";
+import type { Item, Store } from "./store.ts";
+import { witnessCheckpointKey, witnessHeadKey } from "./table.ts";
+
+/** Who cosigns. Its name must never change: an Ed25519 cosignature does not say it, and one key is of one name. */
+export type WitnessIdentity = {
+  readonly name: string;
+  readonly ed25519: Signer;
+  readonly mldsa44?: Signer;
+};
+
+export type WitnessContext = {
+  readonly store: Store;
+  /** Milliseconds since the Epoch. */
+  readonly clock: () => number;
+  readonly witness: WitnessIdentity;
+  /** The verifier keys of every log that is watched, by its origin. */
+  readonly logs: ReadonlyMap<string, readonly Vkey[]>;
+};
+
+/**
+ * 200 has the cosignatures, as signature lines. 422 has the checkpoint as the log signed it: with another root for a
+ * size that was cosigned it is evidence.
+ */
+export type WitnessAnswer =
+  | { readonly status: 200; readonly lines: string }
+  | (Refusal & { readonly refused?: string });
+
+/** @throws ServiceError when store or signer fail; then nothing was answered, and asking again is safe. */
+export async function addCheckpoint(
+  { store, clock, witness, logs }: WitnessContext,
+  body: string | Uint8Array,
+): Promise<WitnessAnswer> {
+  // Before the head is read: no larger tree was observed at that time, which is what the cosignature says.
+  const timestamp = BigInt(Math.floor(clock() / 1000));
+  const admitted = admit(body, logs);
+  if (admitted.status !== 200) return admitted;
+  const { checkpoint, note } = admitted.parsed;
+  const signed = formatNote({ text: note.text, signatures: admitted.signatures });
+
+  const hash = originHash(checkpoint.origin);
+  const latest = await readHead(store, hash);
+  const verdict = judge(admitted, latest);
+  if (verdict.status === 422) return { ...verdict, refused: signed };
+  if (verdict.status !== 200) return verdict;
+  if (latest?.size !== checkpoint.size && !(await commit(store, hash, latest, checkpoint))) {
+    return await conflict(store, hash);
+  }
+
+  const lines = await cosign(witness, admitted.parsed, timestamp);
+  if (await record(store, hash, checkpoint.size, `${signed}${lines}`)) return { status: 200, lines };
+  return await conflict(store, hash);
+}
+
+/**
+ * The latest checkpoint that was cosigned, with the log's signatures that were verified and the cosignatures that were
+ * answered; undefined when there is none. @param hash SHA-256 of the log's origin, in hex.
+ */
+export async function readCosigned(
+  { store }: Pick<WitnessContext, "store">,
+  hash: string,
+): Promise<string | undefined> {
+  const [item] = await store.get([witnessCheckpointKey(hash)]);
+  if (item === undefined) return undefined;
+  if (typeof item["note"] !== "string") throw corrupt(item);
+  return item["note"];
+}
+
+/** The witness's own verifier keys: type 0x04, then 0x06 if it has one. */
+export async function witnessVkeys({ name, ed25519, mldsa44 }: WitnessIdentity): Promise<Vkey[]> {
+  return [
+    makeVkey(name, ED25519_COSIGNATURE, await ed25519.publicKey()),
+    ...(mldsa44 === undefined ? [] : [makeVkey(name, MLDSA44_COSIGNATURE, await mldsa44.publicKey())]),
+  ];
+}
+
+/** SHA-256 of an origin, in lower-case hex (c2sp.org/tlog-witness, Monitor Retrieval Mechanism). */
+export const originHash = (origin: string): string => bytesToHex(sha256(utf8ToBytes(origin)));
+
+async function readHead(store: Store, hash: string): Promise<Latest | undefined> {
+  const [item] = await store.get([witnessHeadKey(hash)]);
+  if (item === undefined) return undefined;
+  const { size, root } = item;
+  if (typeof size !== "bigint" || !(root instanceof Uint8Array) || root.length !== 32) throw corrupt(item);
+  return { size, root };
+}
+
+/** The commit point. @returns whether this checkpoint is the head: by this call, or by an equal one that won the race. */
+async function commit(
+  store: Store,
+  hash: string,
+  latest: Latest | undefined,
+  { size, root }: Latest,
+): Promise<boolean> {
+  const condition =
+    latest === undefined
+      ? ({ kind: "absent" } as const)
+      : ({ kind: "equals", attribute: "size", value: latest.size } as const);
+  if (await put(store, { ...witnessHeadKey(hash), size, root }, condition)) return true;
+  const head = await readHead(store, hash);
+  return head !== undefined && head.size === size && equalBytes(head.root, root);
+}
+
+/** @returns false when a larger checkpoint is recorded: then this one, though committed, is not answered. */
+function record(store: Store, hash: string, size: bigint, note: string): Promise<boolean> {
+  const item = { ...witnessCheckpointKey(hash), size, note };
+  return put(store, item, { kind: "absentOrBelow", attribute: "size", value: size + 1n });
+}
+
+async function put(
+  store: Store,
+  item: Item,
+  condition: NonNullable<Parameters<Store["put"]>[1]>,
+): Promise<boolean> {
+  try {
+    await store.put(item, condition);
+    return true;
+  } catch (error) {
+    if (error instanceof ServiceError && error.code === "condition_failed") return false;
+    throw error;
+  }
+}
+
+async function conflict(store: Store, hash: string): Promise<Refusal> {
+  const size = (await readHead(store, hash))?.size ?? 0n;
+  return { status: 409, size, reason: `Meanwhile a checkpoint of size ${size} was cosigned` };
+}
+
+async function cosign(
+  { name, ed25519, mldsa44 }: WitnessIdentity,
+  { checkpoint: { origin, size, root }, note }: ParsedCheckpoint,
+  timestamp: bigint,
+): Promise<string> {
+  const line = async (type: number, signer: Signer, message: Uint8Array) => {
+    const vkey = makeVkey(name, type, await signer.publicKey());
+    return signatureLine(vkey, encodeTimestamped(timestamp, await signer.sign(message)));
+  };
+  const text = ed25519CosignedMessage(timestamp, note.text);
+  const tree = mldsaCosignedMessage({ cosignerName: name, timestamp, origin, end: size, hash: root });
+  const lines = await Promise.all([
+    line(ED25519_COSIGNATURE, ed25519, text),
+    ...(mldsa44 === undefined ? [] : [line(MLDSA44_COSIGNATURE, mldsa44, tree)]),
+  ]);
+  return lines.join("");
+}
+
+const corrupt = ({ pk, sk }: Item): ServiceError =>
+  new ServiceError(
+    "corrupt",
+    `${pk} ${sk} is not what a witness writes: cosign nothing until it is known why`,
+  );

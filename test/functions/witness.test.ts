@@ -1,0 +1,343 @@
+/** The witness over HTTP and behind API Gateway: every status code, hostile input, and what is told of failures. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { Agent, request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import type { LambdaEvent } from "hono/aws-lambda";
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createWitness } from "../../functions/http/witness.ts";
+import { createKey, startEmbedded } from "../../local/embedded.ts";
+import { listen } from "../../local/listen.ts";
+import { createTable } from "../../local/table.ts";
+import { dynamodbClient } from "../../service/dynamodb.ts";
+import { ServiceError, type ServiceErrorCode } from "../../service/error.ts";
+import { originHash, witnessVkeys } from "../../service/witness.ts";
+import { openWitness, readLogs } from "../../service/witness-config.ts";
+import { openCheckpoint } from "../../tlog/checkpoint.ts";
+import { formatVkey, parseVkey } from "../../tlog/note.ts";
+import { verifyPolicy } from "../../tlog/policy.ts";
+import { parseSize } from "../../tlog/witness.ts";
+import { memoryStore } from "../support/memory-store.ts";
+import {
+  CASES,
+  head,
+  KEYS,
+  NAME,
+  ORIGIN,
+  request,
+  sign,
+  TRUSTED,
+  tree,
+  VKEYS,
+} from "../support/witness-cases.ts";
+
+const LATEST = `/${originHash(ORIGIN)}/checkpoint`;
+
+let logged: string[];
+beforeEach(() => {
+  logged = [];
+  vi.spyOn(process.stdout, "write").mockImplementation((line) => {
+    logged.push(String(line));
+    return true;
+  });
+});
+afterEach(() => vi.restoreAllMocks());
+
+const newWitness = (store = memoryStore()) =>
+  createWitness({ store, clock: Date.now, witness: { name: NAME, ...KEYS }, logs: TRUSTED });
+const post = (app: ReturnType<typeof newWitness>, body: string | Uint8Array) =>
+  app.request("/add-checkpoint", {
+    method: "POST",
+    body: typeof body === "string" ? body : Uint8Array.from(body),
+  });
+
+describe("every status code of the specification's text", () => {
+  test.each(CASES)("$status: $title", async ({ latest, body, status, size }) => {
+    const app = newWitness();
+    if (latest !== undefined) expect((await post(app, request(0n, latest))).status).toBe(200);
+    const response = await post(app, body);
+    const text = await response.text();
+    expect(response.status).toBe(status);
+    expect(response.headers.get("cache-control")).toBe("no-store");
+    if (status === 409) {
+      expect(response.headers.get("content-type")).toBe("text/x.tlog.size");
+      expect(text).toBe(`${size}\n`);
+      expect(parseSize(text)).toBe(size);
+      return;
+    }
+    expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
+    if (status !== 200) {
+      expect(text).toMatch(/^[A-Z].*\.\n$/);
+      return;
+    }
+    // As the specification proposes to the client: the response behind the checkpoint is one note.
+    const sent = typeof body === "string" ? body : new TextDecoder().decode(body);
+    const vkeys = [...VKEYS, ...(await witnessVkeys({ name: NAME, ...KEYS }))];
+    const note = `${sent.slice(sent.indexOf("\n\n") + 2)}${text}`;
+    const verified = openCheckpoint(note, { origin: ORIGIN, vkeys }).verified.map(({ vkey }) => vkey.name);
+    expect(verified.filter((name) => name === NAME)).toHaveLength(2);
+  });
+
+  test("the monitoring read is 404 until a checkpoint was cosigned, and then that one, for a policy to accept", async () => {
+    const app = newWitness();
+    await post(app, request(7n, 9n));
+    expect((await app.request(LATEST)).status).toBe(404);
+    await post(app, request(0n, 23n));
+    const response = await app.request(LATEST);
+    expect([response.status, response.headers.get("content-type")]).toEqual([
+      200,
+      "text/plain; charset=utf-8",
+    ]);
+    expect(Number(/max-age=(\d+)/.exec(response.headers.get("cache-control") ?? "")?.[1])).toBeLessThan(60);
+    const witnesses = (await witnessVkeys({ name: NAME, ...KEYS })).map((vkey, i) => ({
+      name: `w${i}`,
+      vkey,
+    }));
+    const groups = [{ name: "both", threshold: 2, members: ["w0", "w1"] }];
+    const policy = { logs: VKEYS.map((vkey) => ({ vkey })), witnesses, groups, quorum: "both" };
+    expect(verifyPolicy({ policy, checkpoint: await response.text() })).toMatchObject({
+      met: true,
+      invalid: [],
+    });
+  });
+
+  test.each([
+    ["another log", `/${originHash("log.example/another")}/checkpoint`],
+    ["upper case", LATEST.toUpperCase()],
+    ["a hash cut short", LATEST.replace(/.\/checkpoint/, "/checkpoint")],
+    ["the origin itself", `/${ORIGIN}/checkpoint`],
+    ["dots", "/../../checkpoint"],
+  ])("the monitoring read is 404 for %s", async (_, path) => {
+    const app = newWitness();
+    await post(app, request(0n, 23n));
+    expect((await app.request(path)).status).toBe(404);
+  });
+
+  test("its own keys are those that verify", async () => {
+    const text = await (await newWitness().request("/vkeys")).text();
+    expect(text.trim().split("\n").map(parseVkey)).toEqual(await witnessVkeys({ name: NAME, ...KEYS }));
+  });
+});
+
+describe("hostile input", () => {
+  const app = newWitness();
+
+  test("never makes the witness fail, whatever the body", async () => {
+    const good = new TextEncoder().encode(request(0n, 23n));
+    const spliced = fc
+      .tuple(fc.nat(good.length), fc.nat(60), fc.uint8Array({ maxLength: 40 }))
+      .map(([at, cut, put]) => Uint8Array.from([...good.slice(0, at), ...put, ...good.slice(at + cut)]));
+    const lines = fc
+      .array(fc.constantFrom("old 0", "old 7", "", ORIGIN, "7", "— x y", "AAAA", `— ${ORIGIN} AAAAAAAA`))
+      .map((all) => new TextEncoder().encode(all.join("\n")));
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(spliced, lines, fc.uint8Array({ maxLength: 300 })), async (body) => {
+        expect((await post(app, body)).status).toBeLessThan(500);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test("a body beyond the limit is refused, with and without a length that says so", async () => {
+    const large = new Uint8Array(200_000).fill(0x41);
+    expect((await post(app, large)).status).toBe(413);
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(large.subarray(0, 50_000)),
+    });
+    const streamed = { method: "POST", body: endless, duplex: "half" } satisfies RequestInit & {
+      duplex: "half";
+    };
+    expect((await app.request("/add-checkpoint", streamed)).status).toBe(413);
+  });
+
+  test.each([
+    ["GET", "/add-checkpoint"],
+    ["PUT", "/add-checkpoint"],
+    ["POST", "/"],
+    ["POST", LATEST],
+    ["POST", "/sign-subtree"],
+  ])("%s %s is no route", async (method, path) => {
+    expect((await app.request(path, { method })).status).toBe(404);
+  });
+});
+
+describe("what is told", () => {
+  test.each([
+    ["throttled", 429],
+    ["unavailable", 503],
+    ["signer", 503],
+    ["corrupt", 500],
+  ] as const)(
+    "a store that is %s is answered with %i, without internals",
+    async (code: ServiceErrorCode, status) => {
+      const store = memoryStore();
+      store.get = async () => {
+        throw new ServiceError(code, "internal-detail");
+      };
+      const response = await post(newWitness(store), request(0n, 7n));
+      expect(response.status).toBe(status);
+      expect(response.headers.has("retry-after")).toBe(status !== 500);
+      expect(await response.text()).not.toContain("internal-detail");
+      expect(logged.join("")).toContain("internal-detail");
+    },
+  );
+
+  test("a fork that its log signed is kept in the log line, as evidence", async () => {
+    const app = newWitness();
+    await post(app, request(0n, 30n));
+    const other = { ...head(30n), root: tree.root(29n) };
+    expect((await post(app, `old 30\n\n${sign(other)}`)).status).toBe(422);
+    const line = JSON.parse(logged.at(-1) ?? "");
+    expect(line).toMatchObject({ route: "/add-checkpoint", status: 422, refused: sign(other) });
+    expect(() => openCheckpoint(line.refused, { origin: ORIGIN, vkeys: VKEYS })).not.toThrow();
+  });
+
+  test("what is not signed by a log is not logged", async () => {
+    const app = newWitness();
+    await post(app, `old 0\n\nsecret-text\n7\n${"A".repeat(43)}=\n\n— x AAAAAAAA\n`);
+    await app.request("/secret-text");
+    expect(logged).toHaveLength(2);
+    expect(logged.join("")).not.toContain("secret-text");
+  });
+});
+
+test("one connection serves one request after the other, refusals among them", async () => {
+  const app = newWitness();
+  const server = await listen((each) => app.fetch(each), {
+    host: "127.0.0.1",
+    port: 0,
+    portSetting: "--port",
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ports = new Set<number | undefined>();
+  const send = (body: string) =>
+    new Promise<number | undefined>((done, fail) => {
+      const sent = httpRequest(`${server.url}/add-checkpoint`, { method: "POST", agent }, (response) => {
+        ports.add(response.socket.localPort);
+        response.resume().on("end", () => done(response.statusCode));
+      });
+      sent.on("error", fail).end(body);
+    });
+  const statuses = [];
+  for (const body of [request(0n, 7n), request(0n, 7n), "junk", request(7n, 9n), request(9n, 9n)]) {
+    statuses.push(await send(body));
+  }
+  expect(statuses).toEqual([200, 409, 400, 200, 200]);
+  expect(ports.size).toBe(1);
+  agent.destroy();
+  await server.close();
+});
+
+describe("behind API Gateway, on DynamoDB and KMS", () => {
+  const before = { ...process.env };
+  let close: () => Promise<void> = async () => undefined;
+  afterAll(async () => {
+    await close();
+    process.env = before;
+  });
+
+  const event = (method: string, path: string, body?: string): LambdaEvent => ({
+    version: "2.0",
+    routeKey: "$default",
+    rawPath: path,
+    rawQueryString: "",
+    headers: { "content-type": "application/octet-stream" },
+    // As API Gateway sends what has no text type.
+    isBase64Encoded: body !== undefined,
+    body: body === undefined ? null : Buffer.from(body).toString("base64"),
+    requestContext: {
+      accountId: "000000000000",
+      apiId: "api",
+      domainName: "witness.example.org",
+      domainPrefix: "witness",
+      http: { method, path, protocol: "HTTP/1.1", sourceIp: "192.0.2.1", userAgent: "test" },
+      requestId: "JKJaXmPLvHcESHA=",
+      routeKey: "$default",
+      stage: "$default",
+      time: "01/Mar/2026:08:30:00 +0000",
+      timeEpoch: 1772353800000,
+      authentication: null,
+      authorizer: {},
+    },
+  });
+
+  test("the whole contract, from an environment", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "kedge-witness-"));
+    const embedded = await startEmbedded(folder);
+    close = async () => {
+      await embedded.close();
+      await rm(folder, { recursive: true });
+    };
+    await createTable(dynamodbClient(), "kedge-witness");
+    Object.assign(process.env, {
+      KEDGE_TABLE: "kedge-witness",
+      KEDGE_WITNESS_NAME: NAME,
+      KEDGE_WITNESS_KEY: await createKey("ECC_NIST_EDWARDS25519"),
+      KEDGE_WITNESS_MLDSA_KEY: await createKey("ML_DSA_44"),
+      KEDGE_WITNESS_LOGS: VKEYS.map(formatVkey).join("\n"),
+    });
+    const { handler } = await import("../../functions/witness.ts");
+
+    expect(await handler(event("POST", "/add-checkpoint", request(7n, 9n)))).toMatchObject({
+      statusCode: 409,
+      body: "0\n",
+    });
+    const first = await handler(event("POST", "/add-checkpoint", request(0n, 23n)));
+    expect(first).toMatchObject({ statusCode: 200, isBase64Encoded: false });
+    const conflict = await handler(event("POST", "/add-checkpoint", request(0n, 40n)));
+    expect(conflict).toMatchObject({ statusCode: 409, body: "23\n", isBase64Encoded: false });
+    expect(conflict.headers?.["content-type"]).toBe("text/x.tlog.size");
+    expect(await handler(event("POST", "/add-checkpoint", request(23n, 40n)))).toMatchObject({
+      statusCode: 200,
+    });
+    // The adapter's own word for it.
+    vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const unreadable = await handler(event("GET", "/add-checkpoint", "a body"));
+    expect(unreadable.statusCode).toBe(400);
+
+    const vkeys = [...VKEYS, ...(await witnessVkeys(openWitness(process.env).witness))];
+    const latest = await handler(event("GET", LATEST));
+    const { checkpoint, verified } = openCheckpoint(latest.body, { origin: ORIGIN, vkeys });
+    expect([checkpoint.size, verified.length]).toEqual([40n, 3]);
+  });
+});
+
+describe("the configuration", () => {
+  const [vkey] = VKEYS.map(formatVkey);
+  const good = {
+    KEDGE_TABLE: "kedge",
+    KEDGE_WITNESS_NAME: NAME,
+    KEDGE_WITNESS_KEY: "a-key",
+    KEDGE_WITNESS_LOGS: vkey ?? "",
+  };
+
+  test("several keys of one log, and several logs, are told apart by their names", () => {
+    const logs = readLogs(`\n ${VKEYS.map(formatVkey).join(" \n")}\t`);
+    expect(logs).toEqual(new Map([[ORIGIN, VKEYS]]));
+  });
+
+  test.each([
+    ["no table", { KEDGE_TABLE: undefined }, /KEDGE_TABLE/],
+    ["no name", { KEDGE_WITNESS_NAME: undefined }, /KEDGE_WITNESS_NAME/],
+    ["a name with a plus", { KEDGE_WITNESS_NAME: "a+b" }, /KEDGE_WITNESS_NAME/],
+    ["a name of 256 bytes", { KEDGE_WITNESS_NAME: "ü".repeat(128) }, /KEDGE_WITNESS_NAME/],
+    ["two keys", { KEDGE_WITNESS_KEY: "a,b" }, /KEDGE_WITNESS_KEY/],
+    ["no logs", { KEDGE_WITNESS_LOGS: undefined }, /KEDGE_WITNESS_LOGS/],
+    ["logs twice", { KEDGE_WITNESS_LOGS_FILE: "logs" }, /KEDGE_WITNESS_LOGS/],
+    [
+      "a file that is absent",
+      { KEDGE_WITNESS_LOGS: undefined, KEDGE_WITNESS_LOGS_FILE: "/nowhere" },
+      /\/nowhere/,
+    ],
+    ["an empty list", { KEDGE_WITNESS_LOGS: " \n" }, /at least one/],
+    ["a vkey that is none", { KEDGE_WITNESS_LOGS: "log.example" }, /log\.example/],
+    ["a vkey twice", { KEDGE_WITNESS_LOGS: `${vkey} ${vkey}` }, /twice/],
+  ])("%s is refused by name", (_, change, message) => {
+    const env = Object.fromEntries(
+      Object.entries({ ...good, ...change }).filter(([, value]) => value !== undefined),
+    );
+    expect(() => openWitness(env)).toThrow(message);
+    expect(() => openWitness(good)).not.toThrow();
+  });
+});

@@ -1,0 +1,161 @@
+/**
+ * What a log and a witness say to each other, and what the witness answers (c2sp.org/tlog-witness,
+ * add-checkpoint).
+ */
+import { boundedText, checkUint63, decodeHash, encodeBase64, equalBytes, parseDecimal } from "./bytes.ts";
+import { type ParsedCheckpoint, parseTreeHead, verifyCheckpoint } from "./checkpoint.ts";
+import { TlogError } from "./error.ts";
+import { checkHash, EMPTY_ROOT, verifyConsistency } from "./merkle.ts";
+import { matchSignatures, type NoteSignature, parseNote, signatureLine, type Vkey } from "./note.ts";
+
+/** A request has at most this many hashes. A proof needs more only from sizes of 2^62 - 1 on. */
+export const MAX_PROOF_LINES = 63;
+/**
+ * A request is at most this many bytes. A note may have 16 signatures of nearly 5 kB each
+ * (c2sp.org/signed-note, Format): 107 kB in base64, and 63 proof lines are 3 kB.
+ */
+export const MAX_ADD_CHECKPOINT_SIZE = 128 << 10;
+/** A checkpoint's body is at most this many bytes: AWS KMS signs 4096, the cosignature's header among them. */
+export const MAX_COSIGNED_BODY_SIZE = 4000;
+/** Of a 409's body, which is the tree size. */
+export const SIZE_TYPE = "text/x.tlog.size";
+
+/** The body of an `add-checkpoint` request; `checkpoint` is the signed note. */
+export type AddCheckpoint = { oldSize: bigint; proof: readonly Uint8Array[]; checkpoint: string };
+
+/** A request that was parsed. Nothing is verified, not even that a tree of size 0 has the empty root. */
+export type ParsedAddCheckpoint = { oldSize: bigint; proof: Uint8Array[]; parsed: ParsedCheckpoint };
+
+/** Why a witness does not cosign; `reason` is for people. A conflict's answer is the size it has cosigned. */
+export type Refusal =
+  | { status: 400 | 403 | 404 | 422; reason: string }
+  | { status: 409; reason: string; size: bigint };
+
+/** What may be cosigned, but for what the witness cosigned before. `signatures` are the log's, one a key. */
+export type Admitted = ParsedAddCheckpoint & { status: 200; signatures: NoteSignature[] };
+
+/** The latest checkpoint of a log that the witness cosigned. */
+export type Latest = { size: bigint; root: Uint8Array };
+
+/** Throws `malformed` or `out_of_range` when `parseAddCheckpoint` could not read it again. */
+export function formatAddCheckpoint({ oldSize, proof, checkpoint }: AddCheckpoint): string {
+  checkProofLength(proof.length);
+  const hashes = proof.map((hash) => `${encodeBase64(checkHash(hash))}\n`).join("");
+  return `old ${checkUint63(oldSize, "The old size")}\n${hashes}\n${checkpoint}`;
+}
+
+/** Parses the body of an `add-checkpoint` request. Throws `malformed`. */
+export function parseAddCheckpoint(input: string | Uint8Array): ParsedAddCheckpoint {
+  const text = boundedText(input, MAX_ADD_CHECKPOINT_SIZE, "The request");
+  const blank = text.indexOf("\n\n");
+  if (blank === -1) {
+    throw new TlogError("malformed", "The request has no empty line before the checkpoint");
+  }
+  const [oldLine = "", ...hashes] = text.slice(0, blank).split("\n");
+  if (!oldLine.startsWith("old ")) {
+    throw new TlogError("malformed", "The request does not begin with `old` and the old size");
+  }
+  checkProofLength(hashes.length);
+  const note = parseNote(text.slice(blank + 2));
+  boundedText(note.text, MAX_COSIGNED_BODY_SIZE, "The checkpoint's body");
+  return {
+    oldSize: parseDecimal(oldLine.slice(4), "The old size"),
+    proof: hashes.map((line) => decodeHash(line, "A proof line")),
+    parsed: { checkpoint: parseTreeHead(note.text), note },
+  };
+}
+
+/** The body of a 409, of type `SIZE_TYPE`. Throws `out_of_range`. */
+export function formatSize(size: bigint): string {
+  return `${checkUint63(size, "The tree size")}\n`;
+}
+
+/** Parses the body of a 409. Throws `malformed`. */
+export function parseSize(input: string | Uint8Array): bigint {
+  const text = boundedText(input, 20, "The tree size");
+  if (!text.endsWith("\n")) {
+    throw new TlogError("malformed", "The tree size has no newline");
+  }
+  return parseDecimal(text.slice(0, -1), "The tree size");
+}
+
+/**
+ * All that can be told of a request without what the witness cosigned before, in the order of the
+ * specification's text. `trusted` are the verifier keys of every log that it watches; a log's origin is
+ * their name. Never throws for what is in the body.
+ */
+export function admit(
+  body: string | Uint8Array,
+  trusted: ReadonlyMap<string, readonly Vkey[]>,
+): Admitted | Refusal {
+  const request = attempt(400, () => parseAddCheckpoint(body));
+  if ("status" in request) return request;
+  const { parsed, oldSize } = request;
+  const vkeys = trusted.get(parsed.checkpoint.origin);
+  if (vkeys === undefined) return { status: 404, reason: "This witness does not watch a log of this origin" };
+  const verified = attempt(403, () => verifyCheckpoint(withoutRepeats(parsed), vkeys));
+  if ("status" in verified) return verified;
+  if (oldSize > parsed.checkpoint.size) {
+    return { status: 400, reason: "The old size is larger than the checkpoint's" };
+  }
+  return { status: 200, ...request, signatures: signaturesOf(parsed, vkeys) };
+}
+
+/**
+ * Whether a witness cosigns what was admitted, given the latest checkpoint that it cosigned for the
+ * log; undefined when it never did. 200 permits to, once it is on record as the latest.
+ */
+export function judge(
+  { oldSize, proof, parsed }: Admitted,
+  latest: Latest | undefined,
+): { status: 200 } | Refusal {
+  const { size, root } = parsed.checkpoint;
+  const cosigned = latest ?? { size: 0n, root: EMPTY_ROOT };
+  if (oldSize !== cosigned.size) {
+    return {
+      status: 409,
+      size: cosigned.size,
+      reason: `The latest cosigned checkpoint has size ${cosigned.size}`,
+    };
+  }
+  if (size === 0n && !equalBytes(root, EMPTY_ROOT)) {
+    return { status: 422, reason: "A checkpoint of size 0 has the root of the empty tree" };
+  }
+  if (oldSize === size && !equalBytes(root, cosigned.root)) {
+    return { status: 422, reason: "Another root was cosigned for this size" };
+  }
+  return attempt(422, () => {
+    verifyConsistency({ from: oldSize, to: size, fromRoot: cosigned.root, toRoot: root, proof });
+    return { status: 200 as const };
+  });
+}
+
+/** A line that is sent forty times, which anyone can do with a published signature, is verified once. */
+function withoutRepeats({ checkpoint, note }: ParsedCheckpoint): ParsedCheckpoint {
+  const lines = new Map(note.signatures.map((line) => [signatureLine(line, line.signature), line]));
+  return { checkpoint, note: { text: note.text, signatures: [...lines.values()] } };
+}
+
+/** The verified signatures of the log's own keys, the first of each: whoever asks may repeat a line. */
+function signaturesOf({ note }: ParsedCheckpoint, vkeys: readonly Vkey[]): NoteSignature[] {
+  return vkeys.flatMap((vkey) =>
+    matchSignatures(note, [vkey])
+      .slice(0, 1)
+      .map(({ signature }) => ({ name: vkey.name, id: vkey.id, signature })),
+  );
+}
+
+function attempt<T>(status: 400 | 403 | 422, run: () => T): T | (Refusal & { status: typeof status }) {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof TlogError)) throw error;
+    return { status, reason: error.message };
+  }
+}
+
+function checkProofLength(length: number): void {
+  if (length > MAX_PROOF_LINES) {
+    throw new TlogError("malformed", `A consistency proof has at most ${MAX_PROOF_LINES} lines`);
+  }
+}
