@@ -1,13 +1,16 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
-/** Minutes long, so they have a script of their own: `npm run test:artefact`. */
-const ARTEFACT = ["test/infra/artefact.test.ts", "test/infra/variants.test.ts"];
-const isArtefact = process.env["KEDGE_SUITE"] === "artefact";
+/** What takes long, or what a machine may lack: each has a script of its own, `npm run test:<name>`. */
+const SUITES: Readonly<Record<string, readonly string[]>> = {
+  artefact: ["test/infra/artefact.test.ts", "test/infra/variants.test.ts"],
+  interop: ["test/interop/interop.test.ts"],
+};
+const suite = SUITES[process.env["KEDGE_SUITE"] ?? ""];
 
 export default defineConfig({
   test: {
-    include: isArtefact ? ARTEFACT : ["test/**/*.test.ts"],
-    exclude: isArtefact ? configDefaults.exclude : [...configDefaults.exclude, ...ARTEFACT],
+    include: [...(suite ?? ["test/**/*.test.ts"])],
+    exclude: [...configDefaults.exclude, ...(suite === undefined ? Object.values(SUITES).flat() : [])],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
