@@ -36,9 +36,13 @@ export type Watched = {
 
 /** `now` in ms since the epoch. */
 export function lookReport(watched: Watched, look: Look, now: number): Report {
-  const { state, head, findings, omitted, read } = look;
+  const { state, head, findings, omitted, read, failure } = look;
+  if (failure !== undefined && findings.length === 0) {
+    return unreachableReport(watched, failure.message, now);
+  }
   const earlier = watched.state?.findings ?? [];
   const isKept = look.evidence.length > 0 || earlier.length > 0;
+  const cut = failure === undefined ? [] : [`What could not be read. ${failure.message}`];
   return {
     outcome: findings.length + earlier.length > 0 ? "findings" : "good",
     ...about(watched, now),
@@ -49,7 +53,7 @@ export function lookReport(watched: Watched, look: Look, now: number): Report {
     omitted,
     earlier,
     ...(isKept ? { evidence: watched.evidencePath } : {}),
-    notChecked: [...look.caveats, ...caveats(watched, state)],
+    notChecked: [...cut, ...look.caveats, ...caveats(watched, state)],
   };
 }
 
@@ -101,9 +105,9 @@ export function describe(report: Report, { policyPath }: Watched): string[] {
   }
   const more = omitted > 0 ? [`and ${omitted} more`] : [];
   const verdict = outcome === "good" ? "GOOD" : "FINDINGS";
-  const entries = size === undefined ? "" : `, ${size} entries, ${read} of them read now`;
+  const at = size === undefined ? "" : `, size ${size}, ${read} new`;
   return [
-    `${verdict}  ${log}${entries}`,
+    `${verdict}  ${log}${at}`,
     ...section("Found now", [...shown(findings), ...more]),
     ...before,
     ...(evidence === undefined ? [] : evidenceLines(evidence, policyPath)),

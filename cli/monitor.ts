@@ -189,34 +189,31 @@ const EXITS = { good: 0, findings: EXIT_FAILED, unreachable: EXIT_UNREACHABLE } 
 
 /** Returns the exit code. Evidence is kept first and the state last: what was not told is found again. */
 async function lookOnce(monitor: Monitor, stop: AbortSignal): Promise<number> {
-  const late = AbortSignal.timeout(monitor.timeout);
-  const files = openLogFiles(monitor.url, { signal: AbortSignal.any([stop, late]) });
+  const late = new AbortController();
+  const reason = `Not done after ${monitor.timeout / 1000} s: see --timeout`;
+  const timer = setTimeout(() => late.abort(new ClientError("protocol", reason)), monitor.timeout);
+  const files = openLogFiles(monitor.url, { signal: AbortSignal.any([stop, late.signal]) });
   const now = Date.now();
-  let report: Report;
-  let next: MonitorState | undefined;
   try {
     const look = await watch(files, monitor.state, monitor.trust, { ...monitor.options, now });
-    await appendNew(
-      monitor.evidencePath,
-      look.evidence.map((piece) => JSON.stringify(piece)),
-    );
-    next = look.state;
-    report = lookReport(monitor, look, now);
+    const pieces = look.evidence.map((piece) => JSON.stringify(piece));
+    await appendNew(monitor.evidencePath, pieces);
+    return await conclude(monitor, lookReport(monitor, look, now), look.state);
   } catch (error) {
     if (stop.aborted) return EXIT_UNREACHABLE;
-    report = unreachableReport(monitor, reasonFor(error, late, monitor), now);
+    if (!(error instanceof ClientError)) throw error;
+    return await conclude(monitor, unreachableReport(monitor, error.message, now), monitor.state);
+  } finally {
+    clearTimeout(timer);
   }
-  if (await tell(monitor, report)) {
-    if (next !== undefined) await replaceFile(monitor.statePath, formatState(next));
-    monitor.state = next ?? monitor.state;
-  }
-  return EXITS[report.outcome];
 }
 
-function reasonFor(error: unknown, late: AbortSignal, { timeout }: Monitor): string {
-  if (error instanceof ClientError) return error.message;
-  if (error === late.reason) return `Not done after ${timeout / 1000} s: see --timeout.`;
-  throw error;
+async function conclude(monitor: Monitor, report: Report, next: MonitorState | undefined): Promise<number> {
+  if (await tell(monitor, report)) {
+    if (next !== undefined) await replaceFile(monitor.statePath, formatState(next));
+    monitor.state = next;
+  }
+  return EXITS[report.outcome];
 }
 
 /** Until stopped. The exit code is that of the worst look: findings, then unreachable. */
@@ -255,19 +252,17 @@ async function tell(monitor: Monitor, report: Report): Promise<boolean> {
 const needsTelling = ({ outcome, findings }: Report): boolean =>
   outcome === "unreachable" || findings.length > 0;
 
-/** Every line of the file is a piece of evidence; all of them must convince. */
+/** Every line of the file is a piece of evidence, judged by itself: one that convinces is enough. */
 async function judge(path: string, trust: MonitorTrust, json: boolean): Promise<void> {
   const text = new TextDecoder().decode(await readInput(path));
   const pieces = text.split("\n").filter((line) => line !== "");
   if (pieces.length === 0) throw misuse(`${path} holds no evidence`);
-  let all = true;
   for (const [i, line] of pieces.entries()) {
     const verdict = judgeLine(line, trust);
-    all &&= verdict.convincing;
+    if (verdict.convincing) process.exitCode = 0;
     if (json) printJson({ line: i + 1, ...verdict });
     else print(`${verdict.convincing ? "CONVINCING" : "NOT CONVINCING"}  ${verdict.message}`);
   }
-  if (all) process.exitCode = 0;
 }
 
 function judgeLine(line: string, trust: MonitorTrust) {

@@ -16,6 +16,7 @@ const stateSchema = z.strictObject({
   seenAt: z.iso.datetime(),
   from: z.string(),
   tenants: z.array(z.strictObject({ index: z.string(), checkpoint: z.string() })),
+  open: z.array(z.string()),
   findings: z.array(z.strictObject({ kind: z.enum(FINDING_KINDS), message: z.string() })),
 });
 
@@ -33,6 +34,7 @@ export function formatState(state: MonitorState): string {
       index: String(index),
       checkpoint: note,
     })),
+    open: [...state.open],
     findings: [...state.findings],
   };
   return `${JSON.stringify(value, undefined, 1)}\n`;
@@ -63,6 +65,7 @@ export function parseState(text: string, origin: string): MonitorState {
     seenAt: Date.parse(value.seenAt),
     from: parseDecimal(value.from, "The first index"),
     tenants: new Map(value.tenants.map(tenantHead)),
+    open: value.open,
     findings: value.findings,
   };
 }

@@ -54,6 +54,8 @@ export type MonitorState = SignedTree & {
   /** Entries below this index were never read. */
   from: bigint;
   tenants: ReadonlyMap<string, TenantHead>;
+  /** Other checkpoints that the log signed, for whose tree it never showed that it is of this history. */
+  open: readonly string[];
   /** Lasting ones of earlier runs. */
   findings: readonly Finding[];
 };
@@ -194,9 +196,12 @@ function readEntry(reading: Reading, entry: Uint8Array, index: bigint): void {
 }
 
 function judgeEntry(reading: Reading, entry: Uint8Array, index: bigint): Finding | undefined {
-  const note = noteOf(entry);
-  if (note === undefined) return { kind: "bad_entry", message: `Entry ${index} is not a signed checkpoint.` };
-  const { origin, size, root } = parseCheckpoint(note).checkpoint;
+  const parsed = parseEntry(entry);
+  if (parsed === undefined) {
+    return { kind: "bad_entry", message: `Entry ${index} is not a signed checkpoint.` };
+  }
+  const { note, checkpoint } = parsed;
+  const { origin, size, root } = checkpoint;
   const log = quoted(origin);
   if (!isTenantOf(reading.trust.origin, origin)) {
     const message = `Entry ${index} is of ${log}, which is no tenant log of this operator.`;
@@ -231,12 +236,11 @@ function isTenantOf(anchorOrigin: string, origin: string): boolean {
   return origin.startsWith(prefix) && /^[^/]+$/.test(origin.slice(prefix.length));
 }
 
-function noteOf(entry: Uint8Array): string | undefined {
+function parseEntry(entry: Uint8Array): { note: string; checkpoint: Checkpoint } | undefined {
   if (entry.length > MAX_ENTRY_BYTES) return undefined;
   try {
     const note = utf8Decode(entry, "The entry");
-    parseCheckpoint(note);
-    return note;
+    return { note, checkpoint: parseCheckpoint(note).checkpoint };
   } catch (error) {
     if (error instanceof TlogError) return undefined;
     throw error;
@@ -271,6 +275,7 @@ export function finishReading(reading: Reading, head: PublicHead, now: number): 
     seenAt: isNewSize ? now : (state?.seenAt ?? now),
     from: state?.from ?? 0n,
     tenants,
+    open: state?.open ?? [],
     findings: state?.findings ?? [],
   };
 }
@@ -286,6 +291,16 @@ function checkRoom(tenants: ReadonlyMap<string, TenantHead>): void {
   if (bytes > MAX_TENANTS_BYTES) {
     throw new ClientError("protocol", `The ${tenants.size} tenant logs are more than a monitor can follow`);
   }
+}
+
+const MAX_OPEN = 8;
+
+/** The same state with a checkpoint whose tree is to be compared when the log shows it. */
+export function keepOpen(state: MonitorState, { note, checkpoint }: PublicHead): MonitorState {
+  const { size, root } = state.checkpoint;
+  const isPlaced = checkpoint.size === size && equalBytes(checkpoint.root, root);
+  if (isPlaced || state.open.includes(note) || state.open.length === MAX_OPEN) return state;
+  return { ...state, open: [...state.open, note] };
 }
 
 /** The same state with those of the findings that nothing later undoes, each once. */

@@ -18,6 +18,7 @@ import {
   type Finding,
   finishReading,
   headFindings,
+  keepOpen,
   type MonitorState,
   type MonitorTrust,
   openHead,
@@ -56,9 +57,11 @@ export type Look = {
   read: bigint;
   /** What could not be checked. */
   caveats: string[];
+  /** Why the look ended before its end: something could not be read. */
+  failure: ClientError | undefined;
 };
 
-/** Throws ClientError when the log cannot be read; what was known then stays. */
+/** Throws ClientError when not even a checkpoint can be read. */
 export async function watch(
   files: LogFiles,
   state: MonitorState | undefined,
@@ -73,6 +76,7 @@ export async function watch(
     evidence: [],
     read: 0n,
     caveats: [],
+    failure: undefined,
   };
   const bytes = await files.checkpoint();
   try {
@@ -83,9 +87,18 @@ export async function watch(
     look.findings.push({ kind: "bad_checkpoint", message });
     return look;
   }
-  await follow(files, look, look.head, trust, options);
-  for (const note of options.others ?? []) await compareOther(files, look, note, trust, options.now);
-  const seenAt = look.state?.checkpoint.size === look.head.checkpoint.size ? look.state.seenAt : options.now;
+  try {
+    await follow(files, look, look.head, trust, options);
+    await settle(files, look, trust, options.now);
+    for (const note of options.others ?? []) await compareOther(files, look, note, trust, options.now);
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error;
+    look.failure = error;
+    // What the log signed binds it, even if it shows nothing more.
+    look.state = look.state && keepOpen(look.state, look.head);
+  }
+  const known = look.state?.checkpoint.size === look.head.checkpoint.size ? look.state : undefined;
+  const seenAt = known?.seenAt ?? options.now;
   look.findings.push(...headFindings(look.head, { ...options, seenAt }));
   look.state = look.state && remember(look.state, look.findings);
   return look;
@@ -198,6 +211,33 @@ async function startHere(
   }
 }
 
+/** Holds checkpoints that were open against what is known by now. */
+async function settle(files: LogFiles, look: Look, trust: MonitorTrust, now: number): Promise<void> {
+  for (const note of look.state?.open ?? []) {
+    const { state } = look;
+    const head = openKept(note, trust, now);
+    if (state === undefined || head === undefined) continue;
+    const relation = await relate(files, state, head);
+    if (relation === "unknown") {
+      const size = `A checkpoint of ${head.checkpoint.size} entries`;
+      look.caveats.push(`${size}, which the log signed, was never shown to be of this history.`);
+      continue;
+    }
+    look.state = { ...state, open: state.open.filter((other) => other !== note) };
+    if (relation !== "same") contradict(look, state, head, relation);
+  }
+}
+
+/** undefined when the key that signed it then is no longer in the policy. */
+function openKept(note: string, trust: MonitorTrust, now: number): PublicHead | undefined {
+  try {
+    return openHead(note, trust, now);
+  } catch (error) {
+    if (error instanceof TlogError) return undefined;
+    throw error;
+  }
+}
+
 /** Holds a checkpoint that somebody else was given against this log. */
 async function compareOther(
   files: LogFiles,
@@ -279,20 +319,21 @@ function rolledBack(look: Look, state: MonitorState, head: PublicHead, relation:
       : "What is served does not show whether it is of the same history";
   const sizes = `${head.checkpoint.size} entries, and one of ${state.checkpoint.size} was seen before`;
   look.findings.push({ kind: "rollback", message: `The checkpoint is of ${sizes}. ${meaning}.` });
-  if (relation === "unknown") look.evidence.push(unproven(state, head));
+  if (relation === "unknown") leaveOpen(look, state, head);
 }
 
 /** `state` is what the checkpoint was not shown to extend, if that is open. */
 function badEntries(look: Look, state: MonitorState | undefined, head: PublicHead, what: string): void {
   const message = `The ${what} that are served do not lead to the root that was signed for ${head.checkpoint.size} entries: the log does not show what it signed.`;
   look.findings.push({ kind: "bad_entries", message });
-  if (state !== undefined) look.evidence.push(unproven(state, head));
+  if (state !== undefined) leaveOpen(look, state, head);
 }
 
-const unproven = (state: MonitorState, head: PublicHead): Evidence => ({
-  kind: "unproven",
-  checkpoints: [state.note, head.note],
-});
+/** Both notes are kept: for whoever may ask the log, and until it shows more. */
+function leaveOpen(look: Look, state: MonitorState, head: PublicHead): void {
+  look.evidence.push({ kind: "unproven", checkpoints: [state.note, head.note] });
+  look.state = keepOpen(state, head);
+}
 
 /** Without proofs when what is served does not give them: a tenant's key may be enough to judge then. */
 async function entriesEvidence(

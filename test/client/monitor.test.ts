@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ClientError } from "../../client/error.ts";
 import { checkEvidence, type Evidence, parseEvidence } from "../../client/evidence.ts";
 import { type MonitorState, monitorTrust } from "../../client/monitor.ts";
 import { formatState, parseState } from "../../client/monitor-state.ts";
@@ -103,7 +102,8 @@ describe("an honest log", () => {
         throw new Error("not to be asked");
       },
     };
-    await expect(look(counted, undefined, { maxEntries: 29n })).rejects.toThrow(ClientError);
+    const refused = await look(counted, undefined, { maxEntries: 29n });
+    expect(refused).toMatchObject({ state: undefined, failure: { code: "protocol" } });
     expect(asked).toEqual([]);
   });
 });
@@ -145,10 +145,25 @@ describe("a split view", () => {
     const mixed: LogFiles = { ...logFiles(other), tile: logFiles(tenantEntries(0, 40)).tile };
     const found = await look(mixed, await known(one));
     expect(kinds(found)).toEqual(["bad_entries"]);
+    expect(found.state?.open).toEqual([logFiles(other).note]);
     expect(found.evidence).toEqual([
       { kind: "unproven", checkpoints: [logFiles(one).note, logFiles(other).note] },
     ]);
     expect(found.evidence.map(isConvincing)).toEqual([false]);
+  });
+
+  test("of which only the checkpoint is shown is proven as soon as the first history goes on", async () => {
+    const [one, other] = fork(20, 30, 40);
+    const withheld: LogFiles = { ...logFiles(other), tile: logFiles([]).tile };
+    const mixed: LogFiles = { ...logFiles(other), tile: logFiles(tenantEntries(0, 40)).tile };
+    for (const files of [withheld, mixed]) {
+      const seen = await look(files, await known(one));
+      const still = await look(logFiles(one), seen.state);
+      expect([kinds(still), still.caveats.length]).toEqual([[], 1]);
+      const found = await look(logFiles(tenantEntries(0, 45)), still.state);
+      expect([kinds(found), found.state?.open]).toEqual([["fork"], []]);
+      expect(found.evidence.map(isConvincing)).toEqual([true]);
+    }
   });
 
   test("is caught by comparing with a checkpoint that another party was given", async () => {
@@ -290,9 +305,21 @@ describe("a checkpoint", () => {
     }
   });
 
-  test("cannot be read when its entries are withheld: not a finding, and nothing is forgotten", async () => {
+  test("whose entries are withheld cannot be read: no finding, nothing is forgotten, and it is kept in mind", async () => {
     const files: LogFiles = { ...logFiles(entries), tile: logFiles([]).tile };
-    await expect(look(files)).rejects.toMatchObject({ code: "not_found" });
+    expect(await look(files)).toMatchObject({
+      failure: { code: "not_found" },
+      findings: [],
+      state: undefined,
+    });
+    const state = await known(entries.slice(0, 5));
+    const found = await look(files, state);
+    expect(found).toMatchObject({ failure: { code: "not_found" }, findings: [] });
+    expect(found.state).toEqual({ ...state, open: [logFiles(entries).note] });
+    for (const size of [12, 40]) {
+      const later = await look(logFiles(tenantEntries(0, size)), found.state);
+      expect([kinds(later), later.state?.open, later.caveats]).toEqual([[], [], []]);
+    }
   });
 });
 
@@ -386,6 +413,7 @@ describe("the state", () => {
       JSON.stringify({ ...value, tiles: [`A${first.slice(1)}`, ...value.tiles.slice(1)] }),
       JSON.stringify({ ...value, checkpoint: value.checkpoint.replace("\n300\n", "\n301\n") }),
       JSON.stringify({ ...value, seenAt: "yesterday" }),
+      JSON.stringify({ ...value, open: undefined }),
     ]) {
       expect(() => parseState(wrong, ANCHOR_ORIGIN)).toThrow(TlogError);
     }
