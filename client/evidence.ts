@@ -127,8 +127,8 @@ const convincing = (message: string): Verdict => ({ convincing: true, message })
 function checkFork({ checkpoints, size, roots, proofs }: Fork, keys: EvidenceKeys): string {
   const from = parseDecimal(size, "The size");
   const [first, second] = roots.map((root) => decodeHash(root, "A root"));
-  if (from === 0n || first === undefined || second === undefined || equalBytes(first, second)) {
-    throw new TlogError("bad_proof", "Two equal or empty trees are no contradiction");
+  if (first === undefined || second === undefined || equalBytes(first, second)) {
+    throw new TlogError("bad_proof", "Two equal trees are no contradiction");
   }
   const signed = checkpoints.map((note) => openCheckpoint(note, keys).checkpoint);
   for (const [i, { size: to, root: toRoot }] of signed.entries()) {

@@ -265,14 +265,13 @@ export function finishReading(reading: Reading, head: PublicHead, now: number): 
   const { state, size, tiles } = reading;
   if (size !== head.checkpoint.size || !equalBytes(rootAt(size, tiles), head.checkpoint.root))
     return undefined;
-  const isNewSize = state?.checkpoint.size !== size;
   const tenants = new Map([...(state?.tenants ?? []), ...reading.tenants]);
   checkRoom(tenants);
   return {
     note: head.note,
     checkpoint: head.checkpoint,
     tiles,
-    seenAt: isNewSize ? now : (state?.seenAt ?? now),
+    seenAt: now,
     from: state?.from ?? 0n,
     tenants,
     open: state?.open ?? [],

@@ -9,12 +9,14 @@ import { utf8Encode } from "../../tlog/bytes.ts";
 import { TlogError } from "../../tlog/error.ts";
 import { formatVkey } from "../../tlog/note.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
+import { formatProof } from "../../tlog/proof.ts";
 import { encodeBundle } from "../../tlog/tile.ts";
 import { everyone, logFiles, tenantEntries, tenantEntry, tenantOrigin } from "./anchor-log.ts";
 import {
   ANCHOR_ORIGIN,
   anchor,
   anchorMldsa,
+  inclusion,
   logSigner,
   OPERATOR_TIME,
   policyText,
@@ -120,6 +122,7 @@ describe("a split view", () => {
         expect(kinds(found)).toEqual(["fork"]);
         expect(found.evidence.map(isConvincing)).toEqual([true]);
         expect(found.state).toEqual({ ...state, findings: found.findings });
+        expect((await look(logFiles(other), found.state)).state).toEqual(found.state);
         // Evidence survives its file, and is as good for somebody who saw the other history first.
         const [evidence] = found.evidence;
         expect(isConvincing(parseEvidence(JSON.stringify(evidence)))).toBe(true);
@@ -250,10 +253,13 @@ describe("a checkpoint", () => {
   });
 
   test("smaller than one seen before is a rollback, and what was seen stays", async () => {
-    const state = await known(entries);
-    for (const size of [0, 1, 11]) {
-      const found = await look(logFiles(entries.slice(0, size)), state);
-      expect([kinds(found), found.state]).toEqual([["rollback"], state]);
+    const long = tenantEntries(0, 900);
+    const state = await known(long);
+    for (const size of [0, 1, 300, 899]) {
+      const older = logFiles(long.slice(0, size));
+      const found = await look({ ...older, tile: logFiles(long).tile }, state);
+      expect([kinds(found), found.state, found.evidence]).toEqual([["rollback"], state, []]);
+      expect(found.findings[0]?.message).toMatch(/older one of the same log/);
     }
   });
 
@@ -280,10 +286,13 @@ describe("a checkpoint", () => {
     expect((await stale([anchor, anchorMldsa], ownTime + maxAge)).isStale).toBe(false);
     expect((await stale([anchor, anchorMldsa], ownTime + maxAge + 1)).isStale).toBe(true);
     // A time from the future is none.
-    const { isStale, next } = await stale([anchor, anchorMldsa], ownTime - maxAge);
+    const early = ownTime - 3 * maxAge;
+    const { isStale, next } = await stale([anchor, anchorMldsa], early);
     expect(isStale).toBe(false);
-    expect((await stale([anchor], ownTime, next)).isStale).toBe(false);
-    expect((await stale([anchor], ownTime + 1, next)).isStale).toBe(true);
+    for (const signers of [[anchor], [anchor, anchorMldsa]]) {
+      expect((await stale(signers, early + maxAge, next)).isStale).toBe(false);
+      expect((await stale(signers, early + maxAge + 1, next)).isStale).toBe(true);
+    }
   });
   const unwitnessed = monitorTrust(
     parsePolicy(
@@ -364,6 +373,40 @@ describe("an entry", () => {
     expect(isConvincing({ ...piece, entries: [first, first], proofs: [of1, of1] })).toBe(false);
     expect(isConvincing({ kind: "entries", entries: piece.entries })).toBe(false);
   });
+  test("and a later one that do not contradict each other are no evidence, in whatever order", async () => {
+    const entries = [tenantEntry("a", 4), tenantEntry("a", 5), tenantEntry("b", 3), tenantEntry("a", 1)];
+    const { evidence } = await look(logFiles(entries));
+    expect(evidence.map(isConvincing)).toEqual([true]); // 5, then 1
+    const text = (i: number): string => new TextDecoder().decode(entries[i]);
+    const proof = (i: number): string => {
+      const hashes = inclusion(entries, i);
+      return formatProof({ index: BigInt(i), hashes, checkpoint: logFiles(entries).note });
+    };
+    const pair = (i: number, j: number): Extract<Evidence, { kind: "entries" }> => ({
+      kind: "entries",
+      entries: [text(i), text(j)],
+      proofs: [proof(i), proof(j)],
+    });
+    expect(isConvincing(pair(1, 3))).toBe(true);
+    for (const [i, j] of [
+      [0, 1],
+      [1, 0],
+      [3, 1],
+      [1, 2],
+      [1, 1],
+    ] as const) {
+      expect([i, j, isConvincing(pair(i, j))]).toEqual([i, j, false]);
+    }
+    // Indexes of two trees are in no order.
+    const longer = [...entries, tenantEntry("b", 9)];
+    const hashes = inclusion(longer, 3);
+    const elsewhere = formatProof({ index: 3n, hashes, checkpoint: logFiles(longer).note });
+    expect(isConvincing({ ...pair(1, 3), proofs: [proof(1), elsewhere] })).toBe(false);
+    // An entry that is not in the log, beside one that is.
+    const forged = new TextDecoder().decode(tenantEntry("a", 5, { history: "forged" }));
+    expect(isConvincing({ ...pair(1, 1), entries: [forged, text(1)] })).toBe(false);
+  });
+
   /** Two roots are a contradiction in any order. */
   const kindOf = (entry: Uint8Array): boolean => new TextDecoder().decode(entry).includes("\n5\n");
 
