@@ -21,6 +21,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
     summary: "verify an event with its proof file, offline",
     load: async () => (await import("./verify.ts")).verifyCommand,
   },
+  monitor: {
+    summary: "follow the public anchor log and find what is wrong with it",
+    load: async () => (await import("./monitor.ts")).monitorCommand,
+  },
   status: {
     summary: "how far the log, or a commitment, has come",
     load: async () => (await import("./status.ts")).statusCommand,

@@ -340,7 +340,7 @@ async function readProof(path: string): Promise<Uint8Array> {
   return size > MAX_PROOF_SIZE ? new Uint8Array() : await readInput(path);
 }
 
-async function readInput(path: string): Promise<Uint8Array> {
+export async function readInput(path: string): Promise<Uint8Array> {
   try {
     return new Uint8Array(await readFile(path));
   } catch (cause) {
@@ -348,7 +348,7 @@ async function readInput(path: string): Promise<Uint8Array> {
   }
 }
 
-async function readPolicy(path: string): Promise<Policy> {
+export async function readPolicy(path: string): Promise<Policy> {
   const text = new TextDecoder().decode(await readInput(path));
   try {
     return parsePolicy(text);

@@ -58,7 +58,7 @@ export async function request(
  * backoff and full jitter, or the pause that the service asked for.
  */
 export async function withRetries<T>(
-  { attempts = DEFAULT_ATTEMPTS }: Connection,
+  { attempts = DEFAULT_ATTEMPTS }: Pick<Connection, "attempts">,
   idempotent: boolean,
   call: () => Promise<T>,
 ): Promise<T> {
@@ -138,7 +138,7 @@ async function exchange(url: URL, init: RequestInit): Promise<[Response, string]
 }
 
 /** fetch reports `fetch failed`, and the reason as its cause. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return "unknown reason";
   const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined;
   return typeof code === "string" ? code : error.message;
@@ -190,7 +190,7 @@ function readProblem(text: string): Problem | undefined {
   }
 }
 
-function codeOf(status: number): ClientErrorCode {
+export function codeOf(status: number): ClientErrorCode {
   if (status === 401) return "unauthorized";
   if (status === 403) return "forbidden";
   if (status === 404) return "not_found";
