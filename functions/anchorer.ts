@@ -1,6 +1,7 @@
 /** Lambda: folds the tenants' new checkpoints into the anchor log, on a schedule. */
 import { anchor, waitingSince } from "../service/anchor.ts";
 import { ServiceError } from "../service/error.ts";
+import type { AskedWitness } from "../service/witnesses.ts";
 import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "./http/log.ts";
 import { service, takeSignatures } from "./open.ts";
 import { anchorLog, type RestoreResult, reported, restoreLogs, restoreRequest } from "./restore.ts";
@@ -13,7 +14,8 @@ export async function handler(event?: unknown): Promise<RestoreResult[] | undefi
   const wanted = restoreRequest(event);
   if (wanted !== undefined) return await reported(restoreLogs(service(), [anchorLog(service())], wanted));
   try {
-    const { anchored, size, publicSize, quorum } = await anchor(service());
+    const { anchored, size, publicSize, quorum, asked } = await anchor(service());
+    for (const witness of asked) witnessLine(witness, quorum);
     const line = {
       event: "anchor",
       anchored,
@@ -29,6 +31,21 @@ export async function handler(event?: unknown): Promise<RestoreResult[] | undefi
     logLine("error", { event: "anchor", ...errorFields(error) }, await runMetrics(error));
     throw error;
   }
+}
+
+/** A line for a witness that did not cosign, or not with all of its keys; never its URL, nor a word of its answer. */
+function witnessLine({ witness, outcome, status, invalid, cause }: AskedWitness, quorum: boolean): void {
+  if (outcome === "cosigned" && invalid.length === 0) return;
+  // Whoever says that there is another history, or signs what it was not asked, is to be looked at, quorum or not.
+  const harmless = quorum && invalid.length === 0 && !["inconsistent", "ahead", "invalid"].includes(outcome);
+  logLine(harmless ? "info" : "error", {
+    event: "witness",
+    witness,
+    outcome,
+    status,
+    ...(invalid.length > 0 && { invalid: invalid.join(" ") }),
+    ...(cause instanceof Error && { cause: `${cause.name}: ${cause.message}` }),
+  });
 }
 
 /** What is known of a run, also of one that failed. */

@@ -6,7 +6,7 @@
  */
 import * as z from "zod";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
-import { type Policy, verifyPolicy } from "../tlog/policy.ts";
+import { verifyPolicy } from "../tlog/policy.ts";
 import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "../tlog/tile.ts";
 import { append } from "./append.ts";
 import { decodeCheckpoint, keepFirst } from "./checkpoints.ts";
@@ -26,12 +26,13 @@ import {
   publicKey,
 } from "./table.ts";
 import { decodeIndex, readTiles } from "./tiles.ts";
+import { type AskedWitness, cosign, type WitnessContext } from "./witnesses.ts";
 
-export type AnchorContext = DrainContext & {
-  readonly anchorOrigin: string;
-  readonly signAnchor: CheckpointSigner;
-  readonly policy: Policy;
-};
+export type AnchorContext = DrainContext &
+  WitnessContext & {
+    readonly anchorOrigin: string;
+    readonly signAnchor: CheckpointSigner;
+  };
 
 export type Anchored = {
   /** Tenant checkpoints that this run found in the anchor log and recorded. */
@@ -41,6 +42,8 @@ export type Anchored = {
   readonly publicSize: bigint;
   /** False while the public checkpoint waits for witnesses. */
   readonly quorum: boolean;
+  /** The witnesses that this run asked; none while the newest checkpoint is public with a quorum. */
+  readonly asked: readonly AskedWitness[];
 };
 
 /** Tenant logs whose heads are read in one round trip, and whose checkpoints go into one pending chunk. */
@@ -142,24 +145,34 @@ export async function waitingSince(store: Store): Promise<bigint | undefined> {
 /**
  * Moves the public checkpoint to the anchor log's head if the policy's quorum has cosigned it (fail closed).
  * Without a quorum the last public checkpoint stays; what lies above it is provable as anchored, not as witnessed.
+ * Every run asks for the newest checkpoint, so one that was overtaken before it had a quorum is not asked for again.
  */
 async function movePublic(ctx: AnchorContext): Promise<Omit<Anchored, "anchored">> {
   const [headItem, publicItem] = await ctx.store.get([headKey(ANCHOR), publicKey()]);
   const head = decodeHead(ANCHOR, headItem);
   const now = decodePublic(publicItem);
   const size = head.published;
-  if (size === 0n) return { size, publicSize: 0n, quorum: true };
+  if (size === 0n) return { size, publicSize: 0n, quorum: true, asked: [] };
   // What is public already is held to today's policy too.
-  const newest = now?.size === size ? now.note : head.checkpoint;
-  const { met } = verifyPolicy({ policy: ctx.policy, checkpoint: newest });
-  if (!met || now?.size === size) return { size, publicSize: now?.size ?? 0n, quorum: met };
+  const isPublic = now?.size === size;
+  const meets = (note: string) => verifyPolicy({ policy: ctx.policy, checkpoint: note }).met;
+  if (isPublic && meets(now.note)) return { size, publicSize: size, quorum: true, asked: [] };
 
-  const cosigned = { note: head.checkpoint, at: BigInt(ctx.clock()) };
-  const kept = await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), cosigned);
-  await ctx.store
-    .put({ ...publicKey(), ...kept, size }, { kind: "absentOrBelow", attribute: "size", value: size })
-    .catch(unlessMovedFurther);
-  return { size, publicSize: size, quorum: true };
+  const { note, asked } = await cosign(ctx, head.checkpoint, isPublic ? now.note : head.checkpoint);
+  if (!meets(note)) return { size, publicSize: now?.size ?? 0n, quorum: false, asked };
+  const cosigned = { note, at: BigInt(ctx.clock()) };
+  if (isPublic) {
+    // The policy has changed: the same tree head, with more cosignatures. What stands under its size stays.
+    await ctx.store
+      .put({ ...publicKey(), ...cosigned, size }, { kind: "equals", attribute: "note", value: now.note })
+      .catch(unlessMovedFurther);
+  } else {
+    const kept = await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), cosigned);
+    await ctx.store
+      .put({ ...publicKey(), ...kept, size }, { kind: "absentOrBelow", attribute: "size", value: size })
+      .catch(unlessMovedFurther);
+  }
+  return { size, publicSize: size, quorum: true, asked };
 }
 
 function unlessMovedFurther(error: unknown): void {

@@ -10,6 +10,7 @@ import type { Publication } from "./publication.ts";
 import { bucketPublication } from "./s3.ts";
 import { checkpointSigner, type LogKeys } from "./sign.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "./signer.ts";
+import { submissionPrefix } from "./witnesses.ts";
 
 /** KMS key ids or ARNs, separated by commas: every one of them signs, and the first is the log's own. */
 const keyIds = z
@@ -93,6 +94,7 @@ const openPublication = (url: URL): Publication =>
 function readPolicy(path: string | undefined): Policy {
   try {
     const policy = parsePolicy(path === undefined ? NO_WITNESSES : readFileSync(path, "utf8"));
+    for (const { name, url } of policy.witnesses) if (url !== undefined) submissionPrefix(name, url);
     // The log is our own, whatever the file says of it.
     return { ...policy, logs: [] };
   } catch (cause) {

@@ -12,6 +12,8 @@
  * | `anchored/<log>`        | `<size>`                     | a checkpoint's index in the anchor log          |
  * | `log/anchor`            | `public`, `public/<size>`    | anchor checkpoints that met the quorum          |
  * | `log/anchor`            | `recorded`                   | up to where `anchored/…` items are written      |
+ * | `log/anchor`            | `cosigned/<size>`            | cosignatures of a checkpoint below the quorum   |
+ * | `log/anchor`            | `witness/<digest of URL>`    | the size that a witness cosigned last           |
  * | `pending/<log>/<shard>` | `<arrival ms>/<digest>`      | a pending chunk                                 |
  * | `staging/<log>`         | `<version>/<attempt>/<n>`    | entries of a batch that is committed, or may be |
  * | `tile/<log>/<L>/<N>`    | `-`                          | a tile or entry bundle, only ever widened       |
@@ -56,6 +58,8 @@ export const publicCheckpointKey = (size: bigint): Key => ({
   pk: `log/${ANCHOR}`,
   sk: `public/${digits(size)}`,
 });
+export const cosignedKey = (size: bigint): Key => ({ pk: `log/${ANCHOR}`, sk: `cosigned/${digits(size)}` });
+export const witnessKey = (digest: string): Key => ({ pk: `log/${ANCHOR}`, sk: `witness/${digest}` });
 
 export const pendingPartition = (log: string, shard: number): string => `pending/${log}/${shard}`;
 export const pendingSort = (arrival: bigint, digest: string): string => `${digits(arrival)}/${digest}`;

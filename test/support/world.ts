@@ -53,7 +53,13 @@ export type World = {
   tick(): number;
 };
 
-export type Actor = SealContext & SweepContext & AnchorContext & { calls(): number };
+export type Actor = SealContext &
+  SweepContext &
+  AnchorContext & {
+    calls(): number;
+    /** One more call that can be made to fail: of what a test adds. */
+    call<T>(run: () => Promise<T>): Promise<T>;
+  };
 
 /** What really happened, by the store's and the keys' own account. */
 export type Observed = {
@@ -195,6 +201,7 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
       anchorOrigin: ANCHOR_ORIGIN,
       policy: NO_WITNESSES,
       calls: () => count,
+      call,
     };
   };
 

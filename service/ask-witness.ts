@@ -1,0 +1,173 @@
+/**
+ * The conversation with one witness about one checkpoint (c2sp.org/tlog-witness, add-checkpoint). Its answers never
+ * throw: whatever it says, or does not say, is an outcome.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { type ParsedCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
+import { TlogError } from "../tlog/error.ts";
+import { type NoteSignature, parseSignatureLines, type Vkey } from "../tlog/note.ts";
+import { formatAddCheckpoint, parseSize, validCosignatures } from "../tlog/witness-client.ts";
+import { type Exchange, httpExchange, type WitnessResponse } from "./witness-http.ts";
+
+/**
+ * - `cosigned`: it gave at least one valid cosignature of a known key
+ * - `unreachable`: no whole answer in time, or a 5xx
+ * - `busy`: 429
+ * - `refused`: it does not know this log or its key, or does not like the request: 400, 403, 404, a redirect…
+ * - `inconsistent`: it cosigned another history: 422, or 409 for the size that it was just offered
+ * - `ahead`: it says that it cosigned a larger tree than this checkpoint's
+ * - `invalid`: 200 without a valid cosignature of a known key
+ */
+export type Outcome = "cosigned" | "unreachable" | "busy" | "refused" | "inconsistent" | "ahead" | "invalid";
+
+export type WitnessAnswer = {
+  readonly outcome: Outcome;
+  /** Of the last answer; absent: there was none. */
+  readonly status?: number;
+  readonly cosignatures: readonly NoteSignature[];
+  /** Known keys under which a cosignature failed. */
+  readonly invalid: readonly Vkey[];
+  /** Why there was no answer. */
+  readonly cause?: unknown;
+};
+
+export type Asking = {
+  readonly exchange: Exchange;
+  /** For one exchange. */
+  readonly requestMs: number;
+  /** Upper bound of the pause before the second attempt; doubled for each of the next. */
+  readonly firstPauseMs: number;
+};
+
+/** A witness signs with a key of a key service, and may have to start first. */
+export const ASKING: Asking = { exchange: httpExchange, requestMs: 8_000, firstPauseMs: 250 };
+
+export type Question = {
+  /** The submission prefix, without a slash at its end. */
+  readonly url: string;
+  readonly checkpoint: ParsedCheckpoint;
+  /** The same as a signed note. */
+  readonly note: string;
+  /** The size that the witness is thought to have cosigned last; 0: unknown. */
+  readonly oldSize: bigint;
+  readonly prove: (oldSize: bigint) => Promise<readonly Uint8Array[]>;
+  /** Keys whose cosignatures are wanted. */
+  readonly vkeys: readonly Vkey[];
+  /** Ends the conversation. */
+  readonly signal: AbortSignal;
+};
+
+/** Of one exchange. */
+const ATTEMPTS = 3;
+/** Old sizes that are offered. Honest: the remembered one, the one that it says; and one more that it moved to meanwhile. */
+const MAX_OFFERS = 4;
+/** A witness that wants to be left alone for longer is asked again by the next run. */
+const MAX_RETRY_AFTER_MS = 10_000;
+
+/** @throws what `prove` throws, and nothing else. */
+export async function askWitness(asking: Asking, question: Question): Promise<WitnessAnswer> {
+  const { size } = question.checkpoint.checkpoint;
+  const offered = new Set<bigint>();
+  let oldSize = question.oldSize;
+  for (;;) {
+    offered.add(oldSize);
+    const body = formatAddCheckpoint({
+      oldSize,
+      proof: await question.prove(oldSize),
+      checkpoint: question.note,
+    });
+    const response = await persist(asking, question, { url: `${question.url}/add-checkpoint`, body });
+    if ("cause" in response) return nothing("unreachable", response);
+    if (response.status !== 409) return read(question, response);
+
+    const latest = await latestSize(asking, question, response, offered);
+    if (latest === undefined) return nothing("refused", response);
+    if (latest > size) return nothing("ahead", response);
+    // Witnesses of an older text answer so for another root of the same size.
+    if (latest === oldSize) return nothing("inconsistent", response);
+    if (offered.has(latest) || offered.size === MAX_OFFERS) return nothing("refused", response);
+    oldSize = latest;
+  }
+}
+
+/** What a 409 says that the witness has; where it does not say, what else can be found out. Only a hint: it may lie. */
+async function latestSize(
+  asking: Asking,
+  question: Question,
+  { body }: WitnessResponse,
+  offered: ReadonlySet<bigint>,
+): Promise<bigint | undefined> {
+  const said = attempt(() => parseSize(body));
+  if (said !== undefined) return said;
+  // "If a client doesn't have information on the latest cosigned checkpoint, it MAY [offer] a old size of zero."
+  if (!offered.has(0n)) return 0n;
+  const { origin } = question.checkpoint.checkpoint;
+  const url = `${question.url}/${bytesToHex(sha256(new TextEncoder().encode(origin)))}/checkpoint`;
+  const response = await persist(asking, question, { url });
+  if ("cause" in response || response.status !== 200) return undefined;
+  const found = attempt(() => parseCheckpoint(response.body).checkpoint);
+  return found?.origin === origin ? found.size : undefined;
+}
+
+function read({ checkpoint, vkeys }: Question, response: WitnessResponse): WitnessAnswer {
+  const { status } = response;
+  if (status === 200) {
+    const signatures = attempt(() => parseSignatureLines(response.body)) ?? [];
+    const { valid, invalid } = validCosignatures(checkpoint, signatures, vkeys);
+    return { outcome: valid.length > 0 ? "cosigned" : "invalid", status, cosignatures: valid, invalid };
+  }
+  if (status === 429) return nothing("busy", response);
+  if (status === 422) return nothing("inconsistent", response);
+  return nothing(status >= 500 ? "unreachable" : "refused", response);
+}
+
+const nothing = (
+  outcome: Outcome,
+  { status, cause }: { readonly status?: number; readonly cause?: unknown },
+): WitnessAnswer => ({
+  outcome,
+  cosignatures: [],
+  invalid: [],
+  ...(status !== undefined && { status }),
+  ...(cause !== undefined && { cause }),
+});
+
+/** Tries again after silence, a 429 and a 5xx, with full jitter or when it is told to. @returns the last attempt's end. */
+async function persist(
+  { exchange, requestMs, firstPauseMs }: Asking,
+  { signal }: Question,
+  request: { readonly url: string; readonly body?: string },
+): Promise<WitnessResponse | { readonly cause: unknown }> {
+  for (let attempts = 1; ; attempts++) {
+    const response = await exchange({
+      ...request,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(requestMs)]),
+    }).catch((cause: unknown) => ({ cause }));
+    const passing = "cause" in response || response.status === 429 || response.status >= 500;
+    if (!passing || attempts === ATTEMPTS || signal.aborted) return response;
+    const told = "cause" in response ? 0 : retryAfterMs(response.retryAfter);
+    if (told > MAX_RETRY_AFTER_MS) return response;
+    const pause = Math.random() * firstPauseMs * 2 ** (attempts - 1);
+    await sleep(told + pause, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return response;
+  }
+}
+
+/** RFC 9110 §10.2.3: seconds, or a date. 0 for neither. */
+function retryAfterMs(text = ""): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
+  const wait = Date.parse(text) - Date.now();
+  return wait > 0 ? wait : 0;
+}
+
+/** What a witness sends that cannot be parsed is not there. */
+function attempt<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof TlogError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,54 @@
+/** One HTTP exchange with a witness. What it answers is hostile until its signatures have been verified. */
+
+export type WitnessRequest = {
+  readonly url: string;
+  /** Present: POST it; absent: GET. */
+  readonly body?: string;
+  readonly signal: AbortSignal;
+};
+
+export type WitnessResponse = {
+  readonly status: number;
+  readonly retryAfter?: string;
+  /** Cut off after MAX_BODY bytes. */
+  readonly body: Uint8Array;
+};
+
+/** Rejects when there is no whole answer by the signal. A redirect is an answer, and not followed. */
+export type Exchange = (request: WitnessRequest) => Promise<WitnessResponse>;
+
+/** 64 signature lines of ML-DSA-44 are 220 kB. What is cut off cannot harm: every line is verified by itself. */
+const MAX_BODY = 256 * 1024;
+
+/**
+ * Connections are kept alive by fetch's own agent, as the specification asks: a 409 and what follows it share one. A
+ * function that slept finds its connection closed; that exchange fails and is tried again.
+ */
+export const httpExchange: Exchange = async ({ url, body, signal }) => {
+  const response = await fetch(url, {
+    ...(body === undefined ? { method: "GET" } : { method: "POST", body }),
+    redirect: "manual",
+    signal,
+  }).catch((error: unknown) => {
+    // "fetch failed" says nothing; what does is its cause.
+    throw error instanceof TypeError && error.cause instanceof Error ? error.cause : error;
+  });
+  const retryAfter = response.headers.get("Retry-After");
+  return {
+    status: response.status,
+    ...(retryAfter !== null && { retryAfter }),
+    body: await readBody(response),
+  };
+};
+
+async function readBody(response: Response): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop cancels the body, and so closes the connection of one that does not end.
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > MAX_BODY) break;
+  }
+  return new Uint8Array(Buffer.concat(chunks)).slice(0, MAX_BODY);
+}

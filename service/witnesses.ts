@@ -1,0 +1,237 @@
+/**
+ * Witnesses: have a checkpoint of the anchor log cosigned by the witnesses of the policy (c2sp.org/tlog-witness).
+ *
+ * All are asked at once. What they gave for a checkpoint that has no quorum yet is kept, and joined by what they give
+ * in the next run. The size that a witness has is remembered, as a hint: it says itself when it has another.
+ */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import * as z from "zod";
+import { type ParsedCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
+import { formatNote, type NoteSignature, type Vkey } from "../tlog/note.ts";
+import { evaluateQuorum, type Policy } from "../tlog/policy.ts";
+import { uniteSignatures, validCosignatures } from "../tlog/witness-client.ts";
+import { ASKING, type Asking, askWitness, type WitnessAnswer } from "./ask-witness.ts";
+import { ServiceError } from "./error.ts";
+import { consistency } from "./history.ts";
+import type { Item, Store } from "./store.ts";
+import { ANCHOR, cosignedKey, witnessKey } from "./table.ts";
+
+export type Witnessing = Asking & {
+  /** For all witnesses together. */
+  readonly deadlineMs: number;
+  /** How long the others are waited for once there is a quorum. */
+  readonly graceMs: number;
+};
+
+const WITNESSING: Witnessing = { ...ASKING, deadlineMs: 25_000, graceMs: 2_000 };
+
+export type WitnessContext = {
+  readonly store: Store;
+  readonly policy: Policy;
+  /** What differs from the defaults. */
+  readonly witnessing?: Partial<Witnessing>;
+};
+
+/** What a witness answered. `witness`: its names in the policy, one for each of its keys. */
+export type AskedWitness = Omit<WitnessAnswer, "cosignatures" | "invalid"> & {
+  readonly witness: string;
+  /** Of the policy's witnesses, those whose cosignature in the answer does not verify. */
+  readonly invalid: readonly string[];
+};
+
+export type Cosigned = {
+  /** The checkpoint with every valid cosignature that is known of it. */
+  readonly note: string;
+  /** Witnesses that were asked. */
+  readonly asked: readonly AskedWitness[];
+};
+
+/** Races for one item that may be lost; what was not kept then is asked for again. */
+const MAX_RACES = 8;
+
+/**
+ * @param signed the checkpoint as the log signed it; its tree is published in the store, so that proofs can be made.
+ * @param cosigned the same with cosignatures that are known otherwise.
+ * @throws ServiceError of the store; nothing that a witness does throws.
+ */
+export async function cosign(ctx: WitnessContext, signed: string, cosigned = signed): Promise<Cosigned> {
+  if (ctx.policy.witnesses.length === 0) return { note: cosigned, asked: [] };
+  const parsed = parseCheckpoint(cosigned);
+  const known = await readKept(ctx, parsed);
+  // An earlier run had the quorum, and did not come to publish it.
+  const enough = known.version > 0n && quorum(ctx.policy, known.valid);
+  const { valid, asked } = enough
+    ? { valid: known.valid, asked: [] }
+    : await askAll(ctx, signed, parsed, known.valid);
+  const added = valid.length > known.valid.length;
+  const kept = added && !quorum(ctx.policy, valid) ? await keep(ctx, parsed, valid) : valid;
+  return { note: withSignatures(parsed, kept), asked };
+}
+
+/** The submission prefix of a policy's witness, without a slash at its end. @throws ServiceError `invalid`. */
+export function submissionPrefix(name: string, url: string): string {
+  const isPrefix = /^https?:\/\/[^?#@]+$/.test(url) && URL.canParse(url);
+  if (isPrefix) return new URL(url).href.replace(/\/+$/, "");
+  throw new ServiceError(
+    "invalid",
+    `witness ${name}: its URL must be http(s)://<host>[/<path>], its submission prefix`,
+  );
+}
+
+/** A witness has one URL, and in the policy a line for each of its keys. */
+type Place = { readonly url: string; readonly names: string[] };
+
+/** Those that have a URL and have not cosigned with all of their keys. */
+function missing({ witnesses }: Policy, valid: readonly NoteSignature[]): Place[] {
+  const places = new Map<string, Place>();
+  for (const { name, vkey, url } of witnesses) {
+    if (url === undefined || valid.some((signature) => isBy(vkey, signature))) continue;
+    const prefix = submissionPrefix(name, url);
+    const place = places.get(prefix) ?? { url: prefix, names: [] };
+    place.names.push(name);
+    places.set(prefix, place);
+  }
+  return [...places.values()];
+}
+
+async function askAll(
+  ctx: WitnessContext,
+  note: string,
+  checkpoint: ParsedCheckpoint,
+  known: readonly NoteSignature[],
+): Promise<{ valid: NoteSignature[]; asked: AskedWitness[] }> {
+  const places = missing(ctx.policy, known);
+  if (places.length === 0) return { valid: [...known], asked: [] };
+  const limits = { ...WITNESSING, ...ctx.witnessing };
+  const { size } = checkpoint.checkpoint;
+  const remembered = (await ctx.store.get(places.map(({ url }) => witnessKey(digest(url))))).map(decodeSize);
+
+  const stop = new AbortController();
+  const timers = [setTimeout(() => stop.abort(), limits.deadlineMs)];
+  let valid = [...known];
+  const look = () => {
+    if (!quorum(ctx.policy, valid) || timers.length > 1) return;
+    timers.push(setTimeout(() => stop.abort(), limits.graceMs));
+  };
+  const ask = async ({ url, names }: Place, i: number): Promise<AskedWitness> => {
+    const had = remembered[i] ?? 0n;
+    const { cosignatures, invalid, ...answer } = await askWitness(limits, {
+      url,
+      checkpoint,
+      note,
+      // It has a newer checkpoint of another anchorer: it will say so.
+      oldSize: had < size ? had : size,
+      prove: (from) => consistency(ctx.store, ANCHOR, { from, to: size }),
+      vkeys: ctx.policy.witnesses.map(({ vkey }) => vkey),
+      signal: stop.signal,
+    });
+    valid = uniteSignatures(valid, cosignatures);
+    look();
+    if (answer.outcome === "cosigned") await remember(ctx.store, url, size);
+    return { ...answer, witness: names.join(" "), invalid: namesOf(ctx.policy, invalid) };
+  };
+  look();
+  // One that fails, because the store does, must not leave the others at it.
+  const ends = await Promise.allSettled(places.map(ask));
+  for (const timer of timers) clearTimeout(timer);
+  return { valid, asked: ends.map(outcomeOf) };
+}
+
+function outcomeOf<T>(end: PromiseSettledResult<T>): T {
+  if (end.status === "rejected") throw end.reason;
+  return end.value;
+}
+
+const sizeSchema = z.object({ size: z.bigint() });
+
+/** Undefined when nothing, or nothing that can be read, is remembered: it is only a hint. */
+const decodeSize = (item: Item | undefined): bigint | undefined => sizeSchema.safeParse(item).data?.size;
+
+async function remember(store: Store, url: string, size: bigint): Promise<void> {
+  await store
+    .put({ ...witnessKey(digest(url)), size }, { kind: "absentOrBelow", attribute: "size", value: size })
+    .catch(unlessConditionFailed);
+}
+
+const keptSchema = z.object({ note: z.string(), version: z.bigint() });
+
+type Kept = {
+  /** Counts every change: what compare-and-swap compares. 0: nothing is kept. */
+  readonly version: bigint;
+  /** Valid cosignatures by keys of today's policy, over this very checkpoint. */
+  readonly valid: readonly NoteSignature[];
+  readonly signatures: readonly NoteSignature[];
+};
+
+async function readKept({ store, policy }: WitnessContext, checkpoint: ParsedCheckpoint): Promise<Kept> {
+  const [item] = await store.get([cosignedKey(checkpoint.checkpoint.size)]);
+  const { version, signatures } = item === undefined ? { version: 0n, signatures: [] } : decodeKept(item);
+  const all = uniteSignatures(checkpoint.note.signatures, signatures);
+  const vkeys = policy.witnesses.map(({ vkey }) => vkey);
+  // The store is not trusted: what does not verify must not get into a public checkpoint.
+  return { version, signatures: all, valid: validCosignatures(checkpoint, all, vkeys).valid };
+}
+
+function decodeKept(item: Item) {
+  const parsed = keptSchema.safeParse(item);
+  if (!parsed.success)
+    throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no cosigned checkpoint`);
+  return { version: parsed.data.version, signatures: parseCheckpoint(parsed.data.note).note.signatures };
+}
+
+/** Adds to what is kept of a checkpoint and takes nothing away. @returns all valid cosignatures then known. */
+async function keep(
+  ctx: WitnessContext,
+  checkpoint: ParsedCheckpoint,
+  found: readonly NoteSignature[],
+): Promise<NoteSignature[]> {
+  let valid = [...found];
+  for (let races = 0; races < MAX_RACES; races++) {
+    const kept = await readKept(ctx, checkpoint);
+    valid = uniteSignatures(valid, kept.valid);
+    const signatures = uniteSignatures(
+      [...checkpoint.note.signatures, ...kept.valid, ...valid],
+      kept.signatures,
+    );
+    if (kept.version > 0n && signatures.length === kept.signatures.length) break;
+    const item = {
+      ...cosignedKey(checkpoint.checkpoint.size),
+      note: formatNote({ text: checkpoint.note.text, signatures }),
+      version: kept.version + 1n,
+    };
+    const moved = await ctx.store
+      .put(
+        item,
+        kept.version === 0n
+          ? { kind: "absent" }
+          : { kind: "equals", attribute: "version", value: kept.version },
+      )
+      .then(() => true, unlessConditionFailed);
+    if (moved === true) break;
+  }
+  return valid;
+}
+
+/** The log's own signatures, then the cosignatures. */
+function withSignatures({ note }: ParsedCheckpoint, cosignatures: readonly NoteSignature[]): string {
+  return formatNote({ text: note.text, signatures: uniteSignatures(note.signatures, cosignatures) });
+}
+
+/** Whether these cosignatures, which were verified, are a quorum. */
+function quorum(policy: Policy, valid: readonly NoteSignature[]): boolean {
+  const names = policy.witnesses.filter(({ vkey }) => valid.some((signature) => isBy(vkey, signature)));
+  return evaluateQuorum(policy, new Set(names.map(({ name }) => name)));
+}
+
+const isBy = (vkey: Vkey, { name, id }: NoteSignature): boolean => vkey.name === name && vkey.id === id;
+
+const namesOf = ({ witnesses }: Policy, vkeys: readonly Vkey[]): string[] =>
+  witnesses.filter(({ vkey }) => vkeys.includes(vkey)).map(({ name }) => name);
+
+const digest = (url: string): string => bytesToHex(sha256(new TextEncoder().encode(url))).slice(0, 32);
+
+function unlessConditionFailed(error: unknown): undefined {
+  if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
+  return undefined;
+}
