@@ -3,20 +3,16 @@
  *
  * Apart from verify.ts because signatures of X.509 need WebCrypto, which is asynchronous: check first, then verify.
  */
-import { decodeBase64, encodeBase64, utf8Encode } from "../tlog/bytes.ts";
+import { decodeBase64, utf8Encode } from "../tlog/bytes.ts";
 import { TlogError } from "../tlog/error.ts";
 import { parseProof } from "../tlog/proof.ts";
 import { TimestampError, type TimestampErrorCode } from "./error.ts";
 import { parseExtra } from "./extra.ts";
 import { type BitcoinBlock, verifyOts } from "./ots.ts";
 import { verifyToken } from "./rfc3161.ts";
+import type { Timestamp } from "./timestampform.ts";
 import { type VerifyInput, type VerifyReport, verifyEvent } from "./verify.ts";
 import type { Cert } from "./x509.ts";
-
-/** One member of `extra.timestamps`: base64 of a TimeStampToken in DER, or of a `.ots` file over the note's SHA-256. */
-export type Timestamp =
-  | { readonly type: "rfc3161"; readonly token: string }
-  | { readonly type: "ots"; readonly proof: string };
 
 /** Whose word on the time is taken. */
 export type TimestampTrust = {
@@ -54,9 +50,6 @@ export type CheckedTimestamps = {
   readonly shown: readonly ShownTimestamp[];
   readonly refused: readonly { readonly code: TimestampErrorCode; readonly message: string }[];
 };
-
-export const rfc3161 = (token: Uint8Array): Timestamp => ({ type: "rfc3161", token: encodeBase64(token) });
-export const ots = (proof: Uint8Array): Timestamp => ({ type: "ots", proof: encodeBase64(proof) });
 
 /** More would be somebody's attempt to keep the verifier busy. */
 const MAX_TIMESTAMPS = 16;

@@ -11,6 +11,8 @@
  * | `log/<log>`             | `checkpoint/<size>`          | every published checkpoint                      |
  * | `anchored/<log>`        | `<size>`                     | a checkpoint's index in the anchor log          |
  * | `log/anchor`            | `public`, `public/<size>`    | anchor checkpoints that met the quorum          |
+ * | `log/anchor`            | `timestamp/<size>/<name>`    | a timestamp of a public anchor checkpoint       |
+ * | `log/anchor`            | `stamping`, `ots/<name>`     | the checkpoint being timestamped; promises      |
  * | `log/anchor`            | `recorded`                   | up to where `anchored/…` items are written      |
  * | `pending/<log>/<shard>` | `<arrival ms>/<digest>`      | a pending chunk                                 |
  * | `staging/<log>`         | `<version>/<attempt>/<n>`    | entries of a batch that is committed, or may be |
@@ -54,6 +56,13 @@ export const publicCheckpointKey = (size: bigint): Key => ({
   pk: `log/${ANCHOR}`,
   sk: `public/${digits(size)}`,
 });
+/** `name` is of the authority; empty: sorts before all of this size. */
+export const timestampKey = (size: bigint, name: string): Key => ({
+  pk: `log/${ANCHOR}`,
+  sk: `timestamp/${digits(size)}/${name}`,
+});
+export const stampingKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "stamping" });
+export const otsKey = (name: string): Key => ({ pk: `log/${ANCHOR}`, sk: `ots/${name}` });
 
 export const pendingPartition = (log: string, shard: number): string => `pending/${log}/${shard}`;
 export const pendingSort = (arrival: bigint, digest: string): string => `${digits(arrival)}/${digest}`;

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseExtra } from "../../client/extra.ts";
 import { timestampRequest } from "../../client/rfc3161.ts";
-import { checkTimestamps, rfc3161, timestampVerifier } from "../../client/timestamps.ts";
+import { rfc3161 } from "../../client/timestampform.ts";
+import { checkTimestamps, timestampVerifier } from "../../client/timestamps.ts";
 import { type VerifyInput, verifyEvent } from "../../client/verify.ts";
 import { parsePemCertificates } from "../../client/x509.ts";
 import { utf8Encode } from "../../tlog/bytes.ts";
