@@ -137,7 +137,7 @@ async function openToken(token: Uint8Array, message: Uint8Array, roots: readonly
   const tstInfo = readTstInfo(content);
   const genTime = readGenTime(content);
   checkImprint(tstInfo, await digest("SHA-256", message));
-  const cert = await signerCertificate(signer, certificates);
+  const cert = await signerCertificate(signer, [...certificates, ...roots]);
   await checkSigned(signer, cert, content);
   await verifyTsaPath(cert, certificates, roots, genTime);
   const accuracy = accuracyOf(tstInfo);
@@ -231,7 +231,10 @@ async function signerCertificate(signer: SignerInfo, certificates: readonly Cert
     if (v2 !== undefined && !(await names(v2, cert, 2))) continue;
     return cert;
   }
-  throw new TimestampError("malformed", "The timestamp does not carry the certificate that signed it");
+  throw new TimestampError(
+    "malformed",
+    "The certificate that signed the timestamp is neither in it nor pinned",
+  );
 }
 
 function isNamedBy(sid: unknown, { parsed }: Cert): boolean {

@@ -93,11 +93,10 @@ export function openTimestamping(env: NodeJS.ProcessEnv): Timestamping {
   const { KEDGE_TSA_URLS, KEDGE_TSA_CERTS, KEDGE_TSA_EVERY, KEDGE_OTS_CALENDARS, KEDGE_BITCOIN_URL } =
     parsed.data;
   const roots = KEDGE_TSA_CERTS === undefined ? [] : readRoots(KEDGE_TSA_CERTS);
-  const bitcoin = KEDGE_BITCOIN_URL ?? "";
   return {
     authorities: [
       ...KEDGE_TSA_URLS.map((url) => tsa(url, roots)),
-      ...KEDGE_OTS_CALENDARS.map((url) => calendar(url, bitcoin)),
+      ...KEDGE_OTS_CALENDARS.map((url) => calendar(url, esplora(KEDGE_BITCOIN_URL ?? ""))),
     ],
     every: KEDGE_TSA_EVERY * 60_000,
   };
@@ -133,10 +132,10 @@ export function tsa(url: string, roots: readonly Cert[], timeout = TIMEOUT): Tsa
 }
 
 /**
- * A calendar's HTTP interface, as the OpenTimestamps clients use it: `POST /digest`, `GET /timestamp/<hex>`; and the
- * Esplora API that its Bitcoin attestations are checked against. `timeout` is in ms, of each request.
+ * A calendar's HTTP interface, as the OpenTimestamps clients use it: `POST /digest`, `GET /timestamp/<hex>`. `timeout`
+ * is in ms. Its Bitcoin attestations are checked against the blocks that `findBlock` gives.
  */
-export function calendar(calendarUrl: string, bitcoinUrl: string, timeout = TIMEOUT): Calendar {
+export function calendar(calendarUrl: string, findBlock: FindBlock, timeout = TIMEOUT): Calendar {
   const base = calendarUrl.replace(/\/+$/, "");
   const bounds = { timeout, limit: MAX_OTS_SIZE };
   const headers = { Accept: "application/vnd.opentimestamps.v1" };
@@ -161,14 +160,16 @@ export function calendar(calendarUrl: string, bitcoinUrl: string, timeout = TIME
       const upgraded = upgradeOts(file, promised, parseOtsTree(body));
       const heights = bitcoinClaims(upgraded).map(({ height }) => height);
       if (heights.length === 0) return undefined;
-      const find = (height: number) => bitcoinBlock(bitcoinUrl, height, timeout);
-      const blocks = await Promise.all([...new Set(heights)].slice(0, MAX_BLOCKS).map(find));
+      const blocks = await Promise.all([...new Set(heights)].slice(0, MAX_BLOCKS).map(findBlock));
       return onlyBlock(upgraded, verifyOts(formatOts(upgraded), message, blocks));
     },
   };
 }
 
 const MAX_BLOCKS = 4;
+
+/** @throws TimestampError, ServiceError `unavailable` */
+export type FindBlock = (height: number) => Promise<BitcoinBlock>;
 
 /** The bytes that the calendar promised to have timestamped. */
 function promisedIn(file: OtsFile): Uint8Array {
@@ -188,8 +189,8 @@ function onlyBlock(file: OtsFile, { height, root }: BitcoinBlock): Uint8Array {
   return formatOts(only);
 }
 
-/** A block of the chain that the Esplora API at this URL serves; its work is checked. */
-async function bitcoinBlock(base: string, height: number, timeout: number): Promise<BitcoinBlock> {
+/** Blocks of the chain that the Esplora API at this URL serves; their work is checked. `timeout` is in ms. */
+export function esplora(base: string, timeout = TIMEOUT): FindBlock {
   const askHex = async (path: string, digits: number): Promise<string> => {
     const url = `${base.replace(/\/+$/, "")}${path}`;
     const { body } = await ask(url, { method: "GET" }, { timeout, limit: 1024 });
@@ -197,12 +198,14 @@ async function bitcoinBlock(base: string, height: number, timeout: number): Prom
     if (/^[0-9a-f]+$/.test(text) && text.length === digits) return text;
     throw new TimestampError("malformed", "The Bitcoin API's answer is not a hash or a header");
   };
-  const hash = await askHex(`/block-height/${height}`, 64);
-  const header = hexToBytes(await askHex(`/block/${hash}/header`, 160));
-  if (displayHash(sha256(sha256(header))) !== hash) {
-    throw new TimestampError("untrusted", "The Bitcoin API answered with another block's header");
-  }
-  return parseBlockHeader(height, header);
+  return async (height) => {
+    const hash = await askHex(`/block-height/${height}`, 64);
+    const header = hexToBytes(await askHex(`/block/${hash}/header`, 160));
+    if (displayHash(sha256(sha256(header))) !== hash) {
+      throw new TimestampError("untrusted", "The Bitcoin API answered with another block's header");
+    }
+    return parseBlockHeader(height, header);
+  };
 }
 
 type Request = { method: string; headers?: Record<string, string>; body?: Uint8Array };
