@@ -129,7 +129,7 @@ export function opensslTsa() {
       extensions: string,
       options: { key?: KeyKind; days?: number; subject?: string } = {},
     ): Identity {
-      const { key = "rsa", days = 30, subject = `/O=Test/CN=${extensions}${count}` } = options;
+      const { key = "p256", days = 30, subject = `/O=Test/CN=${extensions}${count}` } = options;
       const name = `cert${count++}`;
       openssl("req", "-new", ...NEW_KEY[key], "-nodes", "-subj", subject, ...files(name, "csr"));
       const by = [
