@@ -13,7 +13,7 @@ export function postCommand(command: Command): Command {
     .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
     .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
     .option("--batch <n>", `commitments in one request, at most ${MAX_POST}`, "1000")
-    .option("--wait [assurance]", "until all are sealed (default), anchored or witnessed")
+    .option("--wait [assurance]", "until all are sealed (default), anchored, witnessed or timestamped")
     .option("--timeout <seconds>", "how long to wait", DEFAULT_TIMEOUT)
     .action(post);
 }

@@ -23,7 +23,7 @@ export function proofCommand(command: Command): Command {
       "event files, folders, .ndjson files, records of kedge commit, -, or commitments in hex",
     )
     .option("--out <path>", `a folder, or for one event a file whose name ends in ${PROOF_SUFFIX}`, ".")
-    .option("--wait [assurance]", "until all are sealed (default), anchored or witnessed")
+    .option("--wait [assurance]", "until all are sealed (default), anchored, witnessed or timestamped")
     .option("--timeout <seconds>", "how long to wait", DEFAULT_TIMEOUT)
     .option("--no-opening", "leave the opening out: the proof then shows the commitment alone")
     .action(proof);

@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { keyLabel, quoted } from "../client/text.ts";
+import { timestampVerifier } from "../client/timestamps.ts";
 import { ASSURANCES, type Assurance, type VerifyReport, verifyEvent } from "../client/verify.ts";
 import { type Opening, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
@@ -21,9 +22,10 @@ import {
   statOf,
 } from "./inputs.ts";
 import { EXIT_FAILED, misuse, print, printJson, progress, warn } from "./output.ts";
+import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
 
 export function verifyCommand(command: Command): Command {
-  return withCommit(withVkeys(withCredentials(command)))
+  return withTimestamps(withCommit(withVkeys(withCredentials(command))))
     .argument(
       "<paths...>",
       "an event and its proof, or a folder (or .ndjson file) of events and one of proofs",
@@ -39,18 +41,25 @@ export function verifyCommand(command: Command): Command {
     .action(verify);
 }
 
-type VerifyFlags = CommitFlags & {
-  policy?: string;
-  opening?: string;
-  commitment?: string;
-  line?: string;
-  require?: string;
-  requireAllKeys?: boolean;
-  json?: boolean;
-};
+type VerifyFlags = CommitFlags &
+  TimestampFlags & {
+    policy?: string;
+    opening?: string;
+    commitment?: string;
+    line?: string;
+    require?: string;
+    requireAllKeys?: boolean;
+    json?: boolean;
+  };
 
 /** What every proof of a run is held against. */
-type Trust = PinnedKeys & { policy?: Policy; require?: Assurance; requireAllKeys: boolean };
+type Trust = PinnedKeys & {
+  policy?: Policy;
+  require?: Assurance;
+  requireAllKeys: boolean;
+  requireTimestamp: boolean;
+  verifyEvent: ReturnType<typeof timestampVerifier>;
+};
 
 async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is proven: a reader may close the pipe before that
@@ -59,7 +68,8 @@ async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
   if (flags.commitment !== undefined) {
     if (first === undefined || second !== undefined) throw misuse("With --commitment, give one proof file");
     const commitment = parseCommitment(flags.commitment);
-    conclude(verifyEvent({ commitment, proof: await readProof(first), ...trust }), trust, flags);
+    const report = await trust.verifyEvent({ commitment, proof: await readProof(first), ...trust });
+    conclude(report, trust, flags);
     return;
   }
   if (first === undefined || second === undefined || more.length > 0) {
@@ -72,7 +82,7 @@ async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
   const source = await readOne(first, flags);
   const proof = await readProof(second);
   const opening = flags.opening === undefined ? undefined : await readOpening(flags.opening);
-  conclude(verifySource(source, proof, trust, deriveOpening(flags), opening), trust, flags);
+  conclude(await verifySource(source, proof, trust, deriveOpening(flags), opening), trust, flags);
 }
 
 async function readTrust(flags: VerifyFlags): Promise<Trust> {
@@ -81,14 +91,20 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
   if (required !== undefined && assurance === undefined) {
     throw misuse(`--require is one of ${ASSURANCES.join(", ")}`);
   }
-  if (required === "witnessed" && flags.policy === undefined) {
-    throw misuse("--require witnessed needs the policy that names the witnesses: --policy");
+  if ((required === "witnessed" || required === "timestamped") && flags.policy === undefined) {
+    const instead =
+      required === "timestamped" ? ". For a timestamp without witnesses: --require-timestamp" : "";
+    throw misuse(`--require ${required} needs the policy that names the witnesses: --policy${instead}`);
   }
+  const timestamps = await readTimestampTrust(flags, required === "timestamped");
   const keys = pinnedKeys(flags);
   const policy = flags.policy === undefined ? undefined : await readPolicy(flags.policy);
   return {
     ...(keys.anchorVkeys.length > 0 ? keys : withPolicyKeys(keys, policy)),
     requireAllKeys: flags.requireAllKeys ?? false,
+    requireTimestamp: flags.requireTimestamp ?? false,
+    verifyEvent:
+      timestamps === undefined ? async (input) => verifyEvent(input) : timestampVerifier(timestamps),
     ...(assurance === undefined ? {} : { require: assurance }),
     ...(policy === undefined ? {} : { policy }),
   };
@@ -100,15 +116,15 @@ function withPolicyKeys(keys: PinnedKeys, policy: Policy | undefined): PinnedKey
   return anchorVkeys.length === 0 ? keys : { ...keys, anchorVkeys, sources: [...keys.sources, "--policy"] };
 }
 
-function verifySource(
+async function verifySource(
   { bytes: event, ...source }: EventSource,
   proof: Uint8Array,
   trust: Trust,
   derive: (source: EventSource) => Opening | undefined,
   opening?: Opening,
-): VerifyReport {
+): Promise<VerifyReport> {
   const derivedOpening = opening === undefined ? derive({ bytes: event, ...source }) : undefined;
-  return verifyEvent({
+  return await trust.verifyEvent({
     event,
     proof,
     ...trust,
@@ -173,7 +189,7 @@ async function verifyFolder(events: string, proofs: string, trust: Trust, flags:
       const report =
         path === undefined
           ? undefined
-          : verifySource(source, await readProof(join(proofs, path)), trust, derive);
+          : await verifySource(source, await readProof(join(proofs, path)), trust, derive);
       if (path !== undefined) summary.unused.delete(path);
       include(summary, name, report);
       if (flags.json) printJson({ event: name, proof: path, report });

@@ -22,7 +22,7 @@ export type ClientErrorCode =
   | "server"
   | "protocol";
 
-/** The only error that the client throws. The message never holds a key. */
+/** The only error that the HTTP client throws. The message never holds a key. */
 export class ClientError extends Error {
   readonly code: ClientErrorCode;
   /** What the service asked to wait before the next attempt, in ms. */
@@ -33,5 +33,42 @@ export class ClientError extends Error {
     this.name = "ClientError";
     this.code = code;
     this.retryAfter = options?.retryAfter;
+  }
+}
+
+/**
+ * Why a timestamp was refused. The set is closed.
+ *
+ * - `malformed`: the bytes are not in the format of their specification
+ * - `unsupported`: well-formed, but an algorithm or extension that is not accepted here
+ * - `rejected`: the authority did not grant the request
+ * - `wrong_imprint`: it is over other bytes
+ * - `wrong_nonce`: it is not the answer to this request
+ * - `bad_signature`: it is not as its signer signed it
+ * - `untrusted`: its signer does not lead to a certificate, or a block, that was pinned
+ * - `wrong_purpose`: its signer's certificate is not for timestamping
+ * - `expired`: a certificate was not valid at the time that it states
+ * - `incomplete`: it is a promise so far, and shows no time yet
+ */
+export type TimestampErrorCode =
+  | "malformed"
+  | "unsupported"
+  | "rejected"
+  | "wrong_imprint"
+  | "wrong_nonce"
+  | "bad_signature"
+  | "untrusted"
+  | "wrong_purpose"
+  | "expired"
+  | "incomplete";
+
+/** The only error that reading and verifying a timestamp throws. */
+export class TimestampError extends Error {
+  readonly code: TimestampErrorCode;
+
+  constructor(code: TimestampErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = "TimestampError";
+    this.code = code;
   }
 }

@@ -11,6 +11,7 @@ import { formatProof, parseProof } from "../tlog/proof.ts";
 export type Extra = {
   /** The tlog-proof of the tenant checkpoint in the anchor log. Absent while the entry is only sealed. */
   anchor?: string;
+  /** Over the anchor checkpoint, each of a form that timestamps.ts knows, or another. */
   timestamps: unknown[];
   opening?: Opening;
 };

@@ -15,9 +15,10 @@ import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { parseProof, type TlogProof, verifyProof } from "../tlog/proof.ts";
 import { type Extra, parseExtra } from "./extra.ts";
 import { keyId, keyLabel, MAYBE_ROTATED, quoted } from "./text.ts";
+import type { CheckedTimestamps, ShownTimestamp } from "./timestamps.ts";
 
-/** What a proof can show, lowest first. */
-export const ASSURANCES = ["sealed", "anchored", "witnessed"] as const;
+/** What a proof can show, lowest first. Each holds all before it: what is timestamped is witnessed too. */
+export const ASSURANCES = ["sealed", "anchored", "witnessed", "timestamped"] as const;
 export type Assurance = (typeof ASSURANCES)[number];
 
 export type VerifyInput = {
@@ -36,6 +37,10 @@ export type VerifyInput = {
    * kind are one key over time: any of them will do.
    */
   requireAllKeys?: boolean;
+  /** What `checkTimestamps` found; it counts for the anchor checkpoint that it is of. Absent: they are not checked. */
+  timestamps?: CheckedTimestamps;
+  /** Whether a timestamp from outside must hold, whatever the assurance is. */
+  requireTimestamp?: boolean;
 } & (
   | { commitment: Uint8Array }
   | {
@@ -50,14 +55,24 @@ export type VerifyInput = {
 /** Where an entry stands. `index` and `treeSize` are decimal, `root` is base64, as in a checkpoint. */
 export type Place = { origin: string; index: string; treeSize: string; root: string };
 
-/** A time, in RFC 3339, that the key named `by` signed for the anchor log's checkpoint or the tenant log's. */
-export type SignedTime = { at: string; by: string; kind: "operator" | "witness" };
+/**
+ * A time, in RFC 3339, that the key named `by` signed for the anchor log's checkpoint or the tenant log's, or that an
+ * authority or a block of a chain shows for the anchor log's.
+ */
+export type SignedTime = { at: string; by: string; kind: "operator" | "witness" | "authority" | "block" };
 
 export type VerifyStep = "proof" | "opening" | "log" | "anchor" | "policy" | "requirement";
 
 export type VerifyFailure = {
   step: VerifyStep;
-  code: TlogErrorCode | EventErrorCode | "no_opening" | "same_log" | "too_low" | "missing_signature";
+  code:
+    | TlogErrorCode
+    | EventErrorCode
+    | "no_opening"
+    | "same_log"
+    | "too_low"
+    | "missing_signature"
+    | "no_timestamp";
   /** What failed and what to do. */
   message: string;
 };
@@ -71,6 +86,8 @@ export type VerifyReport = {
   log?: Place;
   anchor?: Place;
   times: SignedTime[];
+  /** Timestamps from outside that hold, of the anchor log's checkpoint. */
+  timestamps?: ShownTimestamp[];
   /** What was proven, in plain words. */
   statements: string[];
   /** What was not. */
@@ -98,7 +115,8 @@ function verify(input: VerifyInput): VerifyReport {
   const log = attempt("log", () => verifyIn("log", input.logVkeys, proof, commitment));
   const anchor = verifyAnchor(input.anchorVkeys, log, extra);
   const witnesses = anchor && verifyWitnesses(input.policy, anchor);
-  const assurance = anchor === undefined ? "sealed" : witnesses?.met ? "witnessed" : "anchored";
+  const timestamps = anchor && ofNote(input.timestamps, anchor.proof.checkpoint);
+  const assurance = assuranceOf(anchor, witnesses, timestamps);
 
   const times = [
     ...log.verified.flatMap((signature) => signedTime(signature, log.checkpoint.origin)),
@@ -106,10 +124,12 @@ function verify(input: VerifyInput): VerifyReport {
     ...(witnesses?.cosigned ?? []).flatMap((signature) =>
       signedTime(signature, log.checkpoint.origin, anchor),
     ),
+    ...(timestamps?.shown ?? []).flatMap(shownTime),
   ];
-  const evidence: Evidence = { input, extra, opening, log, anchor, witnesses, times };
+  const evidence: Evidence = { input, extra, opening, log, anchor, witnesses, timestamps, times };
   checkRequirement(input.require, assurance, evidence);
   checkAllKeys(evidence);
+  checkTimestamp(evidence);
   return {
     proven: true,
     assurance,
@@ -117,6 +137,7 @@ function verify(input: VerifyInput): VerifyReport {
     log: place(log),
     ...(anchor === undefined ? {} : { anchor: place(anchor) }),
     times,
+    ...(timestamps === undefined ? {} : { timestamps: [...timestamps.shown] }),
     statements: statements(evidence),
     caveats: caveats(evidence),
   };
@@ -132,8 +153,27 @@ type Evidence = {
   log: Verified;
   anchor: Verified | undefined;
   witnesses: Witnesses | undefined;
+  timestamps: CheckedTimestamps | undefined;
   times: SignedTime[];
 };
+
+/** What was checked over another note says nothing of this one. */
+function ofNote(checked: CheckedTimestamps | undefined, note: string): CheckedTimestamps | undefined {
+  return checked?.note === note ? checked : undefined;
+}
+
+/** A timestamp alone does not raise it: it shows when, and not that everybody is shown the same log. */
+function assuranceOf(
+  anchor: Verified | undefined,
+  witnesses: Witnesses | undefined,
+  timestamps: CheckedTimestamps | undefined,
+): Assurance {
+  if (anchor === undefined) return "sealed";
+  if (!witnesses?.met) return "anchored";
+  return isStamped(timestamps) ? "timestamped" : "witnessed";
+}
+
+const isStamped = (timestamps: CheckedTimestamps | undefined): boolean => (timestamps?.shown.length ?? 0) > 0;
 
 function chooseOpening(input: VerifyInput, extra: Extra): Opening | undefined {
   if ("commitment" in input) return undefined;
@@ -221,6 +261,15 @@ function checkAllKeys(evidence: Evidence): void {
   });
 }
 
+function checkTimestamp({ input, extra, timestamps }: Evidence): void {
+  if (!input.requireTimestamp || isStamped(timestamps)) return;
+  throw new Refusal({
+    step: "requirement",
+    code: "no_timestamp",
+    message: `The proof holds, but a timestamp from outside is required. ${whyNoTimestamp(extra, timestamps)}`,
+  });
+}
+
 /** The pinned keys of a kind that none signed with. The other keys of one that did are its predecessors or successors. */
 function silentKeys({ input, log, anchor }: Evidence): Vkey[] {
   const silent = (pinned: readonly Vkey[], { checkpoint, verified }: Verified) =>
@@ -245,11 +294,18 @@ function signedTime(signature: VerifiedSignature, logOrigin: string, anchor?: Ve
   return [{ at, by: vkey.name, kind: isOperator ? "operator" : "witness" }];
 }
 
+function shownTime(timestamp: ShownTimestamp): SignedTime[] {
+  if (timestamp.type === "rfc3161") return [{ at: timestamp.at, by: timestamp.by, kind: "authority" }];
+  return timestamp.at === undefined
+    ? []
+    : [{ at: timestamp.at, by: `Bitcoin block ${timestamp.height}`, kind: "block" }];
+}
+
 function place({ proof, checkpoint: { origin, size, root } }: Verified): Place {
   return { origin, index: String(proof.index), treeSize: String(size), root: encodeBase64(root) };
 }
 
-function statements({ opening, log, anchor, witnesses, times }: Evidence): string[] {
+function statements({ opening, log, anchor, witnesses, timestamps, times }: Evidence): string[] {
   const { origin, size } = log.checkpoint;
   const lines = [
     `${opening === undefined ? "The commitment" : "The event"} stands at index ${log.proof.index} in the log ${origin}, whose ${signers(log)} signed its tree of ${size} entries.`,
@@ -274,13 +330,27 @@ function statements({ opening, log, anchor, witnesses, times }: Evidence): strin
     const names = witnesses.cosigned.map(({ name }) => name).join(", ");
     lines.push(`Witnesses cosigned the anchor log, as many as the policy requires: ${names}.`);
   }
-  const latest = latestTime(times, "witness") ?? latestTime(times, "operator");
+  for (const timestamp of timestamps?.shown ?? []) lines.push(timestampLine(timestamp));
+  const latest = (["witness", "authority", "block", "operator"] as const)
+    .map((kind) => latestTime(times, kind))
+    .find((time) => time !== undefined);
   if (latest?.kind === "witness") {
     lines.push(`It existed by ${latest.at}: the latest time that a witness signed (${latest.by}).`);
-  } else if (latest !== undefined) {
+  } else if (latest?.kind === "operator") {
     lines.push(`It existed by ${latest.at}, by the operator's own clock (${latest.by}).`);
+  } else if (latest !== undefined) {
+    lines.push(`It existed by ${latest.at}: the latest time that a timestamp shows (${quoted(latest.by)}).`);
   }
   return lines;
+}
+
+function timestampLine(timestamp: ShownTimestamp): string {
+  if (timestamp.type === "ots") {
+    const at = timestamp.at === undefined ? "" : ` of about ${timestamp.at}`;
+    return `The anchor log's signed tree was there before Bitcoin block ${timestamp.height}${at}, whose merkle root depends on it (OpenTimestamps).`;
+  }
+  const accuracy = timestamp.accuracy === undefined ? "" : `, to within ${timestamp.accuracy / 1000} s`;
+  return `The anchor log's signed tree was timestamped by ${quoted(timestamp.by)} at ${timestamp.at}${accuracy} (RFC 3161).`;
 }
 
 /** The IDs of the keys, as in their vkeys: they tell a key of before a rotation from that of after. */
@@ -298,37 +368,52 @@ function latestTime(times: readonly SignedTime[], kind: SignedTime["kind"]): Sig
 }
 
 function caveats(evidence: Evidence): string[] {
-  const { input, extra, times, witnesses } = evidence;
+  const { input, extra, times, witnesses, timestamps } = evidence;
   const lines: string[] = [];
   if ("commitment" in input)
     lines.push("No event was given: which one the commitment stands for is not shown.");
   if (!witnesses?.met) lines.push(whyNotHigher(evidence));
+  if (!isStamped(timestamps) && extra.timestamps.length > 0) {
+    lines.push(whyNoTimestamp(extra, timestamps));
+  } else {
+    for (const { message } of timestamps?.refused ?? []) lines.push(refusedLine(message));
+  }
   for (const vkey of silentKeys(evidence)) {
     lines.push(`The pinned key ${nameKey(vkey)} did not sign: the proof rests on the others alone.`);
   }
   if (times.length === 0) {
     lines.push("No time is shown: none was signed by a key that you pinned.");
-  } else if (latestTime(times, "witness") === undefined) {
+  } else if (times.every(({ kind }) => kind === "operator") && !isStamped(timestamps)) {
     lines.push("No independent time is shown: the only time is the operator's own.");
   }
   for (const { name } of witnesses?.invalid ?? []) {
     lines.push(`A cosignature under the key of the witness ${name} is not valid, and did not count.`);
   }
-  if (extra.timestamps.length > 0) {
-    lines.push("The timestamps in the proof were not checked by this version of Kedge.");
-  }
   lines.push("No inclusion proof shows that what the event says is true, or that every event was posted.");
   return lines;
 }
 
+function whyNoTimestamp(extra: Extra, timestamps: CheckedTimestamps | undefined): string {
+  if (extra.timestamps.length === 0)
+    return "The proof carries no timestamp. Fetch it again later, or ask the operator why.";
+  if (timestamps === undefined) {
+    return "The timestamps in the proof were not checked. Name the authority's certificate (--tsa-cert) or the Bitcoin block (--btc-header).";
+  }
+  return timestamps.refused.map(({ message }) => refusedLine(message)).join(" ");
+}
+
+const refusedLine = (message: string): string =>
+  `A timestamp in the proof did not count. ${message.replace(/\.$/, "")}.`;
+
 /** What stands between this proof and the next assurance. */
-function whyNotHigher({ input, extra, anchor }: Evidence): string {
+function whyNotHigher({ input, extra, anchor, witnesses, timestamps }: Evidence): string {
   if (extra.anchor === undefined) {
     return "The log alone vouches for it: the proof has no anchor part. Once the entry is anchored, fetch it again.";
   }
   if (anchor === undefined) {
     return "The log alone vouches for it: the anchor part was not checked, no anchor key was given (--anchor-vkey).";
   }
+  if (witnesses?.met) return whyNoTimestamp(extra, timestamps);
   if (input.policy === undefined) {
     return "No witness is shown: no policy was given (--policy), so cosignatures were not checked.";
   }

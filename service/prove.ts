@@ -6,6 +6,7 @@
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
+import type { Timestamp } from "../client/timestampform.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { leafHash, verifyInclusion } from "../tlog/merkle.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
@@ -29,6 +30,7 @@ import {
   publicKey,
 } from "./table.ts";
 import { decodeIndex, type LogTile, readTiles } from "./tiles.ts";
+import { firstTimestamps, type StoredTimestamp, timestampsOver } from "./timestamps.ts";
 
 /** Stretches of entries whose checkpoints are looked up side by side. */
 const PARALLEL = 16;
@@ -36,7 +38,7 @@ const PARALLEL = 16;
 const MAX_PENDING_READ = 131_072;
 
 /** How far an entry has come, lowest first (design: assurance). */
-export type Assurance = "pending" | "sealed" | "anchored" | "witnessed";
+export type Assurance = "pending" | "sealed" | "anchored" | "witnessed" | "timestamped";
 
 export type ProveContext = { readonly store: Store; readonly policy: Policy };
 
@@ -165,6 +167,8 @@ type AnchorEvidence = {
   readonly size: bigint;
   readonly note: string;
   readonly at: bigint;
+  /** Over exactly this note. */
+  readonly timestamps: readonly Timestamp[];
 };
 
 async function findEvidences(
@@ -209,26 +213,37 @@ async function findEvidence(ctx: ProveContext, { index, head }: Position): Promi
 }
 
 /**
- * The earliest public anchor checkpoint that covers this index; where the policy has changed since and that one does
- * not meet it any more, the current one. While none is public, the earliest signed one.
+ * The earliest public anchor checkpoint that covers this index and is timestamped, or the earliest; where the policy has
+ * changed since and that one does not meet it any more, the current one. While none is public, the earliest signed one.
  */
 async function findAnchor({ store, policy }: ProveContext, index: bigint) {
   const pk = `log/${ANCHOR}`;
-  const at = (item: Item | undefined): AnchorEvidence => {
+  const at = (item: Item | undefined, stored: readonly StoredTimestamp[] = []): AnchorEvidence => {
     const { note, at } = decodeCheckpoint(ANCHOR, item);
-    return { index, size: parseCheckpoint(note).checkpoint.size, note, at };
+    const timestamps = timestampsOver(note, stored);
+    return { index, size: parseCheckpoint(note).checkpoint.size, note, at, timestamps };
   };
-  const earliest = await first(store, pk, publicCheckpointKey(index + 1n).sk, "public/~");
-  if (earliest === undefined) {
+  const [earliestItem, stored] = await Promise.all([
+    first(store, pk, publicCheckpointKey(index + 1n).sk, "public/~"),
+    firstTimestamps(store, index + 1n),
+  ]);
+  if (earliestItem === undefined) {
     const signed = await first(store, pk, checkpointKey(ANCHOR, index + 1n).sk, "checkpoint/~");
     return { assurance: "anchored" as const, anchor: at(signed) };
   }
-  if (policy.quorum === "none") return { assurance: "anchored" as const, anchor: at(earliest) };
-  const [current] = await store.get([publicKey()]);
-  const met = [at(earliest), at(current)].find(({ note }) => verifyPolicy({ policy, checkpoint: note }).met);
-  return met === undefined
-    ? { assurance: "anchored" as const, anchor: at(earliest) }
-    : { assurance: "witnessed" as const, anchor: met };
+  const earliest = at(earliestItem);
+  if (stored === undefined && policy.quorum === "none")
+    return { assurance: "anchored" as const, anchor: earliest };
+  const [stampedItem, current] = await store.get([publicCheckpointKey(stored?.[0]?.size ?? 0n), publicKey()]);
+  // When it was anchored stays the same once a later checkpoint has a timestamp.
+  const stamped = stampedItem && { ...at(stampedItem, stored), at: earliest.at };
+  const best = [...(stamped?.timestamps.length ? [stamped] : []), earliest];
+  const anchored = { assurance: "anchored" as const, anchor: best[0] ?? earliest };
+  if (policy.quorum === "none") return anchored;
+  const met = [...best, at(current)].find(({ note }) => verifyPolicy({ policy, checkpoint: note }).met);
+  if (met === undefined) return anchored;
+  const assurance = met.timestamps.length > 0 ? ("timestamped" as const) : ("witnessed" as const);
+  return { assurance, anchor: met };
 }
 
 async function first(store: Store, pk: string, from: string, to: string): Promise<Item | undefined> {
@@ -257,7 +272,7 @@ function anchorExtra({ note, anchor }: Evidence, tiles: Tiles): Uint8Array | und
   if (anchor === undefined) return undefined;
   const hashes = checkedProof(ANCHOR, utf8(note), anchor.index, anchor.note, tiles);
   const proof = formatProof({ index: anchor.index, hashes, checkpoint: anchor.note });
-  return utf8(JSON.stringify({ anchor: proof, timestamps: [] }));
+  return utf8(JSON.stringify({ anchor: proof, timestamps: anchor.timestamps }));
 }
 
 /** An inclusion proof that holds: one that does not, from altered tiles, must not leave the house. */

@@ -11,6 +11,8 @@
  * | `log/<log>`             | `checkpoint/<size>`          | every published checkpoint                      |
  * | `anchored/<log>`        | `<size>`                     | a checkpoint's index in the anchor log          |
  * | `log/anchor`            | `public`, `public/<size>`    | anchor checkpoints that met the quorum          |
+ * | `log/anchor`            | `timestamp/<size>/<name>`    | a timestamp of a public anchor checkpoint       |
+ * | `log/anchor`            | `stamping`, `ots/<name>`     | the checkpoint being timestamped; promises      |
  * | `log/anchor`            | `recorded`                   | up to where `anchored/…` items are written      |
  * | `log/anchor`            | `cosigned/<size>`            | cosignatures of a checkpoint below the quorum   |
  * | `log/anchor`            | `witness/<digest of URL>`    | the size that a witness cosigned last           |
@@ -60,6 +62,13 @@ export const publicCheckpointKey = (size: bigint): Key => ({
 });
 export const cosignedKey = (size: bigint): Key => ({ pk: `log/${ANCHOR}`, sk: `cosigned/${digits(size)}` });
 export const witnessKey = (digest: string): Key => ({ pk: `log/${ANCHOR}`, sk: `witness/${digest}` });
+/** `name` is of the authority; empty: sorts before all of this size. */
+export const timestampKey = (size: bigint, name: string): Key => ({
+  pk: `log/${ANCHOR}`,
+  sk: `timestamp/${digits(size)}/${name}`,
+});
+export const stampingKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "stamping" });
+export const otsKey = (name: string): Key => ({ pk: `log/${ANCHOR}`, sk: `ots/${name}` });
 
 export const pendingPartition = (log: string, shard: number): string => `pending/${log}/${shard}`;
 export const pendingSort = (arrival: bigint, digest: string): string => `${digits(arrival)}/${digest}`;

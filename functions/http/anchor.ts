@@ -6,10 +6,11 @@ import { decodeCheckpoint } from "../../service/checkpoints.ts";
 import type { ApiService } from "../../service/config.ts";
 import { logVkeys } from "../../service/sign.ts";
 import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/table.ts";
+import { timestampsOf } from "../../service/timestamps.ts";
 import { formatVkey } from "../../tlog/note.ts";
 import type { Policy } from "../../tlog/policy.ts";
 import type { ApiEnv } from "./app.ts";
-import { OCTETS } from "./body.ts";
+import { JSON_TYPE, OCTETS } from "./body.ts";
 import { absentProblem, anyProblems, notFound } from "./problem.ts";
 import { sizeText } from "./schema.ts";
 import { NOTE_TYPE, publishedTile, tileParams } from "./tiles.ts";
@@ -17,6 +18,17 @@ import { NOTE_TYPE, publishedTile, tileParams } from "./tiles.ts";
 const FOR_EVER = "public, max-age=31536000, immutable";
 const FOR_SECONDS = "public, max-age=5";
 const FOR_MINUTES = "public, max-age=300";
+
+const timestamps = z
+  .object({
+    timestamps: z.array(
+      z.discriminatedUnion("type", [
+        z.object({ type: z.literal("rfc3161"), token: z.string() }),
+        z.object({ type: z.literal("ots"), proof: z.string() }),
+      ]),
+    ),
+  })
+  .openapi("Timestamps");
 
 export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
   // A verifier in a browser reads this from any page; nothing here is anybody's own.
@@ -67,6 +79,34 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
     if (item === undefined) throw notFound("The anchor log has no public checkpoint of this size.");
     const { note } = decodeCheckpoint(ANCHOR, item);
     return c.text(note, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_EVER });
+  });
+
+  const getTimestamps = createRoute({
+    ...common,
+    path: "/anchor/timestamps/{size}",
+    operationId: "getAnchorTimestamps",
+    summary: "Timestamps from outside of the public checkpoint of a size",
+    description:
+      "RFC 3161 tokens and OpenTimestamps proofs over the checkpoint's signed note, whole. Empty while there is none.",
+    request: {
+      params: z.object({ size: z.string().openapi({ description: "Tree size.", example: "4096" }) }),
+    },
+    responses: {
+      200: {
+        description: "Base64 of DER, or of `.ots` files. More may come.",
+        content: { [JSON_TYPE]: { schema: timestamps } },
+      },
+      ...anyProblems,
+      ...absentProblem,
+    },
+  });
+  app.openapi(getTimestamps, async (c) => {
+    const size = sizeText.safeParse(c.req.valid("param").size);
+    const wanted = size.success ? BigInt(size.data) : 0n;
+    const [item] = await service.store.get([publicCheckpointKey(wanted)]);
+    if (item === undefined) throw notFound("The anchor log has no public checkpoint of this size.");
+    const found = await timestampsOf(service.store, wanted, decodeCheckpoint(ANCHOR, item).note);
+    return c.json({ timestamps: found }, 200, { "Cache-Control": FOR_MINUTES });
   });
 
   const getTile = createRoute({

@@ -36,8 +36,8 @@ const accepted = z
   })
   .openapi("Accepted");
 
-const assurance = z.enum(["pending", "sealed", "anchored", "witnessed"]).openapi("Assurance", {
-  description: "How far the entry has come: pending < sealed < anchored < witnessed.",
+const assurance = z.enum(["pending", "sealed", "anchored", "witnessed", "timestamped"]).openapi("Assurance", {
+  description: "How far the entry has come: pending < sealed < anchored < witnessed < timestamped.",
 });
 const status = z
   .object({

@@ -1,0 +1,61 @@
+/** Timestamps that are stored: over exactly the anchor log's public checkpoint of a size. How they get here: stamp.ts. */
+import { sha256 } from "@noble/hashes/sha2.js";
+import * as z from "zod";
+import { ots, rfc3161, type Timestamp } from "../client/timestampform.ts";
+import { equalBytes } from "../tlog/bytes.ts";
+import { ServiceError } from "./error.ts";
+import type { Item, Store } from "./store.ts";
+import { ANCHOR, timestampKey } from "./table.ts";
+
+/** More sources than anybody configures. */
+const MAX_TIMESTAMPS = 16;
+
+const schema = z.object({
+  /** Of the anchor log. */
+  size: z.bigint(),
+  /** SHA-256 of the note that it is over. */
+  imprint: z.instanceof(Uint8Array),
+  type: z.enum(["rfc3161", "ots"]),
+  /** A TimeStampToken in DER, or a `.ots` file. */
+  bytes: z.instanceof(Uint8Array),
+});
+
+export type StoredTimestamp = z.infer<typeof schema>;
+
+/** The timestamps of the smallest timestamped checkpoint of at least this size; undefined while there is none. */
+export async function firstTimestamps(store: Store, size: bigint): Promise<StoredTimestamp[] | undefined> {
+  return await read(store, timestampKey(size, "").sk, "timestamp/~");
+}
+
+/** Those over this note, the public checkpoint of this size. */
+export async function timestampsOf(store: Store, size: bigint, note: string): Promise<Timestamp[]> {
+  const { sk } = timestampKey(size, "");
+  return timestampsOver(note, (await read(store, sk, `${sk}~`)) ?? []);
+}
+
+/** Those that are over exactly this note, in the form that a proof carries. */
+export function timestampsOver(note: string, stored: readonly StoredTimestamp[]): Timestamp[] {
+  const imprint = imprintOf(note);
+  return stored
+    .filter((timestamp) => equalBytes(timestamp.imprint, imprint))
+    .map(({ type, bytes }) => (type === "ots" ? ots(bytes) : rfc3161(bytes)));
+}
+
+/** SHA-256 of the signed note, whole, in UTF-8. */
+export const imprintOf = (note: string): Uint8Array => sha256(new TextEncoder().encode(note));
+
+async function read(store: Store, from: string, to: string): Promise<StoredTimestamp[] | undefined> {
+  const found: StoredTimestamp[] = [];
+  for await (const item of store.query({ pk: `log/${ANCHOR}`, from, to, limit: MAX_TIMESTAMPS })) {
+    const timestamp = decode(item);
+    if (timestamp.size !== (found[0] ?? timestamp).size) break;
+    found.push(timestamp);
+  }
+  return found.length === 0 ? undefined : found;
+}
+
+function decode(item: Item): StoredTimestamp {
+  const parsed = schema.safeParse(item);
+  if (!parsed.success) throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no timestamp`);
+  return parsed.data;
+}

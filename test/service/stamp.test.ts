@@ -1,0 +1,304 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { TimestampError } from "../../client/error.ts";
+import { parseExtra } from "../../client/extra.ts";
+import { timestampVerifier } from "../../client/timestamps.ts";
+import { parsePemCertificates } from "../../client/x509.ts";
+import { anchor } from "../../service/anchor.ts";
+import { append } from "../../service/append.ts";
+import { type Authority, openTimestamping, type Tsa as TsaSource, tsa } from "../../service/authorities.ts";
+import { ServiceError } from "../../service/error.ts";
+import { entryStatus, prove } from "../../service/prove.ts";
+import { seal } from "../../service/seal.ts";
+import { timestampPublic } from "../../service/stamp.ts";
+import { timestampsOf } from "../../service/timestamps.ts";
+import { parseProof } from "../../tlog/proof.ts";
+import { hasOpenssl, type Identity, opensslTsa, type Tsa } from "../support/tsa.ts";
+import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
+
+const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
+
+/** Seals one entry more and anchors it: a public checkpoint of one more. */
+async function anchorEntry(actor: Actor, n: number): Promise<void> {
+  await append(actor, LOG, [entry(n)]);
+  await seal(actor, { id: LOG, origin: ORIGIN, sign: actor.signLog });
+  await anchor(actor);
+}
+
+const proofOf = async ({ store }: World, actor: Actor, n: number): Promise<string> => {
+  const [found] = await prove({ store, policy: actor.policy }, LOG, [entry(n)]);
+  if (found === undefined || found === "pending") throw new Error("no proof");
+  return found.proof;
+};
+const extraOf = (proof: string) => parseExtra(parseProof(proof).extra ?? new Uint8Array());
+const timestampItems = (world: World) => world.store.items().filter(({ sk }) => sk.startsWith("timestamp/"));
+
+const HOUR = 3_600_000;
+/** An authority that answers with these bytes, at the time of this clock. */
+const stub = (clock: () => number, name = "tsa.example"): TsaSource & { asked: number } => {
+  const source = {
+    kind: "rfc3161" as const,
+    url: `https://${name}/`,
+    asked: 0,
+    async stamp() {
+      source.asked++;
+      return { token: new TextEncoder().encode(name), genTime: clock() };
+    },
+  };
+  return source;
+};
+
+describe("which checkpoints are timestamped", () => {
+  const setUp = async () => {
+    const world = newWorld();
+    const actor = world.actor();
+    let now = 1_800_000_000_000;
+    const clock = () => now;
+    const run = (...authorities: Authority[]) =>
+      timestampPublic({ store: world.store, clock, authorities, every: HOUR });
+    return { world, actor, clock, run, pass: (ms: number) => (now += ms) };
+  };
+
+  test("none before there is a public one, and none without authorities", async () => {
+    const { world, actor, clock, run } = await setUp();
+    expect(await run(stub(clock))).toEqual({ size: 0n, stored: 0, failures: [] });
+    await anchorEntry(actor, 1);
+    expect(await run()).toEqual({ size: 0n, stored: 0, failures: [] });
+    expect(timestampItems(world)).toEqual([]);
+  });
+
+  test("once for each authority, then the newest when the next is due", async () => {
+    const { world, actor, clock, run, pass } = await setUp();
+    const [a, b] = [stub(clock, "a.example"), stub(clock, "b.example")];
+    await anchorEntry(actor, 1);
+    expect(await run(a, b)).toEqual({ size: 1n, stored: 2, failures: [] });
+    await anchorEntry(actor, 2);
+    await anchorEntry(actor, 3);
+    expect(await run(a, b)).toEqual({ size: 1n, stored: 0, failures: [] });
+    pass(HOUR);
+    expect(await run(a, b)).toEqual({ size: 3n, stored: 2, failures: [] });
+    pass(HOUR);
+    expect((await run(a, b)).stored).toBe(0);
+    expect([a.asked, b.asked]).toEqual([2, 2]);
+    expect(timestampItems(world)).toHaveLength(4);
+  });
+
+  test("one that failed is asked again, and the others are not", async () => {
+    const { actor, clock, run } = await setUp();
+    const [up, down] = [stub(clock, "up.example"), stub(clock, "down.example")];
+    const failing: TsaSource = {
+      ...down,
+      stamp: () => Promise.reject(new ServiceError("unavailable", "down")),
+    };
+    await anchorEntry(actor, 1);
+    const first = await run(up, failing);
+    expect(first.stored).toBe(1);
+    expect(first.failures).toMatchObject([{ authority: "down.example", error: { code: "unavailable" } }]);
+    expect(await run(up, down)).toMatchObject({ stored: 1, failures: [] });
+    expect(up.asked).toBe(1);
+  });
+
+  test("a time far from our clock is not stored", async () => {
+    const { world, actor, clock, run } = await setUp();
+    await anchorEntry(actor, 1);
+    for (const off of [-HOUR, HOUR]) {
+      const { stored, failures } = await run(stub(() => clock() + off));
+      expect(stored).toBe(0);
+      expect(failures[0]?.error).toBeInstanceOf(TimestampError);
+    }
+    expect(timestampItems(world)).toEqual([]);
+  });
+
+  test("whatever call of the store fails, it does not throw, and the next run makes it good", async () => {
+    for (const fault of ["fails", "persists-then-fails", "dies"] as const) {
+      for (let at = 0; at < 8; at++) {
+        const { world, actor, clock, run } = await setUp();
+        await anchorEntry(actor, 1);
+        const { store } = world.actor([{ at, fault }]);
+        await timestampPublic({ store, clock, authorities: [stub(clock)], every: HOUR });
+        await run(stub(clock));
+        expect(timestampItems(world)).toHaveLength(1);
+      }
+    }
+  });
+
+  test("two runs at once store one token of an authority", async () => {
+    const { world, actor, clock, run } = await setUp();
+    await anchorEntry(actor, 1);
+    const results = await Promise.all([run(stub(clock)), run(stub(clock)), run(stub(clock))]);
+    expect(results.reduce((sum, { stored }) => sum + stored, 0)).toBe(1);
+    expect(timestampItems(world)).toHaveLength(1);
+  });
+
+  test("an entry's proof uses the earliest timestamped checkpoint that covers it", async () => {
+    const { world, actor, clock, run, pass } = await setUp();
+    await anchorEntry(actor, 1);
+    const before = await proofOf(world, actor, 1);
+    const status = await entryStatus({ store: world.store, policy: actor.policy }, LOG, entry(1));
+    expect(extraOf(before).timestamps).toEqual([]);
+    await anchorEntry(actor, 2);
+    await run(stub(clock));
+    await anchorEntry(actor, 3);
+    const sizeIn = (proof: string) => parseProof(extraOf(proof).anchor ?? "").checkpoint.split("\n")[1];
+    const token = { type: "rfc3161", token: Buffer.from("tsa.example").toString("base64") };
+    for (const [n, size, timestamps] of [
+      [1, "2", [token]],
+      [2, "2", [token]],
+      [3, "3", []],
+    ] as const) {
+      const proof = await proofOf(world, actor, n);
+      expect(sizeIn(proof)).toBe(size);
+      expect(extraOf(proof).timestamps).toEqual(timestamps);
+    }
+    // When it was anchored does not change with that.
+    expect(await entryStatus({ store: world.store, policy: actor.policy }, LOG, entry(1))).toEqual(status);
+    const settled = await proofOf(world, actor, 1);
+    pass(HOUR);
+    await run(stub(clock));
+    expect(await proofOf(world, actor, 1)).toBe(settled);
+  });
+
+  test("what is over another note than the public one is in no proof", async () => {
+    const { world, actor, clock, run } = await setUp();
+    await anchorEntry(actor, 1);
+    await run(stub(clock));
+    const [item] = timestampItems(world);
+    if (item === undefined) throw new Error("no timestamp");
+    await world.store.put({ ...item, imprint: new Uint8Array(32) });
+    expect(extraOf(await proofOf(world, actor, 1)).timestamps).toEqual([]);
+    expect(await timestampsOf(world.store, 1n, "a note")).toEqual([]);
+  });
+});
+
+describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
+  let openssl: Tsa;
+  let root: Identity;
+  let signer: Identity;
+  beforeAll(() => {
+    openssl = opensslTsa();
+    root = openssl.root("p256");
+    signer = openssl.issue(root, "tsa", { key: "p256", subject: "/CN=A TSA" });
+  });
+  afterAll(() => openssl.close());
+
+  let closing: (() => void)[] = [];
+  afterEach(() => {
+    for (const close of closing) close();
+    closing = [];
+  });
+
+  type Behaviour = (request: Uint8Array, response: ServerResponse, incoming: IncomingMessage) => void;
+  const serve = async (behave: Behaviour): Promise<string> => {
+    const server = createServer(async (incoming, response) => {
+      const parts: Buffer[] = [];
+      for await (const part of incoming) parts.push(part);
+      behave(new Uint8Array(Buffer.concat(parts)), response, incoming);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    closing.push(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const address: AddressInfo | string | null = server.address();
+    if (address === null || typeof address === "string") throw new Error("no port");
+    return `http://127.0.0.1:${address.port}/tsr`;
+  };
+  const setUp = async (behave: Behaviour, timeout?: number) => {
+    const url = await serve(behave);
+    const world = newWorld();
+    const actor = world.actor();
+    await anchorEntry(actor, 1);
+    const authorities = [tsa(url, parsePemCertificates(root.pem), timeout)];
+    const run = () => timestampPublic({ store: world.store, clock: Date.now, authorities, every: HOUR });
+    return { world, actor, run };
+  };
+
+  test("its token is in the proof, and the verifier says so", async () => {
+    let asked: IncomingMessage | undefined;
+    const { world, actor, run } = await setUp((request, response, incoming) => {
+      asked = incoming;
+      response.end(openssl.reply(signer, request));
+    });
+    expect(await run()).toMatchObject({ size: 1n, stored: 1, failures: [] });
+    expect(asked?.headers["content-type"]).toBe("application/timestamp-query");
+    const verify = timestampVerifier({ tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] });
+    const report = await verify({
+      commitment: entry(1),
+      proof: await proofOf(world, actor, 1),
+      logVkeys: [world.vkeys.log],
+      anchorVkeys: [world.vkeys.anchor],
+      requireTimestamp: true,
+    });
+    expect(report.failure).toBeUndefined();
+    expect(report.timestamps).toMatchObject([{ type: "rfc3161", by: "CN=A TSA" }]);
+  });
+
+  const lies: [string, Behaviour][] = [
+    ["refuses", (_, response) => response.writeHead(503).end("later")],
+    ["hangs up", (_, response) => response.destroy()],
+    ["answers with nothing", (_, response) => response.end()],
+    ["answers with a page", (_, response) => response.end("<html>".repeat(100))],
+    ["sends elsewhere", (_, response) => response.writeHead(302, { Location: "http://127.0.0.1:1/" }).end()],
+    ["answers without an end", (_, response) => endless(response)],
+    ["answers half and then nothing", (_, response) => response.write("0")],
+    ["never answers", () => undefined],
+    ["is another authority", (request, response) => response.end(openssl.reply(stranger(), request))],
+    [
+      "rejects",
+      (request, response) => response.end(openssl.reply(signer, request, { section: "only_sha512" })),
+    ],
+    ["cuts its answer", (request, response) => response.end(openssl.reply(signer, request).subarray(0, -1))],
+    [
+      "adds to its answer",
+      (request, response) => response.end(Buffer.concat([openssl.reply(signer, request), Buffer.of(0)])),
+    ],
+  ];
+  const stranger = () => openssl.issue(openssl.root("p256"), "tsa", { key: "p256" });
+  const endless = (response: ServerResponse) => {
+    const chunk = Buffer.alloc(1 << 14, 0x30);
+    const more = () => {
+      if (!response.destroyed && response.write(chunk)) setImmediate(more);
+    };
+    response.on("drain", more);
+    more();
+  };
+  test.each(lies)("that %s: nothing is stored, and anchoring goes on", async (_, behave) => {
+    const { world, actor, run } = await setUp(behave, 700);
+    const { stored, failures } = await run();
+    expect(stored).toBe(0);
+    expect(failures).toHaveLength(1);
+    const { error } = failures[0] ?? {};
+    expect(error instanceof TimestampError || error instanceof ServiceError).toBe(true);
+    expect(timestampItems(world)).toEqual([]);
+    await anchorEntry(actor, 2);
+    expect(extraOf(await proofOf(world, actor, 2)).anchor).toBeDefined();
+  });
+
+  test("that repeats an old answer: refused, for the nonce is another", async () => {
+    let first: Uint8Array | undefined;
+    const { world, run } = await setUp((request, response) => {
+      first ??= openssl.reply(signer, request);
+      response.end(first);
+    });
+    expect((await run()).stored).toBe(1);
+    const [item] = timestampItems(world);
+    await world.store.write([], item === undefined ? [] : [item]);
+    expect((await run()).failures).toMatchObject([{ error: { code: "wrong_nonce" } }]);
+    expect(timestampItems(world)).toEqual([]);
+  });
+});
+
+test("a configuration that would store unchecked timestamps is refused, and none is one without authorities", () => {
+  expect(openTimestamping({})).toEqual({ authorities: [], every: HOUR });
+  for (const [env, named] of [
+    [{ KEDGE_TSA_URLS: "https://tsa.example" }, /KEDGE_TSA_CERTS/],
+    [{ KEDGE_TSA_URLS: "tsa.example", KEDGE_TSA_CERTS: "x" }, /KEDGE_TSA_URLS/],
+    [{ KEDGE_TSA_URLS: "https://tsa.example", KEDGE_TSA_CERTS: "/no/such/file" }, /KEDGE_TSA_CERTS/],
+    [{ KEDGE_OTS_CALENDARS: "https://calendar.example" }, /KEDGE_BITCOIN_URL/],
+    [{ KEDGE_TSA_EVERY: "often" }, /KEDGE_TSA_EVERY/],
+  ] as const) {
+    expect(() => openTimestamping(env)).toThrow(named);
+  }
+});
