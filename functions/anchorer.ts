@@ -5,6 +5,7 @@ import type { AskedWitness } from "../service/witnesses.ts";
 import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "./http/log.ts";
 import { service, takeSignatures } from "./open.ts";
 import { anchorLog, type RestoreResult, reported, restoreLogs, restoreRequest } from "./restore.ts";
+import { stampPublic } from "./stamp.ts";
 
 /**
  * Also takes an operator's `{"restore": "anchor"}` (restore.ts).
@@ -26,6 +27,7 @@ export async function handler(event?: unknown): Promise<RestoreResult[] | undefi
     const metrics = { ...(await runMetrics()), WitnessQuorum: quorum ? 1 : 0 };
     if (anchored > 0 || !quorum) logLine(quorum ? "info" : "error", line, metrics);
     else metricLine(line, metrics);
+    await stampPublic();
     return undefined;
   } catch (error) {
     logLine("error", { event: "anchor", ...errorFields(error) }, await runMetrics(error));
