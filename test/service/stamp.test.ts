@@ -240,7 +240,13 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     ["hangs up", (_, response) => response.destroy()],
     ["answers with nothing", (_, response) => response.end()],
     ["answers with a page", (_, response) => response.end("<html>".repeat(100))],
-    ["sends elsewhere", (_, response) => response.writeHead(302, { Location: "http://127.0.0.1:1/" }).end()],
+    [
+      "sends elsewhere, where the right answer is",
+      (request, response, { url }) =>
+        url === "/elsewhere"
+          ? response.end(openssl.reply(signer, request))
+          : response.writeHead(307, { Location: "/elsewhere" }).end(),
+    ],
     ["answers without an end", (_, response) => endless(response)],
     ["answers half and then nothing", (_, response) => response.write("0")],
     ["never answers", () => undefined],
