@@ -235,6 +235,7 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     expect(report.timestamps).toMatchObject([{ type: "rfc3161", by: "CN=A TSA" }]);
   });
 
+  let elsewhere = new Uint8Array();
   const lies: [string, Behaviour][] = [
     ["refuses", (_, response) => response.writeHead(503).end("later")],
     ["hangs up", (_, response) => response.destroy()],
@@ -242,10 +243,13 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     ["answers with a page", (_, response) => response.end("<html>".repeat(100))],
     [
       "sends elsewhere, where the right answer is",
-      (request, response, { url }) =>
-        url === "/elsewhere"
-          ? response.end(openssl.reply(signer, request))
-          : response.writeHead(307, { Location: "/elsewhere" }).end(),
+      (request, response, { url }) => {
+        if (url === "/elsewhere") response.end(elsewhere);
+        else {
+          elsewhere = openssl.reply(signer, request);
+          response.writeHead(303, { Location: "/elsewhere" }).end();
+        }
+      },
     ],
     ["answers without an end", (_, response) => endless(response)],
     ["answers half and then nothing", (_, response) => response.write("0")],
