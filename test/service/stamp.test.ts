@@ -235,7 +235,7 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     expect(report.timestamps).toMatchObject([{ type: "rfc3161", by: "CN=A TSA" }]);
   });
 
-  let elsewhere = new Uint8Array();
+  let elsewhere: Uint8Array = new Uint8Array();
   const lies: [string, Behaviour][] = [
     ["refuses", (_, response) => response.writeHead(503).end("later")],
     ["hangs up", (_, response) => response.destroy()],
