@@ -235,12 +235,22 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     expect(report.timestamps).toMatchObject([{ type: "rfc3161", by: "CN=A TSA" }]);
   });
 
+  let elsewhere: Uint8Array = new Uint8Array();
   const lies: [string, Behaviour][] = [
     ["refuses", (_, response) => response.writeHead(503).end("later")],
     ["hangs up", (_, response) => response.destroy()],
     ["answers with nothing", (_, response) => response.end()],
     ["answers with a page", (_, response) => response.end("<html>".repeat(100))],
-    ["sends elsewhere", (_, response) => response.writeHead(302, { Location: "http://127.0.0.1:1/" }).end()],
+    [
+      "sends elsewhere, where the right answer is",
+      (request, response, { url }) => {
+        if (url === "/elsewhere") response.end(elsewhere);
+        else {
+          elsewhere = openssl.reply(signer, request);
+          response.writeHead(303, { Location: "/elsewhere" }).end();
+        }
+      },
+    ],
     ["answers without an end", (_, response) => endless(response)],
     ["answers half and then nothing", (_, response) => response.write("0")],
     ["never answers", () => undefined],
