@@ -67,16 +67,17 @@ async function runWith(
   return { first: await anchor(actor), again: () => anchor(actor) };
 }
 
-test("a conversation of several requests goes over one connection", async () => {
+test("connections are kept alive: conversations of several requests share them", async () => {
   const witness = newWitness();
   const { url, connections } = await serve(witness);
-  const { first } = await runWith(url, witness);
-  expect(first).toMatchObject({ quorum: true, asked: [{ outcome: "cosigned", status: 200 }] });
-  // Another world of the same log: the witness is where the first has left it, and says so.
-  witness.posted.length = 0;
-  const second = await runWith(`${url}/`, witness);
-  expect(second.first).toMatchObject({ quorum: true });
-  expect([witness.posted.length, connections()]).toEqual([2, 1]);
+  for (let run = 0; run < 5; run++) {
+    // Another world of the same log: from the second on, the witness is ahead of what is remembered, and says so.
+    const { first } = await runWith(url, witness);
+    expect(first).toMatchObject({ quorum: true, asked: [{ outcome: "cosigned", status: 200 }] });
+  }
+  expect(witness.posted).toHaveLength(9);
+  // A request that follows within the same turn of the event loop finds the first connection not yet free.
+  expect(connections()).toBeLessThanOrEqual(2);
 });
 
 describe("no cosignature, and none of it holds up the run or breaks it", () => {

@@ -570,46 +570,44 @@ describe("never below the quorum, and nothing is lost", () => {
     );
   });
 
-  /** Two checkpoints; of the first, a witness does not want to know in the first run. */
-  async function script(actor: Actor, witnesses: readonly FakeWitness[], after: () => Promise<void>) {
-    const attempt = async (run: () => Promise<unknown>) => {
+  /** Two runs over one checkpoint; the first is below the quorum, the second joins what it kept. */
+  async function script(actor: Actor, late: FakeWitness, after: () => Promise<void>) {
+    const attempt = async () => {
       try {
-        await run();
+        await anchor(actor);
       } catch (error) {
         if (error instanceof Died) throw error;
         if (!(error instanceof ServiceError) || error.code !== "unavailable") throw error;
       }
       await after();
     };
-    const [, b] = witnesses;
-    if (!b) throw new Error("too few witnesses");
-    b.manner = () => ({ status: 404 });
-    await attempt(() => anchor(actor));
-    b.manner = undefined;
-    await attempt(() => anchor(actor));
-    await attempt(() => sealEntries(actor, 2));
-    await attempt(() => anchor(actor));
+    late.manner = () => ({ status: 404 });
+    await attempt();
+    late.manner = undefined;
+    await attempt();
   }
 
+  // Sealing, of the anchor log too, has a matrix of its own: crash.test.ts.
   test.each(FAULTS)(
-    "a call that %s: at every call to the store, to the signer and to a witness",
+    "a call that %s: at every call of the anchorer, to store and witnesses",
     async (fault) => {
       const run = async (at?: number) => {
         const world = newWorld();
-        const witnesses = witnessesNamed(...NAMES);
+        const witnesses = witnessesNamed("a", "b");
         await sealEntries(world.actor(), 1);
+        await anchor(anchorer(world.actor(), witnesses, QUORUM, { exchange: exchangeWith([]) }));
         const actor = anchorer(world.actor(at === undefined ? [] : [{ at, fault }]), witnesses, QUORUM);
+        const late = witnesses[1] as FakeWitness;
         const seen: string[] = [];
-        await script(actor, witnesses, () => check(world, actor, seen)).catch((error: unknown) => {
+        await script(actor, late, () => check(world, actor, seen)).catch((error: unknown) => {
           if (!(error instanceof Died)) throw error;
         });
         await check(world, actor, seen);
-        const numbers = at === undefined ? [1, 2] : [1];
-        await settle(world, witnesses, numbers);
-        return actor.calls();
+        await settle(world, witnesses, [1]);
+        return { calls: actor.calls(), published: seen.length };
       };
-      const calls = await run();
-      expect(calls).toBeGreaterThan(30);
+      const { calls, published } = await run();
+      expect(published).toBe(1);
       for (let at = 0; at < calls; at++) await run(at);
     },
   );
