@@ -317,6 +317,7 @@ describe("many logs", () => {
     const note = await client.text("GET /anchor/checkpoint");
     const { checkpoint } = openCheckpoint(note, { origin: `${CONFIG.domain}/anchor`, vkeys });
     expect(await client.text(`GET /anchor/checkpoints/${checkpoint.size}`)).toBe(note);
+    expect(await client.text(`GET /anchor/timestamps/${checkpoint.size}`)).toBe('{"timestamps":[]}');
     const bundle = await client.bytes("GET /anchor/tile/entries/000");
     const tile = await client.bytes("GET /anchor/tile/0/000");
     const entries = decodeBundle(bundle, TILE_WIDTH);
