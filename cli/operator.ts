@@ -83,8 +83,10 @@ async function restoreLogs(log: string, flags: { whole?: boolean; json?: boolean
   );
   if (flags.json) printJson(restored);
   else
-    for (const { log, entries, size } of restored)
-      print(`${log}  ${entries} entries restored, at size ${size}`);
+    for (const { log, entries, size, error } of restored)
+      print(`${log}  ${error ?? `${entries} entries restored, at size ${size}`}`);
+  const failed = restored.filter(({ error }) => error !== undefined);
+  if (failed.length > 0) throw new CliError("failed", `${failed.length} logs were not restored`);
 }
 
 type VkeysFlags = DeploymentFlags & { log?: string; policy?: boolean; json?: boolean };

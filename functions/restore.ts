@@ -19,6 +19,8 @@ export type RestoreResult = {
   readonly batches: number;
   readonly entries: number;
   readonly size: number;
+  /** Why it could not be restored, where all logs were asked for: then the others are. */
+  readonly error?: string;
 };
 
 /**
@@ -47,7 +49,7 @@ export async function* tenantLogs({ store, signLog }: Service): AsyncGenerator<S
 
 /**
  * Restores the log that was asked for, or all of them, one after the other.
- * @throws ServiceError `not_found`, or as `restore`, of the first log that cannot be restored; those before it are.
+ * @throws ServiceError `not_found`, or as `restore` for one log. Of all, each says for itself whether it failed.
  */
 export async function restoreLogs(
   ctx: SealContext,
@@ -57,8 +59,19 @@ export async function restoreLogs(
   const results: RestoreResult[] = [];
   for await (const log of logs) {
     if (wanted !== ALL && wanted !== log.id) continue;
-    const { batches, entries, size } = await restore(ctx, log, { whole });
-    results.push({ log: log.id, batches, entries, size: Number(size) });
+    try {
+      const { batches, entries, size } = await restore(ctx, log, { whole });
+      results.push({ log: log.id, batches, entries, size: Number(size) });
+    } catch (error) {
+      if (wanted !== ALL || !(error instanceof ServiceError)) throw error;
+      results.push({
+        log: log.id,
+        batches: 0,
+        entries: 0,
+        size: 0,
+        error: `${error.code}: ${error.message}`,
+      });
+    }
   }
   if (results.length === 0 && wanted !== ALL) {
     throw new ServiceError("not_found", `there is no log ${wanted} here: the anchor log is the anchorer's`);
@@ -70,7 +83,9 @@ export async function restoreLogs(
 export async function reported(restoring: Promise<RestoreResult[]>): Promise<RestoreResult[]> {
   try {
     const results = await restoring;
-    for (const result of results) logLine("info", { event: "restore", ...result });
+    for (const result of results) {
+      logLine(result.error === undefined ? "info" : "error", { event: "restore", ...result });
+    }
     return results;
   } catch (error) {
     logLine("error", { event: "restore", ...errorFields(error) });

@@ -7,7 +7,7 @@ import * as s3 from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
 import { TABLE } from "../service/table.ts";
 import { type Config, isDurable } from "./config.ts";
-import { type KeyAlgorithm, makeSigningKey } from "./keys.ts";
+import { type KeyAlgorithm, makeSigningKey, roleArn } from "./keys.ts";
 import { type FunctionName, roleName } from "./names.ts";
 
 /** A kind of key: what the log signs with, and who may ask for it. */
@@ -103,7 +103,8 @@ export class DataStack extends Stack {
   }
 
   /** Every version of every object is locked; what is newer is a new version beside it. */
-  private publishedBucket({ retentionDays }: Config, removalPolicy: RemovalPolicy): s3.Bucket {
+  private publishedBucket(config: Config, removalPolicy: RemovalPolicy): s3.Bucket {
+    const { retentionDays } = config;
     const bucket = new s3.Bucket(this, "Published", {
       versioned: true,
       objectLockEnabled: true,
@@ -131,6 +132,19 @@ export class DataStack extends Stack {
         resources: [bucket.arnForObjects("*")],
       }),
     );
+    const writers = (["sealer", "anchorer"] as const).map((name) => roleArn(this, roleName(config, name)));
+    bucket.addToResourcePolicy(
+      new iam.PolicyStatement({
+        sid: "OnlySealerAndAnchorerPublish",
+        effect: iam.Effect.DENY,
+        principals: [new iam.AnyPrincipal()],
+        actions: ["s3:PutObject"],
+        resources: [bucket.arnForObjects("*")],
+        conditions: { ArnNotEquals: { "aws:PrincipalArn": writers } },
+      }),
+    );
+    // It outlives its stack with the bucket.
+    bucket.policy?.applyRemovalPolicy(removalPolicy);
     Validations.of(bucket).acknowledge({
       id: "AwsSolutions::AwsSolutions-S1",
       reason:

@@ -25,6 +25,10 @@ const KEY_ADMINISTRATION = [
   "kms:UpdateKeyDescription",
 ];
 
+/** Of a role of this account, whether or not it exists yet. */
+export const roleArn = (stack: Stack, resourceName: string): string =>
+  stack.formatArn({ service: "iam", region: "", resource: "role", resourceName });
+
 /** @param signer the name of the role that may sign; undefined for a retired key, with which nobody may. */
 export function makeSigningKey(
   stack: Stack,
@@ -49,12 +53,7 @@ export function makeSigningKey(
   ];
   if (key.signer !== undefined) {
     // The role is named, not referenced: it may belong to a stack that comes and goes.
-    const role = stack.formatArn({
-      service: "iam",
-      region: "",
-      resource: "role",
-      resourceName: key.signer,
-    });
+    const role = roleArn(stack, key.signer);
     statements.push(
       new iam.PolicyStatement({
         sid: "SignCheckpoints",

@@ -122,7 +122,7 @@ function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched):
     ...(["sealer", "anchorer"] as const).map((name) => ({
       name: `${name}-errors`,
       means: `The ${name} fails.`,
-      metric: functions[name].metricErrors({ period: Duration.minutes(5) }),
+      metric: functions[name].metricErrors({ period: name === "sealer" ? sealPeriod : anchorPeriod }),
       threshold: 0,
       periods: 2,
     })),
@@ -157,7 +157,7 @@ function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched):
       name: "throttles",
       means: "Lambda refuses to run a function: the account's concurrency is used up.",
       metric: new cloudwatch.MathExpression({
-        expression: "api + sealer + anchorer",
+        expression: "FILL(api, 0) + FILL(sealer, 0) + FILL(anchorer, 0)",
         usingMetrics: Object.fromEntries(
           Object.entries(functions).map(([name, made]) => [name, made.metricThrottles({ statistic: "Sum" })]),
         ),
@@ -171,7 +171,8 @@ function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched):
       name: "table-throttled",
       means: "DynamoDB throttles the table.",
       metric: new cloudwatch.MathExpression({
-        expression: "reads + writes",
+        // Each is there only while it throttles.
+        expression: "FILL(reads, 0) + FILL(writes, 0)",
         usingMetrics: {
           reads: tableMetric(tableName, "ReadThrottleEvents"),
           writes: tableMetric(tableName, "WriteThrottleEvents"),

@@ -49,34 +49,62 @@ export type Anchored = {
 /** Tenant logs whose heads are read in one round trip, and whose checkpoints go into one pending chunk. */
 const PAGE = 100;
 
-/** @throws ServiceError, as `seal`. */
+/**
+ * A log whose registration or head cannot be read stops no other: the run ends, and then fails.
+ * @throws ServiceError, as `seal`; `corrupt` naming the logs that were left out.
+ */
 export async function anchor(ctx: AnchorContext): Promise<Anchored> {
-  for await (const heads of newCheckpoints(ctx.store)) {
+  const bad = new Map<string, unknown>();
+  for await (const heads of newCheckpoints(ctx.store, (log, error) => bad.set(log, error))) {
     const entries = heads.map(({ checkpoint }) => new TextEncoder().encode(checkpoint));
     if (entries.length > 0) await append(ctx, ANCHOR, entries);
   }
   await drain(ctx, { id: ANCHOR, origin: ctx.anchorOrigin, sign: ctx.signAnchor });
   const anchored = await record(ctx.store);
-  return { anchored, ...(await movePublic(ctx)) };
+  const moved = await movePublic(ctx);
+  const [cause] = bad.values();
+  if (bad.size > 0) {
+    throw new ServiceError("corrupt", `not anchored: ${[...bad.keys()].join(", ")}; all others are`, {
+      cause,
+    });
+  }
+  return { anchored, ...moved };
 }
+
+type OnBad = (log: string, error: unknown) => void;
 
 /** Heads of the tenant logs whose last published checkpoint is not recorded as anchored. */
-async function* newCheckpoints(store: Store): AsyncGenerator<Head[]> {
+async function* newCheckpoints(store: Store, onBad: OnBad): AsyncGenerator<Head[]> {
   let logs: RegisteredLog[] = [];
-  for await (const log of allLogs(store)) {
+  for await (const log of allLogs(store, onBad)) {
     logs.push(log);
     if (logs.length < PAGE) continue;
-    yield await unrecorded(store, logs);
+    yield await unrecorded(store, logs, onBad);
     logs = [];
   }
-  yield await unrecorded(store, logs);
+  yield await unrecorded(store, logs, onBad);
 }
 
-async function unrecorded(store: Store, logs: readonly RegisteredLog[]): Promise<Head[]> {
+async function unrecorded(store: Store, logs: readonly RegisteredLog[], onBad: OnBad): Promise<Head[]> {
   const items = await store.get(logs.map(({ id }) => headKey(id)));
-  const heads = logs.map(({ id }, i) => decodeHead(id, items[i])).filter(({ published }) => published > 0n);
+  const heads: Head[] = [];
+  for (const [i, log] of logs.entries()) {
+    try {
+      const head = decodeHead(log.id, items[i]);
+      if (head.published > 0n) heads.push(ownCheckpoint(head, log));
+    } catch (error) {
+      onBad(log.id, error);
+    }
+  }
   const anchored = await store.get(heads.map((head) => anchoredKey(head.log, head.published)));
   return heads.filter((_, i) => anchored[i] === undefined);
+}
+
+/** What is in the anchor log is there for ever: nothing but this log's checkpoint may get in as such. */
+function ownCheckpoint(head: Head, { id, origin }: RegisteredLog): Head {
+  const { checkpoint } = parseCheckpoint(head.checkpoint);
+  if (checkpoint.origin === origin && checkpoint.size === head.published) return head;
+  throw new ServiceError("corrupt", `the head of log ${id} has the checkpoint of another`);
 }
 
 /** Records, for every entry that a published anchor checkpoint covers, its index with the tenant's log. */
@@ -88,7 +116,10 @@ async function record(store: Store): Promise<number> {
     const index = from / BigInt(TILE_WIDTH);
     const entries = await readBundle(store, index, published);
     const skipped = Number(from % BigInt(TILE_WIDTH));
-    await store.write(entries.slice(skipped).map((entry, i) => anchoredItem(entry, from + BigInt(i))));
+    const items = entries.slice(skipped).flatMap((entry, i) => anchoredItem(entry, from + BigInt(i)));
+    // The first stays: proofs were made with it.
+    const known = await store.get(items);
+    await store.write(items.filter((_, i) => known[i] === undefined));
     from = (index + 1n) * BigInt(TILE_WIDTH);
   }
   if (published > start) {
@@ -110,9 +141,14 @@ async function readBundle(store: Store, index: bigint, published: bigint): Promi
   return bytes === undefined ? [] : decodeBundle(bytes, tile.width);
 }
 
-function anchoredItem(entry: Uint8Array, index: bigint): Item {
-  const { log, size, note } = decodeEntry(entry);
-  return { ...anchoredKey(log, size), index, note };
+/** None for an entry that is no checkpoint: nobody's proof can need it. */
+function anchoredItem(entry: Uint8Array, index: bigint): Item[] {
+  try {
+    const { log, size, note } = decodeEntry(entry);
+    return [{ ...anchoredKey(log, size), index, note }];
+  } catch {
+    return [];
+  }
 }
 
 /** A tenant log's checkpoint, as the entry of the anchor log that it is. */

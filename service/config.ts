@@ -53,6 +53,12 @@ export const openApiService = (env: NodeJS.ProcessEnv) => open(parseEnvironment(
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
 export function openService(env: NodeJS.ProcessEnv) {
   const config = parseEnvironment(schema, env);
+  if (config.KEDGE_PUBLICATION.startsWith("file:") && env["AWS_LAMBDA_FUNCTION_NAME"] !== undefined) {
+    throw new ServiceError(
+      "invalid",
+      "KEDGE_PUBLICATION: a function's folder is forgotten; set s3://<bucket>",
+    );
+  }
   const service = open(config);
   return {
     ...service,

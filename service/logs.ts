@@ -14,12 +14,31 @@ export async function findLog(store: Store, id: string): Promise<RegisteredLog |
   return item && decode(item);
 }
 
-export async function* allLogs(store: Store): AsyncGenerator<RegisteredLog> {
-  for await (const item of store.query({ pk: LOGS_PARTITION })) yield decode(item);
+/** @param onBad is told of a registration that cannot be read, so that it stops no other log; absent: it is thrown. */
+export async function* allLogs(
+  store: Store,
+  onBad?: (id: string, error: unknown) => void,
+): AsyncGenerator<RegisteredLog> {
+  for await (const item of store.query({ pk: LOGS_PARTITION })) {
+    try {
+      yield decode(item);
+    } catch (error) {
+      if (onBad === undefined || !(error instanceof ServiceError)) throw error;
+      onBad(item.sk, error);
+    }
+  }
+}
+
+export async function* allLogIds(store: Store): AsyncGenerator<string> {
+  for await (const { sk } of store.query({ pk: LOGS_PARTITION })) yield sk;
 }
 
 function decode(item: Item): RegisteredLog {
   const parsed = schema.safeParse(item);
   if (!parsed.success) throw new ServiceError("corrupt", `registered log ${item.sk} is malformed`);
+  // One key signs for all logs: whoever can write here must not have it sign under another log's name.
+  if (!parsed.data.origin.endsWith(`/log/${item.sk}`)) {
+    throw new ServiceError("corrupt", `registered log ${item.sk} has the origin of another`);
+  }
   return { id: item.sk, ...parsed.data };
 }

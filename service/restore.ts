@@ -49,12 +49,13 @@ export async function restore(ctx: SealContext, log: SealableLog, { whole = fals
       `log ${log.id}: the record is at ${record.size}, the table at ${found.published}; bring back the bucket's objects`,
     );
   }
+  // Before anything is forgotten: the way back must be there, all of it.
+  const missing = await missingHeads(ctx, log, whole ? emptyHead(log.id) : found, record);
   let head = whole ? await reset(ctx, found) : found;
-  const missing = await missingHeads(ctx, log, head, record);
   let entries = 0;
   for (const next of missing) {
     const batch = await readBatch(ctx.publication, log, next);
-    head = await replay(ctx, log, head, next, batch.entries);
+    head = await replay(ctx, log, head, next, batch.entries, whole);
     entries += batch.entries.length;
   }
   return { batches: missing.length, entries, size: head.published };
@@ -95,6 +96,7 @@ async function replay(
   head: Head,
   next: Checkpoint,
   entries: readonly Uint8Array[],
+  mend = false,
 ): Promise<Head> {
   const { tiles } = await readEdge(ctx.store, log.id, head.published);
   const frontier = frontierFromTiles(head.published, tiles);
@@ -111,7 +113,7 @@ async function replay(
     );
   }
   const committed = moved(log.id, await commit(ctx.store, head, leaves, tree));
-  await apply(ctx.store, committed, entries);
+  await apply(ctx.store, committed, entries, mend);
   return moved(log.id, await signAndPublish(ctx, log, committed));
 }
 

@@ -11,7 +11,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import { equalBytes } from "../tlog/bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
-import { extendFrontier, frontierRoot, leafHash } from "../tlog/merkle.ts";
+import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "../tlog/merkle.ts";
 import {
   bundlesChanged,
   decodeBundle,
@@ -25,6 +25,7 @@ import {
   type TileMap,
   tileKey,
   tilesChanged,
+  widthAt,
 } from "../tlog/tile.ts";
 import { frontierFromTiles } from "../tlog/tileproof.ts";
 import { decodeChunk, type PendingChunk } from "./append.ts";
@@ -171,18 +172,39 @@ async function collect(store: Store, head: Head): Promise<Batch> {
   }
   const names = [...leaves.keys()];
   const known = await store.get(names.map((name) => indexKey(head.log, name)));
-  for (const [i, name] of names.entries()) {
+  const indexed = names.flatMap((name, i) => {
     const item = known[i];
-    // An index beyond this head is of a batch that another sealer has committed since: then this one loses its commit.
-    if (item !== undefined && decodeIndex(item) < head.size) leaves.delete(name);
-  }
-
+    return item === undefined ? [] : [{ name, index: decodeIndex(item) }];
+  });
+  for (const name of await inTree(store, head, indexed)) leaves.delete(name);
   return {
     leaves: [...leaves.values()],
     chunks: chunks.map(({ key }) => key),
     more,
     oldest: chunks[0]?.arrival,
   };
+}
+
+type Indexed = { readonly name: string; readonly index: bigint };
+
+/**
+ * Which of these leaf hashes the tree holds where the hash index has them. The index alone does not say: it may be of a
+ * tree that a restore has forgotten, or of a batch that another sealer has committed since, whose commit this one loses.
+ */
+async function inTree(store: Store, head: Head, indexed: readonly Indexed[]): Promise<string[]> {
+  const below = indexed.filter(({ index }) => index < head.size);
+  const tileIndexes = new Set(below.map(({ index }) => index / BigInt(TILE_WIDTH)));
+  const wanted = [...tileIndexes].map((index) => ({
+    log: head.log,
+    tile: { level: 0, index, width: widthAt(head.size, 0, index) },
+  }));
+  const tiles = (await readTiles(store, wanted)).get(head.log);
+  const isThere = ({ name, index }: Indexed) => {
+    const bytes = tiles?.get(tileKey(0, index / BigInt(TILE_WIDTH)));
+    const at = Number(index % BigInt(TILE_WIDTH)) * HASH_SIZE;
+    return bytes !== undefined && bytesToHex(bytes.subarray(at, at + HASH_SIZE)) === name;
+  };
+  return below.filter(isThere).map(({ name }) => name);
 }
 
 /** Merges the shards by arrival, reading each no further than it is asked for. */
@@ -304,8 +326,16 @@ function decodeStaged(item: Item): Uint8Array[] {
   return decodeEntries(data, Number(count));
 }
 
-/** Step 3. Deterministic: writes what the committed batch makes of the tree, and never narrows a tile. */
-export async function apply(store: Store, head: Head, entries: readonly Uint8Array[]): Promise<void> {
+/**
+ * Step 3. Deterministic: writes what the committed batch makes of the tree, and never narrows a tile.
+ * @param mend also replaces what is there and does not begin with it: for a rebuild, beside which nothing seals.
+ */
+export async function apply(
+  store: Store,
+  head: Head,
+  entries: readonly Uint8Array[],
+  mend = false,
+): Promise<void> {
   const { log, published: from, size } = head;
   const edge = await readEdge(store, log, from);
   const hashes = entries.map(leafHash);
@@ -328,7 +358,7 @@ export async function apply(store: Store, head: Head, entries: readonly Uint8Arr
     })),
   ];
   const index = hashes.map((hash, i) => ({ ...indexKey(log, bytesToHex(hash)), index: from + BigInt(i) }));
-  await writeTiles(store, log, items, index);
+  await writeTiles(store, log, items, index, mend);
 }
 
 /** The right edge of the tree of size `from`: its partial tiles, and the entries of its partial bundle. */

@@ -1,5 +1,5 @@
 /** Sweep: seal logs until nothing is pending, each on its own, so that one log's trouble stops no other. */
-import { allLogs, findLog } from "./logs.ts";
+import { allLogIds, findLog } from "./logs.ts";
 import { type SealableLog, type SealContext, type Sealed, seal } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import type { Store } from "./store.ts";
@@ -38,17 +38,13 @@ const FIRST_PAUSE_MS = 50;
 /** Seals the logs of these ids, or all. Yields what became of each; an id that names no log is passed over. */
 export async function* sweep(ctx: SweepContext, ids?: readonly string[]): AsyncGenerator<SweptLog> {
   let running: Promise<SweptLog | undefined>[] = [];
-  for await (const id of ids ?? allIds(ctx)) {
+  for await (const id of ids ?? allLogIds(ctx.store)) {
     running.push(sweepOne(ctx, id));
     if (running.length < PARALLEL) continue;
     for (const swept of await Promise.all(running)) if (swept) yield swept;
     running = [];
   }
   for (const swept of await Promise.all(running)) if (swept) yield swept;
-}
-
-async function* allIds(ctx: SweepContext): AsyncGenerator<string> {
-  for await (const { id } of allLogs(ctx.store)) yield id;
 }
 
 async function sweepOne(ctx: SweepContext, id: string): Promise<SweptLog | undefined> {

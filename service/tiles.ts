@@ -1,5 +1,6 @@
 /** A log's tiles and entry bundles in the store: one item each, which is only ever replaced by a wider one. */
 import * as z from "zod";
+import { equalBytes } from "../tlog/bytes.ts";
 import {
   decodeBundle,
   encodeBundle,
@@ -46,12 +47,15 @@ function bytesAt(log: string, tile: Tile, item: Item | undefined): Uint8Array {
   return encodeBundle(decodeBundle(data, Number(width)).slice(0, tile.width));
 }
 
+type TileBytes = { readonly tile: Tile; readonly bytes: Uint8Array };
+
 /** Writes tiles, and whatever else goes with them, each tile only if none as wide is there. */
 export async function writeTiles(
   store: Store,
   log: string,
-  tiles: readonly { readonly tile: Tile; readonly bytes: Uint8Array }[],
+  tiles: readonly TileBytes[],
   others: readonly Item[],
+  mend = false,
 ): Promise<void> {
   const items = tiles.map(({ tile, bytes }) => ({
     ...tileItemKey(log, tile.level, tile.index),
@@ -63,6 +67,9 @@ export async function writeTiles(
   const partial = items.filter(({ width }) => width !== BigInt(TILE_WIDTH));
   await store.write([...full, ...others]);
   await Promise.all(partial.map((item) => widen(store, item)));
+  if (!mend) return;
+  const narrow = tiles.filter(({ tile }) => tile.width !== TILE_WIDTH);
+  await Promise.all(narrow.map((one) => replaceOther(store, log, one)));
 }
 
 /** A sealer that lags behind finds a wider tile and leaves it. */
@@ -71,6 +78,23 @@ async function widen(store: Store, item: Item & { readonly width: bigint }): Pro
     await store.put(item, { kind: "absentOrBelow", attribute: "width", value: item.width });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
+  }
+}
+
+/** A tile that does not begin with these bytes is of no tree of this log, or was altered. */
+async function replaceOther(store: Store, log: string, { tile, bytes }: TileBytes): Promise<void> {
+  const key = tileItemKey(log, tile.level, tile.index);
+  const [item] = await store.get([key]);
+  if (beginsWith(log, tile, item, bytes)) return;
+  await store.put({ ...key, width: BigInt(tile.width), data: bytes });
+}
+
+function beginsWith(log: string, tile: Tile, item: Item | undefined, bytes: Uint8Array): boolean {
+  try {
+    return equalBytes(bytesAt(log, tile, item), bytes);
+  } catch {
+    // A bundle that cannot even be read.
+    return false;
   }
 }
 

@@ -7,7 +7,8 @@ import { ServiceError } from "../../service/error.ts";
 import { readHead } from "../../service/head.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
-import { ANCHOR, logsKey, publicKey } from "../../service/table.ts";
+import { type SweptLog, sweep } from "../../service/sweep.ts";
+import { ANCHOR, headKey, logsKey, publicKey } from "../../service/table.ts";
 import { ed25519CosignedMessage, encodeTimestamped } from "../../tlog/cosignature.ts";
 import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine } from "../../tlog/note.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
@@ -221,3 +222,41 @@ function cosignedBy(world: World, { policy, cosign }: ReturnType<typeof newWitne
   const actor = world.actor();
   return { ...actor, policy, signAnchor: async (checkpoint) => cosign(await actor.signAnchor(checkpoint)) };
 }
+
+describe("who can write to the table, and not sign", () => {
+  const THIEF = "z".repeat(19);
+
+  test("cannot have a log's name signed over another tree: nothing is signed or anchored, and others go on", async () => {
+    const world = newWorld();
+    await sealEntries(world.actor(), 1, 2);
+    await world.store.put({ ...logsKey(THIEF), origin: ORIGIN, tenant: "t" });
+    await append(world.actor(), THIEF, [entry(66)]);
+    const signed = world.observed.signed.length;
+    const swept: SweptLog[] = [];
+    for await (const one of sweep(world.actor())) swept.push(one);
+    expect(swept).toContainEqual({ log: THIEF, error: expect.objectContaining({ code: "corrupt" }) });
+    expect(world.observed.signed).toHaveLength(signed);
+    await expect(anchor(world.actor())).rejects.toMatchObject({
+      code: "corrupt",
+      message: expect.stringContaining(THIEF),
+    });
+    expect(await assuranceOf(world, 1)).toBe("anchored");
+  });
+
+  test("cannot put anything but a log's own checkpoint into the anchor log; the rest is anchored", async () => {
+    const world = newWorld();
+    const other = "b".repeat(19);
+    await world.store.put({ ...logsKey(other), origin: `kedge.example/log/${other}`, tenant: "t" });
+    await sealEntries(world.actor(), 1);
+    const [head] = await world.store.get([headKey(LOG)]);
+    if (head === undefined) expect.fail("no head");
+    for (const checkpoint of [`${head["checkpoint"]}`, "junk\n", ""]) {
+      await world.store.put({ ...head, ...headKey(other), checkpoint });
+      await expect(anchor(world.actor())).rejects.toMatchObject({ message: expect.stringContaining(other) });
+    }
+    expect(await assuranceOf(world, 1)).toBe("anchored");
+    expect((await readHead(world.store, ANCHOR)).size).toBe(1n);
+    await world.store.write([], [headKey(other)]);
+    expect(await anchor(world.actor())).toMatchObject({ anchored: 0, quorum: true });
+  });
+});

@@ -250,6 +250,51 @@ describe("what restore refuses", () => {
     expect(after.observed.signed).toHaveLength(signed);
   });
 
+  test("a whole rebuild forgets nothing before it knows that every batch can be read", async () => {
+    const world = newWorld();
+    const acknowledged = [...(await publish(world.actor(), 0, 3)), ...(await publish(world.actor(), 3, 6))];
+    const path = [...world.publication.files.keys()].find((name) =>
+      name.includes(`${LOG}/batches/0000000000000003`),
+    );
+    const good = world.publication.files.get(path ?? "") ?? new Uint8Array();
+    world.publication.files.set(path ?? "", good.slice(0, -1));
+    const items = world.store.items();
+    const actor = world.actor();
+    await expect(restore(actor, logOf(actor), { whole: true }).catch(code)).resolves.toBe("corrupt");
+    expect(world.store.items()).toEqual(items);
+    acknowledged.push(...(await publish(world.actor(), 6, 7)));
+    world.publication.files.set(path ?? "", good);
+    expect(wrongOf(world, acknowledged)).toEqual([]);
+  });
+
+  test.each(["tile/aaaaaaaaaaaaaaaaaaa/0/0", "tile/aaaaaaaaaaaaaaaaaaa/entries/0"])(
+    "an altered %s at the right edge: a whole rebuild mends it",
+    async (pk) => {
+      const { before, acknowledged } = await rolledBack([5, 2], 2);
+      const altered = before.store.items().map((item) => {
+        if (item.pk !== pk || !(item["data"] instanceof Uint8Array)) return item;
+        return { ...item, data: item["data"].map((byte, i) => (i === 9 ? byte ^ 1 : byte)) };
+      });
+      const world = newWorld({ items: altered, files: before.publication.files });
+      const actor = world.actor();
+      await restore(actor, logOf(actor), { whole: true });
+      // What was altered is replaced, by what is narrower until the rebuild has come as far.
+      world.observed.violations.length = 0;
+      acknowledged.push(...(await publish(world.actor(), 9_000, 9_001)));
+      expect(wrongOf(world, acknowledged)).toEqual([]);
+    },
+  );
+
+  test("an index of a tree that a rebuild has forgotten swallows no entry", async () => {
+    const { after, acknowledged } = await rolledBack([40, 5], 1);
+    // As if the lost table had indexed it, in a batch that it never recorded.
+    const leaf = bytesToHex(leafHash(entry(77)));
+    await after.store.put({ ...indexKey(LOG, leaf), index: 41n });
+    await restoreAll(after.actor(), true);
+    acknowledged.push(...(await publish(after.actor(), 77, 78)));
+    expect(wrongOf(after, acknowledged)).toEqual([]);
+  });
+
   test("tiles that are not the head's: corrupt, and a whole rebuild mends them", async () => {
     const { after, acknowledged } = await rolledBack([40, 5], 1);
     const torn = after.store.items().filter(({ pk }) => !pk.startsWith("tile/"));
