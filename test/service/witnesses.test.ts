@@ -381,6 +381,32 @@ describe("a witness that does not cosign", () => {
     });
   });
 
+  test.each([
+    ["seconds", () => "11"],
+    ["a date", () => new Date(Date.now() + 3_600_000).toUTCString()],
+  ])("one that asks to be left alone for long, by %s, is left to the next run", async (_, wait) => {
+    const world = newWorld();
+    const [w] = witnessesNamed("w") as [FakeWitness];
+    const actor = anchorer(world.actor(), [w], 1);
+    w.manner = () => ({ status: 429, headers: { "Retry-After": wait() } });
+    await sealEntries(actor, 1);
+    expect(await anchor(actor)).toMatchObject({ quorum: false, asked: [{ outcome: "busy", status: 429 }] });
+    expect(w.posted).toHaveLength(1);
+  });
+
+  test("a date that has passed, or a wait that is none, is no reason to give up", async () => {
+    const world = newWorld();
+    const [w] = witnessesNamed("w") as [FakeWitness];
+    const actor = anchorer(world.actor(), [w], 1);
+    const waits = ["Wed, 21 Oct 2015 07:28:00 GMT", "soon"];
+    w.manner = (asked, honest) => {
+      const wait = waits.shift();
+      return wait === undefined ? honest(asked) : { status: 429, headers: { "Retry-After": wait } };
+    };
+    await sealEntries(actor, 1);
+    expect(await anchor(actor)).toMatchObject({ quorum: true });
+  });
+
   test("a passing failure is tried again within the run", async () => {
     const world = newWorld();
     const [w] = witnessesNamed("w") as [FakeWitness];
