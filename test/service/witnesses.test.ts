@@ -381,6 +381,32 @@ describe("a witness that does not cosign", () => {
     });
   });
 
+  test.each([
+    ["seconds", () => "11"],
+    ["a date", () => new Date(Date.now() + 3_600_000).toUTCString()],
+  ])("one that asks to be left alone for long, by %s, is left to the next run", async (_, wait) => {
+    const world = newWorld();
+    const [w] = witnessesNamed("w") as [FakeWitness];
+    const actor = anchorer(world.actor(), [w], 1);
+    w.manner = () => ({ status: 429, headers: { "Retry-After": wait() } });
+    await sealEntries(actor, 1);
+    expect(await anchor(actor)).toMatchObject({ quorum: false, asked: [{ outcome: "busy", status: 429 }] });
+    expect(w.posted).toHaveLength(1);
+  });
+
+  test("a date that has passed, or a wait that is none, is no reason to give up", async () => {
+    const world = newWorld();
+    const [w] = witnessesNamed("w") as [FakeWitness];
+    const actor = anchorer(world.actor(), [w], 1);
+    const waits = ["Wed, 21 Oct 2015 07:28:00 GMT", "soon"];
+    w.manner = (asked, honest) => {
+      const wait = waits.shift();
+      return wait === undefined ? honest(asked) : { status: 429, headers: { "Retry-After": wait } };
+    };
+    await sealEntries(actor, 1);
+    expect(await anchor(actor)).toMatchObject({ quorum: true });
+  });
+
   test("a passing failure is tried again within the run", async () => {
     const world = newWorld();
     const [w] = witnessesNamed("w") as [FakeWitness];
@@ -414,37 +440,43 @@ describe("what was collected below the quorum", () => {
     expect(cosigned.map(({ name }) => name)).toEqual(["a-0", "b-0", "c-0"]);
   });
 
-  test("by another anchorer at the same time is joined, and neither takes the other's away", async () => {
+  test.each([
+    ["the first that is kept", []],
+    ["added to what is kept", ["c"]],
+  ])("by another anchorer at the same time is joined: %s", async (_, before) => {
     const world = newWorld();
-    const [a, b] = witnessesNamed("a", "b") as [FakeWitness, FakeWitness];
-    const policy = parsePolicy(policyOf([a, b], 2));
+    const [a, b, c] = witnessesNamed("a", "b", "c") as [FakeWitness, FakeWitness, FakeWitness];
+    const policy = parsePolicy(policyOf([a, b, c], 2 + before.length));
+    /** An anchorer that reaches only some. */
+    const reaching = (some: FakeWitness[]): Actor => ({
+      ...world.actor(),
+      policy,
+      witnessing: { ...QUICK, exchange: exchangeWith(some) },
+    });
     await sealEntries(world.actor(), 1);
-    // Each reaches one witness only, and both answers are there before either anchorer goes on.
-    let arrived = 0;
+    await anchor(reaching(before.length > 0 ? [c] : []));
+    // Neither writes what it has before both have read what is there.
+    let reached = 0;
     let open = () => {};
     const both = new Promise<void>((resolve) => {
       open = resolve;
     });
-    const reaching = (one: FakeWitness): Actor => {
-      const exchange = exchangeWith([one]);
-      const actor = world.actor();
-      return {
-        ...actor,
-        policy,
-        witnessing: {
-          ...QUICK,
-          async exchange(request) {
-            const answer = await exchange(request);
-            if (++arrived === 2) open();
-            await both;
-            return answer;
-          },
+    const held = (actor: Actor): Actor => ({
+      ...actor,
+      store: {
+        ...actor.store,
+        async put(item, condition) {
+          if (item.sk === cosignedKey(1n).sk && ++reached === 2) open();
+          if (item.sk === cosignedKey(1n).sk) await both;
+          await actor.store.put(item, condition);
         },
-      };
-    };
-    await Promise.all([anchor(reaching(a)), anchor(reaching(b))]);
-    const nobody: Actor = { ...world.actor(), policy, witnessing: { ...QUICK, exchange: exchangeWith([]) } };
-    expect(await anchor(nobody)).toMatchObject({ quorum: true, publicSize: 1n });
+      },
+    });
+    await Promise.all([anchor(held(reaching([a]))), anchor(held(reaching([b])))]);
+    expect(reached).toBe(3);
+    expect(await anchor(reaching([]))).toMatchObject({ quorum: true, publicSize: 1n });
+    const { cosigned } = verifyPolicy({ policy, checkpoint: (await publicNote(world)) ?? "" });
+    expect(cosigned.map(({ name }) => name)).toEqual(["a-0", "b-0", ...before.map((name) => `${name}-0`)]);
   });
 
   test("of a checkpoint that was overtaken is asked for no more: the newest is", async () => {
