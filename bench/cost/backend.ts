@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { Agent, createServer, type IncomingMessage, request } from "node:http";
+import { createServer, type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateKeyCommand, type KeySpec, KMSClient } from "@aws-sdk/client-kms";
@@ -19,6 +19,8 @@ import { itemSizes } from "./sizes.ts";
 
 const TABLE_NAME = "kedge-cost";
 const BUCKET = "kedge-cost";
+/** Longer than any pause between two calls of a handler. */
+const KEPT_MS = 600_000;
 
 type Service = "dynamodb" | "kms" | "s3";
 
@@ -30,7 +32,6 @@ const specs = new Map<string, string>();
 /** What S3 keeps of every object: all versions. */
 let bucketBytes = 0;
 
-const agent = new Agent({ keepAlive: true });
 const folder = await mkdtemp(join(tmpdir(), "kedge-cost-"));
 const [dynamodb, kms, s3] = await Promise.all([startDynamodb(), startKms({ dataDir: folder }), startS3()]);
 await createTable(localClient(dynamodb.url), TABLE_NAME);
@@ -45,7 +46,6 @@ process.on("message", (message) => {
     process.send?.({ ...calls, tableBytes: sum(items.values()), tableItems: items.size, bucketBytes });
     calls = { ...NO_CALLS };
   } else if (message === "close") {
-    agent.destroy();
     Promise.all([kms.close(), dynamodb.close(), s3.close(), rm(folder, { recursive: true })]).then(() =>
       process.exit(),
     );
@@ -78,9 +78,10 @@ async function metered(service: Service, url: string): Promise<string> {
     const asked = metersCapacity(incoming, await readAll(incoming));
     // What is waited for in turn: calls that begin while no other is under way.
     if (underWay++ === 0) calls[`${service}Rounds`]++;
-    const headers = { ...incoming.headers, "content-length": String(asked.length) };
+    // A connection for each call: one that is kept may be closed by the other side just when it is used again.
+    const headers = { ...incoming.headers, "content-length": String(asked.length), connection: "close" };
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-      const options = { method: incoming.method, headers, agent };
+      const options = { method: incoming.method, headers, agent: false };
       request(`${url}${incoming.url}`, options, resolve).on("error", reject).end(asked);
     });
     const body = await readAll(answer);
@@ -89,8 +90,10 @@ async function metered(service: Service, url: string): Promise<string> {
     if (answer.statusCode === 200) count(service, incoming, asked, body);
     else if (!(service === "s3" && answer.statusCode === 404)) calls.failures++;
     else calls.gets++;
-    outgoing.writeHead(answer.statusCode ?? 500, answer.headers).end(body);
+    const { connection: _, ...answered } = answer.headers;
+    outgoing.writeHead(answer.statusCode ?? 500, answered).end(body);
   });
+  server.keepAliveTimeout = KEPT_MS;
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

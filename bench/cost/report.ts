@@ -67,10 +67,10 @@ const percent = (share: number): string => `${Math.round(100 * share)} %`;
 function storage({ lines, use }: Result): string {
   const stored = lines.filter(({ price }) => /^(tableStorage|recovery|bucketStorage)$/.test(price));
   const growth = stored.reduce((sum, line) => sum + line.usd, 0) / use.months;
-  const after = (months: number) => `$${(growth * months).toFixed(0)} in the ${months}th month`;
+  const after = (months: number) => `$${(growth * months).toFixed(0)} after ${months}`;
   return (
     `What is stored stays: storage and its backup cost $${growth.toFixed(2)} more with every month of such events, ` +
-    `${after(12)} and ${after(72)}. --months prints the bill of such a month.`
+    `${after(12)} months and ${after(72)}. --months prints the bill of such a month.`
   );
 }
 
