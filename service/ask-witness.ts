@@ -8,7 +8,8 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import { type ParsedCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
 import { type NoteSignature, parseSignatureLines, type Vkey } from "../tlog/note.ts";
-import { formatAddCheckpoint, parseSize, validCosignatures } from "../tlog/witness-client.ts";
+import { formatAddCheckpoint, parseSize } from "../tlog/witness.ts";
+import { validCosignatures } from "../tlog/witness-client.ts";
 import { type Exchange, httpExchange, type WitnessResponse } from "./witness-http.ts";
 
 /**

@@ -1,37 +1,7 @@
-/** What a log says to a witness, and what it takes from the answer (c2sp.org/tlog-witness, add-checkpoint). */
-import { boundedText, checkUint63, encodeBase64, parseDecimal } from "./bytes.ts";
 import type { ParsedCheckpoint } from "./checkpoint.ts";
 import { verifyCosignature } from "./cosignature.ts";
 import { TlogError } from "./error.ts";
-import { checkHash } from "./merkle.ts";
 import { MAX_SIGNATURES, matchSignatures, type NoteSignature, type Vkey } from "./note.ts";
-
-const MAX_PROOF_LINES = 63;
-/** 2^63-1 in decimal, and the newline. */
-const MAX_SIZE_BODY = 20;
-
-/** The body of an `add-checkpoint` request; `checkpoint` is the signed note. Throws `malformed` or `out_of_range`. */
-export function formatAddCheckpoint(request: {
-  oldSize: bigint;
-  proof: readonly Uint8Array[];
-  checkpoint: string;
-}): string {
-  const { oldSize, proof, checkpoint } = request;
-  if (proof.length > MAX_PROOF_LINES) {
-    throw new TlogError("malformed", `A consistency proof has at most ${MAX_PROOF_LINES} lines`);
-  }
-  const hashes = proof.map((hash) => `${encodeBase64(checkHash(hash))}\n`).join("");
-  return `old ${checkUint63(oldSize, "The old size")}\n${hashes}\n${checkpoint}`;
-}
-
-/** The body of a 409: the size of the latest checkpoint that the witness cosigned. Throws `malformed`. */
-export function parseSize(input: string | Uint8Array): bigint {
-  const text = boundedText(input, MAX_SIZE_BODY, "The tree size");
-  if (!text.endsWith("\n")) {
-    throw new TlogError("malformed", "The tree size has no newline");
-  }
-  return parseDecimal(text.slice(0, -1), "The tree size");
-}
 
 /**
  * Which of these signatures are cosignatures on the checkpoint by one of `vkeys`, the first valid one of each key.

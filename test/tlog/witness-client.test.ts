@@ -3,12 +3,8 @@ import { encodeBase64 } from "../../tlog/bytes.ts";
 import { parseCheckpoint } from "../../tlog/checkpoint.ts";
 import { leafHash, rootOf } from "../../tlog/merkle.ts";
 import { MAX_SIGNATURES, parseSignatureLines } from "../../tlog/note.ts";
-import {
-  formatAddCheckpoint,
-  parseSize,
-  uniteSignatures,
-  validCosignatures,
-} from "../../tlog/witness-client.ts";
+import { formatAddCheckpoint, parseSize } from "../../tlog/witness.ts";
+import { uniteSignatures, validCosignatures } from "../../tlog/witness-client.ts";
 import { cosignedBy, ed25519Cosigner, ed25519Signer, lineBy, mldsaCosigner, signed } from "./signers.ts";
 
 const origin = "log.example/anchor";
