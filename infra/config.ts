@@ -161,9 +161,6 @@ function impossible(config: Config): string[] {
     ...(table !== undefined && account !== undefined && table.arn.split(":")[4] !== account
       ? [`table.arn: the table is not of account ${account}: restore it there`]
       : []),
-    ...(stage === "dev" && retentionDays > 30
-      ? ["retentionDays: nobody can delete what is locked: set 30 or less, or use the stage prod"]
-      : []),
     ...(stage === "prod" && retentionDays < 365
       ? ["retentionDays: audit trails are kept for years: set 2192 (six years), or use the stage dev"]
       : []),

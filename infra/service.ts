@@ -64,7 +64,7 @@ export class ServiceStack extends Stack {
       PublicUrl: `https://${config.host?.name ?? distribution.distributionDomainName}`,
       DistributionDomain: distribution.distributionDomainName,
       ApiFunction: api.functionName,
-      DeadLetters: deadLetters.queueUrl,
+      DeadLetterQueue: deadLetters.queueUrl,
       SealerFunction: sealer.functionName,
       AnchorerFunction: anchorer.functionName,
       Dashboard: `https://${config.region}.console.aws.amazon.com/cloudwatch/home?region=${config.region}#dashboards/dashboard/${dashboard.dashboardName}`,
