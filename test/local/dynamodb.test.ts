@@ -13,6 +13,7 @@ import {
   GetItemCommand,
   ListTablesCommand,
   PutItemCommand,
+  waitUntilTableExists,
 } from "@aws-sdk/client-dynamodb";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -52,6 +53,7 @@ async function createTable(client: DynamoDBClient): Promise<void> {
       AttributeDefinitions: [{ AttributeName: "pk", AttributeType: "S" }],
     }),
   );
+  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1, maxDelay: 1 }, { TableName });
 }
 
 async function put(client: DynamoDBClient, pk: string, value: Uint8Array): Promise<void> {
