@@ -4,6 +4,7 @@
  */
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { audit } from "./audit.ts";
 import { coldstart } from "./coldstart.ts";
 import { load } from "./load.ts";
 import { proofs } from "./proofs.ts";
@@ -16,9 +17,18 @@ import { verification } from "./verification.ts";
 // The AWS SDK announces its end of support for Node 20 on every start.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
 
-const SECTIONS = { load, units, proofs, verification, scale, coldstart, tlog };
+const SECTIONS = { load, units, proofs, verification, audit, scale, coldstart, tlog };
 type Name = keyof typeof SECTIONS;
-const NAMES: readonly Name[] = ["load", "units", "proofs", "verification", "scale", "coldstart", "tlog"];
+const NAMES: readonly Name[] = [
+  "load",
+  "units",
+  "proofs",
+  "verification",
+  "audit",
+  "scale",
+  "coldstart",
+  "tlog",
+];
 
 /** What is to be reached: at least, or at most. */
 type Target = {
@@ -45,6 +55,10 @@ const TARGETS: readonly Target[] = [
     of: ["verification", "timeOverSignatures"],
     most: FLAT_TIME,
   },
+  { what: "audit of 10⁶ entries, s", of: ["audit", "seconds"], most: 60 },
+  { what: "the same, reconciled with 10⁶ records, s", of: ["audit", "reconciledSeconds"], most: 60 },
+  { what: "the same, peak RSS, MB", of: ["audit", "reconciledMegabytes"], most: 300 },
+  { what: "audit: entries hashed a second ÷ the bare hashes'", of: ["audit", "hashShare"], least: 0.5 },
   { what: "I8, 10⁷ ÷ 10³: write units of a seal", of: ["scale", "seal.writeUnits"], most: FLAT },
   { what: "I8, 10⁷ ÷ 10³: round trips of a seal", of: ["scale", "seal.roundTrips"], most: FLAT },
   { what: "I8, 10⁷ ÷ 10³: time of a seal", of: ["scale", "seal.ms"], most: FLAT_TIME },

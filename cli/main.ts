@@ -25,6 +25,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
     summary: "follow the public anchor log and find what is wrong with it",
     load: async () => (await import("./monitor.ts")).monitorCommand,
   },
+  audit: {
+    summary: "check a whole log, and reconcile it with an export of events (for auditors)",
+    load: async () => (await import("./audit.ts")).auditCommand,
+  },
   status: {
     summary: "how far the log, or a commitment, has come",
     load: async () => (await import("./status.ts")).statusCommand,
