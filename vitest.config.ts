@@ -5,11 +5,13 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   artefact: ["test/infra/artefact.test.ts", "test/infra/variants.test.ts"],
   interop: ["test/interop/interop.test.ts"],
   system: [
+    "test/cli/audit.test.ts",
     "test/cli/lifecycle.test.ts",
     "test/cli/monitor.test.ts",
     "test/cli/witness.test.ts",
     "test/infra/synth.test.ts",
     "test/infra/witness.test.ts",
+    "test/cli/operator.test.ts",
     "test/service/witnesses.test.ts",
   ],
 };
