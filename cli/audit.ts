@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import type { Client } from "../client/api.ts";
@@ -99,8 +98,8 @@ type AuditFlags = CommitFlags & {
 const AHEAD = 8;
 /** Findings of one kind that the terminal shows. */
 const MAX_SHOWN = 20;
-/** Records of one file name that are tried with an event. */
-const MAX_TRIED = 16;
+/** Records of one name, such as of a file of every day, that are tried with an event. */
+const MAX_NAMESAKES = 1_000;
 
 type Target = { client: Client; log: string; keys: LogKeys };
 
@@ -244,16 +243,36 @@ async function readExport(
   return all;
 }
 
-/** Records by the last part of their event's name, for a folder may be elsewhere than it was; and which were of use. */
-type Pairs = { byName: Map<string, CommitRecord[]>; used: Set<CommitRecord> };
+/** Records by every end of their event's path, for the folder may be elsewhere than it was; and those of no use yet. */
+type Pairs = { byEnd: Map<string, CommitRecord[]>; unused: Set<CommitRecord> };
 
 async function readPairs(files: readonly string[], flags: AuditFlags): Promise<Pairs> {
-  const byName: Pairs["byName"] = new Map();
+  const pairs: Pairs = { byEnd: new Map(), unused: new Set() };
   for await (const { below: _, ...record } of readRecords(files, flags)) {
-    const name = basename(proofName(record.event, record.line));
-    byName.set(name, [...(byName.get(name) ?? []), record]);
+    pairs.unused.add(record);
+    for (const end of endsOf(proofName(record.event, record.line))) {
+      const records = pairs.byEnd.get(end);
+      if (records === undefined) pairs.byEnd.set(end, [record]);
+      else if (records.length < MAX_NAMESAKES) records.push(record);
+    }
   }
-  return { byName, used: new Set() };
+  return pairs;
+}
+
+/** `day/a.json` and `a.json` for `day/a.json`. */
+function endsOf(path: string): string[] {
+  const parts = path.split("/");
+  return parts.map((_, i) => parts.slice(i).join("/"));
+}
+
+/** The records whose path has most in common with the event's, first those of no other event. */
+function candidatesOf(source: EventSource, { byEnd, unused }: Pairs): CommitRecord[] {
+  const end = endsOf(proofName(source.name, source.line)).find((end) => byEnd.has(end));
+  const records = byEnd.get(end ?? "") ?? [];
+  return [
+    ...records.filter((record) => unused.has(record)),
+    ...records.filter((record) => !unused.has(record)),
+  ];
 }
 
 /** Each event with the opening that a record has for it, or else the tenant key gives. */
@@ -262,7 +281,7 @@ async function* openEvents(
   pairs: Pairs,
   { flags, found, leftOut }: { flags: AuditFlags; found: Findings; leftOut: string[] },
 ): AsyncGenerator<ExportedEvent> {
-  const derive = pairs.byName.size === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
+  const derive = pairs.byEnd.size === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
   for await (const file of listFiles(paths, leftOut)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       if (looksLikeRecord(source.bytes)) {
@@ -271,36 +290,21 @@ async function* openEvents(
       const candidates = candidatesOf(source, pairs);
       const record = candidates.find((candidate) => opens(candidate, source));
       if (record !== undefined) {
-        pairs.used.add(record);
+        pairs.unused.delete(record);
         yield { ...named(source), commitment: record.commitment, opening: record.opening };
-      } else if (candidates.length > 0 || derive === undefined) {
-        for (const candidate of candidates) pairs.used.add(candidate);
-        await found.tell([unopened(source, candidates.length > 0)]);
-      } else {
-        const event = commitTo(source, derive);
-        if (event !== undefined) yield event;
-        else await found.tell([unopened(source, false)]);
+        continue;
       }
+      const [nearest] = candidates;
+      const event = nearest === undefined && derive !== undefined ? commitTo(source, derive) : undefined;
+      if (event !== undefined) yield event;
+      else await found.tell([unopened(source, nearest !== undefined)]);
+      if (nearest !== undefined) pairs.unused.delete(nearest);
     }
   }
-  for (const [, records] of pairs.byName) {
-    await found.tell(records.filter((record) => !pairs.used.has(record)).map(unused));
-  }
+  for (const record of pairs.unused) await found.tell([unused(record)]);
 }
 
 const named = ({ name, line }: EventSource) => ({ event: name, ...(line === undefined ? {} : { line }) });
-
-/** The records that may be of this event, those whose path has most in common with its own first. */
-function candidatesOf(source: EventSource, { byName }: Pairs): CommitRecord[] {
-  const parts = proofName(source.name, source.line).split("/").reverse();
-  const common = ({ event, line }: CommitRecord): number => {
-    const others = proofName(event, line).split("/").reverse();
-    const end = parts.findIndex((part, i) => part !== others[i]);
-    return end === -1 ? parts.length : end;
-  };
-  const records = byName.get(parts[0] ?? "") ?? [];
-  return records.toSorted((a, b) => common(b) - common(a)).slice(0, MAX_TRIED);
-}
 
 function opens({ opening, commitment }: CommitRecord, { bytes }: EventSource): boolean {
   try {

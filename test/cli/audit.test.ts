@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -170,6 +170,34 @@ describe("records", () => {
     for (let n = 0; n < EVENTS; n++) await writeFile(join(cwd, `moved/here/${name(n)}`), text(n));
     const { code, out } = await withoutKey("--events", "moved", "--records", "records.ndjson");
     expect([code, out]).toEqual([0, expect.not.stringMatching(/events were not given/)]);
+  });
+
+  test("of many files of one name, each in a folder of its own, are told apart", async () => {
+    const days = ["mon", "tue", "wed", "thu"];
+    for (const [n, day] of days.entries()) {
+      await mkdir(join(cwd, "before", day), { recursive: true });
+      await writeFile(join(cwd, "before", day, "e.json"), text(n));
+    }
+    await run(["commit", "before", "--out", "days.ndjson", "--random-nonce"]);
+    const lines = (await readFile(join(cwd, "days.ndjson"), "utf8")).trimEnd().split("\n");
+    server.entries = lines.map((line) => new Uint8Array(Buffer.from(JSON.parse(line).commitment, "hex")));
+    server.history = [4];
+    await rename(join(cwd, "before"), join(cwd, "after"));
+    const args = ["--events", "after", "--records", "days.ndjson"];
+    expect(await withoutKey(...args)).toMatchObject({ code: 0 });
+    await rm(join(cwd, "after/wed"), { recursive: true });
+    await writeFile(join(cwd, "after/tue/e.json"), text(99));
+    const { out } = await withoutKey("--json", ...args);
+    const findings = out
+      .trimEnd()
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+    expect(findings.map(({ finding, event, index }) => [finding, event ?? index])).toEqual([
+      ["event_changed", "after/tue/e.json"],
+      ["record_without_event", "before/wed/e.json"],
+      ...lines.flatMap((line, i) => (/tue|wed/.test(line) ? [["entry_without_event", String(i)]] : [])),
+    ]);
   });
 
   test("with an event that was changed, one that is gone and one that is new: each is named", async () => {
