@@ -1,16 +1,15 @@
 /** The HTTP API as typed calls. Every answer is checked against its shape before it is used. */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { z } from "zod";
-import { concatBytes } from "../tlog/bytes.ts";
 import { type Tile, tilePath } from "../tlog/tile.ts";
-import { ClientError, type ClientErrorCode } from "./error.ts";
+import { ClientError } from "./error.ts";
 import {
   type ApiRequest,
   type Connection,
-  checkConnection,
   problemCode,
   problemSchema,
   request,
+  requestBytes,
   withRetries,
 } from "./http.ts";
 
@@ -50,7 +49,7 @@ export function openClient(connection: Connection) {
       ),
     /** A tile or entry bundle of at most `limit` bytes; nothing is verified. */
     tile: (log: string, tile: Tile, limit: number) =>
-      requestBytes(connection, `${logPath(log)}/${tilePath(tile)}`, limit),
+      requestBytes(connection, read(`${logPath(log)}/${tilePath(tile)}`), limit),
 
     logs: async () => (await call(connection, logsSchema, read("/v1/logs"))).logs,
     createLog: (name: string) => call(connection, logSchema, create("/v1/logs", { name })),
@@ -185,62 +184,6 @@ function create(path: string, body: unknown) {
 
 function logPath(log: string): string {
   return `/v1/logs/${encodeURIComponent(log)}`;
-}
-
-/** Per attempt, in ms, where the connection says nothing. */
-const BYTES_TIMEOUT = 30_000;
-
-/** As `request`, for an answer of at most `limit` bytes that are no text. Throws ClientError. */
-async function requestBytes(connection: Connection, path: string, limit: number): Promise<Uint8Array> {
-  const base = checkConnection(connection);
-  const url = new URL(base.pathname.replace(/\/$/, "") + path, base);
-  return await withRetries(connection, true, async () => {
-    // Not AbortSignal.timeout: with a listener it stays in memory until its time has come, and the answer with it.
-    const controller = new AbortController();
-    const timer = setTimeout(() => controller.abort(), connection.timeout ?? BYTES_TIMEOUT);
-    try {
-      return await attemptBytes(url, connection.apiKey, limit, controller.signal);
-    } catch (cause) {
-      if (cause instanceof ClientError) throw cause;
-      const reason = controller.signal.aborted ? "in time" : "whole";
-      throw new ClientError("network", `${path} did not come ${reason}: check the network`, { cause });
-    } finally {
-      clearTimeout(timer);
-    }
-  });
-}
-
-async function attemptBytes(
-  url: URL,
-  apiKey: string,
-  limit: number,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  const headers = { Authorization: `Bearer ${apiKey}` };
-  const { status, ok, headers: answered, body } = await fetch(url, { headers, redirect: "manual", signal });
-  if (!ok) {
-    await body?.cancel();
-    const pause = answered.get("Retry-After") ?? "";
-    throw new ClientError(bytesCode(status), `The service answered ${status} for ${url.pathname}`, {
-      ...(/^\d{1,9}$/.test(pause) && { retryAfter: Number(pause) * 1000 }),
-    });
-  }
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of body ?? []) {
-    size += part.length;
-    if (size > limit) throw new ClientError("protocol", `${url.pathname} is larger than ${limit} bytes`);
-    parts.push(part);
-  }
-  return concatBytes(...parts);
-}
-
-function bytesCode(status: number): ClientErrorCode {
-  if (status === 401) return "unauthorized";
-  if (status === 403) return "forbidden";
-  if (status === 404) return "not_found";
-  if (status === 429) return "throttled";
-  return status >= 500 ? "server" : "protocol";
 }
 
 async function call<T>(connection: Connection, schema: z.ZodType<T>, what: ApiRequest): Promise<T> {

@@ -1,6 +1,7 @@
 /** One request to the API: time-outs, size limits, retries, and from problem+json (RFC 9457) to ClientError. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { concatBytes } from "../tlog/bytes.ts";
 import { ClientError, type ClientErrorCode } from "./error.ts";
 import { quoted } from "./text.ts";
 
@@ -34,10 +35,16 @@ const MAX_DETAIL = 300;
 const MAX_BODY = 16 << 20;
 
 /** The text of a 2xx answer. Throws ClientError. */
-export async function request(
+export async function request(connection: Connection, what: ApiRequest): Promise<string> {
+  return new TextDecoder().decode(await requestBytes(connection, what, MAX_BODY));
+}
+
+/** The bytes of a 2xx answer, `limit` at most. Throws ClientError. */
+export async function requestBytes(
   connection: Connection,
   { method, path, body, idempotent }: ApiRequest,
-): Promise<string> {
+  limit: number,
+): Promise<Uint8Array> {
   const base = checkConnection(connection);
   const url = new URL(base.pathname.replace(/\/$/, "") + path, base);
   const init = {
@@ -49,7 +56,7 @@ export async function request(
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   };
   return await withRetries(connection, idempotent, () =>
-    attempt(url, init, connection.timeout ?? DEFAULT_TIMEOUT),
+    attempt(url, init, { timeout: connection.timeout ?? DEFAULT_TIMEOUT, limit }),
   );
 }
 
@@ -110,30 +117,28 @@ export function checkUrl(text: string): URL {
   );
 }
 
-async function attempt(url: URL, init: RequestInit, timeout: number): Promise<string> {
-  // A redirect could carry the request, and what it holds, elsewhere.
-  const [response, text] = await exchange(url, {
-    ...init,
-    redirect: "manual",
-    signal: AbortSignal.timeout(timeout),
-  });
-  if (response.ok) return text;
-  throw problemError(response, text);
-}
+type Bounds = { readonly timeout: number; readonly limit: number };
 
-async function exchange(url: URL, init: RequestInit): Promise<[Response, string]> {
+async function attempt(url: URL, init: RequestInit, { timeout, limit }: Bounds): Promise<Uint8Array> {
+  // Not AbortSignal.timeout: with a listener it stays in memory until its time has come, and the answer with it.
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), timeout);
   try {
-    const response = await fetch(url, init);
-    return [response, await readText(response)];
+    // A redirect could carry the request, and what it holds, elsewhere.
+    const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
+    const bytes = await readBytes(response, response.ok ? limit : MAX_BODY);
+    if (response.ok) return bytes;
+    throw problemError(response, new TextDecoder().decode(bytes));
   } catch (cause) {
     if (cause instanceof ClientError) throw cause;
-    const reason =
-      cause instanceof Error && cause.name === "TimeoutError" ? "no answer in time" : reasonOf(cause);
+    const reason = controller.signal.aborted ? "no answer in time" : reasonOf(cause);
     throw new ClientError(
       "network",
       `Cannot reach ${url.origin} (${reason}): check the URL and the network`,
       { cause },
     );
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -144,17 +149,15 @@ export function reasonOf(error: unknown): string {
   return typeof code === "string" ? code : error.message;
 }
 
-async function readText(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
+async function readBytes({ body }: Response, limit: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
   let size = 0;
-  if (response.body === null) return text;
-  for await (const chunk of response.body) {
-    size += chunk.length;
-    if (size > MAX_BODY) throw new ClientError("protocol", `The answer is larger than ${MAX_BODY} bytes`);
-    text += decoder.decode(chunk, { stream: true });
+  for await (const part of body ?? []) {
+    size += part.length;
+    if (size > limit) throw new ClientError("protocol", `The answer is larger than ${limit} bytes`);
+    parts.push(part);
   }
-  return text + decoder.decode();
+  return concatBytes(...parts);
 }
 
 export const problemSchema = z.object({
