@@ -1,59 +1,43 @@
-import { once } from "node:events";
+/** `kedge audit`: reads a whole log, recomputes it, and reconciles it with an export of events. */
 import { existsSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { z } from "zod";
 import type { Client } from "../client/api.ts";
 import {
-  type Audit,
-  addEvent,
   BUNDLED,
-  checkEvidence,
   compareLater,
   decodeCommitments,
-  type Evidence,
   type Export,
-  type ExportedEvent,
-  emptyExport,
-  eventLabel,
   type Finding,
-  type FindingKind,
+  type Published,
+  periodByTime,
+  startAudit,
+  tilesCompleted,
+} from "../client/audit.ts";
+import {
+  checkEvidence,
+  type Evidence,
   type Head,
   type LogKeys,
   type NamedHead,
   openHead,
-  type Published,
   parseEvidence,
   parseHead,
-  periodByTime,
-  sequenceFindings,
-  startAudit,
-  tilesCompleted,
-} from "../client/audit.ts";
+} from "../client/audit-evidence.ts";
 import { ClientError } from "../client/error.ts";
 import { keyLabel, MAYBE_ROTATED, quoted } from "../client/text.ts";
-import { openCommitment } from "../events/commitment.ts";
-import { EventError } from "../events/error.ts";
-import { encodeBase64 } from "../tlog/bytes.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
 import { HASH_SIZE, type Range } from "../tlog/merkle.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
 import { TILE_WIDTH, type Tile, widthAt } from "../tlog/tile.ts";
-import { type CommitFlags, committer, where, withCommit } from "./committer.ts";
-import {
-  collect,
-  findTenantKey,
-  openLog,
-  type PinnedKeys,
-  pinnedKeys,
-  withService,
-  withVkeys,
-} from "./credentials.ts";
-import { type EventSource, listFiles, looksLikeRecord, proofName, readEvents, statOf } from "./inputs.ts";
-import { CliError, EXIT_FAILED, misuse, print, printJson, progress, warn } from "./output.ts";
-import { type CommitRecord, readRecords } from "./records.ts";
-
+import { readExport } from "./audit-export.ts";
+import { type AuditFlags, conclude, type Findings, findings, type Outcome } from "./audit-report.ts";
+import { withCommit } from "./committer.ts";
+import { collect, openLog, type PinnedKeys, pinnedKeys, withService, withVkeys } from "./credentials.ts";
+import { statOf } from "./inputs.ts";
+import { CliError, EXIT_FAILED, misuse, print, printJson, progress } from "./output.ts";
 export function auditCommand(command: Command): Command {
   return withCommit(withVkeys(withService(command)))
     .argument("[log]", "the log's id (KEDGE_LOG, or of the credentials)")
@@ -78,40 +62,9 @@ export function auditCommand(command: Command): Command {
     .action(audit);
 }
 
-type AuditFlags = CommitFlags & {
-  events?: string[];
-  records?: string[];
-  fromIndex?: string;
-  toIndex?: string;
-  from?: string;
-  to?: string;
-  since?: string[];
-  keep?: string;
-  tiles?: boolean;
-  evidence?: string;
-  checkEvidence?: string;
-  maxEntries: string;
-  json?: boolean;
-};
-
 /** Requests under way at most: enough to hide the way to the service, and 8 bundles in memory. */
 const AHEAD = 8;
-/** Findings of one kind that the terminal shows. */
-const MAX_SHOWN = 20;
-/** Records of one name, such as of a file of every day, that are tried with an event. */
-const MAX_NAMESAKES = 1_000;
-
 type Target = { client: Client; log: string; keys: LogKeys };
-
-/** What an audit has come to; what was not reached is absent. */
-type Outcome = {
-  origin: string;
-  head?: Head;
-  period?: Range & { clockWentBack?: boolean };
-  audit?: Audit;
-  evidence?: Evidence;
-  leftOut: string[];
-};
 
 async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is reconciled: a reader may close the pipe before that
@@ -217,137 +170,6 @@ async function readSmall(path: string): Promise<string> {
   } catch (cause) {
     throw misuse(`${path} cannot be read: is it a file?`, cause);
   }
-}
-
-/** The events with their commitments; undefined when neither events nor records are given. */
-async function readExport(
-  flags: AuditFlags,
-  found: Findings,
-  leftOut: string[],
-): Promise<Export | undefined> {
-  const { events, records } = flags;
-  if (events === undefined && records === undefined) return undefined;
-  const all = emptyExport();
-  const shown = progress("events read");
-  const source =
-    events === undefined
-      ? readRecords(records ?? [], flags, leftOut)
-      : openEvents(events, await readPairs(records ?? [], flags), { flags, found, leftOut });
-  for await (const event of source) {
-    addEvent(all, event);
-    shown.add(1);
-  }
-  shown.done();
-  if (all.count === 0) warn("There is no event in the export");
-  await found.tell(sequenceFindings(all));
-  return all;
-}
-
-/** Records by every end of their event's path, for the folder may be elsewhere than it was; and those of no use yet. */
-type Pairs = { byEnd: Map<string, CommitRecord[]>; unused: Set<CommitRecord> };
-
-async function readPairs(files: readonly string[], flags: AuditFlags): Promise<Pairs> {
-  const pairs: Pairs = { byEnd: new Map(), unused: new Set() };
-  for await (const { below: _, ...record } of readRecords(files, flags)) {
-    pairs.unused.add(record);
-    for (const end of endsOf(proofName(record.event, record.line))) {
-      const records = pairs.byEnd.get(end);
-      if (records === undefined) pairs.byEnd.set(end, [record]);
-      else if (records.length < MAX_NAMESAKES) records.push(record);
-    }
-  }
-  return pairs;
-}
-
-/** `day/a.json` and `a.json` for `day/a.json`. */
-function endsOf(path: string): string[] {
-  const parts = path.split("/");
-  return parts.map((_, i) => parts.slice(i).join("/"));
-}
-
-/** The records whose path has most in common with the event's, first those of no other event. */
-function candidatesOf(source: EventSource, { byEnd, unused }: Pairs): CommitRecord[] {
-  const end = endsOf(proofName(source.name, source.line)).find((end) => byEnd.has(end));
-  const records = byEnd.get(end ?? "") ?? [];
-  return [
-    ...records.filter((record) => unused.has(record)),
-    ...records.filter((record) => !unused.has(record)),
-  ];
-}
-
-/** Each event with the opening that a record has for it, or else the tenant key gives. */
-async function* openEvents(
-  paths: readonly string[],
-  pairs: Pairs,
-  { flags, found, leftOut }: { flags: AuditFlags; found: Findings; leftOut: string[] },
-): AsyncGenerator<ExportedEvent> {
-  const derive = pairs.byEnd.size === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
-  for await (const file of listFiles(paths, leftOut)) {
-    for await (const source of readEvents(file, flags.ndjson)) {
-      if (looksLikeRecord(source.bytes)) {
-        throw misuse(`${where(source)} is a record of kedge commit, not an event: give it with --records`);
-      }
-      const candidates = candidatesOf(source, pairs);
-      const record = candidates.find((candidate) => opens(candidate, source));
-      if (record !== undefined) {
-        pairs.unused.delete(record);
-        yield { ...named(source), commitment: record.commitment, opening: record.opening };
-        continue;
-      }
-      const [nearest] = candidates;
-      const event = nearest === undefined && derive !== undefined ? commitTo(source, derive) : undefined;
-      if (event !== undefined) yield event;
-      else await found.tell([unopened(source, nearest !== undefined)]);
-      if (nearest !== undefined) pairs.unused.delete(nearest);
-    }
-  }
-  for (const record of pairs.unused) await found.tell([unused(record)]);
-}
-
-const named = ({ name, line }: EventSource) => ({ event: name, ...(line === undefined ? {} : { line }) });
-
-function opens({ opening, commitment }: CommitRecord, { bytes }: EventSource): boolean {
-  try {
-    return Buffer.from(openCommitment(opening, bytes)).toString("hex") === commitment;
-  } catch (error) {
-    if (error instanceof EventError) return false;
-    throw error;
-  }
-}
-
-/** undefined for what cannot be committed to, such as broken JSON with `jcs`. */
-function commitTo(source: EventSource, commit: ReturnType<typeof committer>): ExportedEvent | undefined {
-  try {
-    return commit(source);
-  } catch (error) {
-    if (error instanceof CliError && error.code === "failed") return undefined;
-    throw error;
-  }
-}
-
-function unopened(source: EventSource, hasRecord: boolean): Finding {
-  const label = eventLabel(source.name, source.line);
-  return hasRecord
-    ? {
-        finding: "event_changed",
-        message: `The event ${label} is not the one that its record was made of.`,
-        ...named(source),
-      }
-    : {
-        finding: "event_without_opening",
-        message: `The event ${label} has no record, and no commitment by the tenant key.`,
-        ...named(source),
-      };
-}
-
-function unused({ event, line, commitment }: CommitRecord): Finding {
-  return {
-    finding: "record_without_event",
-    message: `The event ${eventLabel(event, line)} has a record, and is not in the export.`,
-    event,
-    ...(line === undefined ? {} : { line }),
-    entry: commitment,
-  };
 }
 
 // ---- the log ------------------------------------------------------------------------------------------------------
@@ -499,216 +321,6 @@ function upTo<T extends { size: bigint }>(items: AsyncIterator<T>): (size: bigin
       next = undefined;
     }
   };
-}
-
-// ---- the report ---------------------------------------------------------------------------------------------------
-
-type Findings = ReturnType<typeof findings>;
-
-/** All are counted; JSON has each as it is found, the terminal some of each kind at the end. */
-function findings(json: boolean) {
-  const counts = new Map<FindingKind, number>();
-  const shown = new Map<FindingKind, string[]>();
-  return {
-    counts: counts as ReadonlyMap<FindingKind, number>,
-    async tell(list: Iterable<Finding>): Promise<void> {
-      for (const finding of list) {
-        const count = (counts.get(finding.finding) ?? 0) + 1;
-        counts.set(finding.finding, count);
-        if (json) {
-          printJson(finding);
-          if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
-        } else if (count <= MAX_SHOWN) {
-          shown.set(finding.finding, [...(shown.get(finding.finding) ?? []), finding.message]);
-        }
-      }
-    },
-    lines(): string[] {
-      return [...shown].flatMap(([kind, messages]) => {
-        const more = (counts.get(kind) ?? 0) - messages.length;
-        return more === 0 ? messages : [...messages, `… and ${more} more of this kind: --json lists all.`];
-      });
-    },
-  };
-}
-
-/** What says that the log itself is not as it was signed, or was not read. */
-const OF_LOG: readonly FindingKind[] = [
-  "root_differs",
-  "tile_differs",
-  "checkpoint_differs",
-  "contradiction",
-  "log_shrunk",
-  "incomplete",
-];
-
-type Basis = {
-  events: Export | undefined;
-  kept: readonly NamedHead[];
-  pinned: PinnedKeys;
-  flags: AuditFlags;
-};
-
-async function conclude(outcome: Outcome, found: Findings, basis: Basis): Promise<void> {
-  const { events, pinned, flags } = basis;
-  const isGood = found.counts.size === 0;
-  if (outcome.evidence !== undefined && flags.evidence !== undefined) {
-    await writeEvidence(flags.evidence, outcome.evidence);
-  }
-  if (flags.keep !== undefined && outcome.head !== undefined) {
-    if (OF_LOG.some((kind) => found.counts.has(kind))) warn(`${flags.keep} is not written: see the findings`);
-    else await replaceFile(flags.keep, outcome.head.note);
-  }
-  const word = events === undefined ? "CONSISTENT" : "RECONCILED";
-  const verdict = isGood ? word : `NOT ${word}`;
-  if (isGood) process.exitCode = 0;
-  if (flags.json) {
-    printJson({ verdict, ...reportOf(outcome, found, basis), notShown: caveats(outcome, basis) });
-    return;
-  }
-  print(
-    `${verdict}  ${summary(outcome, found, events)}`,
-    ...found.lines().map((line) => `  ${line}`),
-    ...evidenceLines(outcome, flags),
-    ...(isGood ? statements(outcome, basis).map((line) => `  ${line}`) : []),
-    "Not shown by this",
-    ...caveats(outcome, basis).map((line) => `  ${line}`),
-    `Keys  ${pinned.sources.join(", ")}: ${pinned.logVkeys.map((key) => `log ${keyLabel(key)}`).join(", ")}`,
-  );
-}
-
-function summary({ head, period }: Outcome, { counts }: Findings, events: Export | undefined): string {
-  const size = `${head?.size ?? "unknown"} entries of the log`;
-  const wrong = [...counts.values()].reduce((sum, n) => sum + n, 0);
-  const findings = wrong === 0 ? "" : `: ${wrong} ${wrong === 1 ? "finding" : "findings"}`;
-  if (events === undefined) return `${size}${findings}`;
-  const entries = period === undefined ? "unknown" : period.end - period.start;
-  return `${events.count} events, ${entries} entries of the period, ${size}${findings}`;
-}
-
-function statements({ head, period, audit }: Outcome, { events, flags }: Basis): string[] {
-  if (head === undefined || period === undefined || audit === undefined) return [];
-  const { history, kept } = audit.matched;
-  const lines = [
-    `Read and hashed: all ${head.size} entries. They make the root that the log signed${flags.tiles ? ", and every hash tile" : ""}.`,
-    `Earlier checkpoints that are of this tree: ${history} of the log's history, ${kept} that you kept.`,
-  ];
-  if (events === undefined) return lines;
-  const outside = audit.outside === 0 ? "" : `, ${audit.outside} of them outside the period`;
-  const copies = events.copies === 0 ? "" : ` Copies of one event that are one entry: ${events.copies}.`;
-  lines.push(
-    `Every event of the export is in the log${outside}.${copies}`,
-    period.start === period.end
-      ? "The period has no entry."
-      : `Every entry from index ${period.start} to ${period.end - 1n} belongs to one event.`,
-  );
-  if (events.sources.size > 0) {
-    lines.push(
-      `Sources that number their events: ${events.sources.size}. No number is missing or there twice.`,
-    );
-  }
-  return lines;
-}
-
-function caveats({ period, leftOut }: Outcome, { events, kept, pinned, flags }: Basis): string[] {
-  const [left] = leftOut;
-  const lines = [
-    ...(left === undefined
-      ? []
-      : [`Left out of the export, and not read: ${leftOut.length}, such as ${quoted(left)}.`]),
-    ...(pinned.areFound
-      ? ["The keys were found in the current folder: an audit is worth as much as its keys. Name yours."]
-      : []),
-  ];
-  if (flags.from !== undefined || flags.to !== undefined) {
-    lines.push("When entries came: the period is by the operator's own clock, which it can set as it likes.");
-    if (period?.clockWentBack)
-      lines.push("That clock went back: the period was taken as wide as it can mean.");
-  }
-  if (kept.length === 0) {
-    lines.push("That the log never had another history: you gave no checkpoint from before (--since).");
-  }
-  lines.push("That others are shown the same log: its checkpoints in the public anchor log show it.");
-  if (events === undefined) {
-    lines.push("What the entries stand for: no events were given (--events, --records).");
-    return lines;
-  }
-  if (flags.events === undefined) {
-    lines.push("That there is an event behind each record: the events were not given (--events).");
-  }
-  lines.push(
-    events.sources.size === 0
-      ? "That every event was posted: no opening has a source and a number, so none could be missed."
-      : "That every event was posted: of a source's events before the first number given and after the last, and of other sources, none could be missed.",
-  );
-  lines.push("That what the events say is true.");
-  return lines;
-}
-
-function reportOf(
-  { origin, head, period, audit, evidence, leftOut }: Outcome,
-  found: Findings,
-  basis: Basis,
-) {
-  const { events, pinned, kept, flags } = basis;
-  return {
-    origin,
-    ...(head && {
-      size: String(head.size),
-      root: encodeBase64(head.root),
-      checkpoint: head.note,
-    }),
-    ...(period && events && { period: { fromIndex: String(period.start), beforeIndex: String(period.end) } }),
-    ...(audit && {
-      read: String(audit.size),
-      checkpoints: { history: audit.matched.history, kept: audit.matched.kept, given: kept.length },
-    }),
-    tiles: flags.tiles ?? false,
-    ...(events && {
-      events: {
-        total: events.count,
-        copies: events.copies,
-        found: audit?.found ?? 0,
-        outsidePeriod: audit?.outside ?? 0,
-        sources: events.sources.size,
-      },
-    }),
-    findings: Object.fromEntries(found.counts),
-    leftOut,
-    ...(evidence && { evidence }),
-    keys: { source: pinned.sources.join(", "), log: pinned.logVkeys.map(keyLabel) },
-  };
-}
-
-function evidenceLines({ evidence }: Outcome, { evidence: path }: AuditFlags): string[] {
-  if (evidence === undefined) return [];
-  return [
-    path === undefined
-      ? "There is evidence of this: audit again with --evidence FILE, while the service still shows it."
-      : `Evidence  ${path}: anyone with the log's keys can check it with kedge audit --check-evidence`,
-  ];
-}
-
-/** Shown instead where it cannot be written: it may never be had again. */
-async function writeEvidence(path: string, evidence: Evidence): Promise<void> {
-  const text = `${JSON.stringify(evidence, undefined, 2)}\n`;
-  try {
-    await writeFile(path, text, { flag: "wx" });
-  } catch {
-    warn(`${path} cannot be written. This is the evidence, keep it:`);
-    process.stderr.write(text);
-  }
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  const partial = `${path}.${process.pid}.partial`;
-  try {
-    await writeFile(partial, text, { flag: "wx" });
-    await rename(partial, path);
-  } catch (cause) {
-    await rm(partial, { force: true });
-    throw new CliError("failed", `${path} cannot be written: check the folder and the disk`, { cause });
-  }
 }
 
 // ---- a third party ------------------------------------------------------------------------------------------------

@@ -5,21 +5,11 @@
  * Trusted: the pinned keys. Hostile: entries, tiles, checkpoints and their times.
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { z } from "zod";
 import type { Opening } from "../events/commitment.ts";
-import { decodeBase64, encodeBase64, equalBytes } from "../tlog/bytes.ts";
-import { openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
+import { encodeBase64, equalBytes } from "../tlog/bytes.ts";
+import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
-import {
-  consistencyRanges,
-  extendFrontier,
-  frontierRoot,
-  leafHash,
-  perfectSubtrees,
-  type Range,
-  verifyConsistency,
-} from "../tlog/merkle.ts";
-import type { Vkey } from "../tlog/note.ts";
+import { extendFrontier, frontierRoot, leafHash, type Range } from "../tlog/merkle.ts";
 import {
   decodeBundle,
   extendTiles,
@@ -31,35 +21,24 @@ import {
   tilesChanged,
   widthAt,
 } from "../tlog/tile.ts";
+import {
+  contradictionOf,
+  EVIDENCE,
+  type Evidence,
+  type Fork,
+  type Growing,
+  type Head,
+  type LogKeys,
+  type NamedHead,
+  openHead,
+  startFork,
+} from "./audit-evidence.ts";
 import { quoted } from "./text.ts";
 
 /** Bytes of a commitment: every entry of a tenant log. */
 const COMMITMENT = 32;
 /** Bytes of one entry in a bundle: uint16 length and commitment. */
 export const BUNDLED = 2 + COMMITMENT;
-
-/** The log that is audited: its origin, and the keys that are pinned for it. */
-export type LogKeys = { origin: string; vkeys: readonly Vkey[] };
-
-/** A checkpoint's signed note, and what it says. */
-export type Head = { note: string; size: bigint; root: Uint8Array };
-/** `name` says where it is from: a file of the auditor's, or the log's history. */
-export type NamedHead = Head & { name: string };
-
-/** Throws TlogError as `openCheckpoint`. */
-export function openHead(note: string, log: LogKeys): Head {
-  const { size, root } = openCheckpoint(note, log).checkpoint;
-  return { note, size, root };
-}
-
-/** As `openHead` without its signatures, which only matter of a history's checkpoint that contradicts. Throws TlogError. */
-export function parseHead(note: string, { origin }: LogKeys): Head {
-  const { checkpoint } = parseCheckpoint(note);
-  if (checkpoint.origin !== origin) {
-    throw new TlogError("unknown_key", "The history has a checkpoint of another log");
-  }
-  return { note, size: checkpoint.size, root: checkpoint.root };
-}
 
 /** The commitments in a bundle, exactly as many as it is wide. Throws TlogError `malformed`. */
 export function decodeCommitments(tile: Tile, bytes: Uint8Array): Uint8Array[] {
@@ -276,18 +255,6 @@ type State = {
   fork?: Fork;
 };
 
-/** The first signed checkpoint that is not of this tree, and its consistency proof in the making. */
-type Fork = { head: Head; root: Uint8Array; lefts: Map<bigint, Uint8Array>; rights: Growing[] };
-type Growing = Range & { size: bigint; frontier: Uint8Array[] };
-
-/** The entries that follow, the history's checkpoints of no more entries than there are then, and maybe hash tiles. */
-export type Step = {
-  entries: readonly Uint8Array[];
-  history: readonly Head[];
-  /** At least those of `tilesCompleted`, or none in the whole audit. */
-  tiles?: readonly { tile: Tile; bytes: Uint8Array }[];
-};
-
 export type AuditInput = {
   log: LogKeys;
   /** The signed checkpoint that is audited. */
@@ -300,6 +267,14 @@ export type AuditInput = {
 };
 
 export type Audit = ReturnType<typeof startAudit>;
+
+/** The entries that follow, the history's checkpoints of no more entries than there are then, and maybe hash tiles. */
+export type Step = {
+  entries: readonly Uint8Array[];
+  history: readonly Head[];
+  /** At least those of `tilesCompleted`, or none in the whole audit. */
+  tiles?: readonly { tile: Tile; bytes: Uint8Array }[];
+};
 
 /** Call `add` until every entry of `head` was given, then `finish`. */
 export function startAudit({ log, head, kept, period, events }: AuditInput) {
@@ -557,57 +532,6 @@ export async function periodByTime(
   return { start, end: end < start ? start : end, clockWentBack };
 }
 
-// ---- the evidence -------------------------------------------------------------------------------------------------
-
-const EVIDENCE = "kedge-audit-evidence/v1";
-
-/**
- * Two signed checkpoints of one log, that of fewer entries first. They contradict each other when `root`, base64, is not
- * the first one's and `proof` shows that the second one's tree grew out of it (RFC 6962 §2.1.2): of the tree that the
- * log signed in the second, the first is no earlier version. Without them, it shows only that a log has shrunk.
- */
-export type Evidence = z.infer<typeof evidenceSchema>;
-
-const evidenceSchema = z.strictObject({
-  v: z.literal(EVIDENCE),
-  checkpoints: z.tuple([z.string(), z.string()]),
-  root: z.string().exactOptional(),
-  proof: z.array(z.string()).max(128).exactOptional(),
-});
-
-/** Throws TlogError `malformed`. */
-export function parseEvidence(text: string): Evidence {
-  try {
-    return evidenceSchema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new TlogError("malformed", "This is not evidence as kedge audit writes it", { cause });
-  }
-}
-
-/** What a third party concludes from evidence under its own pinned keys; `failure` says why it does not convince. */
-export function checkEvidence(
-  { checkpoints, root, proof }: Evidence,
-  log: LogKeys,
-): { sizes: [bigint, bigint]; failure?: string } {
-  const [older, newer] = [openHead(checkpoints[0], log), openHead(checkpoints[1], log)];
-  const sizes: [bigint, bigint] = [older.size, newer.size];
-  if (root === undefined || proof === undefined) {
-    const failure = `The two do not contradict each other. They show that the log once had ${newer.size} entries.`;
-    return { sizes, failure };
-  }
-  const oldRoot = decodeBase64(root, "The root");
-  verifyConsistency({
-    from: older.size,
-    to: newer.size,
-    fromRoot: oldRoot,
-    toRoot: newer.root,
-    proof: proof.map((hash) => decodeBase64(hash, "A hash of the proof")),
-  });
-  return equalBytes(oldRoot, older.root)
-    ? { sizes, failure: "The two do not contradict each other: one tree grew out of the other." }
-    : { sizes };
-}
-
 function contradiction({ checkpoints: [older, newer] }: Evidence): Finding {
   const [a, b] = [parseCheckpoint(older).checkpoint.size, parseCheckpoint(newer).checkpoint.size];
   const what = a === b ? "two roots" : "and the second tree did not grow out of the first";
@@ -616,32 +540,4 @@ function contradiction({ checkpoints: [older, newer] }: Evidence): Finding {
     message: `Two signed checkpoints of the log contradict each other, of ${a} and of ${b} entries: ${what}.`,
     size: `${a}`,
   };
-}
-
-/** At the size of `earlier`, whose root is not that of the entries, `root`: their frontier is half of the proof. */
-function startFork(earlier: Head, root: Uint8Array, frontier: readonly Uint8Array[], head: Head): Fork {
-  const starts = perfectSubtrees({ start: 0n, end: earlier.size }).map(
-    ({ level, index }) => index << BigInt(level),
-  );
-  const lefts = new Map(frontier.map((hash, i) => [starts[i] ?? 0n, hash]));
-  const rights = consistencyRanges(earlier.size, head.size)
-    .filter(({ start }) => start >= earlier.size)
-    .map((range) => ({ ...range, size: 0n, frontier: [] }));
-  return { head: earlier, root, lefts, rights };
-}
-
-/** Of two sizes it takes the entries that the newer root is made of; of one size the checkpoints are enough. */
-function contradictionOf({ head: older, root, lefts, rights }: Fork, newer: Head, isWhole: boolean) {
-  const checkpoints: [string, string] = [older.note, newer.note];
-  if (older.size === newer.size) {
-    if (equalBytes(older.root, newer.root)) return undefined; // the entries are wrong, not the checkpoints
-    return { v: EVIDENCE, checkpoints, root: encodeBase64(newer.root), proof: [] } satisfies Evidence;
-  }
-  if (!isWhole) return undefined;
-  const hashes = consistencyRanges(older.size, newer.size).map(({ start }) => {
-    const right = rights.find((range) => range.start === start);
-    return right === undefined ? lefts.get(start) : frontierRoot(right.frontier);
-  });
-  const proof = hashes.flatMap((hash) => (hash === undefined ? [] : [encodeBase64(hash)]));
-  return { v: EVIDENCE, checkpoints, root: encodeBase64(root), proof } satisfies Evidence;
 }

@@ -3,23 +3,25 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   addEvent,
-  checkEvidence,
   compareLater,
   decodeCommitments,
-  type Evidence,
   type Export,
   emptyExport,
   type Finding,
-  type Head,
-  openHead,
   type Published,
-  parseEvidence,
-  parseHead,
   periodByTime,
   sequenceFindings,
   startAudit,
   tilesCompleted,
 } from "../../client/audit.ts";
+import {
+  checkEvidence,
+  type Evidence,
+  type Head,
+  openHead,
+  parseEvidence,
+  parseHead,
+} from "../../client/audit-evidence.ts";
 import type { Opening } from "../../events/commitment.ts";
 import { TlogError } from "../../tlog/error.ts";
 import { leafHash } from "../../tlog/merkle.ts";

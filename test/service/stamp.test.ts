@@ -37,7 +37,7 @@ const timestampItems = (world: World) => world.store.items().filter(({ sk }) => 
 
 const HOUR = 3_600_000;
 /** An authority that answers with these bytes, at the time of this clock. */
-const stub = (clock: () => number, name = "tsa.example"): TsaSource & { asked: number } => {
+const fakeTsa = (clock: () => number, name = "tsa.example"): TsaSource & { asked: number } => {
   const source = {
     kind: "rfc3161" as const,
     url: `https://${name}/`,
@@ -63,7 +63,7 @@ describe("which checkpoints are timestamped", () => {
 
   test("none before there is a public one, and none without authorities", async () => {
     const { world, actor, clock, run } = await setUp();
-    expect(await run(stub(clock))).toEqual({ size: 0n, stored: 0, failures: [] });
+    expect(await run(fakeTsa(clock))).toEqual({ size: 0n, stored: 0, failures: [] });
     await anchorEntry(actor, 1);
     expect(await run()).toEqual({ size: 0n, stored: 0, failures: [] });
     expect(timestampItems(world)).toEqual([]);
@@ -71,7 +71,7 @@ describe("which checkpoints are timestamped", () => {
 
   test("once for each authority, then the newest when the next is due", async () => {
     const { world, actor, clock, run, pass } = await setUp();
-    const [a, b] = [stub(clock, "a.example"), stub(clock, "b.example")];
+    const [a, b] = [fakeTsa(clock, "a.example"), fakeTsa(clock, "b.example")];
     await anchorEntry(actor, 1);
     expect(await run(a, b)).toEqual({ size: 1n, stored: 2, failures: [] });
     await anchorEntry(actor, 2);
@@ -87,7 +87,7 @@ describe("which checkpoints are timestamped", () => {
 
   test("one that failed is asked again, and the others are not", async () => {
     const { actor, clock, run } = await setUp();
-    const [up, down] = [stub(clock, "up.example"), stub(clock, "down.example")];
+    const [up, down] = [fakeTsa(clock, "up.example"), fakeTsa(clock, "down.example")];
     const failing: TsaSource = {
       ...down,
       stamp: () => Promise.reject(new ServiceError("unavailable", "down")),
@@ -104,7 +104,7 @@ describe("which checkpoints are timestamped", () => {
     const { world, actor, clock, run } = await setUp();
     await anchorEntry(actor, 1);
     for (const off of [-HOUR, HOUR]) {
-      const { stored, failures } = await run(stub(() => clock() + off));
+      const { stored, failures } = await run(fakeTsa(() => clock() + off));
       expect(stored).toBe(0);
       expect(failures[0]?.error).toBeInstanceOf(TimestampError);
     }
@@ -117,8 +117,8 @@ describe("which checkpoints are timestamped", () => {
         const { world, actor, clock, run } = await setUp();
         await anchorEntry(actor, 1);
         const { store } = world.actor([{ at, fault }]);
-        await timestampPublic({ store, clock, authorities: [stub(clock)], every: HOUR });
-        await run(stub(clock));
+        await timestampPublic({ store, clock, authorities: [fakeTsa(clock)], every: HOUR });
+        await run(fakeTsa(clock));
         expect(timestampItems(world)).toHaveLength(1);
       }
     }
@@ -127,7 +127,7 @@ describe("which checkpoints are timestamped", () => {
   test("two runs at once store one token of an authority", async () => {
     const { world, actor, clock, run } = await setUp();
     await anchorEntry(actor, 1);
-    const results = await Promise.all([run(stub(clock)), run(stub(clock)), run(stub(clock))]);
+    const results = await Promise.all([run(fakeTsa(clock)), run(fakeTsa(clock)), run(fakeTsa(clock))]);
     expect(results.reduce((sum, { stored }) => sum + stored, 0)).toBe(1);
     expect(timestampItems(world)).toHaveLength(1);
   });
@@ -139,7 +139,7 @@ describe("which checkpoints are timestamped", () => {
     const status = await entryStatus({ store: world.store, policy: actor.policy }, LOG, entry(1));
     expect(extraOf(before).timestamps).toEqual([]);
     await anchorEntry(actor, 2);
-    await run(stub(clock));
+    await run(fakeTsa(clock));
     await anchorEntry(actor, 3);
     const sizeIn = (proof: string) => parseProof(extraOf(proof).anchor ?? "").checkpoint.split("\n")[1];
     const token = { type: "rfc3161", token: Buffer.from("tsa.example").toString("base64") };
@@ -156,14 +156,14 @@ describe("which checkpoints are timestamped", () => {
     expect(await entryStatus({ store: world.store, policy: actor.policy }, LOG, entry(1))).toEqual(status);
     const settled = await proofOf(world, actor, 1);
     pass(HOUR);
-    await run(stub(clock));
+    await run(fakeTsa(clock));
     expect(await proofOf(world, actor, 1)).toBe(settled);
   });
 
   test("what is over another note than the public one is in no proof", async () => {
     const { world, actor, clock, run } = await setUp();
     await anchorEntry(actor, 1);
-    await run(stub(clock));
+    await run(fakeTsa(clock));
     const [item] = timestampItems(world);
     if (item === undefined) throw new Error("no timestamp");
     await world.store.put({ ...item, imprint: new Uint8Array(32) });
