@@ -23,13 +23,28 @@ const keys = optionalKeys.refine(
   'at least one key must sign: set one to "signs"',
 );
 
-const schema = z.strictObject({
+/** Settings of whatever is deployed, a witness too. */
+export const deployed = {
   stage: z.enum(["dev", "prod"]),
   region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
   account: z
     .string()
     .regex(/^\d{12}$/, "the 12 digits of an AWS account")
     .optional(),
+  logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
+};
+
+/** Requests a second. */
+export const throttle = z.strictObject({
+  rate: z.int().min(1).max(10_000),
+  burst: z.int().min(1).max(5_000),
+});
+
+const deployedSchema = z.object({ ...deployed, throttle });
+export type Deployed = z.infer<typeof deployedSchema>;
+
+const schema = z.strictObject({
+  ...deployed,
   domain: z
     .string()
     .max(200)
@@ -38,13 +53,10 @@ const schema = z.strictObject({
   anchorMinutes: z.int().min(1).max(60).default(1),
   sweepMinutes: z.int().min(1).max(60).default(5),
   retentionDays: z.int().min(1).max(36_500).default(2_192),
-  logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
   logKeys: keys.default({ a: "signs" }),
   anchorKeys: keys.default({ a: "signs" }),
   anchorMldsaKeys: optionalKeys.default({ a: "signs" }),
-  throttle: z
-    .strictObject({ rate: z.int().min(1).max(10_000), burst: z.int().min(1).max(5_000) })
-    .default({ rate: 500, burst: 1_000 }),
+  throttle: throttle.default({ rate: 500, burst: 1_000 }),
   alarmEmail: z.email().optional(),
   runbooks: z.url({ protocol: /^https$/ }).optional(),
   policy: z.string().min(1).optional(),

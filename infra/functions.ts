@@ -10,6 +10,16 @@ import { type Config, isDurable } from "./config.ts";
 import { type FunctionName, roleName } from "./names.ts";
 import { permissions, platformPermissions, type Resources, wildcards } from "./permissions.ts";
 
+/** What every function of ours runs on. */
+export const LAMBDA = {
+  handler: `${parse(ENTRY_FILE).name}.handler`,
+  runtime: lambda.Runtime.NODEJS_24_X,
+  architecture: lambda.Architecture.ARM_64,
+  loggingFormat: lambda.LoggingFormat.JSON,
+  // Lambda's own START and END lines cost more than the function's.
+  systemLogLevelV2: lambda.SystemLogLevel.WARN,
+} as const;
+
 /** Memory is CPU too: 1,769 MB is one vCPU. The API Gateway waits 30 s at most. */
 export const SIZES: Record<FunctionName, { readonly memory: number; readonly timeout: Duration }> = {
   api: { memory: 1_024, timeout: Duration.seconds(29) },
@@ -66,17 +76,12 @@ export function makeFunction(
   return new lambda.Function(stack, name, {
     description: `Kedge ${config.stage}: ${name}`,
     code: lambda.Code.fromAsset(join(around.bundles, name)),
-    handler: `${parse(ENTRY_FILE).name}.handler`,
-    runtime: lambda.Runtime.NODEJS_24_X,
-    architecture: lambda.Architecture.ARM_64,
+    ...LAMBDA,
     memorySize: SIZES[name].memory,
     timeout: SIZES[name].timeout,
     // Exactly what stands in permissions.ts: nothing that a construct would add.
     role: role.withoutPolicyUpdates(),
     logGroup,
-    loggingFormat: lambda.LoggingFormat.JSON,
-    // Lambda's own START and END lines cost more than the function's.
-    systemLogLevelV2: lambda.SystemLogLevel.WARN,
     environment: environment(name, config, around),
   });
 }

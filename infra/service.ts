@@ -1,34 +1,21 @@
 /** What may come and go: the functions, the API, the schedules, and what watches them. */
-import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from "aws-cdk-lib";
-import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
-import * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
-import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
+import { CfnOutput, Duration, Fn, Stack, type StackProps } from "aws-cdk-lib";
+import type * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
 import * as acm from "aws-cdk-lib/aws-certificatemanager";
 import * as cloudfront from "aws-cdk-lib/aws-cloudfront";
 import { HttpOrigin } from "aws-cdk-lib/aws-cloudfront-origins";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import { SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
-import * as logs from "aws-cdk-lib/aws-logs";
 import * as scheduler from "aws-cdk-lib/aws-scheduler";
 import { LambdaInvoke } from "aws-cdk-lib/aws-scheduler-targets";
 import * as sqs from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { type Config, isDurable } from "./config.ts";
+import type { Config } from "./config.ts";
 import type { Data } from "./data.ts";
 import { makeFunction, type Surroundings } from "./functions.ts";
+import { acknowledge, makeHttpApi } from "./http-api.ts";
 import { watch } from "./watch.ts";
-
-/** No path: it names hashes. No address: it may be a person's. */
-const ACCESS_LOG = {
-  requestId: "$context.requestId",
-  time: "$context.requestTimeEpoch",
-  method: "$context.httpMethod",
-  status: "$context.status",
-  ms: "$context.responseLatency",
-  bytes: "$context.responseLength",
-  error: "$context.error.responseType",
-};
 
 export type ServiceProps = StackProps & {
   readonly config: Config;
@@ -56,7 +43,16 @@ export class ServiceStack extends Stack {
     every(this, "sweep", config.sweepMinutes, { target: sealer, role, deadLetters });
     every(this, "anchor", config.anchorMinutes, { target: anchorer, role, deadLetters });
 
-    const http = httpApi(this, api, config);
+    const http = makeHttpApi(
+      this,
+      {
+        id: "Api",
+        target: api,
+        description: "Kedge: the HTTP API",
+        authorization: "The API checks its tenants' own API keys; what needs none is public by design.",
+      },
+      config,
+    );
     const distribution = publicDistribution(this, http, config);
     const dashboard = watch(this, { config, functions, deadLetters, http, tableName: around.tableName });
     outputs(this, config, around, {
@@ -137,37 +133,6 @@ function every(stack: Stack, name: string, minutes: number, { target, role, dead
   target.configureAsyncInvoke(retries);
 }
 
-function httpApi(stack: Stack, api: lambda.Function, config: Config): apigateway.HttpApi {
-  const http = new apigateway.HttpApi(stack, "Http", {
-    description: "Kedge: the HTTP API",
-    createDefaultStage: false,
-    defaultIntegration: new HttpLambdaIntegration("Api", api, {
-      payloadFormatVersion: apigateway.PayloadFormatVersion.VERSION_2_0,
-    }),
-  });
-  acknowledge(
-    http,
-    "APIG4",
-    "The API checks its tenants' own API keys; what needs none is public by design.",
-  );
-  const accessLogs = new logs.LogGroup(stack, "AccessLogs", {
-    retention: config.logRetentionDays,
-    removalPolicy: isDurable(config) ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
-  });
-  new apigateway.HttpStage(stack, "DefaultStage", {
-    httpApi: http,
-    stageName: "$default",
-    autoDeploy: true,
-    throttle: { rateLimit: config.throttle.rate, burstLimit: config.throttle.burst },
-    accessLogSettings: {
-      destination: new apigateway.LogGroupLogDestination(accessLogs),
-      // No path: it names hashes. No address: it may name a person.
-      format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
-    },
-  });
-  return http;
-}
-
 /** The API decides what may be kept: `Cache-Control` says so, for ever for tiles, for seconds for the checkpoint. */
 function publicDistribution(
   stack: Stack,
@@ -224,9 +189,6 @@ function publicDistribution(
   }
   return distribution;
 }
-
-const acknowledge = (construct: Construct, rule: string, reason: string): void =>
-  Validations.of(construct).acknowledge({ id: `AwsSolutions::AwsSolutions-${rule}`, reason });
 
 /** What `npx kedge … --outputs-file` reads. */
 function outputs(

@@ -1,15 +1,10 @@
 /** What a witness is deployed with: one JSON file, `-c witness=config/witness.json`. */
 import { z } from "zod";
 import { readLogs } from "../service/witness-config.ts";
-import { ConfigError, readJson } from "./config.ts";
+import { ConfigError, deployed, readJson, throttle } from "./config.ts";
 
 const schema = z.strictObject({
-  stage: z.enum(["dev", "prod"]),
-  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
-  account: z
-    .string()
-    .regex(/^\d{12}$/, "the 12 digits of an AWS account")
-    .optional(),
+  ...deployed,
   name: z
     .string()
     .max(200)
@@ -22,10 +17,7 @@ const schema = z.strictObject({
     }
   }),
   mldsa: z.boolean().default(true),
-  logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
-  throttle: z
-    .strictObject({ rate: z.int().min(1).max(10_000), burst: z.int().min(1).max(5_000) })
-    .default({ rate: 20, burst: 50 }),
+  throttle: throttle.default({ rate: 20, burst: 50 }),
 });
 
 export type WitnessConfig = z.infer<typeof schema>;

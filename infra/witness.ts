@@ -1,6 +1,6 @@
 /** A witness by itself: its record, its keys, one function and the way in. Nothing of the anchoring service is needed. */
 import { writeFile } from "node:fs/promises";
-import { join, parse } from "node:path";
+import { join } from "node:path";
 import {
   type App,
   CfnOutput,
@@ -12,9 +12,6 @@ import {
   Tags,
   Validations,
 } from "aws-cdk-lib";
-import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
-import * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
-import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
 import * as dynamodb from "aws-cdk-lib/aws-dynamodb";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as kms from "aws-cdk-lib/aws-kms";
@@ -23,8 +20,10 @@ import * as logs from "aws-cdk-lib/aws-logs";
 import { AwsSolutionsChecks } from "cdk-nag";
 import type { Construct } from "constructs";
 import { TABLE } from "../service/table.ts";
-import { bundleEntry, ENTRY_FILE } from "./bundle.ts";
+import { bundleEntry } from "./bundle.ts";
 import { isDurable } from "./config.ts";
+import { LAMBDA } from "./functions.ts";
+import { acknowledge, makeHttpApi } from "./http-api.ts";
 import { type KeyAlgorithm, makeSigningKey } from "./keys.ts";
 import { signing } from "./permissions.ts";
 import type { WitnessConfig } from "./witness-config.ts";
@@ -33,16 +32,6 @@ import type { WitnessConfig } from "./witness-config.ts";
 const LOGS_FILE = "logs";
 /** Every item is in the partition of a log's origin (service/table.ts). */
 const PARTITIONS = "witness/*";
-/** No path: it names nobody, but says which log a monitor follows. No address: it may be a person's. */
-const ACCESS_LOG = {
-  requestId: "$context.requestId",
-  time: "$context.requestTimeEpoch",
-  method: "$context.httpMethod",
-  status: "$context.status",
-  ms: "$context.responseLatency",
-  error: "$context.error.responseType",
-};
-
 /** Writes the function's folder: its code, and the vkeys of the logs that it watches. */
 export async function bundleWitness(folder: string, { logs: vkeys }: WitnessConfig): Promise<void> {
   await bundleEntry(join(import.meta.dirname, "../functions/witness.ts"), folder);
@@ -91,7 +80,17 @@ export class WitnessStack extends Stack {
       ? [key(this, "MldsaKey", kms.KeySpec.ML_DSA_44, "ML_DSA_SHAKE_256", around)]
       : [];
     const witness = makeFunction(this, { table, ed25519, mldsa, ...around });
-    const http = wayIn(this, witness, around);
+    const http = makeHttpApi(
+      this,
+      {
+        id: "Witness",
+        target: witness,
+        description: `Kedge witness ${config.name}`,
+        authorization:
+          "Requests are authenticated by the log's signature on the checkpoint (c2sp.org/tlog-witness).",
+      },
+      config,
+    );
     const keys = [ed25519, ...mldsa].map(({ keyArn }) => keyArn);
     new CfnOutput(this, "WitnessUrl", { value: http.apiEndpoint });
     new CfnOutput(this, "WitnessName", { value: config.name });
@@ -175,16 +174,12 @@ function makeFunction(
   return new lambda.Function(stack, "Witness", {
     description: `Kedge witness ${config.name}`,
     code: lambda.Code.fromAsset(folder),
-    handler: `${parse(ENTRY_FILE).name}.handler`,
-    runtime: lambda.Runtime.NODEJS_24_X,
-    architecture: lambda.Architecture.ARM_64,
+    ...LAMBDA,
     memorySize: 1_024,
     // API Gateway waits 30 s at most.
     timeout: Duration.seconds(29),
     role: role.withoutPolicyUpdates(),
     logGroup,
-    loggingFormat: lambda.LoggingFormat.JSON,
-    systemLogLevelV2: lambda.SystemLogLevel.WARN,
     environment: {
       KEDGE_TABLE: table.tableName,
       KEDGE_WITNESS_NAME: config.name,
@@ -194,40 +189,3 @@ function makeFunction(
     },
   });
 }
-
-function wayIn(
-  stack: Stack,
-  witness: lambda.Function,
-  { config, removalPolicy }: Surroundings,
-): apigateway.HttpApi {
-  const http = new apigateway.HttpApi(stack, "Http", {
-    description: `Kedge witness ${config.name}`,
-    createDefaultStage: false,
-    defaultIntegration: new HttpLambdaIntegration("Witness", witness, {
-      payloadFormatVersion: apigateway.PayloadFormatVersion.VERSION_2_0,
-    }),
-  });
-  acknowledge(
-    http,
-    "APIG4",
-    "Requests are authenticated by the log's signature on the checkpoint (c2sp.org/tlog-witness).",
-  );
-  const accessLogs = new logs.LogGroup(stack, "AccessLogs", {
-    retention: config.logRetentionDays,
-    removalPolicy,
-  });
-  new apigateway.HttpStage(stack, "DefaultStage", {
-    httpApi: http,
-    stageName: "$default",
-    autoDeploy: true,
-    throttle: { rateLimit: config.throttle.rate, burstLimit: config.throttle.burst },
-    accessLogSettings: {
-      destination: new apigateway.LogGroupLogDestination(accessLogs),
-      format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
-    },
-  });
-  return http;
-}
-
-const acknowledge = (construct: Construct, rule: string, reason: string): void =>
-  Validations.of(construct).acknowledge({ id: `AwsSolutions::AwsSolutions-${rule}`, reason });

@@ -1,0 +1,63 @@
+/** An HTTP API whose every route is one function, throttled, with an access log that names nobody. */
+import { RemovalPolicy, type Stack, Validations } from "aws-cdk-lib";
+import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
+import * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
+import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
+import type * as lambda from "aws-cdk-lib/aws-lambda";
+import * as logs from "aws-cdk-lib/aws-logs";
+import type { Construct } from "constructs";
+import { type Deployed, isDurable } from "./config.ts";
+
+/** No path: it names hashes, or which log a monitor follows. No address: it may be a person's. */
+const ACCESS_LOG = {
+  requestId: "$context.requestId",
+  time: "$context.requestTimeEpoch",
+  method: "$context.httpMethod",
+  status: "$context.status",
+  ms: "$context.responseLatency",
+  bytes: "$context.responseLength",
+  error: "$context.error.responseType",
+};
+
+type Route = {
+  /** The integration's construct id: it is part of the function's permission's. */
+  readonly id: string;
+  readonly target: lambda.Function;
+  readonly description: string;
+  /** Why API Gateway authorises nobody. */
+  readonly authorization: string;
+};
+
+export function makeHttpApi(
+  stack: Stack,
+  { id, target, description, authorization }: Route,
+  config: Deployed,
+): apigateway.HttpApi {
+  const http = new apigateway.HttpApi(stack, "Http", {
+    description,
+    createDefaultStage: false,
+    defaultIntegration: new HttpLambdaIntegration(id, target, {
+      payloadFormatVersion: apigateway.PayloadFormatVersion.VERSION_2_0,
+    }),
+  });
+  acknowledge(http, "APIG4", authorization);
+  const accessLogs = new logs.LogGroup(stack, "AccessLogs", {
+    retention: config.logRetentionDays,
+    removalPolicy: isDurable(config) ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+  });
+  new apigateway.HttpStage(stack, "DefaultStage", {
+    httpApi: http,
+    stageName: "$default",
+    autoDeploy: true,
+    throttle: { rateLimit: config.throttle.rate, burstLimit: config.throttle.burst },
+    accessLogSettings: {
+      destination: new apigateway.LogGroupLogDestination(accessLogs),
+      format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
+    },
+  });
+  return http;
+}
+
+/** Why a rule of cdk-nag's AwsSolutions does not hold here. */
+export const acknowledge = (construct: Construct, rule: string, reason: string): void =>
+  Validations.of(construct).acknowledge({ id: `AwsSolutions::AwsSolutions-${rule}`, reason });
