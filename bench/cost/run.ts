@@ -1,4 +1,5 @@
 /** Runs the functions' handlers on a metered backend, in a steady state, and says what each kind of run costs. */
+
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,7 +11,8 @@ import { handler as sealer } from "../../functions/sealer.ts";
 import { append } from "../../service/append.ts";
 import { openService, type Service } from "../../service/config.ts";
 import { createKey, createLog, createTenant } from "../../service/tenants.ts";
-import { gatewayEvent, streamEvent } from "./events.ts";
+import { gatewayEvent } from "../../test/support/gateway-event.ts";
+import { streamEvent } from "./events.ts";
 import { type Backend, startBackend } from "./meter.ts";
 import type { Load, Month } from "./month.ts";
 import { average, between, scaled, type Work } from "./work.ts";

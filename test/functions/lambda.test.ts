@@ -1,6 +1,5 @@
 import { bytesToHex, hexToBytes, randomBytes } from "@noble/hashes/utils.js";
 import type { DynamoDBStreamEvent } from "aws-lambda";
-import type { LambdaEvent } from "hono/aws-lambda";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { handler as anchorer } from "../../functions/anchorer.ts";
@@ -10,6 +9,7 @@ import { handler as sealer } from "../../functions/sealer.ts";
 import { ServiceError } from "../../service/error.ts";
 import { readHead } from "../../service/head.ts";
 import { headKey, publicKey } from "../../service/table.ts";
+import { gatewayEvent } from "../support/gateway-event.ts";
 import { bearer, type Harness, json, newTenant, pendingCount, startHarness } from "./harness.ts";
 
 let kedge: Harness;
@@ -23,39 +23,6 @@ afterEach(() => {
 
 const newHash = (): string => bytesToHex(randomBytes(32));
 const lines = () => kedge.logged.map((text) => z.looseObject({ level: z.string() }).parse(JSON.parse(text)));
-
-/** An event as API Gateway sends it, payload format 2.0. */
-function gatewayEvent(
-  method: string,
-  path: string,
-  headers: Record<string, string>,
-  body?: Uint8Array | string,
-): LambdaEvent {
-  const encoded = body !== undefined && typeof body !== "string";
-  return {
-    version: "2.0",
-    routeKey: "$default",
-    rawPath: path,
-    rawQueryString: "",
-    headers,
-    isBase64Encoded: encoded,
-    body: encoded ? Buffer.from(body).toString("base64") : (body ?? null),
-    requestContext: {
-      accountId: "000000000000",
-      apiId: "api",
-      domainName: "api.example.org",
-      domainPrefix: "api",
-      http: { method, path, protocol: "HTTP/1.1", sourceIp: "192.0.2.1", userAgent: "test" },
-      requestId: "JKJaXmPLvHcESHA=",
-      routeKey: "$default",
-      stage: "$default",
-      time: "01/Mar/2026:08:30:00 +0000",
-      timeEpoch: 1772353800000,
-      authentication: null,
-      authorizer: {},
-    },
-  };
-}
 
 describe("the API behind API Gateway", () => {
   test("entries arrive in either form, under the gateway's request id", async () => {

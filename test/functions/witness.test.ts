@@ -4,7 +4,6 @@ import { Agent, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import type { LambdaEvent } from "hono/aws-lambda";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createWitness } from "../../functions/http/witness.ts";
 import { createKey, startEmbedded } from "../../local/embedded.ts";
@@ -18,6 +17,7 @@ import { openCheckpoint } from "../../tlog/checkpoint.ts";
 import { formatVkey, parseVkey } from "../../tlog/note.ts";
 import { verifyPolicy } from "../../tlog/policy.ts";
 import { parseSize } from "../../tlog/witness.ts";
+import { gatewayEvent } from "../support/gateway-event.ts";
 import { memoryStore } from "../support/memory-store.ts";
 import {
   CASES,
@@ -237,30 +237,14 @@ describe("behind API Gateway, on DynamoDB and KMS", () => {
     process.env = before;
   });
 
-  const event = (method: string, path: string, body?: string): LambdaEvent => ({
-    version: "2.0",
-    routeKey: "$default",
-    rawPath: path,
-    rawQueryString: "",
-    headers: { "content-type": "application/octet-stream" },
-    // As API Gateway sends what has no text type.
-    isBase64Encoded: body !== undefined,
-    body: body === undefined ? null : Buffer.from(body).toString("base64"),
-    requestContext: {
-      accountId: "000000000000",
-      apiId: "api",
-      domainName: "witness.example.org",
-      domainPrefix: "witness",
-      http: { method, path, protocol: "HTTP/1.1", sourceIp: "192.0.2.1", userAgent: "test" },
-      requestId: "JKJaXmPLvHcESHA=",
-      routeKey: "$default",
-      stage: "$default",
-      time: "01/Mar/2026:08:30:00 +0000",
-      timeEpoch: 1772353800000,
-      authentication: null,
-      authorizer: {},
-    },
-  });
+  // API Gateway sends in base64 what has no text type.
+  const event = (method: string, path: string, body?: string) =>
+    gatewayEvent(
+      method,
+      path,
+      { "content-type": "application/octet-stream" },
+      body === undefined ? undefined : Buffer.from(body),
+    );
 
   test("the whole contract, from an environment", async () => {
     const folder = await mkdtemp(join(tmpdir(), "kedge-witness-"));

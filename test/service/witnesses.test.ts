@@ -162,14 +162,8 @@ describe("what a witness has instead of what is remembered of it", () => {
     return { world, actor, w, heads, run: await anchor(actor) };
   }
 
-  test("restarted empty: it says 0, and has no proof to check", async () => {
-    const { w, run } = await afterThree((w) => {
-      w.latest = undefined;
-    });
-    expect([run.quorum, oldSizes(w)]).toEqual([true, [3, 0]]);
-  });
-
-  test("behind: it is brought up from the size that it says", async () => {
+  /** A witness that has forgotten the second of two checkpoints. */
+  async function setBack() {
     const world = newWorld();
     const [w] = witnessesNamed("w") as [FakeWitness];
     const actor = anchorer(world.actor(), [w], 1);
@@ -180,6 +174,18 @@ describe("what a witness has instead of what is remembered of it", () => {
     await anchor(actor);
     w.latest = old;
     w.posted.length = 0;
+    return { w, actor };
+  }
+
+  test("restarted empty: it says 0, and has no proof to check", async () => {
+    const { w, run } = await afterThree((w) => {
+      w.latest = undefined;
+    });
+    expect([run.quorum, oldSizes(w)]).toEqual([true, [3, 0]]);
+  });
+
+  test("behind: it is brought up from the size that it says", async () => {
+    const { w, actor } = await setBack();
     await sealEntries(actor, 3);
     expect(await anchor(actor)).toMatchObject({ quorum: true });
     expect(oldSizes(w)).toEqual([2, 1]);
@@ -208,16 +214,7 @@ describe("what a witness has instead of what is remembered of it", () => {
   });
 
   test("409 that never has a size: what it serves to monitors has", async () => {
-    const world = newWorld();
-    const [w] = witnessesNamed("w") as [FakeWitness];
-    const actor = anchorer(world.actor(), [w], 1);
-    await sealEntries(actor, 1);
-    await anchor(actor);
-    const old = w.latest;
-    await sealEntries(actor, 2);
-    await anchor(actor);
-    w.latest = old;
-    w.posted.length = 0;
+    const { w, actor } = await setBack();
     w.manner = (asked, honest) => {
       const answer = honest(asked);
       return answer.status === 409 ? { status: 409, body: "Conflict" } : answer;
