@@ -68,7 +68,10 @@ async function reset({ store }: SealContext, head: Head): Promise<Head> {
   return moved(head.log, await moveHead(store, head, emptyHead(head.log)));
 }
 
-/** The published tree heads between the table's and the record, oldest first. */
+/**
+ * The published tree heads between the table's and the record, oldest first. Each batch is read here and again when it is
+ * replayed: kept in between, a long way back would not fit into memory.
+ */
 async function missingHeads(
   { publication }: SealContext,
   log: SealableLog,
