@@ -9,7 +9,7 @@ import { TlogError } from "../tlog/error.ts";
 import { EMPTY_ROOT, leafHash } from "../tlog/merkle.ts";
 import type { Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
-import { extendTiles, rightEdge, type TileMap, tileKey } from "../tlog/tile.ts";
+import { edgeOf, extendTiles, type TileMap } from "../tlog/tile.ts";
 import { rootFromTiles } from "../tlog/tileproof.ts";
 import { ClientError } from "./error.ts";
 import type { SignedTree } from "./evidence.ts";
@@ -176,16 +176,6 @@ export function readEntries(reading: Reading, entries: readonly Uint8Array[]): v
   const written = extendTiles(reading.size, reading.tiles, entries.map(leafHash));
   reading.size += BigInt(entries.length);
   reading.tiles = edgeOf(reading.size, new Map([...reading.tiles, ...written]));
-}
-
-/** The tiles of a tree's right edge, of all that are at hand; all that later trees are computed from. */
-export function edgeOf(size: bigint, tiles: TileMap): Map<string, Uint8Array> {
-  return new Map(
-    rightEdge(size).flatMap(({ level, index }) => {
-      const bytes = tiles.get(tileKey(level, index));
-      return bytes === undefined ? [] : [[tileKey(level, index), bytes] as const];
-    }),
-  );
 }
 
 function readEntry(reading: Reading, entry: Uint8Array, index: bigint): void {

@@ -1,7 +1,15 @@
 /** One look at the anchor log: what is new in its static files, and what is wrong with it. Its only I/O is `LogFiles`. */
 import { TlogError } from "../tlog/error.ts";
 import { formatProof } from "../tlog/proof.ts";
-import { bundlesChanged, decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "../tlog/tile.ts";
+import {
+  bundlesChanged,
+  decodeBundle,
+  edgeOf,
+  TILE_WIDTH,
+  type Tile,
+  tileKey,
+  widthAt,
+} from "../tlog/tile.ts";
 import { consistencyTiles, inclusionProof, inclusionTiles, rootTiles } from "../tlog/tileproof.ts";
 import { ClientError } from "./error.ts";
 import {
@@ -14,7 +22,6 @@ import {
 } from "./evidence.ts";
 import {
   type Clash,
-  edgeOf,
   type Finding,
   finishReading,
   headFindings,

@@ -41,7 +41,7 @@ const TABLE_ACCESS: Record<FunctionName, Access> = {
       "tile/anchor/*",
       "index/anchor/*",
     ],
-    "dynamodb:Query": ["logs", "pending/anchor/*", "staging/anchor"],
+    "dynamodb:Query": ["logs", `anchored/${LOG}`, "pending/anchor/*", "staging/anchor"],
     "dynamodb:PutItem": ["log/anchor", "pending/anchor/*", "tile/anchor/*"],
     "dynamodb:BatchWriteItem": [
       `anchored/${LOG}`,

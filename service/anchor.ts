@@ -1,5 +1,5 @@
 /**
- * Anchor: fold the tenants' checkpoints into the anchor log, by the same engine, and move its public checkpoint.
+ * Anchor: fold the tenants' checkpoints into the anchor log, by the same engine, and make its checkpoint public.
  *
  * A tenant checkpoint is the entry, byte for byte as published. What is in the anchor log is recorded for the tenant
  * from the anchor log's own entries, up to a cursor, so a run that dies anywhere is made good by the next.
@@ -11,8 +11,10 @@ import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "../tlog/t
 import { append } from "./append.ts";
 import { decodeCheckpoint, keepFirst } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
-import { decodeHead, type Head } from "./head.ts";
+import { decodeHead, type Head, readHead } from "./head.ts";
 import { allLogs, type RegisteredLog } from "./logs.ts";
+import { type PublishContext, publishCheckpoint, publishTrust, readShown, type Shown } from "./publish.ts";
+import type { Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import type { Item, Store } from "./store.ts";
 import { type DrainContext, drain, oldestPending } from "./sweep.ts";
@@ -29,10 +31,8 @@ import { decodeIndex, readTiles } from "./tiles.ts";
 import { type AskedWitness, cosign, type WitnessContext } from "./witnesses.ts";
 
 export type AnchorContext = DrainContext &
-  WitnessContext & {
-    readonly anchorOrigin: string;
-    readonly signAnchor: CheckpointSigner;
-  };
+  WitnessContext &
+  PublishContext & { readonly signAnchor: CheckpointSigner };
 
 export type Anchored = {
   /** Tenant checkpoints that this run found in the anchor log and recorded. */
@@ -51,17 +51,25 @@ const PAGE = 100;
 
 /**
  * A log whose registration or head cannot be read stops no other: the run ends, and then fails.
- * @throws ServiceError, as `seal`; `corrupt` naming the logs that were left out.
+ * @throws ServiceError, as `seal`; `rollback` when the table is behind what is public; `corrupt` naming the logs that
+ * were left out.
  */
 export async function anchor(ctx: AnchorContext): Promise<Anchored> {
+  // First of all, because nothing may be signed by a table that is older than what is public.
+  const shown = await readShown(ctx);
   const bad = new Map<string, unknown>();
   for await (const heads of newCheckpoints(ctx.store, (log, error) => bad.set(log, error))) {
     const entries = heads.map(({ checkpoint }) => new TextEncoder().encode(checkpoint));
     if (entries.length > 0) await append(ctx, ANCHOR, entries);
   }
-  await drain(ctx, { id: ANCHOR, origin: ctx.anchorOrigin, sign: ctx.signAnchor });
-  const anchored = await record(ctx.store);
-  const moved = await movePublic(ctx);
+  let anchored = 0;
+  const admit = async (leaves: readonly Leaf[]) => {
+    anchored += await record(ctx.store);
+    return await inOrder(ctx.store, leaves);
+  };
+  await drain(ctx, { id: ANCHOR, origin: ctx.anchorOrigin, sign: ctx.signAnchor, admit });
+  anchored += await record(ctx.store);
+  const moved = await movePublic(ctx, shown);
   const [cause] = bad.values();
   if (bad.size > 0) {
     throw new ServiceError("corrupt", `not anchored: ${[...bad.keys()].join(", ")}; all others are`, {
@@ -107,6 +115,33 @@ function ownCheckpoint(head: Head, { id, origin }: RegisteredLog): Head {
   throw new ServiceError("corrupt", `the head of log ${id} has the checkpoint of another`);
 }
 
+/**
+ * Of each tenant log the largest of these checkpoints, if it is larger than all that the anchor log has: a run that was
+ * slow, or died and left its chunk pending, must not put a smaller one after it, as if the log had lost entries.
+ */
+async function inOrder(store: Store, leaves: readonly Leaf[]): Promise<Leaf[]> {
+  const newest = new Map<string, { leaf: Leaf; size: bigint }>();
+  for (const leaf of leaves) {
+    const { log, size } = decodeEntry(leaf.entry) ?? { log: "", size: 0n };
+    if (size > (newest.get(log)?.size ?? 0n)) newest.set(log, { leaf, size });
+  }
+  const found: Leaf[] = [];
+  const all = [...newest];
+  for (let at = 0; at < all.length; at += PAGE) {
+    const page = all.slice(at, at + PAGE);
+    const anchored = await Promise.all(page.map(([log]) => largestAnchored(store, log)));
+    found.push(...page.flatMap(([, { leaf, size }], i) => (size > (anchored[i] ?? 0n) ? [leaf] : [])));
+  }
+  return found;
+}
+
+/** The size of a log's largest checkpoint that is recorded as anchored; 0: none is. */
+async function largestAnchored(store: Store, log: string): Promise<bigint> {
+  for await (const { sk } of store.query({ pk: anchoredKey(log, 0n).pk, reverse: true, limit: 1 }))
+    return BigInt(sk);
+  return 0n;
+}
+
 /** Records, for every entry that a published anchor checkpoint covers, its index with the tenant's log. */
 async function record(store: Store): Promise<number> {
   const [headItem, cursorItem] = await store.get([headKey(ANCHOR), cursorKey()]);
@@ -143,19 +178,21 @@ async function readBundle(store: Store, index: bigint, published: bigint): Promi
 
 /** None for an entry that is no checkpoint: nobody's proof can need it. */
 function anchoredItem(entry: Uint8Array, index: bigint): Item[] {
-  try {
-    const { log, size, note } = decodeEntry(entry);
-    return [{ ...anchoredKey(log, size), index, note }];
-  } catch {
-    return [];
-  }
+  const checkpoint = decodeEntry(entry);
+  return checkpoint === undefined
+    ? []
+    : [{ ...anchoredKey(checkpoint.log, checkpoint.size), index, note: checkpoint.note }];
 }
 
-/** A tenant log's checkpoint, as the entry of the anchor log that it is. */
-function decodeEntry(entry: Uint8Array): { log: string; size: bigint; note: string } {
-  const note = new TextDecoder("utf-8", { fatal: true }).decode(entry);
-  const { origin, size } = parseCheckpoint(note).checkpoint;
-  return { log: origin.slice(origin.lastIndexOf("/") + 1), size, note };
+/** A tenant log's checkpoint, as the entry of the anchor log that it is; undefined when it is none. */
+function decodeEntry(entry: Uint8Array): { log: string; size: bigint; note: string } | undefined {
+  try {
+    const note = new TextDecoder("utf-8", { fatal: true }).decode(entry);
+    const { origin, size } = parseCheckpoint(note).checkpoint;
+    return { log: origin.slice(origin.lastIndexOf("/") + 1), size, note };
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -171,41 +208,50 @@ export async function waitingSince(store: Store): Promise<bigint | undefined> {
   if (covered >= published) return await oldestPending(store, ANCHOR);
 
   const bundle = await readBundle(store, covered / BigInt(TILE_WIDTH), published);
-  const first = bundle[Number(covered % BigInt(TILE_WIDTH))];
-  if (first === undefined) throw new ServiceError("corrupt", `the anchor log has no entry ${covered}`);
-  const { log, size } = decodeEntry(first);
+  const entry = bundle[Number(covered % BigInt(TILE_WIDTH))];
+  const first = entry && decodeEntry(entry);
+  if (first === undefined)
+    throw new ServiceError("corrupt", `the anchor log has no checkpoint at ${covered}`);
+  const { log, size } = first;
   const [item] = await store.get([checkpointKey(log, size)]);
   return decodeCheckpoint(log, item).at;
 }
 
 /**
- * Moves the public checkpoint to the anchor log's head if the policy's quorum has cosigned it (fail closed).
- * Without a quorum the last public checkpoint stays; what lies above it is provable as anchored, not as witnessed.
- * Every run asks for the newest checkpoint, so one that was overtaken before it had a quorum is not asked for again.
+ * Makes the anchor log's newest checkpoint public if the policy's quorum has cosigned it (fail closed): as files first,
+ * then in the store, from which proofs are made. Without a quorum the last public checkpoint stays; what lies above it is
+ * provable as anchored, not as witnessed. One that was overtaken before it had a quorum is not asked for again.
  */
-async function movePublic(ctx: AnchorContext): Promise<Omit<Anchored, "anchored">> {
-  const [headItem, publicItem] = await ctx.store.get([headKey(ANCHOR), publicKey()]);
-  const head = decodeHead(ANCHOR, headItem);
-  const now = decodePublic(publicItem);
+async function movePublic(ctx: AnchorContext, shown: Shown | undefined): Promise<Omit<Anchored, "anchored">> {
+  await publishTrust(ctx);
+  const head = await readHead(ctx.store, ANCHOR);
   const size = head.published;
   if (size === 0n) return { size, publicSize: 0n, quorum: true, asked: [] };
   // What is public already is held to today's policy too.
-  const isPublic = now?.size === size;
   const meets = (note: string) => verifyPolicy({ policy: ctx.policy, checkpoint: note }).met;
-  if (isPublic && meets(now.note)) return { size, publicSize: size, quorum: true, asked: [] };
+  const isShown = shown?.checkpoint.size === size;
+  const isPublic = isShown && meets(shown.note);
+  const [item] = await ctx.store.get([publicKey()]);
+  const now = decodePublic(item);
+  if (isPublic && now?.note === shown.note) return { size, publicSize: size, quorum: true, asked: [] };
 
-  const { note, asked } = await cosign(ctx, head.checkpoint, isPublic ? now.note : head.checkpoint);
-  if (!meets(note)) return { size, publicSize: now?.size ?? 0n, quorum: false, asked };
-  const cosigned = { note, at: BigInt(ctx.clock()) };
-  if (isPublic) {
-    // The policy has changed: the same tree head, with more cosignatures. What stands under its size stays.
+  const { note, asked } = isPublic
+    ? { note: shown.note, asked: [] }
+    : await cosign(ctx, head.checkpoint, isShown ? shown.note : head.checkpoint);
+  const from = shown?.checkpoint.size ?? 0n;
+  if (!meets(note)) return { size, publicSize: from, quorum: false, asked };
+  const { ofSize, newest } = await publishCheckpoint(ctx, { note, from, meets });
+  const at = BigInt(ctx.clock());
+  await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), { note: ofSize, at });
+  // Where another anchorer is ahead, it keeps the newest itself.
+  if (parseCheckpoint(newest).checkpoint.size === size) {
     await ctx.store
-      .put({ ...publicKey(), ...cosigned, size }, { kind: "equals", attribute: "note", value: now.note })
-      .catch(unlessMovedFurther);
-  } else {
-    const kept = await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), cosigned);
-    await ctx.store
-      .put({ ...publicKey(), ...kept, size }, { kind: "absentOrBelow", attribute: "size", value: size })
+      .put(
+        { ...publicKey(), note: newest, at, size },
+        now?.size === size
+          ? { kind: "equals", attribute: "note", value: now.note }
+          : { kind: "absentOrBelow", attribute: "size", value: size },
+      )
       .catch(unlessMovedFurther);
   }
   return { size, publicSize: size, quorum: true, asked };

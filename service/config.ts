@@ -8,7 +8,7 @@ import { ServiceError } from "./error.ts";
 import { folderPublication } from "./folder.ts";
 import type { Publication } from "./publication.ts";
 import { bucketPublication } from "./s3.ts";
-import { checkpointSigner, type LogKeys } from "./sign.ts";
+import { checkpointSigner, type LogKeys, logVkeys } from "./sign.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "./signer.ts";
 import { submissionPrefix } from "./witnesses.ts";
 
@@ -65,6 +65,7 @@ export function openService(env: NodeJS.ProcessEnv) {
     publication: openPublication(new URL(config.KEDGE_PUBLICATION)),
     signLog: checkpointSigner(service.logKeys, service.clock),
     signAnchor: checkpointSigner(service.anchorKeys, service.clock),
+    anchorVkeys: () => logVkeys(service.anchorKeys, service.anchorOrigin),
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * Published files: what the world outside the table has seen. Where they go is a URL in the configuration.
  *
+ * `anchor/…` is the anchor log as anyone may read it (publish.ts). All else is for the service alone:
  * `logs/<log>/head` records each log's newest tree head, unsigned, in the form of a checkpoint's body. It is written
  * before KMS is asked to sign, so a store that is behind it has been rolled back (I6), even if the signer died.
  * `logs/<log>/batches/<size>-<root>` holds the entries that led to a tree head, and the head before it. It is written
@@ -25,6 +26,25 @@ export interface Publication {
    * @returns false when it is not, when another write is under way, or when this one's own answer was lost: read again.
    */
   replace(path: string, bytes: Uint8Array, tag: string | undefined): Promise<boolean>;
+}
+
+/**
+ * Creates the file if it is absent: its name stands for one content for ever.
+ * @returns what is there now, which may be another's.
+ * @throws ServiceError `throttled` when others are at it all the time.
+ */
+export async function createFile(
+  publication: Publication,
+  path: string,
+  bytes: Uint8Array,
+): Promise<Uint8Array> {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    if (await publication.replace(path, bytes, undefined)) return bytes;
+    // Whoever was faster has written it; where nobody did, another write was under way and failed.
+    const file = await publication.read(path);
+    if (file !== undefined) return file.bytes;
+  }
+  throw contended(path);
 }
 
 type LogName = { readonly id: string; readonly origin: string };
@@ -62,10 +82,10 @@ export async function writeRecord(
   throw contended(recordPath(log.id));
 }
 
-/** More than as many sealers can be at one batch: whoever fails comes again with the next run. */
-const MAX_TRIES = 20;
+/** More than as many can be at one file: whoever fails comes again with the next run. */
+export const MAX_TRIES = 20;
 
-const contended = (path: string): ServiceError =>
+export const contended = (path: string): ServiceError =>
   new ServiceError("throttled", `${path} is being written by others all the time; retry after a second`);
 
 export function sameHead(a: Checkpoint | undefined, b: Checkpoint | undefined): boolean {
@@ -88,13 +108,7 @@ export async function writeBatch(
   const head = before ?? { origin: log.origin, size: 0n, root: EMPTY_ROOT };
   const header = new TextEncoder().encode(`${checkpointBody(head)}\n`);
   const bytes = concatBytes(header, encodeEntries(entries));
-  const path = batchPath(log.id, next);
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
-    if (await publication.replace(path, bytes, undefined)) return;
-    // Whoever was faster wrote the same tree; where nobody did, another write was under way and failed.
-    if ((await publication.read(path)) !== undefined) return;
-  }
-  throw contended(path);
+  await createFile(publication, batchPath(log.id, next), bytes);
 }
 
 /** @throws ServiceError `corrupt` when it is absent or malformed. What its entries lead to is the caller's to check. */

@@ -54,7 +54,16 @@ export type SealContext = {
 };
 
 /** The log to seal: its id, its origin, and who signs its checkpoints. */
-export type SealableLog = { readonly id: string; readonly origin: string; readonly sign: CheckpointSigner };
+export type SealableLog = {
+  readonly id: string;
+  readonly origin: string;
+  readonly sign: CheckpointSigner;
+  /**
+   * Of entries that are not in the log, those that may still get in; the others are dropped for ever. Absent: all. Asked
+   * when everything committed is published; if the log moves meanwhile, the batch that was chosen is not committed.
+   */
+  readonly admit?: (leaves: readonly Leaf[]) => Promise<readonly Leaf[]>;
+};
 
 export type Sealed = {
   /** Entries this call committed; those of a batch it only recovered do not count. */
@@ -82,7 +91,7 @@ export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> 
   let head = await recover(ctx, log);
   if (head === undefined) return conflict();
 
-  const batch = await collect(ctx.store, head);
+  const batch = await collect(ctx.store, head, log);
   const result = { size: head.size, more: batch.more, ...(batch.oldest && { oldest: batch.oldest }) };
   if (batch.leaves.length === 0) {
     await ctx.store.write([], batch.chunks);
@@ -146,14 +155,14 @@ export const publishedHead = (head: Head): Checkpoint | undefined =>
 export type Leaf = { readonly entry: Uint8Array; readonly hash: Uint8Array };
 type Batch = {
   readonly leaves: readonly Leaf[];
-  /** The pending chunks whose every entry is in the log once the batch is. */
+  /** The pending chunks whose every entry is in the log once the batch is, or was not admitted. */
   readonly chunks: readonly Key[];
   readonly more: boolean;
   readonly oldest: bigint | undefined;
 };
 
 /** Step 1. The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated. */
-async function collect(store: Store, head: Head): Promise<Batch> {
+async function collect(store: Store, head: Head, { admit }: SealableLog): Promise<Batch> {
   const chunks: PendingChunk[] = [];
   let entries = 0;
   let more = false;
@@ -177,8 +186,9 @@ async function collect(store: Store, head: Head): Promise<Batch> {
     return item === undefined ? [] : [{ name, index: decodeIndex(item) }];
   });
   for (const name of await inTree(store, head, indexed)) leaves.delete(name);
+  const added = [...leaves.values()];
   return {
-    leaves: [...leaves.values()],
+    leaves: admit === undefined || added.length === 0 ? added : await admit(added),
     chunks: chunks.map(({ key }) => key),
     more,
     oldest: chunks[0]?.arrival,

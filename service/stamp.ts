@@ -13,11 +13,17 @@ import { decodePublic } from "./anchor.ts";
 import type { Authority, Calendar, Timestamping, Tsa } from "./authorities.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
+import type { Publication } from "./publication.ts";
+import { publishTimestamps } from "./publish.ts";
 import type { Store } from "./store.ts";
 import { ANCHOR, otsKey, publicCheckpointKey, publicKey, stampingKey, timestampKey } from "./table.ts";
-import { imprintOf } from "./timestamps.ts";
+import { imprintOf, timestampsOf } from "./timestamps.ts";
 
-export type StampContext = Timestamping & { readonly store: Store; readonly clock: () => number };
+export type StampContext = Timestamping & {
+  readonly store: Store;
+  readonly publication: Publication;
+  readonly clock: () => number;
+};
 
 export type Stamped = {
   /** Size of the public anchor checkpoint that is being timestamped; 0: none yet. */
@@ -56,6 +62,10 @@ export async function timestampPublic(ctx: StampContext): Promise<Stamped> {
       }
     }),
   );
+  // Every run, for one that died may have stored what it did not publish.
+  await publishStored(ctx, target).catch((error: unknown) => {
+    failures.push({ authority: "the publication", error });
+  });
   return { size: target.size, stored: stored.filter(Boolean).length, failures };
 }
 
@@ -84,6 +94,9 @@ async function chooseTarget({ store, clock, every }: StampContext): Promise<Targ
   const [item] = await store.get([publicCheckpointKey(current.size)]);
   return { size: current.size, note: decodeCheckpoint(ANCHOR, item).note };
 }
+
+const publishStored = async ({ store, publication }: StampContext, { size, note }: Target): Promise<void> =>
+  publishTimestamps(publication, size, await timestampsOf(store, size, note));
 
 async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Promise<boolean> {
   const [stored] = await ctx.store.get([timestampKey(target.size, nameOf(authority))]);
@@ -126,7 +139,9 @@ async function stampByCalendar(ctx: StampContext, authority: Calendar, target: T
   const { note } = decodeCheckpoint(ANCHOR, checkpoint);
   const finished = await authority.upgrade(promise.proof, new TextEncoder().encode(note));
   if (finished === undefined) return false;
-  const kept = await keep(store, authority, { size: promise.size, note }, finished);
+  const promised = { size: promise.size, note };
+  const kept = await keep(store, authority, promised, finished);
+  await publishStored(ctx, promised);
   await store.put({ ...key, ...promise, proof: new Uint8Array() });
   return kept;
 }

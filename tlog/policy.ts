@@ -2,7 +2,14 @@ import { boundedText, equalBytes, parseDecimal } from "./bytes.ts";
 import { openCheckpoint, type ParsedCheckpoint, parseCheckpoint } from "./checkpoint.ts";
 import { verifyCosignature } from "./cosignature.ts";
 import { TlogError } from "./error.ts";
-import { ED25519_COSIGNATURE, MLDSA44_COSIGNATURE, matchSignatures, parseVkey, type Vkey } from "./note.ts";
+import {
+  ED25519_COSIGNATURE,
+  formatVkey,
+  MLDSA44_COSIGNATURE,
+  matchSignatures,
+  parseVkey,
+  type Vkey,
+} from "./note.ts";
 
 /** A policy has at most this many logs, witnesses and groups, each (the specification asks for 32). */
 const MAX_DEFINITIONS = 128;
@@ -52,6 +59,18 @@ export function parsePolicy(input: string): Policy {
     );
   }
   return policy;
+}
+
+/** A policy as text that `parsePolicy` reads back, names defined before they are used (c2sp.org/tlog-policy). */
+export function formatPolicy({ logs, witnesses, groups, quorum }: Policy): string {
+  const url = (text: string | undefined) => (text === undefined ? "" : ` ${text}`);
+  const lines = [
+    ...logs.map((log) => `log ${formatVkey(log.vkey)}${url(log.url)}`),
+    ...witnesses.map((witness) => `witness ${witness.name} ${formatVkey(witness.vkey)}${url(witness.url)}`),
+    ...groups.map(({ name, threshold, members }) => `group ${name} ${threshold} ${members.join(" ")}`),
+    `quorum ${quorum}`,
+  ];
+  return `${lines.join("\n")}\n`;
 }
 
 /** Whether these witnesses, by their names in the policy, satisfy its quorum. Other names do not count. */

@@ -98,6 +98,16 @@ export function rightEdge(size: bigint): Tile[] {
   }).filter(({ width }) => width > 0);
 }
 
+/** Of all tiles that are at hand, those of `rightEdge(size)`: all that later trees are computed from. */
+export function edgeOf(size: bigint, tiles: TileMap): Map<string, Uint8Array> {
+  return new Map(
+    rightEdge(size).flatMap(({ level, index }) => {
+      const bytes = tiles.get(tileKey(level, index));
+      return bytes === undefined ? [] : [[tileKey(level, index), bytes] as const];
+    }),
+  );
+}
+
 /**
  * The bytes of every tile in `tilesChanged(from, from + leafHashes.length)`, by `tileKey`. `edge`
  * holds the tiles of `rightEdge(from)`. Throws `missing_tile`.

@@ -8,7 +8,7 @@ import { logVkeys } from "../../service/sign.ts";
 import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/table.ts";
 import { timestampsOf } from "../../service/timestamps.ts";
 import { formatVkey } from "../../tlog/note.ts";
-import type { Policy } from "../../tlog/policy.ts";
+import { formatPolicy } from "../../tlog/policy.ts";
 import type { ApiEnv } from "./app.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";
 import { absentProblem, anyProblems, notFound } from "./problem.ts";
@@ -152,21 +152,26 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
     const text = formatPolicy({ ...service.policy, logs: vkeys.map((vkey) => ({ vkey })) });
     return c.text(text, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_MINUTES });
   });
+
+  const getVkeys = createRoute({
+    ...common,
+    path: "/anchor/vkeys",
+    operationId: "getAnchorVkeys",
+    summary: "The verifier keys of the anchor log",
+    description: "c2sp.org/signed-note, a line each. Compare them with a copy obtained elsewhere, too.",
+    responses: {
+      200: { description: "The keys that sign now.", content: { [NOTE_TYPE]: { schema: z.string() } } },
+      ...anyProblems,
+    },
+  });
+  app.openapi(getVkeys, async (c) => {
+    const vkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
+    const text = vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join("");
+    return c.text(text, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_MINUTES });
+  });
 }
 
 async function readPublic({ store }: ApiService) {
   const [item] = await store.get([publicKey()]);
   return decodePublic(item);
-}
-
-/** A policy as text that parsePolicy reads back, names defined before they are used (c2sp.org/tlog-policy). */
-function formatPolicy({ logs, witnesses, groups, quorum }: Policy): string {
-  const url = (text: string | undefined) => (text === undefined ? "" : ` ${text}`);
-  const lines = [
-    ...logs.map((log) => `log ${formatVkey(log.vkey)}${url(log.url)}`),
-    ...witnesses.map((witness) => `witness ${witness.name} ${formatVkey(witness.vkey)}${url(witness.url)}`),
-    ...groups.map(({ name, threshold, members }) => `group ${name} ${threshold} ${members.join(" ")}`),
-    `quorum ${quorum}`,
-  ];
-  return `${lines.join("\n")}\n`;
 }

@@ -27,8 +27,7 @@ test("a public checkpoint's timestamps are served, and stand in the proofs that 
   const token = Uint8Array.of(1, 2, 3);
   const stamp = async () => ({ token, genTime: service.clock() });
   const authorities = [{ kind: "rfc3161" as const, url: "https://tsa.example/", stamp }];
-  const { store, clock } = service;
-  expect(await timestampPublic({ store, clock, authorities, every: 1 })).toMatchObject({ size, stored: 1 });
+  expect(await timestampPublic({ ...service, authorities, every: 1 })).toMatchObject({ size, stored: 1 });
 
   const timestamps = [{ type: "rfc3161", token: "AQID" }];
   const after = await app.request(`/anchor/timestamps/${size}`);

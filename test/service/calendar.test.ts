@@ -121,7 +121,7 @@ async function setUp(handle: Handle, findBlock?: (height: number) => Promise<Bit
   const block: BitcoinBlock = { height: HEIGHT, root };
   let now = 1_800_000_000_000;
   const authorities = [calendar(await serve(handle), findBlock ?? (async () => block), 700)];
-  const run = () => timestampPublic({ store: world.store, clock: () => now, authorities, every: HOUR });
+  const run = () => timestampPublic({ ...world, clock: () => now, authorities, every: HOUR });
   const stored = () => world.store.items().filter(({ sk }) => sk.startsWith("timestamp/"));
   return {
     world,

@@ -13,12 +13,12 @@ import { ServiceError } from "../../service/error.ts";
 import { readHead } from "../../service/head.ts";
 import { prove } from "../../service/prove.ts";
 import { sweep } from "../../service/sweep.ts";
-import { ANCHOR } from "../../service/table.ts";
+import { ANCHOR, publicKey } from "../../service/table.ts";
 import { parseCheckpoint } from "../../tlog/checkpoint.ts";
 import { leafHash, verifyInclusion } from "../../tlog/merkle.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
 import { parseProof, type TlogProof, verifyProof } from "../../tlog/proof.ts";
-import { auditBatches, auditLog } from "../support/audit.ts";
+import { auditBatches, auditLog, auditShown } from "../support/audit.ts";
 import {
   type Actor,
   ANCHOR_ORIGIN,
@@ -122,6 +122,8 @@ async function settle(world: World, acknowledged: Acknowledged): Promise<void> {
       observed,
       record: record(ANCHOR),
     }),
+    ...auditShown(observed, vkeys.anchor),
+    ...shownAndStored(world),
     ...items
       .filter(({ pk }) => /^(pending|staging)\//.test(pk))
       .map(({ pk, sk }) => `left behind: ${pk} ${sk}`),
@@ -130,6 +132,13 @@ async function settle(world: World, acknowledged: Acknowledged): Promise<void> {
   ];
   expect(wrong).toEqual([]);
   await everyEntryIsProvable(world, acknowledged);
+}
+
+/** What proofs are made from is what is public. */
+function shownAndStored({ store, publication }: World): string[] {
+  const shown = new TextDecoder().decode(publication.files.get("anchor/checkpoint"));
+  const stored = store.items().find(({ pk, sk }) => pk === publicKey().pk && sk === publicKey().sk);
+  return stored?.["note"] === shown ? [] : ["the store's public checkpoint is not the one that is shown"];
 }
 
 async function everyEntryIsProvable(world: World, acknowledged: Acknowledged): Promise<void> {

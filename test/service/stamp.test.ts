@@ -57,7 +57,7 @@ describe("which checkpoints are timestamped", () => {
     let now = 1_800_000_000_000;
     const clock = () => now;
     const run = (...authorities: Authority[]) =>
-      timestampPublic({ store: world.store, clock, authorities, every: HOUR });
+      timestampPublic({ ...world, clock, authorities, every: HOUR });
     return { world, actor, clock, run, pass: (ms: number) => (now += ms) };
   };
 
@@ -116,8 +116,8 @@ describe("which checkpoints are timestamped", () => {
       for (let at = 0; at < 8; at++) {
         const { world, actor, clock, run } = await setUp();
         await anchorEntry(actor, 1);
-        const { store } = world.actor([{ at, fault }]);
-        await timestampPublic({ store, clock, authorities: [fakeTsa(clock)], every: HOUR });
+        const { store, publication } = world.actor([{ at, fault }]);
+        await timestampPublic({ store, publication, clock, authorities: [fakeTsa(clock)], every: HOUR });
         await run(fakeTsa(clock));
         expect(timestampItems(world)).toHaveLength(1);
       }
@@ -211,7 +211,7 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     const actor = world.actor();
     await anchorEntry(actor, 1);
     const authorities = [tsa(url, parsePemCertificates(root.pem), timeout)];
-    const run = () => timestampPublic({ store: world.store, clock: Date.now, authorities, every: HOUR });
+    const run = () => timestampPublic({ ...world, clock: Date.now, authorities, every: HOUR });
     return { world, actor, run };
   };
 

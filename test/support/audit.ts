@@ -117,6 +117,55 @@ export async function auditBatches(
     : [`I6: the batches of ${log.id} do not give the recorded root`];
 }
 
+/**
+ * The anchor log's static files, at every moment when a checkpoint was shown: each path that a client of c2sp.org/tlog-tiles
+ * asks for is there and makes the signed root (I5), each tree is the beginning of the next (I4), and no tenant's
+ * checkpoint comes after a larger one.
+ */
+export function auditShown(observed: Observed, vkey: Vkey): string[] {
+  const wrong: string[] = [];
+  let last: string[] = [];
+  for (const files of observed.shown) {
+    const read = (path: string) => files.get(`anchor/${path}`);
+    const note = new TextDecoder().decode(read("checkpoint"));
+    const { checkpoint } = openQuickly(note, vkey);
+    const { size, root } = checkpoint;
+    const entries = bundlesChanged(0n, size).flatMap((tile) => {
+      const bytes = read(tilePath(tile));
+      if (bytes === undefined) wrong.push(`I5: ${tilePath(tile)} is not there when size ${size} is shown`);
+      return bytes === undefined ? [] : decodeBundle(bytes, tile.width);
+    });
+    const hashes = entries.map(leafHash);
+    if (bytesToHex(rootOf(hashes)) !== bytesToHex(root))
+      wrong.push(`I5: the entries shown do not make size ${size}`);
+    for (const tile of tilesChanged(0n, size)) {
+      if (hex(read(tilePath(tile))) !== tileFromScratch(tile, hashes))
+        wrong.push(`I5: ${tilePath(tile)} is wrong`);
+    }
+    const ofSize = read(`checkpoints/${size}`);
+    const twin = ofSize && openQuickly(new TextDecoder().decode(ofSize), vkey).checkpoint;
+    if (hex(twin?.root) !== bytesToHex(root))
+      wrong.push(`I5: checkpoints/${size} is not of the tree that is shown`);
+    const names = hashes.map(bytesToHex);
+    if (last.some((name, i) => name !== names[i]))
+      wrong.push(`I4: size ${size} is shown after another history`);
+    if (names.length < last.length) wrong.push(`I4: size ${size} is shown after ${last.length}`);
+    last = names;
+    wrong.push(...outOfOrder(entries));
+  }
+  return [...new Set(wrong)];
+}
+
+function outOfOrder(entries: readonly Uint8Array[]): string[] {
+  const largest = new Map<string, bigint>();
+  return entries.flatMap((entry) => {
+    const { origin, size } = parseCheckpoint(new TextDecoder().decode(entry)).checkpoint;
+    const before = largest.get(origin) ?? 0n;
+    largest.set(origin, size > before ? size : before);
+    return size > before ? [] : [`${origin} of size ${size} stands in the anchor log after ${before}`];
+  });
+}
+
 /** As openCheckpoint, with OpenSSL's Ed25519: the matrix opens hundreds of thousands. */
 function openQuickly(text: string, vkey: Vkey) {
   const { checkpoint, note } = parseCheckpoint(text);

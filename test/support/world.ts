@@ -74,6 +74,8 @@ export type Observed = {
   }[];
   /** Every checkpoint that became visible, in order. */
   readonly visible: { readonly log: string; readonly note: string; readonly snapshot: Item[] }[];
+  /** All published files at each moment when another public checkpoint was in place. */
+  readonly shown: ReadonlyMap<string, Uint8Array>[];
   /** Violations seen as they happened. */
   readonly violations: string[];
 };
@@ -118,8 +120,13 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
   const registered: Item = { ...logsKey(LOG), origin: ORIGIN, tenant: "t" };
   const store = memoryStore(from.items ?? [registered]);
   const publication = memoryPublication(from.files);
-  const observed: Observed = { committed: new Set(), signed: [], visible: [], violations: [] };
+  const observed: Observed = { committed: new Set(), signed: [], visible: [], shown: [], violations: [] };
   const watched = watch(store, observed);
+  const watchedFiles = watchFiles(publication, observed);
+  const vkeys = {
+    log: makeVkey(ORIGIN, 0x01, LOG_KEY.raw),
+    anchor: makeVkey(ANCHOR_ORIGIN, 0x01, ANCHOR_KEY.raw),
+  };
   const late: (() => Promise<unknown>)[] = [];
   let now = 1_700_000_000_000;
   // Coarse, so that different things happen in the same millisecond.
@@ -192,13 +199,14 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
     return {
       store: faulty,
       publication: {
-        read: (path) => call(() => publication.read(path)),
-        replace: (path, bytes, tag) => call(() => publication.replace(path, bytes, tag)),
+        read: (path) => call(() => watchedFiles.read(path)),
+        replace: (path, bytes, tag) => call(() => watchedFiles.replace(path, bytes, tag)),
       },
       clock: tick,
       signLog: signer("", LOG_KEY),
       signAnchor: signer(ANCHOR, ANCHOR_KEY),
       anchorOrigin: ANCHOR_ORIGIN,
+      anchorVkeys: async () => [vkeys.anchor],
       policy: NO_WITNESSES,
       calls: () => count,
       call,
@@ -209,10 +217,7 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
     store,
     publication,
     observed,
-    vkeys: {
-      log: makeVkey(ORIGIN, 0x01, LOG_KEY.raw),
-      anchor: makeVkey(ANCHOR_ORIGIN, 0x01, ANCHOR_KEY.raw),
-    },
+    vkeys,
     actor,
     async landLate() {
       // Whether it still succeeds is the store's business; nobody waits for the answer.
@@ -250,6 +255,23 @@ function watch(store: MemoryStore, observed: Observed): Store {
       const before = await store.get(puts);
       await store.write(puts, deletes);
       for (const [i, item] of puts.entries()) check(before[i], item);
+    },
+  };
+}
+
+/** What is published once stays as it is; the newest checkpoint only moves forward. */
+function watchFiles(publication: MemoryPublication, observed: Observed): Publication {
+  const { files } = publication;
+  return {
+    ...publication,
+    async replace(path, bytes, tag) {
+      const before = files.get(path);
+      const done = await publication.replace(path, bytes, tag);
+      if (!done) return false;
+      const isFixed = /^(anchor\/(tile|checkpoints)\/|logs\/[^/]+\/batches\/)/.test(path);
+      if (isFixed && before !== undefined) observed.violations.push(`I4: ${path} was replaced`);
+      if (path === "anchor/checkpoint") observed.shown.push(new Map(files));
+      return true;
     },
   };
 }

@@ -1,0 +1,302 @@
+/**
+ * Publish: the anchor log as static files, which any web server can serve and anyone can copy (c2sp.org/tlog-tiles).
+ *
+ *     anchor/tile/…             hash tiles and entry bundles           written once
+ *     anchor/checkpoints/<size> the public checkpoint of a size        written once
+ *     anchor/timestamps/<size>  timestamps over it (JSON)              only gains
+ *     anchor/checkpoint         the newest public checkpoint           replaced by a larger one, or one with more cosignatures
+ *     anchor/policy, …/vkeys    whom to trust, by the operator's word  replaced when the configuration changes
+ *
+ * Content first and `checkpoint` last, so whoever reads it can read all that it needs (I5). Nothing here is replaced by
+ * what contradicts it: a table that is older than these files, or has another history, is refused (I6).
+ */
+import * as z from "zod";
+import type { Timestamp } from "../client/timestampform.ts";
+import { equalBytes, utf8Decode } from "../tlog/bytes.ts";
+import { type Checkpoint, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
+import { leafHash } from "../tlog/merkle.ts";
+import { formatVkey, type Vkey } from "../tlog/note.ts";
+import { formatPolicy, type Policy } from "../tlog/policy.ts";
+import {
+  bundlesChanged,
+  decodeBundle,
+  edgeOf,
+  extendTiles,
+  rightEdge,
+  TILE_WIDTH,
+  type Tile,
+  type TileMap,
+  tileKey,
+  tilePath,
+  tilesChanged,
+  widthAt,
+} from "../tlog/tile.ts";
+import { rootFromTiles } from "../tlog/tileproof.ts";
+import { decodeCheckpoint } from "./checkpoints.ts";
+import { ServiceError } from "./error.ts";
+import { decodeHead } from "./head.ts";
+import { contended, createFile, MAX_TRIES, type Publication } from "./publication.ts";
+import type { Store } from "./store.ts";
+import { ANCHOR, checkpointKey, headKey } from "./table.ts";
+import { readTiles } from "./tiles.ts";
+
+export type PublishContext = {
+  readonly store: Store;
+  readonly publication: Publication;
+  readonly anchorOrigin: string;
+  /** The keys that the anchor log signs with now. */
+  readonly anchorVkeys: () => Promise<readonly Vkey[]>;
+  readonly policy: Policy;
+};
+
+/** A public checkpoint, as its file holds it. */
+export type Shown = { readonly note: string; readonly checkpoint: Checkpoint };
+
+const NEWEST = "anchor/checkpoint";
+const sizePath = (size: bigint): string => `anchor/checkpoints/${size}`;
+
+/**
+ * The newest public checkpoint, once it is certain that the table has it in its history.
+ * @returns undefined before the first.
+ * @throws ServiceError `rollback` when the table is older or another: nothing may be signed then; `corrupt`.
+ */
+export async function readShown({
+  store,
+  publication,
+  anchorOrigin,
+}: PublishContext): Promise<Shown | undefined> {
+  const shown = (await readNewest(publication, anchorOrigin))?.shown;
+  if (shown === undefined) return undefined;
+  // Read after the file, so another anchorer that is at work makes no false alarm: the table has it first.
+  const [headItem, item] = await store.get([headKey(ANCHOR), checkpointKey(ANCHOR, shown.checkpoint.size)]);
+  const head = decodeHead(ANCHOR, headItem);
+  const known = [
+    ...(item === undefined ? [] : [parseCheckpoint(decodeCheckpoint(ANCHOR, item).note).checkpoint]),
+    // A restore that died has committed it, and signs it again.
+    { ...shown.checkpoint, size: head.size, root: head.root },
+  ];
+  if (head.size >= shown.checkpoint.size && known.some((tree) => sameTree(tree, shown.checkpoint)))
+    return shown;
+  throw new ServiceError(
+    "rollback",
+    `log ${ANCHOR}: size ${shown.checkpoint.size} is public at ${NEWEST}, and not in the history of the store, which is at ` +
+      `${head.size}; nothing was signed, see docs/operations.md`,
+  );
+}
+
+async function readNewest(publication: Publication, origin: string) {
+  const file = await publication.read(NEWEST);
+  return file && { shown: parseShown(NEWEST, file.bytes, origin), tag: file.tag };
+}
+
+function parseShown(path: string, bytes: Uint8Array, origin: string): Shown {
+  let shown: Shown;
+  try {
+    const note = utf8Decode(bytes, path);
+    shown = { note, checkpoint: parseCheckpoint(note).checkpoint };
+  } catch (cause) {
+    throw new ServiceError("corrupt", `${path} is no checkpoint; bring back its newest good version`, {
+      cause,
+    });
+  }
+  if (shown.checkpoint.origin === origin) return shown;
+  throw new ServiceError("corrupt", `${path} is of another log: ${shown.checkpoint.origin}`);
+}
+
+/** Whom to trust, by the operator's own word. Replaced when the configuration changes. */
+export async function publishTrust(ctx: PublishContext): Promise<void> {
+  const vkeys = await ctx.anchorVkeys();
+  const policy = formatPolicy({ ...ctx.policy, logs: vkeys.map((vkey) => ({ vkey })) });
+  await keepUpToDate(ctx.publication, "anchor/policy", policy);
+  await keepUpToDate(ctx.publication, "anchor/vkeys", vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join(""));
+}
+
+/** Where two write at once, one wins, and the next run compares again. */
+async function keepUpToDate(publication: Publication, path: string, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  const now = await publication.read(path);
+  if (now === undefined || !equalBytes(now.bytes, bytes)) await publication.replace(path, bytes, now?.tag);
+}
+
+/**
+ * Makes a checkpoint public: its tiles, itself under its size, and then the newest.
+ * @param note signed by the log, with the cosignatures that `meets` asks for; its tree is published in the store.
+ * @param from size of the newest public checkpoint, whose tiles are there already; 0: none is.
+ * @returns what stands under its size for ever, and the newest: both may be another anchorer's.
+ * @throws ServiceError `corrupt` when note or tiles are not what the log signed, or other bytes stand in a file's place.
+ */
+export async function publishCheckpoint(
+  ctx: PublishContext,
+  { note, from, meets }: { note: string; from: bigint; meets: (note: string) => boolean },
+): Promise<{ ofSize: string; newest: string }> {
+  const { publication, anchorOrigin } = ctx;
+  const checkpoint = await openOwn(ctx, note);
+  await publishTiles(ctx, from, checkpoint);
+  const path = sizePath(checkpoint.size);
+  const bytes = await createFile(publication, path, new TextEncoder().encode(note));
+  const ofSize = parseShown(path, bytes, anchorOrigin);
+  if (!sameTree(ofSize.checkpoint, checkpoint)) throw otherBytes(path);
+  // One that died before the end has left it: its cosignatures are as good, unless the policy has changed since.
+  const newest = await showNewest(ctx, meets(ofSize.note) ? ofSize.note : note, checkpoint, meets);
+  return { ofSize: ofSize.note, newest };
+}
+
+/** The store is not trusted: what stands in public for ever is signed by the log, whoever wrote to the table. */
+async function openOwn({ anchorOrigin, anchorVkeys }: PublishContext, note: string): Promise<Checkpoint> {
+  const vkeys = await anchorVkeys();
+  try {
+    return openCheckpoint(note, { origin: anchorOrigin, vkeys }).checkpoint;
+  } catch (cause) {
+    throw new ServiceError(
+      "corrupt",
+      `log ${ANCHOR}: its head's checkpoint is not signed by the log's keys; it is not made public`,
+      { cause },
+    );
+  }
+}
+
+async function showNewest(
+  { publication, anchorOrigin }: PublishContext,
+  note: string,
+  next: Checkpoint,
+  meets: (note: string) => boolean,
+): Promise<string> {
+  const bytes = new TextEncoder().encode(note);
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const now = await readNewest(publication, anchorOrigin);
+    if (now !== undefined) {
+      const { size } = now.shown.checkpoint;
+      if (size === next.size && !sameTree(now.shown.checkpoint, next)) throw otherBytes(NEWEST);
+      if (size > next.size || (size === next.size && meets(now.shown.note))) return now.shown.note;
+    }
+    if (await publication.replace(NEWEST, bytes, now?.tag)) return note;
+  }
+  throw contended(NEWEST);
+}
+
+const sameTree = (a: Checkpoint, b: Checkpoint): boolean => a.size === b.size && equalBytes(a.root, b.root);
+
+const otherBytes = (path: string): ServiceError =>
+  new ServiceError(
+    "corrupt",
+    `${path} is published with other content than the store's, and stays as it is; find out who wrote it`,
+  );
+
+// ---- tiles ----------------------------------------------------------------------------------------------------------
+
+type TileFile = { readonly tile: Tile; readonly bytes: Uint8Array };
+
+/** Entries that are read in one step, whole bundles: bounds memory to some 4 MB. */
+const STEP = BigInt(64 * TILE_WIDTH);
+/** Files under way at a time. */
+const PARALLEL = 16;
+
+/** Writes the tiles and bundles of the tree that the tree of `from` entries lacks. */
+async function publishTiles(ctx: PublishContext, from: bigint, tree: Checkpoint): Promise<void> {
+  // Wrong bytes would stay for ever: nothing is written before all that is new has been seen to make the signed root.
+  if (tree.size - from > STEP) for await (const _ of newFiles(ctx.store, from, tree));
+  for await (const files of newFiles(ctx.store, from, tree)) {
+    for (let at = 0; at < files.length; at += PARALLEL) {
+      await Promise.all(files.slice(at, at + PARALLEL).map((file) => publishTile(ctx.publication, file)));
+    }
+  }
+}
+
+async function publishTile(publication: Publication, { tile, bytes }: TileFile): Promise<void> {
+  const path = `anchor/${tilePath(tile)}`;
+  if (!equalBytes(await createFile(publication, path, bytes), bytes)) throw otherBytes(path);
+}
+
+/** In steps, of which the last is yielded only if entries and tiles make the root. @throws ServiceError `corrupt` */
+async function* newFiles(store: Store, from: bigint, { size, root }: Checkpoint): AsyncGenerator<TileFile[]> {
+  const isNew = ({ level, index, width }: Tile) =>
+    width === widthAt(size, level, index) && width !== widthAt(from, level, index);
+  // From the last whole bundle on, so that every entry of what is published is hashed.
+  let at = from - (from % BigInt(TILE_WIDTH));
+  let edge = await readAll(store, rightEdge(at));
+  while (at < size) {
+    const to = at + STEP < size ? at + STEP : size;
+    const bundles = bundlesChanged(at, to);
+    const bytes = await readAll(store, bundles);
+    const made = extendTiles(at, edge, bundles.flatMap((tile) => entriesOf(tile, bytes)).map(leafHash));
+    edge = edgeOf(to, new Map([...edge, ...made]));
+    if (to === size && !equalBytes(rootFromTiles(size, edge), root)) {
+      throw new ServiceError(
+        "corrupt",
+        `log ${ANCHOR}: its entries and tiles do not make the root of size ${size}; nothing is published`,
+      );
+    }
+    yield [
+      ...bundles.filter(isNew).map((tile) => ({ tile, bytes: bytesOf(tile, bytes) })),
+      ...tilesChanged(at, to)
+        .filter(isNew)
+        .map((tile) => ({ tile, bytes: bytesOf(tile, made) })),
+    ];
+    at = to;
+  }
+}
+
+const readAll = async (store: Store, tiles: readonly Tile[]): Promise<TileMap> =>
+  (
+    await readTiles(
+      store,
+      tiles.map((tile) => ({ log: ANCHOR, tile })),
+    )
+  ).get(ANCHOR) ?? new Map();
+
+function bytesOf(tile: Tile, from: TileMap): Uint8Array {
+  const bytes = from.get(tileKey(tile.level, tile.index));
+  if (bytes === undefined) throw new ServiceError("corrupt", `log ${ANCHOR}: no bytes for ${tilePath(tile)}`);
+  return bytes;
+}
+
+function entriesOf(tile: Tile, from: TileMap): Uint8Array[] {
+  try {
+    return decodeBundle(bytesOf(tile, from), tile.width);
+  } catch (cause) {
+    throw new ServiceError("corrupt", `log ${ANCHOR}: ${tilePath(tile)} is no entry bundle`, { cause });
+  }
+}
+
+// ---- timestamps -----------------------------------------------------------------------------------------------------
+
+const timestampsSchema = z.strictObject({
+  timestamps: z.array(
+    z.discriminatedUnion("type", [
+      z.strictObject({ type: z.literal("rfc3161"), token: z.string() }),
+      z.strictObject({ type: z.literal("ots"), proof: z.string() }),
+    ]),
+  ),
+});
+
+/**
+ * Adds timestamps to those that are published of a size; none is ever taken away.
+ * @throws ServiceError `corrupt` when what is there cannot be read.
+ */
+export async function publishTimestamps(
+  publication: Publication,
+  size: bigint,
+  timestamps: readonly Timestamp[],
+): Promise<void> {
+  const path = `anchor/timestamps/${size}`;
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const file = await publication.read(path);
+    const known = file === undefined ? [] : parseTimestamps(path, file.bytes);
+    const isKnown = new Set(known.map((one) => JSON.stringify(one)));
+    const added = timestamps.filter((one) => !isKnown.has(JSON.stringify(one)));
+    if (added.length === 0) return;
+    const bytes = new TextEncoder().encode(JSON.stringify({ timestamps: [...known, ...added] }));
+    if (await publication.replace(path, bytes, file?.tag)) return;
+  }
+  throw contended(path);
+}
+
+function parseTimestamps(path: string, bytes: Uint8Array): Timestamp[] {
+  try {
+    return timestampsSchema.parse(JSON.parse(utf8Decode(bytes, path))).timestamps;
+  } catch (cause) {
+    throw new ServiceError("corrupt", `${path} holds no timestamps; bring back its newest good version`, {
+      cause,
+    });
+  }
+}
