@@ -143,6 +143,26 @@ export class DataStack extends Stack {
         conditions: { ArnNotEquals: { "aws:PrincipalArn": writers } },
       }),
     );
+    const distributions = this.formatArn({
+      service: "cloudfront",
+      region: "",
+      resource: "distribution",
+      resourceName: "*",
+    });
+    const cloudfront = (sid: string, action: string, resource: string) =>
+      new iam.PolicyStatement({
+        sid,
+        principals: [new iam.ServicePrincipal("cloudfront.amazonaws.com")],
+        actions: [action],
+        resources: [resource],
+        // Of any distribution of this account: which one it is, this stack does not know yet.
+        conditions: { ArnLike: { "aws:SourceArn": distributions } },
+      });
+    bucket.addToResourcePolicy(
+      cloudfront("CloudFrontReadsTheAnchorLog", "s3:GetObject", bucket.arnForObjects("anchor/*")),
+    );
+    // Without it S3 answers 403 for an object that is absent, and a client of tiles goes by 404.
+    bucket.addToResourcePolicy(cloudfront("AbsentIsNotForbidden", "s3:ListBucket", bucket.bucketArn));
     // It outlives its stack with the bucket.
     bucket.policy?.applyRemovalPolicy(removalPolicy);
     Validations.of(bucket).acknowledge({

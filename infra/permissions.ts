@@ -95,22 +95,24 @@ export function signing(resources: readonly string[], algorithm: KeyAlgorithm): 
   ];
 }
 
-/** The tenants' records, or that of the anchor log. Without ListBucket S3 answers 403 for an object that is absent. */
+/** The tenants' records, or that of the anchor log and what is public of it. Without ListBucket S3 answers 403 for an object that is absent. */
 function publicationAccess(name: FunctionName, { bucketArn }: Resources): PolicyStatement[] {
   if (name === "api") return [];
   return [
-    new PolicyStatement({ actions: ["s3:GetObject", "s3:PutObject"], resources: [objects(name, bucketArn)] }),
+    new PolicyStatement({ actions: ["s3:GetObject", "s3:PutObject"], resources: objects(name, bucketArn) }),
     new PolicyStatement({ actions: ["s3:ListBucket"], resources: [bucketArn] }),
   ];
 }
 
-const objects = (name: FunctionName, bucketArn: string): string =>
-  `${bucketArn}/logs/${name === "anchorer" ? "anchor" : LOG}/*`;
+const objects = (name: FunctionName, bucketArn: string): string[] =>
+  (name === "anchorer" ? ["logs/anchor/*", "anchor/*"] : [`logs/${LOG}/*`]).map(
+    (path) => `${bucketArn}/${path}`,
+  );
 
 /** The patterns among the resources of a role: those that cdk-nag asks a reason for. */
 export function wildcards(name: FunctionName, { bucketArn }: Resources): string[] {
   if (name === "api") return [];
-  return [objects(name, bucketArn), ...(name === "sealer" ? ["*"] : [])];
+  return [...objects(name, bucketArn), ...(name === "sealer" ? ["*"] : [])];
 }
 
 /** What Lambda itself does in a function's name. */

@@ -1,12 +1,13 @@
 /** What may come and go: the functions, the API, the schedules, and what watches them. */
-import { CfnOutput, Duration, Fn, Stack, type StackProps } from "aws-cdk-lib";
+import { Annotations, CfnOutput, Duration, Fn, Stack, type StackProps } from "aws-cdk-lib";
 import type * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
 import * as acm from "aws-cdk-lib/aws-certificatemanager";
 import * as cloudfront from "aws-cdk-lib/aws-cloudfront";
-import { HttpOrigin } from "aws-cdk-lib/aws-cloudfront-origins";
+import { HttpOrigin, S3BucketOrigin } from "aws-cdk-lib/aws-cloudfront-origins";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import { SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
+import * as s3 from "aws-cdk-lib/aws-s3";
 import * as scheduler from "aws-cdk-lib/aws-scheduler";
 import { LambdaInvoke } from "aws-cdk-lib/aws-scheduler-targets";
 import * as sqs from "aws-cdk-lib/aws-sqs";
@@ -53,7 +54,7 @@ export class ServiceStack extends Stack {
       },
       config,
     );
-    const distribution = publicDistribution(this, http, config);
+    const distribution = publicDistribution(this, http, data.bucketName, config);
     const dashboard = watch(this, { config, functions, deadLetters, http, tableName: around.tableName });
     outputs(this, config, around, {
       ApiUrl: http.apiEndpoint,
@@ -133,16 +134,21 @@ function every(stack: Stack, name: string, minutes: number, { target, role, dead
   target.configureAsyncInvoke(retries);
 }
 
-/** The API decides what may be kept: `Cache-Control` says so, for ever for tiles, for seconds for the checkpoint. */
+/**
+ * The anchor log from the published bucket, all else from the API. What may be kept is for the origin to say, in
+ * `Cache-Control`: tiles for ever, the checkpoint for seconds.
+ */
 function publicDistribution(
   stack: Stack,
   http: apigateway.HttpApi,
+  bucketName: string,
   { host, stage }: Config,
 ): cloudfront.Distribution {
   const origin = new HttpOrigin(`${http.apiId}.execute-api.${stack.region}.amazonaws.com`, {
     originSslProtocols: [cloudfront.OriginSslPolicy.TLS_V1_2],
   });
-  const asTheApiSays = new cloudfront.CachePolicy(stack, "AsTheApiSays", {
+  const bucket = s3.Bucket.fromBucketAttributes(stack, "Published", { bucketName, region: stack.region });
+  const asTheOriginSays = new cloudfront.CachePolicy(stack, "AsTheOriginSays", {
     comment: "Kedge: neither cookies nor queries are part of what is public",
     minTtl: Duration.seconds(0),
     defaultTtl: Duration.seconds(0),
@@ -155,7 +161,18 @@ function publicDistribution(
     viewerProtocolPolicy: cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
     responseHeadersPolicy: cloudfront.ResponseHeadersPolicy.SECURITY_HEADERS,
   };
-  const cached = { ...secured, cachePolicy: asTheApiSays, compress: true };
+  const cached = { ...secured, cachePolicy: asTheOriginSays, compress: true };
+  const anchorLog = {
+    ...cached,
+    origin: S3BucketOrigin.withOriginAccessControl(bucket, {
+      originAccessControl: new cloudfront.S3OriginAccessControl(stack, "AnchorLog", {
+        // CloudFront is global, so the region is part of the name.
+        originAccessControlName: `kedge-${stage}-${stack.region}`,
+      }),
+    }),
+    // A verifier in a browser reads it from any page.
+    responseHeadersPolicy: cloudfront.ResponseHeadersPolicy.CORS_ALLOW_ALL_ORIGINS_AND_SECURITY_HEADERS,
+  };
   const distribution = new cloudfront.Distribution(stack, "Public", {
     comment: `Kedge ${stage}`,
     // /v1/* is the tenants' own: nothing of it is kept, and their API keys pass through.
@@ -165,7 +182,7 @@ function publicDistribution(
       cachePolicy: cloudfront.CachePolicy.CACHING_DISABLED,
       originRequestPolicy: cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
     },
-    additionalBehaviors: { "/anchor/*": cached, "/docs*": cached, "/openapi.json": cached },
+    additionalBehaviors: { "/anchor/*": anchorLog, "/docs*": cached, "/openapi.json": cached },
     httpVersion: cloudfront.HttpVersion.HTTP2_AND_3,
     ...(host !== undefined && {
       minimumProtocolVersion: cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
@@ -173,6 +190,10 @@ function publicDistribution(
       certificate: acm.Certificate.fromCertificateArn(stack, "Certificate", host.certificateArn),
     }),
   });
+  Annotations.of(distribution).acknowledgeWarning(
+    "@aws-cdk/aws-cloudfront-origins:updateImportedBucketPolicyOac",
+    "The Data stack's bucket lets CloudFront read the anchor log.",
+  );
   acknowledge(distribution, "CFR1", "Auditors may be anywhere.");
   acknowledge(
     distribution,

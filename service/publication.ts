@@ -28,6 +28,29 @@ export interface Publication {
   replace(path: string, bytes: Uint8Array, tag: string | undefined): Promise<boolean>;
 }
 
+export const NOTE_TYPE = "text/plain; charset=utf-8";
+
+/** How a web server serves a published file. What is written once is kept for ever; what is not public, by nobody. */
+export function fileHeaders(path: string): { readonly contentType: string; readonly cacheControl: string } {
+  const [folder, name] = path.split("/");
+  if (folder !== "anchor") return { contentType: "application/octet-stream", cacheControl: "no-store" };
+  switch (name) {
+    case "tile":
+      return { contentType: "application/octet-stream", cacheControl: FOR_EVER };
+    case "checkpoints":
+      return { contentType: NOTE_TYPE, cacheControl: FOR_EVER };
+    case "checkpoint":
+      return { contentType: NOTE_TYPE, cacheControl: "public, max-age=5" };
+    case "timestamps":
+      return { contentType: "application/json", cacheControl: FOR_MINUTES };
+    default:
+      return { contentType: NOTE_TYPE, cacheControl: FOR_MINUTES };
+  }
+}
+
+const FOR_EVER = "public, max-age=31536000, immutable";
+const FOR_MINUTES = "public, max-age=300";
+
 /**
  * Creates the file if it is absent: its name stands for one content for ever.
  * @returns what is there now, which may be another's.

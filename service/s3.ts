@@ -14,7 +14,7 @@ import {
   S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { ServiceError } from "./error.ts";
-import type { Publication, PublishedFile } from "./publication.ts";
+import { fileHeaders, type Publication, type PublishedFile } from "./publication.ts";
 
 /** More than the largest batch has, 32,768 checkpoints, and little enough for a function's memory. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -55,13 +55,15 @@ export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publicati
     async replace(path, bytes, tag) {
       if (tag !== undefined && !STRONG_ETAG.test(tag)) return false;
       const place = placeOf(path);
+      const { contentType, cacheControl } = fileHeaders(path);
       const abortSignal = AbortSignal.timeout(deadlineMs);
       const put = new PutObjectCommand({
         ...place,
         ...(tag === undefined ? { IfNoneMatch: "*" } : { IfMatch: tag }),
         // Bytes, not a stream: a stream would be sent as aws-chunked, which fewer servers of S3's protocol know.
         Body: bytes,
-        ContentType: "application/octet-stream",
+        ContentType: contentType,
+        CacheControl: cacheControl,
         // A bucket with Object Lock refuses a PUT without a checksum.
         ChecksumAlgorithm: "CRC32",
       });

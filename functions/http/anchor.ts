@@ -1,9 +1,13 @@
-/** The anchor log in public: what anyone needs to verify a proof against, static and cacheable. */
+/**
+ * The anchor log in public: what anyone needs to verify a proof against, static and cacheable. The same as the published
+ * files (service/publish.ts), for whoever has the API's address alone.
+ */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import * as z from "zod";
 import { decodePublic } from "../../service/anchor.ts";
 import { decodeCheckpoint } from "../../service/checkpoints.ts";
 import type { ApiService } from "../../service/config.ts";
+import { fileHeaders, NOTE_TYPE } from "../../service/publication.ts";
 import { logVkeys } from "../../service/sign.ts";
 import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/table.ts";
 import { timestampsOf } from "../../service/timestamps.ts";
@@ -13,11 +17,7 @@ import type { ApiEnv } from "./app.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";
 import { absentProblem, anyProblems, notFound } from "./problem.ts";
 import { sizeText } from "./schema.ts";
-import { NOTE_TYPE, publishedTile, tileParams } from "./tiles.ts";
-
-const FOR_EVER = "public, max-age=31536000, immutable";
-const FOR_SECONDS = "public, max-age=5";
-const FOR_MINUTES = "public, max-age=300";
+import { publishedTile, tileParams } from "./tiles.ts";
 
 const timestamps = z
   .object({
@@ -53,7 +53,7 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
   app.openapi(getCheckpoint, async (c) => {
     const newest = await readPublic(service);
     if (newest === undefined) throw notFound("The anchor log has no public checkpoint yet.");
-    return c.text(newest.note, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_SECONDS });
+    return c.text(newest.note, 200, headersOf("checkpoint"));
   });
 
   const getOne = createRoute({
@@ -78,7 +78,7 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
     const [item] = size.success ? await service.store.get([publicCheckpointKey(BigInt(size.data))]) : [];
     if (item === undefined) throw notFound("The anchor log has no public checkpoint of this size.");
     const { note } = decodeCheckpoint(ANCHOR, item);
-    return c.text(note, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_EVER });
+    return c.text(note, 200, headersOf(`checkpoints/${size.data}`));
   });
 
   const getTimestamps = createRoute({
@@ -106,7 +106,7 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
     const [item] = await service.store.get([publicCheckpointKey(wanted)]);
     if (item === undefined) throw notFound("The anchor log has no public checkpoint of this size.");
     const found = await timestampsOf(service.store, wanted, decodeCheckpoint(ANCHOR, item).note);
-    return c.json({ timestamps: found }, 200, { "Cache-Control": FOR_MINUTES });
+    return c.json({ timestamps: found }, 200, headersOf(`timestamps/${wanted}`));
   });
 
   const getTile = createRoute({
@@ -132,7 +132,7 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
       const newest = await readPublic(service);
       return newest?.size ?? 0n;
     });
-    return c.body(tile, 200, { "Content-Type": OCTETS, "Cache-Control": FOR_EVER });
+    return c.body(tile, 200, headersOf(`tile/${c.req.param("path")}`));
   });
 
   const getPolicy = createRoute({
@@ -150,7 +150,7 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
   app.openapi(getPolicy, async (c) => {
     const vkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
     const text = formatPolicy({ ...service.policy, logs: vkeys.map((vkey) => ({ vkey })) });
-    return c.text(text, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_MINUTES });
+    return c.text(text, 200, headersOf("policy"));
   });
 
   const getVkeys = createRoute({
@@ -167,8 +167,14 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
   app.openapi(getVkeys, async (c) => {
     const vkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
     const text = vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join("");
-    return c.text(text, 200, { "Content-Type": NOTE_TYPE, "Cache-Control": FOR_MINUTES });
+    return c.text(text, 200, headersOf("vkeys"));
   });
+}
+
+/** As the published file of the same path has them. */
+function headersOf(path: string): { "Content-Type": string; "Cache-Control": string } {
+  const { contentType, cacheControl } = fileHeaders(`anchor/${path}`);
+  return { "Content-Type": contentType, "Cache-Control": cacheControl };
 }
 
 async function readPublic({ store }: ApiService) {

@@ -4,13 +4,14 @@ import * as z from "zod";
 import type { ApiService } from "../../service/config.ts";
 import { readHead } from "../../service/head.ts";
 import { consistency, history } from "../../service/history.ts";
+import { NOTE_TYPE } from "../../service/publication.ts";
 import { encodeBase64 } from "../../tlog/bytes.ts";
 import type { ApiEnv } from "./app.ts";
 import { requireLog, requireScope } from "./auth.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";
 import { absentProblem, invalidProblem, keyProblems, notFound } from "./problem.ts";
 import { logParams, sizeSchema, sizeText, timeSchema, timeText } from "./schema.ts";
-import { NOTE_TYPE, publishedTile, tileParams } from "./tiles.ts";
+import { publishedTile, tileParams } from "./tiles.ts";
 
 const MAX_PAGE = 1_000;
 

@@ -6,8 +6,6 @@ import { TlogError } from "../../tlog/error.ts";
 import { parseTilePath, type Tile, tileKey, widthAt } from "../../tlog/tile.ts";
 import { notFound } from "./problem.ts";
 
-export const NOTE_TYPE = "text/plain; charset=utf-8";
-
 export const tileParams = {
   path: z.string().openapi({ description: "Path of the tile below `tile/`.", example: "0/000.p/1" }),
 };

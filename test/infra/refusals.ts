@@ -57,6 +57,11 @@ export const POSSIBLE: readonly Case[] = [
   { what: "the anchorer moves its own", asking: anchorer, call: inTable("PutItem", "log/anchor") },
   { what: "the API makes an API key", asking: api, call: inTable("PutItem", "tenant/a") },
   { what: "the sealer writes a record", asking: sealer, call: onObject("PutObject") },
+  {
+    what: "the anchorer shows a checkpoint",
+    asking: anchorer,
+    call: onObject("PutObject", "anchor/checkpoint"),
+  },
   { what: "an administrator reads one", asking: administrator, call: onObject("GetObject") },
   {
     what: "whoever can do everything signs in the sealer's role",
@@ -99,6 +104,7 @@ export const REFUSED: readonly Case[] = [
     call: inTable("PutItem", "log/anchor"),
   },
   { what: "nor writes its record", asking: sealer, call: onObject("PutObject", "logs/anchor/head") },
+  { what: "nor shows a checkpoint", asking: sealer, call: onObject("PutObject", "anchor/checkpoint") },
   { what: "nor makes an API key", asking: sealer, call: inTable("PutItem", "tenant/a") },
   ...REMOVALS.flatMap((action): Case[] => [
     { what: `the sealer has no ${action}`, asking: sealer, call: onObject(action) },

@@ -104,12 +104,32 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data }) => {
       expect(NoncurrentVersionExpiration.NoncurrentDays).toBeGreaterThanOrEqual(locked);
   });
 
+  test("of the bucket, CloudFront reads the anchor log's files and nothing else, for this account's distributions", () => {
+    const allowed = policyOf(only(data, "AWS::S3::BucketPolicy")[1]).filter(
+      ({ Effect }) => Effect === "Allow",
+    );
+    const [read, list] = allowed;
+    expect([read?.Action, read?.Resource.map(suffixOf)]).toEqual([["s3:GetObject"], ["/anchor/*"]]);
+    // Only so that what is absent is answered with 404.
+    expect([list?.Action, list?.Resource]).toEqual([
+      ["s3:ListBucket"],
+      [{ "Fn::GetAtt": [only(data, "AWS::S3::Bucket")[0], "Arn"] }],
+    ]);
+    expect(allowed).toHaveLength(2);
+    for (const { Principal, Condition } of allowed) {
+      expect(Principal).toEqual({ Service: "cloudfront.amazonaws.com" });
+      expect(Object.keys(Condition)).toEqual(["ArnLike"]);
+      expect(JSON.stringify(Condition["ArnLike"]?.["aws:SourceArn"])).toMatch(
+        /:cloudfront::(",\{"Ref":"AWS::AccountId"\},"|\d{12}):distribution\/\*"/,
+      );
+    }
+  });
+
   test("the bucket takes TLS only, and lets nobody delete, unlock or relock", () => {
     const statements = policyOf(only(data, "AWS::S3::BucketPolicy")[1]);
     const denied = statements.filter(
       ({ Effect, Principal }) => Effect === "Deny" && JSON.stringify(Principal) === '{"AWS":"*"}',
     );
-    expect(statements.filter(({ Effect }) => Effect === "Allow")).toEqual([]);
     const plain = denied.find(({ Condition }) => Condition["Bool"]?.["aws:SecureTransport"] === "false");
     expect(plain?.Action).toEqual(["s3:*"]);
     const old = denied.find(({ Condition }) => Condition["NumericLessThan"]?.["s3:TlsVersion"] === 1.2);

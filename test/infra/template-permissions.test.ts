@@ -176,6 +176,11 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
             (["sealer", "anchorer"] as const).filter((name) => may(name, `/logs/${log}/${file}`));
           expect([who(id), who(ANCHOR)]).toEqual([["sealer"], ["anchorer"]]);
         }
+        for (const file of ["checkpoint", `checkpoints/${size}`, "tile/0/x001/234.p/5", "policy"]) {
+          expect((["sealer", "anchorer"] as const).filter((name) => may(name, `/anchor/${file}`))).toEqual([
+            "anchorer",
+          ]);
+        }
       }),
     );
   });

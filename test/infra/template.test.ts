@@ -143,6 +143,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
 
 const CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
 const behaviour = z.looseObject({
+  TargetOriginId: z.string(),
   PathPattern: z.string().optional(),
   ViewerProtocolPolicy: z.string(),
   CachePolicyId: z.union([z.string(), z.object({ Ref: z.string() })]),
@@ -154,7 +155,12 @@ const distribution = z.object({
     DefaultCacheBehavior: behaviour,
     CacheBehaviors: z.array(behaviour),
     Origins: z.array(
-      z.looseObject({ CustomOriginConfig: z.looseObject({ OriginProtocolPolicy: z.string() }) }),
+      z.looseObject({
+        Id: z.string(),
+        DomainName: z.unknown(),
+        CustomOriginConfig: z.looseObject({ OriginProtocolPolicy: z.string() }).optional(),
+        OriginAccessControlId: z.object({ "Fn::GetAtt": z.tuple([z.string(), z.literal("Id")]) }).optional(),
+      }),
     ),
   }),
 });
@@ -168,11 +174,30 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
   test("is HTTPS only, to viewers and to the API", () => {
     for (const { ViewerProtocolPolicy } of [DefaultCacheBehavior, ...CacheBehaviors])
       expect(ViewerProtocolPolicy).toBe("https-only");
-    for (const { CustomOriginConfig } of Origins)
-      expect(CustomOriginConfig).toMatchObject({
-        OriginProtocolPolicy: "https-only",
-        OriginSSLProtocols: ["TLSv1.2"],
-      });
+    const api = Origins.filter(({ CustomOriginConfig }) => CustomOriginConfig !== undefined);
+    expect(api.map(({ CustomOriginConfig }) => CustomOriginConfig)).toEqual([
+      expect.objectContaining({ OriginProtocolPolicy: "https-only", OriginSSLProtocols: ["TLSv1.2"] }),
+    ]);
+  });
+
+  test("takes the anchor log from the published bucket, signing every request, and nothing else from there", () => {
+    const [bucket, ...more] = Origins.filter(
+      ({ OriginAccessControlId }) => OriginAccessControlId !== undefined,
+    );
+    expect(more).toEqual([]);
+    expect(JSON.stringify(bucket?.DomainName)).toMatch(/ImportValue.*Published.*\.s3\./);
+    const [control] = bucket?.OriginAccessControlId?.["Fn::GetAtt"] ?? [];
+    expect(service.Resources[control ?? ""]?.Properties).toMatchObject({
+      OriginAccessControlConfig: {
+        OriginAccessControlOriginType: "s3",
+        SigningBehavior: "always",
+        SigningProtocol: "sigv4",
+      },
+    });
+    const fromBucket = [DefaultCacheBehavior, ...CacheBehaviors].filter(
+      ({ TargetOriginId }) => TargetOriginId === bucket?.Id,
+    );
+    expect(fromBucket.map(({ PathPattern }) => PathPattern)).toEqual(["/anchor/*"]);
   });
 
   test("keeps nothing of /v1, and hands its tenants' keys on", () => {
@@ -186,7 +211,7 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
       expect(kept.filter((pattern) => matches(pattern, path))).toEqual(["/anchor/*"]);
   });
 
-  test("what is kept is kept as long as the API says, and asked for without a key, cookie or query", () => {
+  test("what is kept is kept as long as its origin says, and asked for without a key, cookie or query", () => {
     const [id, { Properties }] = only(service, "AWS::CloudFront::CachePolicy");
     expect(Properties).toMatchObject({
       CachePolicyConfig: {
@@ -240,6 +265,9 @@ test("two stages, or two regions, of one account do not meet: no name that IAM o
   const names = [prod, dev, synthesise({ region: "us-east-1" })].map(({ service }) => [
     ...roles(service).flatMap(({ name }) => name ?? []),
     only(service, "AWS::CloudWatch::Dashboard")[1].Properties["DashboardName"],
+    ...resources(service, "AWS::CloudFront::OriginAccessControl").map(([, { Properties }]) =>
+      JSON.stringify(Properties["OriginAccessControlConfig"]),
+    ),
   ]);
   const all = names.flat();
   expect(new Set(all).size).toBe(all.length);

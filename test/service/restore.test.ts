@@ -15,7 +15,7 @@ import type { Item } from "../../service/store.ts";
 import { ANCHOR, indexKey, logsKey } from "../../service/table.ts";
 import { leafHash } from "../../tlog/merkle.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
-import { auditLog } from "../support/audit.ts";
+import { auditLog, auditShown } from "../support/audit.ts";
 import {
   type Actor,
   ANCHOR_ORIGIN,
@@ -50,8 +50,9 @@ async function rolledBack(sizes: readonly number[], backupAt: number, registryOn
     if (i + 1 === backupAt && !registryOnly) backup = before.store.items();
   }
   const after = newWorld({ items: backup, files: before.publication.files });
-  // Signatures outlive the table: both worlds' are audited as one.
+  // Signatures and files outlive the table: both worlds' are audited as one.
   after.observed.signed.push(...before.observed.signed);
+  after.observed.shown.push(...before.observed.shown);
   return { before, after, acknowledged };
 }
 
@@ -69,6 +70,7 @@ function wrongOf(world: World, acknowledged: readonly Uint8Array[]): string[] {
       observed,
       record: record(ANCHOR),
     }),
+    ...auditShown(observed, vkeys.anchor),
   ];
 }
 

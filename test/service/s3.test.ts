@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { readRecord, writeRecord } from "../../service/publication.ts";
+import { fileHeaders, readRecord, writeRecord } from "../../service/publication.ts";
 import { bucketPublication } from "../../service/s3.ts";
 import type { Checkpoint } from "../../tlog/checkpoint.ts";
 import { publicationContract } from "../support/publication-contract.ts";
@@ -87,6 +87,16 @@ describe("on a stand-in for S3", () => {
       expect(await publication.replace(PATH, ONE, undefined)).toBe(false);
       expect(versions()).toEqual([]);
       expect(await publication.replace(PATH, ONE, undefined)).toBe(true);
+    });
+
+    test("each file is stored with what a web server is to say of it", async () => {
+      const paths = ["logs/a/head", "anchor/checkpoint", "anchor/tile/0/000.p/5", "anchor/policy"];
+      for (const path of paths) {
+        await at(`${BUCKET}/folder`).replace(path, ONE, undefined);
+        const { contentType, cacheControl } = fileHeaders(path);
+        const stored = server.headers.get(`${BUCKET}/folder/${path}`);
+        expect(stored).toEqual({ "content-type": contentType, "cache-control": cacheControl });
+      }
     });
 
     test("what no ETag can be is not even asked for", async () => {

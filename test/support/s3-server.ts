@@ -30,10 +30,14 @@ export type S3Fault =
   | "cut"
   | "garbled";
 
+type StoredHeaders = { readonly "content-type"?: string; readonly "cache-control"?: string };
+
 export type S3Server = {
   readonly url: string;
   /** Every version ever stored, the oldest first, by `<bucket>/<key>`. Tests may put their own. */
   readonly objects: Map<string, Uint8Array[]>;
+  /** Content-Type and Cache-Control of the newest version of each. */
+  readonly headers: Map<string, StoredHeaders>;
   /** Makes the next `times` calls of this action go wrong. */
   fail(action: S3Action, fault: S3Fault, times?: number): void;
   close(): Promise<void>;
@@ -42,6 +46,7 @@ export type S3Server = {
 /** Serves on a free port of 127.0.0.1. */
 export async function startS3(options: { onCall?: (call: S3Call) => void } = {}): Promise<S3Server> {
   const objects = new Map<string, Uint8Array[]>();
+  const stored = new Map<string, StoredHeaders>();
   const faults: Record<S3Action, S3Fault[]> = { "s3:GetObject": [], "s3:PutObject": [] };
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -56,8 +61,9 @@ export async function startS3(options: { onCall?: (call: S3Call) => void } = {})
       if (typeof fault === "object") throw new S3Error(fault.status, fault.code, "As the test wants it");
       reply =
         action === "s3:GetObject"
-          ? getObject(objects, name, request)
+          ? getObject(objects, name, request, stored.get(name))
           : putObject(objects, name, request, body);
+      if (action === "s3:PutObject") stored.set(name, storedHeaders(request));
     } catch (error) {
       if (!(error instanceof S3Error)) throw error;
       reply = errorReply(error);
@@ -79,6 +85,7 @@ export async function startS3(options: { onCall?: (call: S3Call) => void } = {})
   return {
     url: `http://127.0.0.1:${port}`,
     objects,
+    headers: stored,
     fail(action, fault, times = 1) {
       faults[action].push(...Array<S3Fault>(times).fill(fault));
     },
@@ -110,6 +117,7 @@ function getObject(
   objects: ReadonlyMap<string, readonly Uint8Array[]>,
   name: string,
   { headers }: IncomingMessage,
+  stored: StoredHeaders = {},
 ): Reply {
   const body = objects.get(name)?.at(-1);
   if (body === undefined) throw new S3Error(404, "NoSuchKey", "The specified key does not exist.");
@@ -117,7 +125,7 @@ function getObject(
     status: 200,
     headers: {
       etag: etagOf(body),
-      "content-type": "application/octet-stream",
+      ...stored,
       ...(headers["x-amz-checksum-mode"] === "ENABLED" && {
         "x-amz-checksum-crc32": crc32Of(body),
         "x-amz-checksum-type": "FULL_OBJECT",
@@ -126,6 +134,11 @@ function getObject(
     body,
   };
 }
+
+const storedHeaders = ({ headers }: IncomingMessage): StoredHeaders => ({
+  ...(headers["content-type"] !== undefined && { "content-type": headers["content-type"] }),
+  ...(headers["cache-control"] !== undefined && { "cache-control": headers["cache-control"] }),
+});
 
 function putObject(
   objects: Map<string, Uint8Array[]>,
