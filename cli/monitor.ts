@@ -7,11 +7,12 @@ import { parseExtra } from "../client/extra.ts";
 import { checkUrl } from "../client/http.ts";
 import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "../client/monitor.ts";
 import { formatState, parseState } from "../client/monitor-state.ts";
-import { openLogFiles } from "../client/static.ts";
+import { type FilesOptions, openLogFiles } from "../client/static.ts";
 import { type WatchOptions, watch } from "../client/watch.ts";
 import { EventError } from "../events/error.ts";
 import { TlogError } from "../tlog/error.ts";
 import { parseProof } from "../tlog/proof.ts";
+import { isCopy, openCopy } from "./copy.ts";
 import { collect, parseVkeys } from "./credentials.ts";
 import { appendNew, readIfThere, replaceFile } from "./keep.ts";
 import { describe, lookReport, type Report, unreachableReport, type Watched } from "./monitor-report.ts";
@@ -25,7 +26,10 @@ const DEFAULT_FOLLOW = "60";
 
 export function monitorCommand(command: Command): Command {
   return command
-    .argument("[url]", "of the anchor log, such as https://audit.example.org/anchor")
+    .argument(
+      "[url]",
+      "of the anchor log: https://audit.example.org/anchor, or file:///… for a copy of its files",
+    )
     .option("--policy <file>", "C2SP tlog-policy: the log's keys, and which witnesses must have cosigned")
     .option("--state <file>", "what was seen before; written anew after every look")
     .option("--follow [seconds]", `look again and again, every ${DEFAULT_FOLLOW} seconds, until interrupted`)
@@ -131,9 +135,12 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
   };
 }
 
+const openFiles = (url: string, options: FilesOptions = {}) =>
+  isCopy(url) ? openCopy(url) : openLogFiles(url, options);
+
 function checkUrls(log: string, webhook: string | undefined): void {
   try {
-    openLogFiles(log);
+    openFiles(log);
     if (webhook !== undefined) checkUrl(webhook);
   } catch (cause) {
     throw cause instanceof ClientError ? misuse(cause.message, cause) : cause;
@@ -192,7 +199,7 @@ async function lookOnce(monitor: Monitor, stop: AbortSignal): Promise<number> {
   const late = new AbortController();
   const reason = `Not done after ${monitor.timeout / 1000} s: see --timeout`;
   const timer = setTimeout(() => late.abort(new ClientError("protocol", reason)), monitor.timeout);
-  const files = openLogFiles(monitor.url, { signal: AbortSignal.any([stop, late.signal]) });
+  const files = openFiles(monitor.url, { signal: AbortSignal.any([stop, late.signal]) });
   const now = Date.now();
   try {
     const look = await watch(files, monitor.state, monitor.trust, { ...monitor.options, now });

@@ -37,6 +37,11 @@ export function openLogFiles(url: string, options: FilesOptions = {}): LogFiles 
     const attempts = options.attempts ?? DEFAULT_ATTEMPTS;
     return withRetries({ attempts }, true, () => attempt(file, limit, options));
   };
+  return logFiles(get);
+}
+
+/** The files that `get` reads, by their paths below the log's prefix; it refuses more than `limit` bytes. */
+export function logFiles(get: (path: string, limit: number) => Promise<Uint8Array>): LogFiles {
   const tile = (wanted: Tile) =>
     get(tilePath(wanted), wanted.level === "entries" ? MAX_BUNDLE : TILE_WIDTH * HASH_SIZE);
   return {

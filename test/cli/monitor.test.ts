@@ -1,16 +1,17 @@
 /** `kedge monitor` as a process, on the static files of a log whose operator does as it likes. */
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ClientError } from "../../client/error.ts";
 import type { LogFiles } from "../../client/static.ts";
 import { checkpointBody } from "../../tlog/checkpoint.ts";
 import { EMPTY_ROOT } from "../../tlog/merkle.ts";
 import { formatNote, formatVkey } from "../../tlog/note.ts";
-import { parseTilePath } from "../../tlog/tile.ts";
+import { bundlesChanged, parseTilePath, tilePath, tilesChanged } from "../../tlog/tile.ts";
 import { everyone, logFiles, tenantEntries, tenantEntry, tenantOrigin } from "../client/anchor-log.ts";
 import {
   ANCHOR_ORIGIN,
@@ -35,6 +36,10 @@ afterEach(async () => {
 });
 
 const read = (name: string): Promise<string> => readFile(join(cwd, name), "utf8");
+async function writeInto(name: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(dirname(join(cwd, name)), { recursive: true });
+  await writeFile(join(cwd, name), bytes);
+}
 const write = (name: string, text: string): Promise<void> => writeFile(join(cwd, name), text);
 const run = (args: readonly string[], more: Partial<RunOptions> = {}): Promise<Result> =>
   kedge(["monitor", ...args], { cwd, ...more });
@@ -109,6 +114,27 @@ test("an honest log is good from look to look, and the answer says what was not 
   expect(reported(second)["witnesses"]).toEqual(["w1", "w2"]);
   expect(log.requests).toEqual(["/anchor/checkpoint", "/anchor/tile/entries/001.p/44"]);
   expect(await readdir(cwd)).toEqual(["policy", "state"]);
+});
+
+test("a copy of the files in a folder is followed like a server", async () => {
+  const copy = async (entries: readonly Uint8Array[]) => {
+    const files = logFiles(entries);
+    const size = BigInt(entries.length);
+    await writeInto("copy/checkpoint", await files.checkpoint());
+    for (const tile of [...bundlesChanged(0n, size), ...tilesChanged(0n, size)])
+      await writeInto(`copy/${tilePath(tile)}`, await files.tile(tile));
+  };
+  const args = [pathToFileURL(join(cwd, "copy")).href, "--policy", "policy", "--state", "state"];
+  expect(await run(args)).toMatchObject({ code: 3, out: expect.stringMatching(/^UNREACHABLE/) });
+  await copy(tenantEntries(0, 300));
+  expect(await run(args)).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^GOOD .* size 300, 300 new/),
+  });
+  await copy(tenantEntries(0, 40));
+  const older = await run([...args, "--json"]);
+  expect([older.code, kindsIn(older)]).toEqual([1, ["rollback"]]);
+  expect(await run(["file://host/copy", ...args.slice(1)])).toMatchObject({ code: 2 });
 });
 
 describe("a split view", () => {

@@ -1,0 +1,43 @@
+/** A copy of a public log's static files in a folder, `file:///…`: read as from a server, and as hostile. */
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ClientError } from "../client/error.ts";
+import { type LogFiles, logFiles } from "../client/static.ts";
+
+export const isCopy = (url: string): boolean => url.startsWith("file:");
+
+/** Throws ClientError `invalid` when the URL names no folder of this machine. */
+export function openCopy(url: string): LogFiles {
+  const folder = folderOf(url);
+  return logFiles(async (path, limit) => {
+    try {
+      return await readBounded(join(folder, path), limit);
+    } catch (cause) {
+      if (cause instanceof ClientError) throw cause;
+      const isAbsent = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+      const message = `${path} cannot be read in ${folder}: is it a whole copy of the log's files?`;
+      throw new ClientError(isAbsent ? "not_found" : "network", message, { cause });
+    }
+  });
+}
+
+function folderOf(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new ClientError("invalid", "Give a folder as file:///<its absolute path>", { cause });
+  }
+}
+
+async function readBounded(path: string, limit: number): Promise<Uint8Array> {
+  const file = await open(path, "r");
+  try {
+    const { size } = await file.stat();
+    if (size > limit)
+      throw new ClientError("protocol", `${path} is larger than ${limit} bytes: no log has that`);
+    return new Uint8Array(await file.readFile());
+  } finally {
+    await file.close();
+  }
+}

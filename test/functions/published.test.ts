@@ -1,0 +1,94 @@
+/** The anchor log's published files beside the API that serves the same from the table: one answer, wherever it is asked. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openCopy } from "../../cli/copy.ts";
+import { monitorTrust } from "../../client/monitor.ts";
+import { watch } from "../../client/watch.ts";
+import { handler as anchorer } from "../../functions/anchorer.ts";
+import { service } from "../../functions/open.ts";
+import { handler as sealer } from "../../functions/sealer.ts";
+import { fileHeaders } from "../../service/publication.ts";
+import { timestampPublic } from "../../service/stamp.ts";
+import { parsePolicy } from "../../tlog/policy.ts";
+import { type Harness, json, startHarness } from "./harness.ts";
+
+let kedge: Harness;
+let folder: URL;
+beforeAll(async () => {
+  kedge = await startHarness();
+  folder = new URL(`${process.env["KEDGE_PUBLICATION"]}/anchor/`);
+  for (let run = 0; run < 3; run++) await postAndAnchor();
+});
+afterAll(() => kedge.close());
+
+async function postAndAnchor(): Promise<void> {
+  for (const { log, write } of [kedge.a, kedge.b]) {
+    const hashes = [bytesToHex(randomBytes(32))];
+    await kedge.app.request(`/v1/logs/${log.id}/entries`, json(write, { hashes }));
+  }
+  await sealer({ source: "aws.scheduler" });
+  await anchorer();
+  const stamp = async () => ({ token: randomBytes(8), genTime: kedge.service.clock() });
+  const authorities = [{ kind: "rfc3161" as const, url: "https://tsa.example/", stamp }];
+  expect(await timestampPublic({ ...service(), authorities, every: 1 })).toMatchObject({ failures: [] });
+}
+
+async function published(): Promise<string[]> {
+  const root = fileURLToPath(folder);
+  const found = await readdir(root, { recursive: true, withFileTypes: true });
+  return found
+    .filter((file) => file.isFile())
+    .map((file) => join(file.parentPath, file.name).slice(root.length))
+    .sort();
+}
+
+test("every published file is what the API answers under its path, with the same headers", async () => {
+  const paths = await published();
+  expect(paths).toEqual(
+    expect.arrayContaining([
+      "checkpoint",
+      "checkpoints/2",
+      "checkpoints/4",
+      "policy",
+      "tile/0/000.p/6",
+      "vkeys",
+    ]),
+  );
+  for (const path of paths) {
+    const response = await kedge.app.request(`/anchor/${path}`);
+    const bytes = await readFile(new URL(path, folder));
+    expect([path, response.status]).toEqual([path, 200]);
+    expect([path, Buffer.from(await response.arrayBuffer()).toString()]).toEqual([path, bytes.toString()]);
+    const { contentType, cacheControl } = fileHeaders(`anchor/${path}`);
+    expect([path, response.headers.get("content-type")]).toEqual([path, contentType]);
+    expect([path, response.headers.get("cache-control")]).toEqual([path, cacheControl]);
+  }
+});
+
+describe("a copy of the files in a folder", () => {
+  const look = async (state?: Awaited<ReturnType<typeof watch>>["state"]) => {
+    const policy = parsePolicy(await readFile(new URL("policy", folder), "utf8"));
+    const options = { now: Date.now(), maxEntries: 1_000n };
+    return await watch(openCopy(folder.href), state, monitorTrust(policy, []), options);
+  };
+
+  test("is all that a monitor needs", async () => {
+    const first = await look();
+    expect([first.findings, first.failure, first.read]).toEqual([[], undefined, 6n]);
+    await postAndAnchor();
+    const second = await look(first.state);
+    expect([second.findings, second.failure, second.read]).toEqual([[], undefined, 2n]);
+  });
+
+  test("is read no further than a log's files can be, and says what is missing", async () => {
+    const nowhere = openCopy(new URL("nowhere/", folder).href);
+    await expect(nowhere.checkpoint()).rejects.toMatchObject({ code: "not_found" });
+    await expect(nowhere.tile({ level: 0, index: 0n, width: 3 })).rejects.toMatchObject({
+      code: "not_found",
+    });
+    expect(() => openCopy("file://elsewhere/anchor")).toThrow(/absolute path/);
+  });
+});
