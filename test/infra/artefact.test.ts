@@ -87,6 +87,12 @@ const assuranceOf = async (hash: string, log = tenant.log) => {
   });
   return assurance;
 };
+/** As CloudFront would fetch it from the bucket. */
+function publishedText(path: string): string {
+  const { KEDGE_PUBLICATION = "" } = kedge.settings.anchorer.Environment.Variables;
+  const versions = kedge.s3.objects.get(`${KEDGE_PUBLICATION.replace("s3://", "")}/anchor/${path}`);
+  return new TextDecoder().decode(versions?.at(-1));
+}
 const signatures = () => kedge.calls.filter(({ action }) => action === "kms:Sign").length;
 const problemOf = async (what: string) => {
   const { status, body } = await client.ask(what, { apiKey: tenant.all });
@@ -318,6 +324,10 @@ describe("many logs", () => {
     const { checkpoint } = openCheckpoint(note, { origin: `${CONFIG.domain}/anchor`, vkeys });
     expect(await client.text(`GET /anchor/checkpoints/${checkpoint.size}`)).toBe(note);
     expect(await client.text(`GET /anchor/timestamps/${checkpoint.size}`)).toBe('{"timestamps":[]}');
+    expect(publishedText("checkpoint")).toBe(note);
+    expect(publishedText(`checkpoints/${checkpoint.size}`)).toBe(note);
+    for (const path of ["policy", "vkeys"])
+      expect(await client.text(`GET /anchor/${path}`)).toBe(publishedText(path));
     const bundle = await client.bytes("GET /anchor/tile/entries/000");
     const tile = await client.bytes("GET /anchor/tile/0/000");
     const entries = decodeBundle(bundle, TILE_WIDTH);
@@ -353,7 +363,7 @@ describe("a table that is behind what was published", () => {
     await post([hash], log);
     await expect(seal()).rejects.toThrow(`not sealed, see the log lines: ${log}`);
     await expect(kedge.runSchedule("sweepSchedule")).rejects.toThrow(`not sealed, see the log lines: ${log}`);
-    await expect(anchor()).rejects.toThrow(/log anchor: size \d+ was published, the store is at 0/);
+    await expect(anchor()).rejects.toThrow(/log anchor: size \d+ is public .* the store, which is at 0;/);
     expect([signatures(), kedge.s3.objects.size]).toEqual(before);
   });
 
