@@ -77,7 +77,6 @@ export function billOf({ load, use, month, measured, memory, region }: Inputs): 
   const api: Runs[] = [
     { what: "posts", count: month.requests, work: measured.post },
     { what: "proofs", count: use.proofs, work: measured.proof },
-    { what: "public reads", count: use.verifications * use.misses, work: measured.publicRead },
   ];
   const sealer: Runs[] = [
     { what: "seals", count: month.seals, work: measured.seal },
@@ -125,19 +124,20 @@ export function billOf({ load, use, month, measured, memory, region }: Inputs): 
     ...each("mldsa", "mldsaSignatures", all),
     ...each("puts", "puts", all),
     ...each("gets", "gets", all),
+    line("gets", "public reads", use.verifications * use.misses),
     line(
       "bucketStorage",
-      "records and batches, every version",
+      "records, batches and the anchor log, every version",
       (sumOf(all, "bucketBytes") / GB) * use.months,
     ),
     ...compute("api"),
     ...compute("sealer"),
     ...compute("anchorer"),
     line("http", "posts", month.requests * Math.ceil(measured.postBytes / METERED_BYTES)),
-    line("http", "proofs, public reads", requests - month.requests),
-    line("egress", "API answers", sumOf(api.slice(0, 2), "responseBytes") / GB),
+    line("http", "proofs", requests - month.requests),
+    line("egress", "API answers", sumOf(api, "responseBytes") / GB),
     line("edgeRequests", "verifications", use.verifications),
-    line("edgeEgress", "verifications", (use.verifications * measured.publicRead.responseBytes) / GB),
+    line("edgeEgress", "verifications", (use.verifications * measured.publicBytes) / GB),
     line("logs", "log lines, access log", logGb),
     line("logStorage", "log lines", logGb * ASSUMED.logCompression * Math.min(use.months, ASSUMED.logMonths)),
     line("metrics", "metrics of the functions", measured.metrics),

@@ -79,7 +79,7 @@ function assumptions({ use, memory, region }: Result): string[] {
   const unsure = [...new Set(unseen.map(({ unit, page }) => `${unit} (${page})`))];
   return [
     `- Prices as of ${PRICES_OF}, first tier, no free tier, from public copies of AWS's price list: check each page before you rely on one. Found in no copy, so from memory: ${unsure.join("; ")}.`,
-    `- Requests are evenly spread, and so are tenants. ${figure(use.proofs)} proofs are fetched one by one; ${figure(use.verifications)} requests for the anchor log go through CloudFront, which passes ${percent(use.misses)} on.`,
+    `- Requests are evenly spread, and so are tenants. ${figure(use.proofs)} proofs are fetched one by one; ${figure(use.verifications)} requests for the anchor log go through CloudFront, of which it fetches ${percent(use.misses)} from the bucket.`,
     `- Units, signatures, S3 requests, bytes and log lines are what the handlers caused on the embedded servers; a query that finds nothing counts as one read unit.`,
     `- Lambda: CPU time of this machine (${cpus()[0]?.model.trim() ?? "unknown"}, ${process.arch}) taken for arm64's, on the function's share of a CPU by its memory (${memory.api}, ${memory.sealer}, ${memory.anchorer} MB); ${ASSUMED.dynamodbMs} ms a DynamoDB round trip, ${ASSUMED.kmsMs} ms for KMS, ${ASSUMED.s3Ms} ms for S3; at least ${ASSUMED.floorMs} ms a run; one run in ${1 / ASSUMED.coldStarts} starts cold, ${ASSUMED.coldStartMs} ms.`,
     `- ${ASSUMED.accessLogBytes} bytes an access log line; log lines stored at ${percent(ASSUMED.logCompression)} of their size; ${ASSUMED.alarmMetrics} alarm metrics, ${ASSUMED.dashboards} dashboard, ${ASSUMED.keys} keys.`,

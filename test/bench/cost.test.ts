@@ -109,7 +109,7 @@ const IDLE: Measured = {
   anchor: NOTHING,
   idleAnchor: NOTHING,
   proof: NOTHING,
-  publicRead: NOTHING,
+  publicBytes: 0,
   metrics: 8,
 };
 const MONTH: Month = {
@@ -164,8 +164,8 @@ describe("a bill", () => {
   });
 
   test("never falls when a run costs more", () => {
-    const runs = fc.constantFrom<Exclude<keyof Measured, "postBytes" | "metrics">>(
-      ...(["post", "seal", "idleVisit", "sweep", "anchor", "idleAnchor", "proof", "publicRead"] as const),
+    const runs = fc.constantFrom<Exclude<keyof Measured, "postBytes" | "publicBytes" | "metrics">>(
+      ...(["post", "seal", "idleVisit", "sweep", "anchor", "idleAnchor", "proof"] as const),
     );
     const names = fc.constantFrom<keyof Work>(
       ...(["readUnits", "writeUnits", "puts", "tableBytes", "cpuMs", "logBytes", "dynamodbRounds"] as const),
@@ -216,15 +216,14 @@ describe("a bill", () => {
     expect(usd(later, "logs")).toBeCloseTo(usd(now, "logs"));
   });
 
-  test("of verifications has CloudFront's part for all, and the API's for those that it passes on", () => {
-    const publicRead = { ...NOTHING, readUnits: 10, responseBytes: 2 ** 20 };
+  test("of verifications has CloudFront's part for all, and the bucket's for those that it passes on", () => {
     const use = { verifications: 1_000_000, misses: 0.1 };
-    const [without, found] = [bill(), bill({ use, measured: { publicRead } })];
+    const [without, found] = [bill(), bill({ use, measured: { publicBytes: 2 ** 20 } })];
     expect(usd(found, "edgeRequests")).toBeCloseTo(1);
     expect(usd(found, "edgeEgress")).toBeCloseTo((1e6 / 1_024) * 0.085);
-    expect(usd(found, "reads", "public reads")).toBeCloseTo(0.125);
-    expect(usd(found, "http") - usd(without, "http")).toBeCloseTo(0.1);
-    // From the API to CloudFront it is AWS's own network.
+    expect(usd(found, "gets", "public reads")).toBeCloseTo(0.04);
+    expect(usd(found, "http")).toBe(usd(without, "http"));
+    // From the bucket to CloudFront it is AWS's own network.
     expect(usd(found, "egress")).toBe(usd(without, "egress"));
   });
 
