@@ -238,9 +238,8 @@ async function movePublic(ctx: AnchorContext, shown: Shown | undefined): Promise
   const { note, asked } = isPublic
     ? { note: shown.note, asked: [] }
     : await cosign(ctx, head.checkpoint, isShown ? shown.note : head.checkpoint);
-  const from = shown?.checkpoint.size ?? 0n;
-  if (!meets(note)) return { size, publicSize: from, quorum: false, asked };
-  const { ofSize, newest } = await publishCheckpoint(ctx, { note, from, meets });
+  if (!meets(note)) return { size, publicSize: shown?.checkpoint.size ?? 0n, quorum: false, asked };
+  const { ofSize, newest } = await publishCheckpoint(ctx, { note, shown, meets });
   const at = BigInt(ctx.clock());
   await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), { note: ofSize, at });
   // Where another anchorer is ahead, it keeps the newest itself.

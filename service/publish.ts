@@ -121,17 +121,17 @@ async function keepUpToDate(publication: Publication, path: string, text: string
 /**
  * Makes a checkpoint public: its tiles, itself under its size, and then the newest.
  * @param note signed by the log, with the cosignatures that `meets` asks for; its tree is published in the store.
- * @param from size of the newest public checkpoint, whose tiles are there already; 0: none is.
+ * @param shown the newest public checkpoint, whose tiles are there already; undefined: none is.
  * @returns what stands under its size for ever, and the newest: both may be another anchorer's.
  * @throws ServiceError `corrupt` when note or tiles are not what the log signed, or other bytes stand in a file's place.
  */
 export async function publishCheckpoint(
   ctx: PublishContext,
-  { note, from, meets }: { note: string; from: bigint; meets: (note: string) => boolean },
+  { note, shown, meets }: { note: string; shown: Shown | undefined; meets: (note: string) => boolean },
 ): Promise<{ ofSize: string; newest: string }> {
   const { publication, anchorOrigin } = ctx;
-  const checkpoint = await openOwn(ctx, note);
-  await publishTiles(ctx, from, checkpoint);
+  const checkpoint = note === shown?.note ? shown.checkpoint : await openOwn(ctx, note);
+  await publishTiles(ctx, shown?.checkpoint.size ?? 0n, checkpoint);
   const path = sizePath(checkpoint.size);
   const bytes = await createFile(publication, path, new TextEncoder().encode(note));
   const ofSize = parseShown(path, bytes, anchorOrigin);

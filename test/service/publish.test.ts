@@ -14,7 +14,14 @@ import { publishCheckpoint, publishTimestamps, readShown } from "../../service/p
 import { restore } from "../../service/restore.ts";
 import { seal } from "../../service/seal.ts";
 import type { Item } from "../../service/store.ts";
-import { ANCHOR, headKey, logsKey, publicCheckpointKey, tileItemKey } from "../../service/table.ts";
+import {
+  ANCHOR,
+  headKey,
+  logsKey,
+  publicCheckpointKey,
+  publicKey,
+  tileItemKey,
+} from "../../service/table.ts";
 import { writeTiles } from "../../service/tiles.ts";
 import { checkpointBody, parseCheckpoint } from "../../tlog/checkpoint.ts";
 import { leafHash } from "../../tlog/merkle.ts";
@@ -294,6 +301,21 @@ describe("the table is not trusted", () => {
   });
 });
 
+describe("a key that was replaced at once, because others have it", () => {
+  test("what it alone has signed is not made public, and what is public stays", async () => {
+    const world = await worldOf(1);
+    const other = ed25519Cosigner("w.example/witness").vkey;
+    const rotated = (): Actor => ({ ...world.actor(), anchorVkeys: async () => [other] });
+    expect(await anchor(rotated())).toMatchObject({ publicSize: 1n, quorum: true });
+    // Of a table that was restored the public checkpoint is to be found again.
+    await world.store.write([], [publicKey(), publicCheckpointKey(1n)]);
+    expect(await anchor(rotated())).toMatchObject({ publicSize: 1n });
+    expect(await world.store.get([publicKey()])).toMatchObject([{ size: 1n }]);
+    await expect(anchorEntry(rotated(), 1)).rejects.toMatchObject({ code: "corrupt" });
+    expect(shownSize(world)).toBe(1n);
+  });
+});
+
 describe("published files that are lost", () => {
   test("are all written again, as they were", async () => {
     const world = await worldOf(5);
@@ -336,7 +358,7 @@ describe("published files that are lost", () => {
     const [good] = await world.store.get([key]);
     if (good === undefined || !(good["data"] instanceof Uint8Array)) throw new Error("no bundle");
     await world.store.put({ ...good, data: good["data"].map((byte, i) => (i === 9 ? byte ^ 1 : byte)) });
-    const publish = () => publishCheckpoint(actor, { note, from: 0n, meets: () => true });
+    const publish = () => publishCheckpoint(actor, { note, shown: undefined, meets: () => true });
     await expect(publish()).rejects.toMatchObject({ code: "corrupt" });
     expect([...world.publication.files.keys()].filter((path) => path.startsWith("anchor/tile"))).toEqual([]);
 
