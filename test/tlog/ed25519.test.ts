@@ -30,7 +30,7 @@ test("a signature is valid exactly when it is for OpenSSL, but for a key of smal
         else counts.refused += 1;
       },
     ),
-    { numRuns: 2500 },
+    { numRuns: 2000 },
   );
   // Without enough of each, nothing is shown.
   expect(Math.min(...Object.values(counts))).toBeGreaterThan(50);
