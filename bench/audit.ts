@@ -17,7 +17,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { decodeCommitments, startAudit } from "../client/audit.ts";
-import { parseHead } from "../client/audit-evidence.ts";
+import { parseHead } from "../client/audit-heads.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
 import { checkpointBody } from "../tlog/checkpoint.ts";
 import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "../tlog/merkle.ts";

@@ -1,13 +1,14 @@
 /** What `kedge audit` found, as it is told: on the terminal, as JSON, and in the files that are kept. */
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import type { Audit, Export, Finding, FindingKind } from "../client/audit.ts";
-import type { Evidence, Head, NamedHead } from "../client/audit-evidence.ts";
+import type { Head, NamedHead } from "../client/audit-heads.ts";
+import type { Evidence } from "../client/evidence.ts";
 import { keyLabel, quoted } from "../client/text.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
 import type { Range } from "../tlog/merkle.ts";
 import type { CommitFlags } from "./committer.ts";
 import type { PinnedKeys } from "./credentials.ts";
+import { keepEvidence } from "./evidence.ts";
 import { replaceFile } from "./keep.ts";
 import { print, printJson, warn } from "./output.ts";
 
@@ -33,7 +34,7 @@ export type Outcome = {
   head?: Head;
   period?: Range & { clockWentBack?: boolean };
   audit?: Audit;
-  evidence?: Evidence;
+  evidence: Evidence[];
   leftOut: string[];
 };
 
@@ -89,9 +90,7 @@ type Basis = {
 export async function conclude(outcome: Outcome, found: Findings, basis: Basis): Promise<void> {
   const { events, pinned, flags } = basis;
   const isGood = found.counts.size === 0;
-  if (outcome.evidence !== undefined && flags.evidence !== undefined) {
-    await writeEvidence(flags.evidence, outcome.evidence);
-  }
+  if (flags.evidence !== undefined) await keepEvidence(flags.evidence, outcome.evidence);
   if (flags.keep !== undefined && outcome.head !== undefined) {
     if (OF_LOG.some((kind) => found.counts.has(kind))) warn(`${flags.keep} is not written: see the findings`);
     else await replaceFile(flags.keep, outcome.head.note);
@@ -110,8 +109,12 @@ export async function conclude(outcome: Outcome, found: Findings, basis: Basis):
     ...(isGood ? statements(outcome, basis).map((line) => `  ${line}`) : []),
     "Not shown by this",
     ...caveats(outcome, basis).map((line) => `  ${line}`),
-    `Keys  ${pinned.sources.join(", ")}: ${pinned.logVkeys.map((key) => `log ${keyLabel(key)}`).join(", ")}`,
+    keysLine(pinned),
   );
+}
+
+export function keysLine({ sources, logVkeys }: PinnedKeys): string {
+  return `Keys  ${sources.join(", ")}: ${logVkeys.map((key) => `log ${keyLabel(key)}`).join(", ")}`;
 }
 
 function summary({ head, period }: Outcome, { counts }: Findings, events: Export | undefined): string {
@@ -212,27 +215,16 @@ function reportOf(
     }),
     findings: Object.fromEntries(found.counts),
     leftOut,
-    ...(evidence && { evidence }),
+    evidence,
     keys: { source: pinned.sources.join(", "), log: pinned.logVkeys.map(keyLabel) },
   };
 }
 
 function evidenceLines({ evidence }: Outcome, { evidence: path }: AuditFlags): string[] {
-  if (evidence === undefined) return [];
+  if (evidence.length === 0) return [];
   return [
     path === undefined
       ? "There is evidence of this: audit again with --evidence FILE, while the service still shows it."
       : `Evidence  ${path}: anyone with the log's keys can check it with kedge audit --check-evidence`,
   ];
-}
-
-/** Shown instead where it cannot be written: it may never be had again. */
-async function writeEvidence(path: string, evidence: Evidence): Promise<void> {
-  const text = `${JSON.stringify(evidence, undefined, 2)}\n`;
-  try {
-    await writeFile(path, text, { flag: "wx" });
-  } catch {
-    warn(`${path} cannot be written. This is the evidence, keep it:`);
-    process.stderr.write(text);
-  }
 }

@@ -1,5 +1,4 @@
 /** `kedge audit`: reads a whole log, recomputes it, and reconciles it with an export of events. */
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { z } from "zod";
@@ -15,29 +14,29 @@ import {
   startAudit,
   tilesCompleted,
 } from "../client/audit.ts";
-import {
-  checkEvidence,
-  type Evidence,
-  type Head,
-  type LogKeys,
-  type NamedHead,
-  openHead,
-  parseEvidence,
-  parseHead,
-} from "../client/audit-evidence.ts";
+import { type Head, type LogKeys, type NamedHead, openHead, parseHead } from "../client/audit-heads.ts";
 import { ClientError } from "../client/error.ts";
-import { keyLabel, MAYBE_ROTATED, quoted } from "../client/text.ts";
-import { parseCheckpoint } from "../tlog/checkpoint.ts";
+import type { Evidence } from "../client/evidence.ts";
+import { MAYBE_ROTATED, quoted } from "../client/text.ts";
 import { TlogError } from "../tlog/error.ts";
 import { HASH_SIZE, type Range } from "../tlog/merkle.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
 import { TILE_WIDTH, type Tile, widthAt } from "../tlog/tile.ts";
 import { readExport } from "./audit-export.ts";
-import { type AuditFlags, conclude, type Findings, findings, type Outcome } from "./audit-report.ts";
+import {
+  type AuditFlags,
+  conclude,
+  type Findings,
+  findings,
+  keysLine,
+  type Outcome,
+} from "./audit-report.ts";
 import { withCommit } from "./committer.ts";
 import { collect, openLog, type PinnedKeys, pinnedKeys, withService, withVkeys } from "./credentials.ts";
+import { judgeEvidence } from "./evidence.ts";
 import { statOf } from "./inputs.ts";
-import { CliError, EXIT_FAILED, misuse, print, printJson, progress } from "./output.ts";
+import { CliError, EXIT_FAILED, misuse, print, progress } from "./output.ts";
+
 export function auditCommand(command: Command): Command {
   return withCommit(withVkeys(withService(command)))
     .argument("[log]", "the log's id (KEDGE_LOG, or of the credentials)")
@@ -50,8 +49,8 @@ export function auditCommand(command: Command): Command {
     .option("--since <file>", "a checkpoint, or a proof, that you kept from before; may be repeated", collect)
     .option("--keep <file>", "write the audited checkpoint there, for --since of the next audit")
     .option("--tiles", "compare the hash tiles too, byte for byte")
-    .option("--evidence <file>", "write there which signed checkpoints contradict each other, if any do")
-    .option("--check-evidence <file>", "only check such a file, offline")
+    .option("--evidence <file>", "add there which signed checkpoints contradict each other, if any do")
+    .option("--check-evidence <file>", "instead: does this evidence convince with the log's key alone?")
     .option("--max-entries <n>", "read no larger log", "100000000")
     .option("--json", "each finding as a line of JSON, and the report as the last line")
     .addHelpText(
@@ -70,7 +69,8 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is reconciled: a reader may close the pipe before that
   const pinned = pinnedKeys(flags);
   if (flags.checkEvidence !== undefined) {
-    await judge(flags.checkEvidence, pinned, flags);
+    await judgeEvidence(flags.checkEvidence, pinned.logVkeys, flags.json);
+    if (!flags.json) print(keysLine(pinned));
     return;
   }
   const period = parsePeriod(flags);
@@ -78,11 +78,8 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   const { client, log } = await openLog(id === undefined ? flags : { ...flags, log: id });
   const target = { client, log, keys: keysOf(log, pinned) };
   const kept = await Promise.all((flags.since ?? []).map((path) => readKept(path, target.keys)));
-  if (flags.evidence !== undefined && existsSync(flags.evidence)) {
-    throw misuse(`${flags.evidence} exists: evidence is never written over. Name another file`);
-  }
   const found = findings(flags.json ?? false);
-  const outcome: Outcome = { origin: target.keys.origin, leftOut: [] };
+  const outcome: Outcome = { origin: target.keys.origin, evidence: [], leftOut: [] };
   const events = await readExport(flags, found, outcome.leftOut);
   let isRead = false;
   try {
@@ -188,9 +185,7 @@ async function readLog(target: Target, plan: Plan, found: Findings, outcome: Out
   const head = { ...openServed(await client.checkpoint(log), keys), name: "shown by the service" };
   outcome.head = head;
   const learn = async (result: { findings: Iterable<Finding>; evidence?: Evidence }) => {
-    if (result.evidence?.proof !== undefined || outcome.evidence === undefined) {
-      if (result.evidence !== undefined) outcome.evidence = result.evidence;
-    }
+    if (result.evidence !== undefined) outcome.evidence.push(result.evidence);
     await found.tell(result.findings);
   };
   for (const earlier of plan.kept) await learn(compareLater(earlier, head));
@@ -321,32 +316,4 @@ function upTo<T extends { size: bigint }>(items: AsyncIterator<T>): (size: bigin
       next = undefined;
     }
   };
-}
-
-// ---- a third party ------------------------------------------------------------------------------------------------
-
-/** Whether evidence convinces somebody who has nothing but the log's keys. */
-async function judge(path: string, { logVkeys, sources }: PinnedKeys, { json }: AuditFlags): Promise<void> {
-  const judged = judgeText(await readSmall(path), logVkeys);
-  if (judged.convincing) process.exitCode = 0;
-  if (json) printJson(judged);
-  else {
-    print(judged.convincing ? "CONVINCING" : "NOT CONVINCING", `  ${judged.message}`);
-    print(`Keys  ${sources.join(", ")}: ${logVkeys.map((key) => `log ${keyLabel(key)}`).join(", ")}`);
-  }
-}
-
-function judgeText(text: string, logVkeys: PinnedKeys["logVkeys"]): { convincing: boolean; message: string } {
-  try {
-    const evidence = parseEvidence(text);
-    const { origin } = parseCheckpoint(evidence.checkpoints[0]).checkpoint;
-    const log = { origin, vkeys: logVkeys.filter(({ name }) => name === origin) };
-    const { sizes, failure } = checkEvidence(evidence, log);
-    const [older, newer] = sizes;
-    const message = `${origin} signed a tree of ${older} entries and one of ${newer}, and the second did not grow out of the first.`;
-    return { convincing: failure === undefined, message: failure ?? message };
-  } catch (error) {
-    if (!(error instanceof TlogError)) throw error;
-    return { convincing: false, message: `It does not hold under these keys. ${error.message}.` };
-  }
 }

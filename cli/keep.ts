@@ -26,16 +26,16 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   });
 }
 
-/** Appends those of the lines that the file does not have yet. */
-export async function appendNew(path: string, lines: readonly string[]): Promise<void> {
-  if (lines.length === 0) return;
+/** Appends those of the lines that the file does not have yet. False when it is too full for them. */
+export async function appendNew(path: string, lines: readonly string[]): Promise<boolean> {
+  if (lines.length === 0) return true;
   const before = (await readIfThere(path)) ?? "";
   const known = new Set(before.split("\n"));
   const fresh = [...new Set(lines)].filter((line) => !known.has(line));
-  if (fresh.length === 0) return;
+  if (fresh.length === 0) return true;
   if (before.length > MAX_APPENDED) {
     warn(`${path} is full: move it elsewhere, so that more is kept`);
-    return;
+    return false;
   }
   // A line that a crash cut short is left as it is, on a line of its own.
   const start = before === "" || before.endsWith("\n") ? "" : "\n";
@@ -43,6 +43,7 @@ export async function appendNew(path: string, lines: readonly string[]): Promise
     await synced(path, "a", `${start}${fresh.map((line) => `${line}\n`).join("")}`);
     await synced(dirname(path), "r");
   });
+  return true;
 }
 
 async function synced(path: string, flags: "w" | "a" | "r", text?: string): Promise<void> {

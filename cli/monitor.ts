@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { ClientError } from "../client/error.ts";
-import { checkEvidence, parseEvidence } from "../client/evidence.ts";
 import { parseExtra } from "../client/extra.ts";
 import { checkUrl } from "../client/http.ts";
 import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "../client/monitor.ts";
@@ -14,6 +13,7 @@ import { TlogError } from "../tlog/error.ts";
 import { parseProof } from "../tlog/proof.ts";
 import { isCopy, openCopy } from "./copy.ts";
 import { collect, parseVkeys } from "./credentials.ts";
+import { judgeEvidence } from "./evidence.ts";
 import { appendNew, readIfThere, replaceFile } from "./keep.ts";
 import { describe, lookReport, type Report, unreachableReport, type Watched } from "./monitor-report.ts";
 import { EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
@@ -73,7 +73,7 @@ async function monitor(url: string | undefined, flags: MonitorFlags): Promise<vo
   process.exitCode = EXIT_FAILED; // until it is known to be good
   const trust = await readTrust(flags);
   if (flags.checkEvidence !== undefined) {
-    await judge(flags.checkEvidence, trust, flags.json ?? false);
+    await judgeEvidence(flags.checkEvidence, [...trust.vkeys, ...trust.logVkeys], flags.json);
     return;
   }
   const monitor = await prepare(url, flags, trust);
@@ -258,25 +258,3 @@ async function tell(monitor: Monitor, report: Report): Promise<boolean> {
 /** What earlier looks found was told then. */
 const needsTelling = ({ outcome, findings }: Report): boolean =>
   outcome === "unreachable" || findings.length > 0;
-
-/** Every line of the file is a piece of evidence, judged by itself: one that convinces is enough. */
-async function judge(path: string, trust: MonitorTrust, json: boolean): Promise<void> {
-  const text = new TextDecoder().decode(await readInput(path));
-  const pieces = text.split("\n").filter((line) => line !== "");
-  if (pieces.length === 0) throw misuse(`${path} holds no evidence`);
-  for (const [i, line] of pieces.entries()) {
-    const verdict = judgeLine(line, trust);
-    if (verdict.convincing) process.exitCode = 0;
-    if (json) printJson({ line: i + 1, ...verdict });
-    else print(`${verdict.convincing ? "CONVINCING" : "NOT CONVINCING"}  ${verdict.message}`);
-  }
-}
-
-function judgeLine(line: string, trust: MonitorTrust) {
-  try {
-    return checkEvidence(parseEvidence(line), trust);
-  } catch (error) {
-    if (!(error instanceof TlogError)) throw error;
-    return { convincing: false, message: error.message };
-  }
-}

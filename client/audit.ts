@@ -6,7 +6,7 @@
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Opening } from "../events/commitment.ts";
-import { encodeBase64, equalBytes } from "../tlog/bytes.ts";
+import { equalBytes } from "../tlog/bytes.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
 import { extendFrontier, frontierRoot, leafHash, type Range } from "../tlog/merkle.ts";
@@ -22,17 +22,16 @@ import {
   widthAt,
 } from "../tlog/tile.ts";
 import {
-  contradictionOf,
-  EVIDENCE,
-  type Evidence,
-  type Fork,
-  type Growing,
+  finishFork,
+  type GrowingFork,
+  growFork,
   type Head,
   type LogKeys,
   type NamedHead,
   openHead,
   startFork,
-} from "./audit-evidence.ts";
+} from "./audit-heads.ts";
+import { type Evidence, type Fork, forkOf } from "./evidence.ts";
 import { quoted } from "./text.ts";
 
 /** Bytes of a commitment: every entry of a tenant log. */
@@ -252,7 +251,7 @@ type State = {
   /** Events that were found, and of these how many outside the period. */
   found: number;
   outside: number;
-  fork?: Fork;
+  fork?: GrowingFork;
 };
 
 export type AuditInput = {
@@ -292,11 +291,12 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
     const root = frontierRoot(state.frontier);
     const isOfEntries = equalBytes(root, earlier.root);
     const isTwin = earlier.size === head.size && !equalBytes(earlier.root, head.root);
-    // Only of what contradicts does it matter who signed, and one contradiction is enough.
-    const isSigned =
-      (isOfEntries || state.fork !== undefined) && !isTwin ? true : isSignedBy(log, earlier.note);
-    if (isTwin && isSigned) state.fork = startFork(earlier, head.root, [], head);
-    else if (!isOfEntries && isSigned) state.fork ??= startFork(earlier, root, state.frontier, head);
+    // One contradiction is enough, and only of what contradicts does it matter who signed.
+    const contradicts = isTwin || (!isOfEntries && earlier.size < head.size && state.fork === undefined);
+    const isSigned = !contradicts || isSignedBy(log, earlier.note);
+    if (contradicts && isSigned) {
+      state.fork = startFork(earlier, isTwin ? head.root : root, state.frontier, head);
+    }
     if (isOfEntries) {
       state.matched[earlier.name === HISTORY ? "history" : "kept"] += 1;
       state.matched.largest = earlier.size;
@@ -340,10 +340,12 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
       return findings;
     },
     /** What is known once all entries were given. Throws RangeError before. */
-    finish(): { findings: Iterable<Finding>; evidence?: Evidence } {
+    finish(): { findings: Iterable<Finding>; evidence?: Fork } {
       if (state.size !== head.size) throw new RangeError("an audit is finished once it has every entry");
       const isWhole = equalBytes(frontierRoot(state.frontier), head.root);
-      const evidence = state.fork && contradictionOf(state.fork, head, isWhole);
+      const { fork } = state;
+      const isShown = isWhole || fork?.earlier.size === head.size;
+      const evidence = isShown && fork ? finishFork(fork, head) : undefined;
       const findings = function* (): Generator<Finding> {
         if (!isWhole) yield rootDiffers(head, state.matched.largest);
         if (evidence !== undefined) yield contradiction(evidence);
@@ -376,18 +378,9 @@ function isSignedBy(log: LogKeys, note: string): boolean {
 }
 
 function extend(state: State, leaves: readonly Uint8Array[]): void {
-  for (const range of state.fork?.rights ?? []) growRange(range, state.size, leaves);
+  if (state.fork) growFork(state.fork, state.size, leaves);
   state.frontier = extendFrontier(state.size, state.frontier, leaves);
   state.size += BigInt(leaves.length);
-}
-
-/** Leaves of the tree from `at` on: those of the range extend its own compact range. */
-function growRange(range: Growing, at: bigint, leaves: readonly Uint8Array[]): void {
-  const next = range.start + range.size;
-  if (next >= range.end || next >= at + BigInt(leaves.length)) return;
-  const own = leaves.slice(Number(next - at), Number(range.end - at));
-  range.frontier = extendFrontier(range.size, range.frontier, own);
-  range.size += BigInt(own.length);
 }
 
 function checkTiles(
@@ -490,9 +483,8 @@ export function compareLater(
   if (later.size > earlier.size || (later.size === earlier.size && equalBytes(later.root, earlier.root))) {
     return { findings: [] };
   }
-  const checkpoints: [string, string] = [later.note, earlier.note];
   if (later.size === earlier.size) {
-    const evidence: Evidence = { v: EVIDENCE, checkpoints, root: encodeBase64(earlier.root), proof: [] };
+    const evidence = forkOf(earlier.size, { ...earlier, proof: [] }, { ...later, proof: [] });
     return { findings: [contradiction(evidence)], evidence };
   }
   const finding: Finding = {
@@ -500,7 +492,7 @@ export function compareLater(
     message: `The log has shrunk: it signed ${earlier.size} entries (${earlier.name}), and shows ${later.size} (${later.name}).`,
     size: `${earlier.size}`,
   };
-  return { findings: [finding], evidence: { v: EVIDENCE, checkpoints } };
+  return { findings: [finding], evidence: { kind: "unproven", checkpoints: [later.note, earlier.note] } };
 }
 
 // ---- the period ---------------------------------------------------------------------------------------------------
@@ -532,7 +524,7 @@ export async function periodByTime(
   return { start, end: end < start ? start : end, clockWentBack };
 }
 
-function contradiction({ checkpoints: [older, newer] }: Evidence): Finding {
+function contradiction({ checkpoints: [older, newer] }: Fork): Finding {
   const [a, b] = [parseCheckpoint(older).checkpoint.size, parseCheckpoint(newer).checkpoint.size];
   const what = a === b ? "two roots" : "and the second tree did not grow out of the first";
   return {

@@ -49,7 +49,7 @@ export function parseEvidence(line: string): Evidence {
   try {
     return evidenceSchema.parse(JSON.parse(line));
   } catch (cause) {
-    throw new TlogError("malformed", "This is not a line of evidence as kedge monitor writes it", { cause });
+    throw new TlogError("malformed", "This is not a line of evidence as kedge writes it", { cause });
   }
 }
 
@@ -63,15 +63,23 @@ export function compareTrees(a: SignedTree, b: SignedTree): Fork | "same" | "unk
     const [first, second] = [prefixOf(a, size), prefixOf(b, size)];
     if (first === undefined || second === undefined) continue;
     if (equalBytes(first.root, second.root)) return size === least ? "same" : "unknown";
-    return {
-      kind: "fork",
-      checkpoints: [a.note, b.note],
-      size: String(size),
-      roots: [encodeBase64(first.root), encodeBase64(second.root)],
-      proofs: [first.proof.map(encodeBase64), second.proof.map(encodeBase64)],
-    };
+    return forkOf(size, { note: a.note, ...first }, { note: b.note, ...second });
   }
   return least === 0n ? "same" : "unknown";
+}
+
+/** The root of a signed tree at some size, and the consistency proof from there. */
+type Side = { note: string; root: Uint8Array; proof: readonly Uint8Array[] };
+
+/** Two signed trees whose roots at `size` differ. */
+export function forkOf(size: bigint, a: Side, b: Side): Fork {
+  return {
+    kind: "fork",
+    checkpoints: [a.note, b.note],
+    size: String(size),
+    roots: [encodeBase64(a.root), encodeBase64(b.root)],
+    proofs: [a.proof.map(encodeBase64), b.proof.map(encodeBase64)],
+  };
 }
 
 /** A size, and the smaller ones at which whole tiles end: where trees may be compared by fewer tiles. */
@@ -101,20 +109,17 @@ function prefixOf(
   }
 }
 
-/** The keys that evidence is checked with: the accused log's, all of one name, and those of tenants' logs, maybe none. */
-export type EvidenceKeys = { origin: string; vkeys: readonly Vkey[]; logVkeys: readonly Vkey[] };
-
 export type Verdict = { convincing: boolean; message: string };
 
-/** Never throws for what the evidence holds. */
-export function checkEvidence(evidence: Evidence, keys: EvidenceKeys): Verdict {
+/** Under pinned keys, each for the log that it is named after. Never throws for what the evidence holds. */
+export function checkEvidence(evidence: Evidence, vkeys: readonly Vkey[]): Verdict {
   try {
-    if (evidence.kind === "fork") return convincing(checkFork(evidence, keys));
-    if (evidence.kind === "entries") return convincing(checkEntries(evidence, keys));
-    for (const note of evidence.checkpoints) openCheckpoint(note, keys);
+    if (evidence.kind === "fork") return convincing(checkFork(evidence, vkeys));
+    if (evidence.kind === "entries") return convincing(checkEntries(evidence, vkeys));
+    const [a, b] = evidence.checkpoints.map((note) => openOwn(note, vkeys).size);
     throw new TlogError(
       "bad_proof",
-      "Both checkpoints are signed, and nothing here shows that they contradict each other: ask the log for a consistency proof",
+      `Both checkpoints are signed, of ${a} and of ${b} entries, and nothing here shows that they contradict each other: ask the log for a consistency proof`,
     );
   } catch (error) {
     if (!(error instanceof TlogError)) throw error;
@@ -124,27 +129,35 @@ export function checkEvidence(evidence: Evidence, keys: EvidenceKeys): Verdict {
 
 const convincing = (message: string): Verdict => ({ convincing: true, message });
 
-function checkFork({ checkpoints, size, roots, proofs }: Fork, keys: EvidenceKeys): string {
+/** The log that a checkpoint says it is of, and the keys that are pinned for that one: another's signature is none. */
+function ownKeys(note: string, vkeys: readonly Vkey[]): { origin: string; vkeys: Vkey[] } {
+  const { origin } = parseCheckpoint(note).checkpoint;
+  return { origin, vkeys: vkeys.filter(({ name }) => name === origin) };
+}
+
+const openOwn = (note: string, vkeys: readonly Vkey[]): Checkpoint =>
+  openCheckpoint(note, ownKeys(note, vkeys)).checkpoint;
+
+function checkFork({ checkpoints, size, roots, proofs }: Fork, vkeys: readonly Vkey[]): string {
   const from = parseDecimal(size, "The size");
-  const [first, second] = roots.map((root) => decodeHash(root, "A root"));
-  if (first === undefined || second === undefined || equalBytes(first, second)) {
-    throw new TlogError("bad_proof", "Two equal trees are no contradiction");
+  const [a, b] = [openOwn(checkpoints[0], vkeys), openOwn(checkpoints[1], vkeys)];
+  if (a.origin !== b.origin || roots[0] === roots[1]) {
+    throw new TlogError("bad_proof", "Checkpoints of two logs, or of one tree, are no contradiction");
   }
-  const signed = checkpoints.map((note) => openCheckpoint(note, keys).checkpoint);
-  for (const [i, { size: to, root: toRoot }] of signed.entries()) {
+  for (const [i, { size: to, root: toRoot }] of [a, b].entries()) {
+    const fromRoot = decodeHash(roots[i] ?? "", "A root");
     const proof = (proofs[i] ?? []).map((hash) => decodeHash(hash, "A hash of the proof"));
-    verifyConsistency({ from, to, fromRoot: i === 0 ? first : second, toRoot, proof });
+    verifyConsistency({ from, to, fromRoot, toRoot, proof });
   }
-  const [a, b] = signed.map(({ size }) => size);
-  return a === from && b === from
-    ? `${quoted(keys.origin)} signed two roots for one size, ${size}.`
-    : `${quoted(keys.origin)} signed two histories, of ${a} and of ${b} entries: their first ${size} entries differ.`;
+  return a.size === from && b.size === from
+    ? `${quoted(a.origin)} signed two roots for one size, ${size}.`
+    : `${quoted(a.origin)} signed two histories, of ${a.size} and of ${b.size} entries: their first ${size} entries differ.`;
 }
 
 /** Signed by the tenant log's own key, or put into the log by the log: one of the two is enough. */
 function checkEntries(
   { entries, proofs }: Extract<Evidence, { kind: "entries" }>,
-  keys: EvidenceKeys,
+  vkeys: readonly Vkey[],
 ): string {
   const [first, second] = entries.map((entry) => parseCheckpoint(entry).checkpoint);
   if (first === undefined || second === undefined || first.origin !== second.origin) {
@@ -152,7 +165,7 @@ function checkEntries(
   }
   const log = quoted(first.origin);
   const twoRoots = first.size === second.size && !equalBytes(first.root, second.root);
-  if (twoRoots && areSigned(entries, first.origin, keys.logVkeys)) {
+  if (twoRoots && areSigned(entries, vkeys)) {
     return `${log} signed two roots for one size, ${first.size}.`;
   }
   if (proofs === undefined) {
@@ -161,26 +174,32 @@ function checkEntries(
       `No proof shows that these entries are in the log: give --log-vkey of ${log}`,
     );
   }
-  const [before, after] = entries.map((entry, i) => {
-    const proof = parseProof(proofs[i] ?? "");
-    const hash = leafHash(new TextEncoder().encode(entry));
-    verifyProof({ proof, leafHash: hash, origin: keys.origin, vkeys: keys.vkeys });
-    return proof;
-  });
-  const owner = quoted(keys.origin);
-  if (twoRoots) return `${owner} holds two roots of ${log} for one size, ${first.size}.`;
-  const isOrdered =
-    before !== undefined && before.checkpoint === after?.checkpoint && before.index < after.index;
+  const [before, after] = [
+    proveEntry(entries[0], proofs[0], vkeys),
+    proveEntry(entries[1], proofs[1], vkeys),
+  ];
+  const owner = quoted(before.origin);
+  if (twoRoots && before.origin === after.origin) {
+    return `${owner} holds two roots of ${log} for one size, ${first.size}.`;
+  }
+  const isOrdered = before.note === after.note && before.index < after.index;
   if (isOrdered && second.size < first.size) {
     return `${owner} holds ${log} with ${first.size} entries and, later, with ${second.size}.`;
   }
   throw new TlogError("bad_proof", "The entries do not contradict each other");
 }
 
-function areSigned(notes: readonly string[], origin: string, vkeys: readonly Vkey[]): boolean {
+/** Where the entry stands, and in the tree of which checkpoint. */
+function proveEntry(entry: string, text: string, vkeys: readonly Vkey[]) {
+  const proof = parseProof(text);
+  const own = ownKeys(proof.checkpoint, vkeys);
+  verifyProof({ proof, leafHash: leafHash(new TextEncoder().encode(entry)), ...own });
+  return { origin: own.origin, note: proof.checkpoint, index: proof.index };
+}
+
+function areSigned(notes: readonly string[], vkeys: readonly Vkey[]): boolean {
   try {
-    for (const note of notes)
-      openCheckpoint(note, { origin, vkeys: vkeys.filter(({ name }) => name === origin) });
+    for (const note of notes) openOwn(note, vkeys);
     return true;
   } catch (error) {
     if (error instanceof TlogError) return false;

@@ -357,7 +357,7 @@ async function entriesEvidence(
       await proofOf(files, second.index, head),
     ] as const;
     const proven: Evidence = { ...bare, proofs: [...proofs] };
-    return checkEvidence(proven, trust).convincing ? proven : bare;
+    return checkEvidence(proven, trust.vkeys).convincing ? proven : bare;
   } catch (error) {
     if (error instanceof ClientError || error instanceof TlogError) return bare;
     throw error;

@@ -6,9 +6,9 @@ import {
   SignCommand,
   type SigningAlgorithmSpec,
 } from "@aws-sdk/client-kms";
-import { ed25519 } from "@noble/curves/ed25519.js";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
+import { verifyEd25519 } from "../tlog/note.ts";
 import { ServiceError } from "./error.ts";
 
 /** Signs for one log. It cannot tell a committed tree head from another: callers commit first, then sign (I3). */
@@ -53,7 +53,7 @@ const ED25519: Algorithm = {
   spkiPrefix: hexToBytes("302a300506032b6570032100"),
   publicKeyBytes: 32,
   signatureBytes: 64,
-  verify: (signature, message, publicKey) => ed25519.verify(signature, message, publicKey, { zip215: false }),
+  verify: (signature, message, publicKey) => verifyEd25519(publicKey, message, signature),
 };
 
 /** FIPS 204 with an empty context; SubjectPublicKeyInfo of RFC 9881 §4, OID 2.16.840.1.101.3.4.3.17. */

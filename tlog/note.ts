@@ -1,6 +1,7 @@
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256 } from "@noble/curves/nist.js";
-import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToNumberLE } from "@noble/curves/utils.js";
+import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import { boundedText, concatBytes, decodeBase64, encodeBase64, equalBytes, utf8Encode } from "./bytes.ts";
 import { TlogError } from "./error.ts";
 
@@ -162,9 +163,25 @@ export function verifyTextSignature(vkey: Vkey, text: string, signature: Uint8Ar
   }
 }
 
-/** RFC 8032 §5.1.7, with canonical encodings only and no small-order key. */
+/**
+ * RFC 8032 §5.1.7 by the equation without the cofactor, and R compared byte for byte, as Go and OpenSSL do: what is
+ * valid here is valid there (docs/decisions/0014). Stricter on keys: none of small order, no second encoding of one.
+ */
 export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  return signature.length === 64 && ed25519.verify(signature, message, publicKey, { zip215: false });
+  if (signature.length !== 64) return false;
+  const { Point } = ed25519;
+  const r = signature.subarray(0, 32);
+  const s = bytesToNumberLE(signature.subarray(32));
+  if (!Point.Fn.isValid(s)) return false;
+  let key: typeof Point.BASE;
+  try {
+    key = Point.fromBytes(publicKey);
+  } catch {
+    return false; // no point, or not its canonical encoding
+  }
+  if (key.isSmallOrder()) return false;
+  const k = Point.Fn.create(bytesToNumberLE(sha512(concatBytes(r, publicKey, message))));
+  return equalBytes(Point.BASE.multiplyUnsafe(s).subtract(key.multiplyUnsafe(k)).toBytes(), r);
 }
 
 /** ECDSA on P-256 with SHA-256, the signature in DER as Go's crypto/ecdsa writes it. */

@@ -267,28 +267,49 @@ describe("what the auditor kept", () => {
   test("and a log that contradicts it is evidence that a third party checks with the log's key alone", async () => {
     await audit("--keep", "kept");
     forked();
-    const { code, out } = await audit("--since", "kept", "--evidence", "evidence.json", "--keep", "kept");
+    const { code, out } = await audit("--since", "kept", "--evidence", "evidence", "--keep", "kept");
     expect([code, out]).toEqual([1, expect.stringMatching(/contradict each other, of 7 and of 8 entries/)]);
     expect(await readFile(join(cwd, "kept"), "utf8")).not.toBe(server.checkpoint());
 
     const elsewhere = join(cwd, "elsewhere");
     await mkdir(elsewhere);
-    const check = (file: string, vkey = log.vkey) =>
-      kedge(["audit", "--check-evidence", file, "--log-vkey", formatVkey(vkey)], { cwd: elsewhere });
+    const evidence = await readFile(join(cwd, "evidence"), "utf8");
+    await writeFile(join(cwd, "altered"), evidence.replace("\\n7\\n", "\\n6\\n"));
     server.requests.length = 0;
-    const convincing = await check("../evidence.json");
-    expect([convincing.code, convincing.out]).toEqual([0, expect.stringMatching(/^CONVINCING\n/)]);
+    for (const [file, vkey, expected] of [
+      ["evidence", log.vkey, [0, expect.stringMatching(/^CONVINCING {2}.*of 7 and of 8 entries/)]],
+      ["evidence", logSigner(LOG_ORIGIN, 99).vkey, [1, expect.stringMatching(/^NOT CONVINCING/)]],
+      ["altered", log.vkey, [1, expect.stringMatching(/^NOT CONVINCING/)]],
+    ] as const) {
+      const [key, path] = [formatVkey(vkey), join("..", file)];
+      await writeFile(join(elsewhere, "policy"), `log ${key}\nquorum none\n`);
+      for (const judge of [
+        ["audit", "--log-vkey", key],
+        ["monitor", "--policy", "policy"],
+      ]) {
+        const { code, out } = await kedge([...judge, "--check-evidence", path], { cwd: elsewhere });
+        expect([code, out]).toEqual(expected);
+      }
+    }
     expect(server.requests).toEqual([]);
-    expect(await check("../evidence.json", logSigner(LOG_ORIGIN, 99).vkey)).toMatchObject({
-      code: 1,
-      out: expect.stringMatching(/^NOT CONVINCING/),
-    });
-    const evidence = await readFile(join(cwd, "evidence.json"), "utf8");
-    await writeFile(join(cwd, "altered.json"), evidence.replace("\\n7\\n", "\\n6\\n"));
-    expect((await check("../altered.json")).code).toBe(1);
+  });
 
-    const again = await audit("--since", "kept", "--evidence", "evidence.json");
-    expect([again.code, again.err]).toEqual([2, expect.stringMatching(/never written over/)]);
+  test("is never written over by evidence, which is added once, and shown where it cannot be kept", async () => {
+    await audit("--keep", "kept");
+    forked();
+    const keepIn = (file: string) => audit("--since", "kept", "--evidence", file);
+    await writeFile(join(cwd, "evidence"), "what is there already");
+    expect((await keepIn("evidence")).code).toBe(1);
+    const once = await readFile(join(cwd, "evidence"), "utf8");
+    expect(once).toMatch(/^what is there already\n\{"kind":"fork",.*\}\n$/);
+    expect((await keepIn("evidence")).code).toBe(1);
+    expect(await readFile(join(cwd, "evidence"), "utf8")).toBe(once);
+    await writeFile(join(cwd, "full"), Buffer.alloc((64 << 20) + 1, "\n"));
+    for (const file of ["day", "nowhere/evidence", "full"]) {
+      const { code, err } = await keepIn(file);
+      expect([code, err]).toEqual([1, expect.stringMatching(/(cannot be|is full).*keep it:\n/s)]);
+      expect(`what is there already\n${err.slice(err.indexOf("{"))}`).toBe(once);
+    }
   });
 
   test("in a proof counts as well, and a checkpoint of another log or key does not", async () => {
@@ -308,10 +329,13 @@ describe("what the auditor kept", () => {
     await audit("--keep", "kept");
     server.entries = server.entries.slice(0, 5);
     server.history = [2, 5];
-    const { code, out } = await audit("--since", "kept", "--evidence", "evidence.json");
+    const { code, out } = await audit("--since", "kept", "--evidence", "evidence");
     expect([code, out]).toEqual([1, expect.stringMatching(/shrunk: it signed 7 entries .* and shows 5/)]);
-    const check = await audit("--check-evidence", "evidence.json");
-    expect([check.code, check.out]).toEqual([1, expect.stringMatching(/NOT CONVINCING\n.*once had 7/)]);
+    const check = await audit("--check-evidence", "evidence");
+    expect([check.code, check.out]).toEqual([
+      1,
+      expect.stringMatching(/NOT CONVINCING .*of 5 and of 7 entries/),
+    ]);
   });
 });
 

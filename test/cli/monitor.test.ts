@@ -180,6 +180,13 @@ describe("a split view", () => {
     const stranger = formatVkey(logSigner(ANCHOR_ORIGIN, 99).vkey);
     await write("other-policy", `log ${stranger}\nquorum none\n`);
     expect((await run(["--check-evidence", "state.evidence", "--policy", "other-policy"])).code).toBe(1);
+    for (const [vkey, code] of [
+      [formatVkey(anchor.vkey), 0],
+      [stranger, 1],
+    ] as const) {
+      const byAudit = ["audit", "--check-evidence", "state.evidence", "--log-vkey", vkey];
+      expect((await kedge(byAudit, { cwd })).code).toBe(code);
+    }
 
     // Back to the first history: what was seen stays true, until somebody has dealt with it.
     log.show(tenantEntries(0, 45));

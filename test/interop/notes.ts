@@ -1,9 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
-import { ED25519_TORSION_SUBGROUP, ed25519 } from "@noble/curves/ed25519.js";
-import { sha256, sha512 } from "@noble/hashes/sha2.js";
+import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { concatBytes, encodeBase64, utf8Encode } from "../../tlog/bytes.ts";
+import { encodeBase64, utf8Encode } from "../../tlog/bytes.ts";
 import {
   ECDSA,
   ED25519,
@@ -17,6 +16,7 @@ import {
   type Vkey,
   verifyNote,
 } from "../../tlog/note.ts";
+import { ed25519Cases } from "../tlog/ed25519.ts";
 import { verdict } from "../tlog/reference.ts";
 import {
   ecdsaSigner,
@@ -44,21 +44,6 @@ const keyNames = fc.string({
   minLength: 1,
   maxLength: 20,
 });
-
-/**
- * A signature whose R has a part of small order, as only the holder of the key can make it. RFC 8032 §5.1.7 leaves
- * open whether it is valid: multiplied by the cofactor, as here, its equation holds, and as it stands, it does not.
- */
-function signWithTorsion(secret: Uint8Array, message: Uint8Array): Uint8Array {
-  const { pointBytes, scalar } = ed25519.utils.getExtendedPublicKey(secret);
-  const { BASE, Fn } = ed25519.Point;
-  const torsion = ed25519.Point.fromHex(ED25519_TORSION_SUBGROUP[1] ?? "");
-  const r = Fn.create(12345678901234567890n);
-  const commitment = BASE.multiply(r).add(torsion).toBytes();
-  const digest = sha512(concatBytes(commitment, pointBytes, message));
-  const k = Fn.create(digest.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n));
-  return concatBytes(commitment, Fn.toBytes(Fn.create(r + k * scalar)));
-}
 
 export function notes(go: Go): void {
   const here = (note: string | Uint8Array, vkeys: readonly Vkey[]) =>
@@ -145,17 +130,33 @@ export function notes(go: Go): void {
     expect(opened.map(({ text }) => text)).toEqual(changed.map((note) => encode(parseNote(note).text)));
   });
 
+  test("a signature is valid here exactly when it is there, but for a key of small order or in another encoding", async () => {
+    const cases = sample(
+      ed25519Cases((random) => encode(`${encodeBase64(random)}\n`)),
+      1000,
+    ).map((made) => {
+      const key = makeVkey("log.example/1", ED25519, made.publicKey);
+      const text = new TextDecoder().decode(made.message);
+      return { ...made, key, note: `${text}\n${signatureLine(key, made.signature)}` };
+    });
+    const answers = verdicts(
+      await go.openNote(cases.map(({ note, key }) => ({ note: encode(note), vkeys: [formatVkey(key)] }))),
+    );
+    for (const [i, { note, key, isWeakKey }] of cases.entries()) {
+      const isValid = answers[i] === "accepted" && !isWeakKey;
+      expect([i, here(note, [key])]).toEqual([i, isValid ? "accepted" : "bad_signature"]);
+    }
+    expect(cases.filter(({ isWeakKey }, i) => isWeakKey && answers[i] === "accepted").length).toBeGreaterThan(
+      9,
+    );
+  });
+
   const vkey = formatVkey(signer.vkey);
   const wrongId = (of: Vkey) => formatVkey({ ...of, id: (of.id ^ 1) >>> 0 });
   const p384 = Uint8Array.from(
     generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ type: "spki", format: "der" }),
   );
   const ecdsaKey = makeVkey("a", ECDSA, ecdsaSigner("a").vkey.publicKey);
-  const weakKey = makeVkey(
-    "log.example/weak",
-    ED25519,
-    Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? 1 : 0)),
-  );
 
   test.each([
     ["key ID in upper case", "malformed", "accepted", vkey.replace(/\+.{8}\+/, (id) => id.toUpperCase())],
@@ -185,9 +186,6 @@ export function notes(go: Go): void {
   const unknown = (count: number) =>
     Array.from({ length: count }, (_, i) => signatureLine({ name: "a", id: i }, Uint8Array.of(1))).join("");
   const forged = signatureLine(signer.vkey, new Uint8Array(64));
-  const weak = concatBytes(weakKey.publicKey, new Uint8Array(32));
-  const secret = new Uint8Array(32).fill(7);
-  const torsionKey = makeVkey("log.example/torsion", ED25519, ed25519.getPublicKey(secret));
   const long = `${"x".repeat(1 << 20)}\n`;
 
   test.each([
@@ -205,20 +203,6 @@ export function notes(go: Go): void {
       [signer.vkey],
     ],
     ["one key trusted twice", "accepted", "refused", NOTE, [signer.vkey, signer.vkey]],
-    [
-      "a key of small order",
-      "bad_signature",
-      "accepted",
-      `${TEXT}\n${signatureLine(weakKey, weak)}`,
-      [weakKey],
-    ],
-    [
-      "a signature with a part of small order",
-      "accepted",
-      "refused",
-      `${TEXT}\n${signatureLine(torsionKey, signWithTorsion(secret, encode(TEXT)))}`,
-      [torsionKey],
-    ],
   ] as const)("note, %s: %s here, %s there", async (_what, ours, theirs, note, keys) => {
     expect([here(note, keys), await there(note, keys)]).toEqual([ours, theirs]);
   });
