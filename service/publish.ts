@@ -186,7 +186,7 @@ const otherBytes = (path: string): ServiceError =>
 
 type TileFile = { readonly tile: Tile; readonly bytes: Uint8Array };
 
-/** Entries that are read in one step, whole bundles: bounds memory to some 4 MB. */
+/** Entries that are read in one step, whole bundles: some 4 MB of them, 23 MB at most (append.ts). */
 const STEP = BigInt(64 * TILE_WIDTH);
 /** Files under way at a time. */
 const PARALLEL = 16;

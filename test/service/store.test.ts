@@ -92,7 +92,7 @@ async function untilUp(call: () => Promise<void>): Promise<void> {
       await call();
       return;
     } catch (error) {
-      if (tries > 100) throw error;
+      if (tries > 500) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
