@@ -10,7 +10,7 @@ import { openCheckpoint, parseCheckpoint } from "../../tlog/checkpoint.ts";
 import { formatVkey, parseVkey, type Vkey } from "../../tlog/note.ts";
 import { parsePolicy, verifyPolicy } from "../../tlog/policy.ts";
 import { serveWitness, stop } from "../support/serve.ts";
-import { fork, NAME, ORIGIN, request, VKEYS } from "../support/witness-cases.ts";
+import { FORKS, fork, NAME, ORIGIN, request, VKEYS } from "../support/witness-cases.ts";
 import { kedge } from "./run.ts";
 
 const LOGS = VKEYS.map(formatVkey);
@@ -30,8 +30,8 @@ afterAll(async () => {
 
 const args = (...more: string[]) => ["witness", "--name", NAME, "--data", data, "--port", "0", ...more];
 
-async function start() {
-  const { child, url, vkeys, policy } = await serveWitness({ cwd: folder, name: NAME, data, logs: LOGS });
+async function start(on = data) {
+  const { child, url, vkeys, policy } = await serveWitness({ cwd: folder, name: NAME, data: on, logs: LOGS });
   running = child;
   return { child, url, policy, vkeys: vkeys.map(parseVkey) };
 }
@@ -139,6 +139,25 @@ describe("one machine's witness", { timeout: 120_000 }, () => {
     expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/witness\.json cannot be read/)]);
     await writeFile(path, text);
   });
+});
+
+test("of twelve forks that are sent at once one is cosigned, and after kill -9 it still is the one", async () => {
+  const racing = join(folder, "racing");
+  const { child, url } = await start(racing);
+  const answers = await Promise.all(FORKS.map((of) => ask(url, request(0n, 50n, of))));
+  const texts = await Promise.all(answers.map((answer) => answer.text()));
+  const [winner, ...more] = FORKS.filter((_, i) => answers[i]?.status === 200);
+  expect(more).toEqual([]);
+  expect(texts.filter((text, i) => answers[i]?.status === 409 && text === "50\n")).toHaveLength(11);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+
+  const again = await start(racing);
+  expect(parseCheckpoint(await latest(again.url)).checkpoint.root).toEqual(winner?.root(50n));
+  for (const of of FORKS) {
+    expect((await ask(again.url, request(50n, 50n, of))).status).toBe(of === winner ? 200 : 422);
+  }
+  expect(await stop(again.child, "SIGINT")).toBe(0);
 });
 
 test.each([
