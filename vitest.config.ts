@@ -8,6 +8,7 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
     "test/cli/audit.test.ts",
     "test/cli/lifecycle.test.ts",
     "test/cli/monitor.test.ts",
+    "test/cli/split-view.test.ts",
     "test/cli/witness.test.ts",
     "test/infra/synth.test.ts",
     "test/infra/witness.test.ts",

@@ -305,7 +305,7 @@ function place({ proof, checkpoint: { origin, size, root } }: Verified): Place {
   return { origin, index: String(proof.index), treeSize: String(size), root: encodeBase64(root) };
 }
 
-function statements({ opening, log, anchor, witnesses, timestamps, times }: Evidence): string[] {
+function statements({ input, opening, log, anchor, witnesses, timestamps, times }: Evidence): string[] {
   const { origin, size } = log.checkpoint;
   const lines = [
     `${opening === undefined ? "The commitment" : "The event"} stands at index ${log.proof.index} in the log ${origin}, whose ${signers(log)} signed its tree of ${size} entries.`,
@@ -326,9 +326,8 @@ function statements({ opening, log, anchor, witnesses, timestamps, times }: Evid
       `That signed tree stands at index ${anchor.proof.index} in the public anchor log ${origin}, whose ${signers(anchor)} signed its tree of ${size} entries.`,
     );
   }
-  if (witnesses?.met) {
-    const names = witnesses.cosigned.map(({ name }) => name).join(", ");
-    lines.push(`Witnesses cosigned the anchor log, as many as the policy requires: ${names}.`);
+  if (input.policy !== undefined && witnesses?.met) {
+    lines.push(`The policy's quorum has cosigned the anchor log: ${cosigners(input.policy, witnesses)}.`);
   }
   for (const timestamp of timestamps?.shown ?? []) lines.push(timestampLine(timestamp));
   const latest = (["witness", "authority", "block", "operator"] as const)
@@ -420,7 +419,14 @@ function whyNotHigher({ input, extra, anchor, witnesses, timestamps }: Evidence)
   if (input.policy.quorum === "none") {
     return "No witness is shown: the policy requires none.";
   }
-  return "No quorum of witnesses is shown: fewer cosigned than the policy asks for. Fetch the proof again later.";
+  return `The policy's quorum is not shown: ${cosigners(input.policy, witnesses)} have cosigned. Fetch the proof again later, or ask the operator why.`;
+}
+
+/** Counted as the policy lists them: one that has a line for each of its keys counts as often. */
+function cosigners({ witnesses: listed }: Policy, witnesses: Witnesses | undefined): string {
+  const names = (witnesses?.cosigned ?? []).map(({ name }) => name);
+  const which = names.length === 0 ? "" : ` (${names.join(", ")})`;
+  return `${names.length} of its ${listed.length} witnesses${which}`;
 }
 
 class Refusal extends Error {

@@ -1,22 +1,20 @@
 /** `kedge witness` as a process of its own: killed between and during requests, and started where it must not be. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { originHash } from "../../service/witness.ts";
 import { openCheckpoint, parseCheckpoint } from "../../tlog/checkpoint.ts";
 import { formatVkey, parseVkey, type Vkey } from "../../tlog/note.ts";
 import { parsePolicy, verifyPolicy } from "../../tlog/policy.ts";
-import { stop } from "../support/serve.ts";
-import { fork, NAME, ORIGIN, request, VKEYS } from "../support/witness-cases.ts";
+import { serveWitness, stop } from "../support/serve.ts";
+import { FORKS, fork, NAME, ORIGIN, request, VKEYS } from "../support/witness-cases.ts";
 import { kedge } from "./run.ts";
 
-const KEDGE = fileURLToPath(new URL("../../cli/kedge.mjs", import.meta.url));
-const LOGS = VKEYS.flatMap((vkey) => ["--log", formatVkey(vkey)]);
+const LOGS = VKEYS.map(formatVkey);
+const LOG_FLAGS = LOGS.flatMap((vkey) => ["--log", vkey]);
 
 let folder: string;
 let data: string;
@@ -32,19 +30,10 @@ afterAll(async () => {
 
 const args = (...more: string[]) => ["witness", "--name", NAME, "--data", data, "--port", "0", ...more];
 
-async function start(): Promise<{ child: ChildProcess; url: string; vkeys: Vkey[]; output: string[] }> {
-  const child = spawn(process.execPath, [KEDGE, ...args(...LOGS)], {
-    env: { PATH: process.env["PATH"] },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+async function start(on = data) {
+  const { child, url, vkeys, policy } = await serveWitness({ cwd: folder, name: NAME, data: on, logs: LOGS });
   running = child;
-  const output: string[] = [];
-  for await (const line of createInterface({ input: child.stdout })) {
-    output.push(line);
-    if (line.startsWith("Ctrl-C stops it")) break;
-  }
-  const url = output.find((line) => line.startsWith("Witness"))?.split(/ +/)[1] ?? "";
-  return { child, url, output, vkeys: output.slice(0, 2).map(parseVkey) };
+  return { child, url, policy, vkeys: vkeys.map(parseVkey) };
 }
 
 const ask = (url: string, body: string) => fetch(`${url}/add-checkpoint`, { method: "POST", body });
@@ -54,7 +43,7 @@ describe("one machine's witness", { timeout: 120_000 }, () => {
   let keys: Vkey[] = [];
 
   test("prints its vkeys and policy lines that verify what it cosigns; its folder is its owner's alone", async () => {
-    const { child, url, vkeys, output } = await start();
+    const { child, url, vkeys, policy: lines } = await start();
     expect(vkeys.map(({ name, type }) => [name, type])).toEqual([
       [NAME, 0x04],
       [NAME, 0x06],
@@ -64,7 +53,6 @@ describe("one machine's witness", { timeout: 120_000 }, () => {
     expect(response.status).toBe(200);
     const note = await latest(url);
     expect(note.endsWith(await response.text())).toBe(true);
-    const lines = output.filter((line) => line.startsWith("  witness ")).map((line) => line.trim());
     const members = lines.map((line) => line.split(" ")[1]).join(" ");
     const policy = parsePolicy(`${lines.join("\n")}\ngroup both all ${members}\nquorum both\n`);
     expect(verifyPolicy({ policy, checkpoint: note }).met).toBe(true);
@@ -125,16 +113,16 @@ describe("one machine's witness", { timeout: 120_000 }, () => {
 
   test("a second process on the same folder is refused, and so is another name", async () => {
     const { child } = await start();
-    const second = await kedge(args(...LOGS), { cwd: folder });
+    const second = await kedge(args(...LOG_FLAGS), { cwd: folder });
     expect([second.code, second.err]).toEqual([1, expect.stringMatching(/no other process uses it/)]);
     expect(await stop(child, "SIGINT")).toBe(0);
-    const renamed = await kedge(args(...LOGS, "--name", "another.example"), { cwd: folder });
+    const renamed = await kedge(args(...LOG_FLAGS, "--name", "another.example"), { cwd: folder });
     expect([renamed.code, renamed.err]).toEqual([2, expect.stringContaining(`is of the witness ${NAME}`)]);
   });
 
   test("keys whose record is gone sign no more", async () => {
     await rename(join(data, "dynamodb"), join(folder, "away"));
-    const refused = await kedge(args(...LOGS), { cwd: folder });
+    const refused = await kedge(args(...LOG_FLAGS), { cwd: folder });
     expect([refused.code, refused.err]).toEqual([
       1,
       expect.stringMatching(/no record of what they cosigned/),
@@ -147,17 +135,36 @@ describe("one machine's witness", { timeout: 120_000 }, () => {
     const path = join(data, "witness.json");
     const text = await readFile(path, "utf8");
     await writeFile(path, text.slice(0, 20));
-    const refused = await kedge(args(...LOGS), { cwd: folder });
+    const refused = await kedge(args(...LOG_FLAGS), { cwd: folder });
     expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/witness\.json cannot be read/)]);
     await writeFile(path, text);
   });
 });
 
+test("of twelve forks that are sent at once one is cosigned, and after kill -9 it still is the one", async () => {
+  const racing = join(folder, "racing");
+  const { child, url } = await start(racing);
+  const answers = await Promise.all(FORKS.map((of) => ask(url, request(0n, 50n, of))));
+  const texts = await Promise.all(answers.map((answer) => answer.text()));
+  const [winner, ...more] = FORKS.filter((_, i) => answers[i]?.status === 200);
+  expect(more).toEqual([]);
+  expect(texts.filter((text, i) => answers[i]?.status === 409 && text === "50\n")).toHaveLength(11);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+
+  const again = await start(racing);
+  expect(parseCheckpoint(await latest(again.url)).checkpoint.root).toEqual(winner?.root(50n));
+  for (const of of FORKS) {
+    expect((await ask(again.url, request(50n, 50n, of))).status).toBe(of === winner ? 200 : 422);
+  }
+  expect(await stop(again.child, "SIGINT")).toBe(0);
+});
+
 test.each([
   ["no log", ["--name", NAME], /--log/],
   ["a vkey that is none", ["--name", NAME, "--log", "log.example"], /log\.example/],
-  ["a name with a space", ["--name", "a b", ...LOGS], /KEDGE_WITNESS_NAME|name/],
-  ["a port that is none", ["--name", NAME, ...LOGS, "--port", "70000"], /70000/],
+  ["a name with a space", ["--name", "a b", ...LOG_FLAGS], /KEDGE_WITNESS_NAME|name/],
+  ["a port that is none", ["--name", NAME, ...LOG_FLAGS, "--port", "70000"], /70000/],
 ])("%s is misuse, and leaves no keys behind", async (_, flags, message) => {
   const fresh = join(folder, "never");
   const refused = await kedge(["witness", "--data", fresh, ...flags], { cwd: folder });

@@ -22,6 +22,7 @@ import { matchSignatures, parseNote, parseSignatureLines } from "../../tlog/note
 import { type MemoryStore, memoryStore } from "../support/memory-store.ts";
 import {
   CASES,
+  FORKS,
   head,
   KEYS,
   NAME,
@@ -32,7 +33,6 @@ import {
   tree,
   VKEYS,
 } from "../support/witness-cases.ts";
-import { referenceTree } from "../tlog/reference.ts";
 
 const HASH = originHash(ORIGIN);
 
@@ -180,9 +180,6 @@ function scheduler(seed: number) {
   };
   return { gate, run };
 }
-
-/** Twelve logs that agree on their first 20 entries, signed by one key. */
-const FORKS = Array.from({ length: 12 }, (_, i) => referenceTree(BigInt(20 + i)));
 
 test("of twelve racing forks one is cosigned, and one is signed", async () => {
   for (let seed = 0; seed < 40; seed++) {

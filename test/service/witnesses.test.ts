@@ -35,7 +35,7 @@ import {
   ORIGIN,
   type World,
 } from "../support/world.ts";
-import { cosignedBy, ed25519Cosigner } from "../tlog/signers.ts";
+import { cosignedBy, ed25519Cosigner, ed25519Signer, lineBy, mldsaCosigner } from "../tlog/signers.ts";
 
 const entry = (n: number): Uint8Array => leafHash(new TextEncoder().encode(`entry ${n}`));
 const anchorKey = () => newWorld().vkeys.anchor;
@@ -120,6 +120,29 @@ describe("an honest witness", () => {
     b.manner = undefined;
     await anchor(actor);
     for (const body of [...a.posted, ...b.posted]) expect(body).not.toContain("witness");
+  });
+
+  test("with a body limit of 16 KiB cosigns, while the log's keys take over and the others' cosignatures exceed it", async () => {
+    const world = newWorld();
+    const others = ["a", "b", "c"].map((name) => fakeWitness(name, anchorKey, ["ed25519", "mldsa44"]));
+    const [w] = witnessesNamed("w") as [FakeWitness];
+    const base = anchorer(world.actor(), [...others, w], 4);
+    const lines = (checkpoint: Checkpoint) => [
+      lineBy(ed25519Signer(ANCHOR_ORIGIN, "next"), checkpoint),
+      ...["now", "next"].map((seed) => cosignedBy(mldsaCosigner(ANCHOR_ORIGIN, seed), checkpoint, 1n)),
+    ];
+    const actor: Actor = {
+      ...base,
+      signAnchor: async (checkpoint) => `${await base.signAnchor(checkpoint)}${lines(checkpoint).join("")}`,
+    };
+    const limit = 16 * 1024;
+    w.manner = () => ({ status: 500 });
+    await sealEntries(actor, 1);
+    expect(await anchor(actor)).toMatchObject({ quorum: false });
+    w.manner = (asked, honest) =>
+      "post" in asked && Buffer.byteLength(asked.post) > limit ? { status: 413 } : honest(asked);
+    expect(await anchor(actor)).toMatchObject({ quorum: true, asked: [{ witness: "w-0" }] });
+    expect(Buffer.byteLength((await publicNote(world)) ?? "")).toBeGreaterThan(limit);
   });
 
   test("of a policy that needs none is asked all the same", async () => {

@@ -27,6 +27,8 @@ export const TRUSTED: ReadonlyMap<string, readonly Vkey[]> = new Map([[ORIGIN, V
 /** The log as it is, and one that differs from entry 20 on. */
 export const tree = referenceTree(47n);
 export const fork = referenceTree(20n);
+/** Twelve logs that agree on their first 20 entries, signed by one key. */
+export const FORKS = Array.from({ length: 12 }, (_, i) => referenceTree(BigInt(20 + i)));
 
 export const head = (size: bigint, of = tree): Checkpoint => ({ origin: ORIGIN, size, root: of.root(size) });
 export const sign = (checkpoint: Checkpoint, ...lines: string[]): string =>
