@@ -3,6 +3,15 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { parsePolicy } from "../tlog/policy.ts";
+import {
+  ConfigError,
+  cannotDeploy,
+  deployed,
+  parseSettings,
+  readJson,
+  reasonOf,
+  throttle,
+} from "./settings.ts";
 
 /**
  * A log's signing keys, by a name that is never used again, in the order in which they were made. All that sign do, and
@@ -22,26 +31,6 @@ const keys = optionalKeys.refine(
   (all) => Object.values(all).includes("signs"),
   'at least one key must sign: set one to "signs"',
 );
-
-/** Settings of whatever is deployed, a witness too. */
-export const deployed = {
-  stage: z.enum(["dev", "prod"]),
-  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
-  account: z
-    .string()
-    .regex(/^\d{12}$/, "the 12 digits of an AWS account")
-    .optional(),
-  logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
-};
-
-/** Requests a second. */
-export const throttle = z.strictObject({
-  rate: z.int().min(1).max(10_000),
-  burst: z.int().min(1).max(5_000),
-});
-
-const deployedSchema = z.object({ ...deployed, throttle });
-export type Deployed = z.infer<typeof deployedSchema>;
 
 const schema = z.strictObject({
   ...deployed,
@@ -117,10 +106,7 @@ export const HELP = `Kedge is deployed with one JSON file of configuration:
 
 config/dev.json and config/prod.json are examples. docs/operations.md says when to change what.`;
 
-/** A configuration that cannot be used: its message names every problem and the way to mend it. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
+const SETTINGS = { schema, help: "npx cdk synth" };
 
 /** @throws ConfigError */
 export function readConfig(path: unknown): Config {
@@ -130,41 +116,13 @@ export function readConfig(path: unknown): Config {
 
 /** @throws ConfigError */
 export function parseConfig(value: unknown, path: string): Config {
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(describe).map((line) => `  ${line}`);
-    throw new ConfigError(
-      `${path} cannot be deployed:\n${problems.join("\n")}\nWithout -c config=… all settings are listed.`,
-    );
-  }
-  const { policy, ...config } = parsed.data;
+  const { policy, ...config } = parseSettings(SETTINGS, value, path);
   const problems = impossible(config);
-  if (problems.length > 0) throw new ConfigError(`${path} cannot be deployed:\n  ${problems.join("\n  ")}`);
+  if (problems.length > 0) throw cannotDeploy(SETTINGS, path, problems);
   return {
     ...config,
     ...(policy !== undefined && { policyPath: checkPolicy(resolve(dirname(path), policy)) }),
   };
-}
-
-function describe({ path, message, ...issue }: z.core.$ZodIssue): string {
-  const within = path.map((name) => `${String(name)}.`).join("");
-  if (issue.code === "unrecognized_keys") {
-    const known = path.length === 0 ? Object.keys(schema.shape) : [];
-    return issue.keys.map((key) => `${within}${key} is no setting${suggest(key, known)}`).join("\n  ");
-  }
-  // Of a key in a record, the issue within says what is wrong with it.
-  const [why] = issue.code === "invalid_key" ? issue.issues : [];
-  return `${within.slice(0, -1) || "the configuration"}: ${why?.message ?? message}`;
-}
-
-/** The setting that was most likely meant: the one that shares the longest beginning. */
-function suggest(key: string, known: readonly string[]): string {
-  const shared = (name: string) => {
-    const at = [...name].findIndex((letter, i) => letter.toLowerCase() !== key[i]?.toLowerCase());
-    return at === -1 ? name.length : at;
-  };
-  const best = known.map((name) => ({ name, length: shared(name) })).sort((a, b) => b.length - a.length)[0];
-  return best === undefined || best.length < 3 ? ": remove it" : `: is it ${best.name}?`;
 }
 
 function impossible(config: Config): string[] {
@@ -193,17 +151,6 @@ function checkPolicy(path: string): string {
     parsePolicy(readFileSync(path, "utf8"));
     return path;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "unknown reason";
-    throw new ConfigError(`policy: ${path} is no C2SP policy: ${reason}`, { cause });
-  }
-}
-
-/** @throws ConfigError */
-export function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "unknown reason";
-    throw new ConfigError(`${path} cannot be read: ${reason}`, { cause });
+    throw new ConfigError(`policy: ${path} is no C2SP policy: ${reasonOf(cause)}`, { cause });
   }
 }

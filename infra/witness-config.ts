@@ -1,7 +1,7 @@
 /** What a witness is deployed with: one JSON file, `-c witness=config/witness.json`. */
 import { z } from "zod";
 import { readLogs } from "../service/witness-config.ts";
-import { ConfigError, deployed, readJson, throttle } from "./config.ts";
+import { ConfigError, deployed, parseSettings, readJson, throttle } from "./settings.ts";
 
 const schema = z.strictObject({
   ...deployed,
@@ -44,8 +44,5 @@ export function readWitnessConfig(path: unknown): WitnessConfig {
 }
 
 /** @throws ConfigError */
-export function parseWitnessConfig(value: unknown, path: string): WitnessConfig {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new ConfigError(`${path} cannot be deployed:\n${z.prettifyError(parsed.error)}\n\n${WITNESS_HELP}`);
-}
+export const parseWitnessConfig = (value: unknown, path: string): WitnessConfig =>
+  parseSettings({ schema, help: "npx cdk synth -c witness=" }, value, path);

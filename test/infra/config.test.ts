@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Config, ConfigError, HELP, parseConfig, readConfig } from "../../infra/config.ts";
+import { type Config, HELP, parseConfig, readConfig } from "../../infra/config.ts";
+import { ConfigError } from "../../infra/settings.ts";
+import { refusal } from "./refused.ts";
 
 const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };
 const TABLE = "arn:aws:dynamodb:eu-central-1:111122223333:table/kedge";
@@ -102,16 +104,6 @@ afterAll(() => rm(folder, { recursive: true }));
 const configured = (settings: Readonly<Record<string, unknown>>): Config =>
   parseConfig({ ...REQUIRED, ...settings }, path);
 
-function refusal(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    expect(error).toBeInstanceOf(ConfigError);
-    return error instanceof ConfigError ? error.message : "";
-  }
-  return expect.fail("it was taken");
-}
-
 describe("the committed examples", async () => {
   const examples = join(import.meta.dirname, "../../config");
   // A witness's is of another kind: infra/witness-config.ts.
@@ -150,7 +142,8 @@ describe("a setting", () => {
   test("is required only if it cannot be guessed", () => {
     expect(configured({})).toMatchObject(REQUIRED);
     for (const name of Object.keys(REQUIRED)) {
-      expect(refusal(() => parseConfig({ ...REQUIRED, [name]: undefined }, path))).toContain(`  ${name}: `);
+      const message = refusal(() => parseConfig({ ...REQUIRED, [name]: undefined }, path));
+      expect(message).toContain(`\n  ${name}: is required\n`);
     }
   });
 
@@ -175,13 +168,18 @@ describe("a typo", () => {
     }
   });
 
-  test("that is like no setting is to be removed", () => {
-    expect(refusal(() => configured({ colour: "red" }))).toContain("colour is no setting: remove it");
+  test("that is like no setting is to be removed, and where all are listed is said", () => {
+    const message = refusal(() => configured({ colour: "red" }));
+    expect(message).toContain("colour is no setting: remove it");
+    expect(message).toMatch(/\nAll settings: npx cdk synth$/);
   });
 
   test("within a setting is told with it", () => {
     const message = refusal(() => configured({ throttle: { rate: 1, burst: 1, rates: 2 } }));
-    expect(message).toContain("throttle.rates is no setting");
+    expect(message).toContain("throttle.rates is no setting: is it rate?");
+    const host = { nam: "a.example.org", certificateArn: CERTIFICATE };
+    expect(refusal(() => configured({ host }))).toContain("host.nam is no setting: is it name?");
+    expect(refusal(() => configured({ logKeys: { a: "signs", B: "signs" } }))).not.toContain("is it");
   });
 });
 

@@ -5,9 +5,8 @@ import { join } from "node:path";
 import { App } from "aws-cdk-lib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { ConfigError } from "../../infra/config.ts";
 import { buildWitness, bundleWitness } from "../../infra/witness.ts";
-import { parseWitnessConfig, readWitnessConfig, type WitnessConfig } from "../../infra/witness-config.ts";
+import { parseWitnessConfig, type WitnessConfig } from "../../infra/witness-config.ts";
 import { createKey, startEmbedded } from "../../local/embedded.ts";
 import { createTable } from "../../local/table.ts";
 import { dynamodbClient } from "../../service/dynamodb.ts";
@@ -208,27 +207,4 @@ test("the bundle is a witness of the configured logs", async () => {
     await embedded.close();
     process.env = before;
   }
-});
-
-describe("the configuration", () => {
-  test("the example can be deployed", () => {
-    expect(() => readWitnessConfig(join(import.meta.dirname, "../../config/witness.json"))).not.toThrow();
-  });
-
-  test.each([
-    ["no log", { logs: [] }, /at least one/],
-    ["a vkey that is none", { logs: ["log.example"] }, /log\.example/],
-    ["a vkey twice", { logs: [...REQUIRED.logs, ...REQUIRED.logs] }, /twice/],
-    ["a name with a space", { name: "a b" }, /name/],
-    ["a setting that is none", { log: [] }, /log/],
-  ])("%s fails at synth", (_, change, message) => {
-    expect(() => parseWitnessConfig({ ...REQUIRED, ...change }, "a test")).toThrow(message);
-    expect(() => parseWitnessConfig({ ...REQUIRED, ...change }, "a test")).toThrow(ConfigError);
-  });
-
-  test("without one, every setting is listed", () => {
-    for (const setting of ["stage", "region", "account", "name", "logs", "mldsa", "throttle"]) {
-      expect(() => readWitnessConfig(undefined)).toThrow(setting);
-    }
-  });
 });
