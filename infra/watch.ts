@@ -1,13 +1,10 @@
 /** The dashboard and the alarms. Each alarm has an entry in docs/operations.md under its own name. */
-import { ArnFormat, Duration, type Stack } from "aws-cdk-lib";
+import { Duration, type Stack } from "aws-cdk-lib";
 import type { HttpApi } from "aws-cdk-lib/aws-apigatewayv2";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
-import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
-import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import type { Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
-import * as sns from "aws-cdk-lib/aws-sns";
-import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
+import { type Alarm, makeAlarms } from "./alarms.ts";
 import type { Config } from "./config.ts";
 import { metricNamespace } from "./functions.ts";
 import type { FunctionName } from "./names.ts";
@@ -20,65 +17,13 @@ type Watched = {
   readonly tableName: string;
 };
 
-/** What pages. `missing` is what no data means: by default that nothing happened. */
-type Alarm = {
-  readonly name: string;
-  readonly means: string;
-  readonly metric: cloudwatch.IMetric;
-  /** Breached by more than this, or by less if `below`. */
-  readonly threshold: number;
-  readonly below?: boolean;
-  readonly periods?: number;
-  readonly missing?: cloudwatch.TreatMissingData;
-};
-
 const RUNBOOKS = "docs/operations.md";
-const { BREACHING, NOT_BREACHING } = cloudwatch.TreatMissingData;
+const { BREACHING } = cloudwatch.TreatMissingData;
 
 export function watch(stack: Stack, watched: Watched): cloudwatch.Dashboard {
-  const { config } = watched;
-  const topic = alarmTopic(stack);
-  if (config.alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(config.alarmEmail));
-  const action = new SnsAction(topic);
-  const alarms = alarmsOf(watched).map(({ name, means, metric, threshold, below, periods, missing }) => {
-    const alarm = new cloudwatch.Alarm(stack, `Alarm-${name}`, {
-      alarmName: `kedge-${config.stage}-${name}`,
-      alarmDescription: `${means} Runbook: ${config.runbooks ?? RUNBOOKS}#${name}`,
-      metric,
-      threshold,
-      evaluationPeriods: periods ?? 1,
-      comparisonOperator:
-        below === true
-          ? cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
-          : cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-      treatMissingData: missing ?? NOT_BREACHING,
-    });
-    alarm.addAlarmAction(action);
-    alarm.addOkAction(action);
-    return alarm;
-  });
+  const { stage, alarmEmail, runbooks = RUNBOOKS } = watched.config;
+  const alarms = makeAlarms(stack, alarmsOf(watched), { prefix: `kedge-${stage}`, alarmEmail, runbooks });
   return dashboard(stack, watched, alarms);
-}
-
-/** enforceSSL gives the topic a policy, in the place of the one by which the account's alarms could publish. */
-function alarmTopic(stack: Stack): sns.Topic {
-  const topic = new sns.Topic(stack, "Alarms", { enforceSSL: true });
-  const alarms = stack.formatArn({
-    service: "cloudwatch",
-    resource: "alarm",
-    resourceName: "*",
-    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-  });
-  topic.addToResourcePolicy(
-    new PolicyStatement({
-      sid: "AlarmsPublish",
-      principals: [new ServicePrincipal("cloudwatch.amazonaws.com")],
-      actions: ["sns:Publish"],
-      resources: [topic.topicArn],
-      conditions: { ArnLike: { "aws:SourceArn": alarms } },
-    }),
-  );
-  return topic;
 }
 
 function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched): Alarm[] {
