@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
+import { parsePemCertificates } from "../client/x509.ts";
 import { parsePolicy } from "../tlog/policy.ts";
 import {
   ConfigError,
@@ -32,6 +33,27 @@ const keys = optionalKeys.refine(
   'at least one key must sign: set one to "signs"',
 );
 
+/** Its length and its letters bound what a function's environment holds, 4 KB in all: 17 of them at most. */
+const httpsUrl = z
+  .url({ protocol: /^https$/, error: "an https URL" })
+  .max(128, "a URL of at most 128 characters")
+  .regex(/^https:\/\/[\w.~:/?[\]!$&'()*+,;=%-]+$/, "a URL without a user, a fragment or spaces");
+const httpsUrls = z
+  .array(httpsUrl)
+  .min(1, "name at least one, or leave it out")
+  .max(8, "name 8 at most")
+  .refine((urls) => new Set(urls).size === urls.length, "name each once");
+
+const timestamps = z.strictObject({
+  /** Authorities of RFC 3161, and a PEM file of certificates that theirs must lead to. */
+  tsaUrls: httpsUrls.optional(),
+  tsaCerts: z.string().min(1).optional(),
+  everyMinutes: z.int().min(1).max(1_440).default(60),
+  /** OpenTimestamps, and an Esplora API that knows the blocks of Bitcoin. */
+  otsCalendars: httpsUrls.optional(),
+  bitcoinUrl: httpsUrl.optional(),
+});
+
 const schema = z.strictObject({
   ...deployed,
   domain: z
@@ -49,6 +71,7 @@ const schema = z.strictObject({
   alarmEmail: z.email().optional(),
   runbooks: z.url({ protocol: /^https$/ }).optional(),
   policy: z.string().min(1).optional(),
+  timestamps: timestamps.optional(),
   host: z
     .strictObject({
       name: z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, "a host name such as audit.example.org"),
@@ -75,7 +98,7 @@ const schema = z.strictObject({
     .optional(),
 });
 
-/** `policyPath` is absolute, and its file has been parsed. */
+/** `policyPath` and `timestamps.tsaCerts` are absolute, and their files have been parsed. */
 export type Config = Omit<z.infer<typeof schema>, "policy"> & { readonly policyPath?: string };
 
 /** Whether what is stateful outlives its stack. */
@@ -101,6 +124,8 @@ export const HELP = `Kedge is deployed with one JSON file of configuration:
   alarmEmail        where alarms go. Default: to a topic without subscribers.
   runbooks          https URL of docs/operations.md, put into every alarm. Default: its path.
   policy            a C2SP tlog-policy file, beside the configuration: witnesses and quorum. Default: none.
+  timestamps        {"tsaUrls", "tsaCerts", "everyMinutes", "otsCalendars", "bitcoinUrl"}: who timestamps the anchor log,
+                    as docs/operations.md says under that name. Default: nobody.
   host              {"name", "certificateArn"}: the public host name and its certificate in us-east-1.
   table             {"arn", "streamArn"}: a table restored from a backup, in place of the stack's own.
 
@@ -117,11 +142,16 @@ export function readConfig(path: unknown): Config {
 /** @throws ConfigError */
 export function parseConfig(value: unknown, path: string): Config {
   const { policy, ...config } = parseSettings(SETTINGS, value, path);
-  const problems = impossible(config);
+  const problems = [...impossible(config), ...impossibleTimestamps(config)];
   if (problems.length > 0) throw cannotDeploy(SETTINGS, path, problems);
+  const { timestamps } = config;
+  const beside = (file: string) => resolve(dirname(path), file);
   return {
     ...config,
-    ...(policy !== undefined && { policyPath: checkPolicy(resolve(dirname(path), policy)) }),
+    ...(policy !== undefined && { policyPath: checkPolicy(beside(policy)) }),
+    ...(timestamps?.tsaCerts !== undefined && {
+      timestamps: { ...timestamps, tsaCerts: checkCerts(beside(timestamps.tsaCerts)) },
+    }),
   };
 }
 
@@ -146,11 +176,44 @@ function impossible(config: Config): string[] {
   ];
 }
 
-function checkPolicy(path: string): string {
+function impossibleTimestamps({ timestamps, anchorMinutes }: Config): string[] {
+  if (timestamps === undefined) return [];
+  const { tsaUrls, tsaCerts, otsCalendars, bitcoinUrl, everyMinutes } = timestamps;
+  return [
+    ...(tsaUrls === undefined && otsCalendars === undefined
+      ? ["timestamps: names nobody to ask: set tsaUrls or otsCalendars, or leave it out"]
+      : []),
+    // Nothing is stored that is not checked.
+    ...((tsaUrls === undefined) !== (tsaCerts === undefined)
+      ? ["timestamps.tsaCerts: set it with tsaUrls: a PEM file of the authorities' root certificates"]
+      : []),
+    ...((otsCalendars === undefined) !== (bitcoinUrl === undefined)
+      ? ["timestamps.bitcoinUrl: set it with otsCalendars: an Esplora API, to look up blocks of Bitcoin"]
+      : []),
+    ...(everyMinutes < anchorMinutes
+      ? [
+          "timestamps.everyMinutes: only what is anchored is timestamped: set it to no less than anchorMinutes",
+        ]
+      : []),
+  ];
+}
+
+const checkPolicy = (path: string): string => checkFile("policy", path, parsePolicy, "is no C2SP policy");
+
+const checkCerts = (path: string): string =>
+  checkFile(
+    "timestamps.tsaCerts",
+    path,
+    parsePemCertificates,
+    "must hold the authorities' root certificates, as they hand them out, in PEM",
+  );
+
+/** @returns the path. @throws ConfigError unless its file can be parsed. */
+function checkFile(setting: string, path: string, parse: (text: string) => unknown, problem: string): string {
   try {
-    parsePolicy(readFileSync(path, "utf8"));
+    parse(readFileSync(path, "utf8"));
     return path;
   } catch (cause) {
-    throw new ConfigError(`policy: ${path} is no C2SP policy: ${reasonOf(cause)}`, { cause });
+    throw new ConfigError(`${setting}: ${path} ${problem}: ${reasonOf(cause)}`, { cause });
   }
 }

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rootCertificates } from "node:tls";
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { expect } from "vitest";
@@ -65,8 +66,9 @@ export type Deployment = {
   readonly report: z.infer<typeof reportSchema>;
 };
 
-/** A policy file that stands beside the configuration. */
-const POLICY = "policy.txt";
+/** Files that stand beside the configuration. */
+export const POLICY = "policy.txt";
+export const ROOTS = "roots.pem";
 
 /** Every setting that has no default. */
 export const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };
@@ -84,6 +86,7 @@ export function synthesise(settings: Readonly<Record<string, unknown>> = {}): De
     .parse(JSON.parse(readFileSync(join(import.meta.dirname, "../../cdk.json"), "utf8")));
   const app = new App({ outdir: join(folder, "out"), context });
   writeFileSync(join(folder, POLICY), "quorum none\n");
+  writeFileSync(join(folder, ROOTS), rootCertificates.slice(0, 1).join());
   const config = parseConfig({ ...REQUIRED, ...settings }, join(folder, "config.json"));
   buildStacks(app, config, folder);
   const { directory, stacks } = app.synth();
@@ -225,6 +228,13 @@ export const full = synthesise({
   alarmEmail: "on-call@example.org",
   runbooks: "https://example.org/operations.md",
   policy: POLICY,
+  timestamps: {
+    tsaUrls: ["https://tsa.example.org/tsr", "https://tsa.example.com"],
+    tsaCerts: ROOTS,
+    everyMinutes: 30,
+    otsCalendars: ["https://ots.example.org"],
+    bitcoinUrl: "https://blocks.example.org/api",
+  },
   host: {
     name: "audit.example.org",
     certificateArn: "arn:aws:acm:us-east-1:111122223333:certificate/0123abcd-01ab-23cd",
