@@ -27,10 +27,25 @@ export function watch(stack: Stack, watched: Watched): cloudwatch.Dashboard {
 }
 
 function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched): Alarm[] {
-  const { sealSeconds, sweepMinutes, anchorMinutes } = config;
+  const { sealSeconds, sweepMinutes, anchorMinutes, timestamps } = config;
   const ours = ourMetrics(config);
   const sealPeriod = Duration.minutes(Math.max(5, sweepMinutes));
   const anchorPeriod = Duration.minutes(Math.max(5, anchorMinutes));
+  const timestampAge: Alarm[] =
+    timestamps === undefined
+      ? []
+      : [
+          {
+            name: "timestamp-age",
+            means: "No timestamp comes for the public anchor checkpoints.",
+            metric: ours("TimestampAge", "Maximum", anchorPeriod),
+            // A calendar alone takes hours at its best.
+            threshold: 60_000 * (timestamps.everyMinutes + (timestamps.tsaUrls === undefined ? 24 * 60 : 0)),
+            // For an hour: nothing stops for it, and what stops the anchorer is told by other alarms before.
+            periods: Math.max(2, Math.ceil(60 / anchorPeriod.toMinutes())),
+            missing: BREACHING,
+          },
+        ];
   return [
     {
       name: "seal-lag",
@@ -64,6 +79,7 @@ function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched):
       below: true,
       periods: 2,
     },
+    ...timestampAge,
     ...(["sealer", "anchorer"] as const).map((name) => ({
       name: `${name}-errors`,
       means: `The ${name} fails.`,
@@ -209,6 +225,9 @@ function dashboard(
         ),
         graph("Stream: age, ms", functions.sealer.metric("IteratorAge", { statistic: "Maximum" })),
       ],
+      ...(config.timestamps === undefined
+        ? []
+        : [[graph("Timestamp age, ms", ours("TimestampAge", "Maximum"))]]),
     ],
   });
 }

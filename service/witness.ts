@@ -27,7 +27,7 @@ import {
 import { admit, judge, type Latest, type Refusal } from "../tlog/witness.ts";
 import { ServiceError } from "./error.ts";
 import type { Signer } from "./signer.ts";
-import type { Item, Store } from "./store.ts";
+import { type Item, putIf, type Store } from "./store.ts";
 import { witnessCheckpointKey, witnessHeadKey } from "./table.ts";
 
 /** Who cosigns. Its name must never change: an Ed25519 cosignature does not say it, and one key is of one name. */
@@ -124,7 +124,7 @@ async function commit(
     latest === undefined
       ? ({ kind: "absent" } as const)
       : ({ kind: "equals", attribute: "size", value: latest.size } as const);
-  if (await put(store, { ...witnessHeadKey(hash), size, root }, condition)) return true;
+  if (await putIf(store, { ...witnessHeadKey(hash), size, root }, condition)) return true;
   const head = await readHead(store, hash);
   return head !== undefined && head.size === size && equalBytes(head.root, root);
 }
@@ -132,21 +132,7 @@ async function commit(
 /** @returns false when a larger checkpoint is recorded: then this one, though committed, is not answered. */
 function record(store: Store, hash: string, size: bigint, note: string): Promise<boolean> {
   const item = { ...witnessCheckpointKey(hash), size, note };
-  return put(store, item, { kind: "absentOrBelow", attribute: "size", value: size + 1n });
-}
-
-async function put(
-  store: Store,
-  item: Item,
-  condition: NonNullable<Parameters<Store["put"]>[1]>,
-): Promise<boolean> {
-  try {
-    await store.put(item, condition);
-    return true;
-  } catch (error) {
-    if (error instanceof ServiceError && error.code === "condition_failed") return false;
-    throw error;
-  }
+  return putIf(store, item, { kind: "absentOrBelow", attribute: "size", value: size + 1n });
 }
 
 async function conflict(store: Store, hash: string): Promise<Refusal> {

@@ -18,6 +18,7 @@ const UNITS = {
   RollbackRefused: "Count",
   AnchorAge: "Milliseconds",
   WitnessQuorum: "Count",
+  TimestampAge: "Milliseconds",
 } as const;
 
 export type Metrics = { readonly [name in keyof typeof UNITS]?: number };

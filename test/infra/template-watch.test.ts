@@ -17,7 +17,9 @@ import {
   only,
   policyOf,
   prod,
+  ROOTS,
   resources,
+  restored,
   synthesise,
 } from "./templates.ts";
 
@@ -31,7 +33,13 @@ const EMITTED = Object.keys({
   RollbackRefused: true,
   AnchorAge: true,
   WitnessQuorum: true,
+  TimestampAge: true,
 } satisfies Record<keyof Metrics, true>);
+/** Of these, what is emitted only where timestamps are configured. */
+const OF_TIMESTAMPS = ["TimestampAge"];
+
+const CALENDARS = { otsCalendars: ["https://ots.example.org"], bitcoinUrl: "https://blocks.example.org" };
+const TIMESTAMPS = { tsaUrls: ["https://tsa.example.org"], tsaCerts: ROOTS };
 
 const alarm = z.looseObject({
   AlarmName: z.string(),
@@ -42,6 +50,7 @@ const alarm = z.looseObject({
   Namespace: z.string().optional(),
   Period: z.number().optional(),
   EvaluationPeriods: z.number(),
+  Threshold: z.number(),
   TreatMissingData: z.string(),
 });
 const alarmsOf = ({ service }: Deployment) =>
@@ -61,7 +70,12 @@ function runbook(anchor: string): string {
 }
 
 describe("alarms", () => {
-  test.each(alarmsOf(prod).map(({ AlarmName, AlarmDescription }) => [AlarmName, AlarmDescription]))(
+  test.each(
+    alarmsOf(synthesise({ timestamps: TIMESTAMPS })).map(({ AlarmName, AlarmDescription }) => [
+      AlarmName,
+      AlarmDescription,
+    ]),
+  )(
     "%s says what it means and links its entry in the runbook, which says what to look at and what to do",
     (name, description) => {
       const anchor = name.replace("kedge-prod-", "");
@@ -110,20 +124,43 @@ describe("alarms", () => {
     const page = readFileSync(join(import.meta.dirname, "../../docs/metrics.md"), "utf8");
     const rows = [...page.matchAll(/^\| `(\w+)` \|.*\| (?:`([a-z-]+)`)? *\|$/gm)];
     expect(rows.map(([, metric]) => metric).sort()).toEqual([...EMITTED].sort());
-    const ours = alarmsOf(prod).filter(({ Namespace }) => Namespace === "Kedge/prod");
+    const ours = alarmsOf(full).filter(({ Namespace }) => Namespace === "Kedge/prod");
     expect(
       ours.map(({ AlarmName, MetricName }) => [MetricName, AlarmName.replace("kedge-prod-", "")]),
     ).toEqual(
       expect.arrayContaining(rows.filter(([, , name]) => name).map(([, metric, name]) => [metric, name])),
     );
     const breaching = ours.filter(({ TreatMissingData }) => TreatMissingData === "breaching");
-    expect(breaching.map(({ MetricName }) => MetricName)).toEqual(["SealLag", "AnchorAge"]);
+    expect(breaching.map(({ MetricName }) => MetricName)).toEqual(["SealLag", "AnchorAge", "TimestampAge"]);
   });
 
-  const slow = synthesise({ sealSeconds: 300, sweepMinutes: 60, anchorMinutes: 60 });
+  const slow = synthesise({
+    ...{ sealSeconds: 300, sweepMinutes: 60, anchorMinutes: 60 },
+    timestamps: { ...TIMESTAMPS, everyMinutes: 1_440 },
+  });
+  const calendars = synthesise({ timestamps: CALENDARS });
+
+  test("no timestamps page where none are configured; else after a period, and for an hour, without any", () => {
+    const timestampAge = (deployment: Deployment) =>
+      alarmsOf(deployment).filter(({ MetricName }) => MetricName === "TimestampAge");
+    for (const deployment of [prod, dev, restored]) expect(timestampAge(deployment)).toEqual([]);
+    for (const [deployment, hours] of [
+      [full, 0.5],
+      [slow, 24],
+      // A calendar's timestamp is hours late when all is well.
+      [calendars, 25],
+    ] as const) {
+      const [one, ...more] = timestampAge(deployment);
+      expect(more).toEqual([]);
+      expect(one?.Threshold).toBe(hours * 3_600_000);
+      expect((one?.Period ?? 0) * (one?.EvaluationPeriods ?? 0)).toBeGreaterThanOrEqual(3_600);
+    }
+  });
 
   test("look at periods that CloudWatch takes: whole minutes, a day at most in all", () => {
-    for (const { AlarmName, Period, EvaluationPeriods } of [slow, prod, dev].flatMap(alarmsOf)) {
+    for (const { AlarmName, Period, EvaluationPeriods } of [slow, calendars, full, prod, dev].flatMap(
+      alarmsOf,
+    )) {
       if (Period === undefined) continue;
       expect([AlarmName, Period % 60]).toEqual([AlarmName, 0]);
       expect(Period * EvaluationPeriods, AlarmName).toBeLessThanOrEqual(24 * 3_600);
@@ -134,7 +171,9 @@ describe("alarms", () => {
     const periods = Object.fromEntries(
       alarmsOf(slow).map(({ MetricName, Period }) => [MetricName ?? "", Period]),
     );
-    expect(periods).toMatchObject({ SealLag: 3_600, AnchorAge: 3_600, WitnessQuorum: 3_600 });
+    expect(periods).toMatchObject({
+      ...{ SealLag: 3_600, AnchorAge: 3_600, WitnessQuorum: 3_600, TimestampAge: 3_600 },
+    });
   });
 });
 
@@ -159,7 +198,9 @@ test.each(ALL)(
       expect(EMITTED).toContain(metric);
     }
     // And none is emitted, and paid for, that nobody looks at.
-    expect([...new Set(shown.map(([, metric]) => metric))].sort()).toEqual([...EMITTED].sort());
+    const asksForTimestamps = "KEDGE_TSA_EVERY" in lambda(service, "anchorer").Environment.Variables;
+    const emitted = EMITTED.filter((metric) => asksForTimestamps || !OF_TIMESTAMPS.includes(metric));
+    expect([...new Set(shown.map(([, metric]) => metric))].sort()).toEqual(emitted.sort());
   },
 );
 
