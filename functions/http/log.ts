@@ -19,6 +19,9 @@ const UNITS = {
   AnchorAge: "Milliseconds",
   WitnessQuorum: "Count",
   TimestampAge: "Milliseconds",
+  // Of a witness: docs/witness.md.
+  Cosigned: "Count",
+  Equivocations: "Count",
 } as const;
 
 export type Metrics = { readonly [name in keyof typeof UNITS]?: number };
