@@ -14,12 +14,14 @@ export type Alarm = {
   /** Breached by more than this, or by less if `below`. */
   readonly threshold: number;
   readonly below?: boolean;
+  /** Breached for so many periods, of so many: by default one, and one after the other. */
   readonly periods?: number;
+  readonly of?: number;
   readonly missing?: cloudwatch.TreatMissingData;
 };
 
 type Told = {
-  /** Of the alarms' names, which an account has once in a region. */
+  /** Of the alarms' names: a name is there once in an account's region. */
   readonly prefix: string;
   /** Who is told; undefined: nobody yet. */
   readonly alarmEmail: string | undefined;
@@ -35,13 +37,14 @@ export function makeAlarms(
   const topic = alarmTopic(stack);
   if (alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(alarmEmail));
   const action = new SnsAction(topic);
-  return alarms.map(({ name, means, metric, threshold, below, periods, missing }) => {
+  return alarms.map(({ name, means, metric, threshold, below, periods = 1, of = periods, missing }) => {
     const alarm = new cloudwatch.Alarm(stack, `Alarm-${name}`, {
       alarmName: `${prefix}-${name}`,
       alarmDescription: `${means} Runbook: ${runbooks}#${name}`,
       metric,
       threshold,
-      evaluationPeriods: periods ?? 1,
+      evaluationPeriods: of,
+      ...(of > periods && { datapointsToAlarm: periods }),
       comparisonOperator:
         below === true
           ? cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD

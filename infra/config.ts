@@ -68,8 +68,6 @@ const schema = z.strictObject({
   anchorKeys: keys.default({ a: "signs" }),
   anchorMldsaKeys: optionalKeys.default({ a: "signs" }),
   throttle: throttle.default({ rate: 500, burst: 1_000 }),
-  alarmEmail: z.email().optional(),
-  runbooks: z.url({ protocol: /^https$/ }).optional(),
   policy: z.string().min(1).optional(),
   timestamps: timestamps.optional(),
   host: z

@@ -11,6 +11,8 @@ export const deployed = {
     .regex(/^\d{12}$/, "the 12 digits of an AWS account")
     .optional(),
   logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
+  alarmEmail: z.email().optional(),
+  runbooks: z.url({ protocol: /^https$/ }).optional(),
 };
 
 /** Requests a second. */

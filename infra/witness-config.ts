@@ -17,6 +17,8 @@ const schema = z.strictObject({
     }
   }),
   mldsa: z.boolean().default(true),
+  // CloudWatch looks back a week at most.
+  silentHours: z.int().min(1).max(168).optional(),
   throttle: throttle.default({ rate: 20, burst: 50 }),
 });
 
@@ -33,6 +35,9 @@ export const WITNESS_HELP = `A witness is deployed alone, with one JSON file of 
   logs              the vkeys of the logs to watch; a log may have several. Required.
   mldsa             cosign with ML-DSA-44 too. Default true.
   logRetentionDays  the log lines, with the evidence in them, are kept for so long. Default 365.
+  alarmEmail        where alarms go. Default: to a topic without subscribers.
+  runbooks          https URL of docs/witness.md, put into every alarm. Default: its path.
+  silentHours       alarm when nothing new was cosigned for so long, 1 to 168. Default: no such alarm.
   throttle          {"rate", "burst"}: requests a second of everybody together. Default 20 and 50.`;
 
 /** @throws ConfigError */
