@@ -1,6 +1,6 @@
 /** Timestamps from outside, where any authority is configured: after anchoring, and never in its way. */
 import type { Timestamping } from "../service/authorities.ts";
-import { errorFields, logLine } from "./http/log.ts";
+import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "./http/log.ts";
 import { service } from "./open.ts";
 
 let opened: Timestamping | undefined;
@@ -10,11 +10,25 @@ export async function stampPublic(): Promise<void> {
   if (!process.env["KEDGE_TSA_URLS"] && !process.env["KEDGE_OTS_CALENDARS"]) return;
   // Certificates and their cryptography are loaded by those who configured them.
   const { openTimestamping } = await import("../service/authorities.ts");
-  const { timestampPublic } = await import("../service/stamp.ts");
+  const { timestampPublic, unstampedSince } = await import("../service/stamp.ts");
   opened ??= openTimestamping(process.env);
-  const { size, stored, failures } = await timestampPublic({ ...service(), ...opened });
+  const { store, publication, clock } = service();
+  const { size, stored, failures } = await timestampPublic({ store, publication, clock, ...opened });
   for (const { authority, error } of failures) {
     logLine("error", { event: "timestamp", authority, ...errorFields(error) });
   }
-  if (stored > 0) logLine("info", { event: "timestamp", size: Number(size), stored });
+  const line = { event: "timestamp", size: Number(size), stored };
+  const metrics = metricsWanted() ? await age() : {};
+  if (stored > 0) logLine("info", line, metrics);
+  else metricLine(line, metrics);
+
+  /** Without the age where it cannot be told. */
+  async function age(): Promise<Metrics> {
+    try {
+      const since = await unstampedSince(store);
+      return { TimestampAge: since === undefined ? 0 : Math.max(0, clock() - Number(since)) };
+    } catch {
+      return {};
+    }
+  }
 }

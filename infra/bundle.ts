@@ -7,28 +7,29 @@ import type { Config } from "./config.ts";
 import type { FunctionName } from "./names.ts";
 
 export const POLICY_FILE = "policy";
+export const TSA_CERTS_FILE = "tsa-certs";
 /** Of each function, the module that Lambda loads. */
 export const ENTRY_FILE = "index.mjs";
 
 /** Read at the first request for the reference page (functions/http/meta.ts): a megabyte that is never parsed. */
 const REFERENCE_PAGE = ["swagger-ui-dist/swagger-ui-bundle.js", "swagger-ui-dist/swagger-ui.css"];
 
-export const needsPolicy = (name: FunctionName, { policyPath }: Pick<Config, "policyPath">): boolean =>
-  policyPath !== undefined && name !== "sealer";
+type Files = Pick<Config, "policyPath" | "timestamps">;
+
+/** The configured files that a function reads, by their names in its folder. */
+export const filesOf = (name: FunctionName, { policyPath, timestamps }: Files): Record<string, string> => ({
+  ...(policyPath !== undefined && name !== "sealer" && { [POLICY_FILE]: policyPath }),
+  ...(timestamps?.tsaCerts !== undefined && name === "anchorer" && { [TSA_CERTS_FILE]: timestamps.tsaCerts }),
+});
 
 /** Writes the function's folder: `index.mjs`, chunks that it loads on demand, and the files that it reads. */
-export async function bundle(
-  name: FunctionName,
-  folder: string,
-  config: Pick<Config, "policyPath">,
-): Promise<void> {
+export async function bundle(name: FunctionName, folder: string, config: Files): Promise<void> {
   await bundleEntry(join(import.meta.dirname, `../functions/${name}.ts`), folder);
   if (name === "api") {
     const { resolve } = createRequire(import.meta.url);
     for (const file of REFERENCE_PAGE) await copy(resolve(file), join(folder, "node_modules", file));
   }
-  if (needsPolicy(name, config) && config.policyPath !== undefined)
-    await copy(config.policyPath, join(folder, POLICY_FILE));
+  for (const [file, path] of Object.entries(filesOf(name, config))) await copy(path, join(folder, file));
 }
 
 export async function bundleEntry(path: string, folder: string): Promise<void> {

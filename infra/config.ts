@@ -2,7 +2,17 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
+import { parsePemCertificates } from "../client/x509.ts";
 import { parsePolicy } from "../tlog/policy.ts";
+import {
+  ConfigError,
+  cannotDeploy,
+  deployed,
+  parseSettings,
+  readJson,
+  reasonOf,
+  throttle,
+} from "./settings.ts";
 
 /**
  * A log's signing keys, by a name that is never used again, in the order in which they were made. All that sign do, and
@@ -23,25 +33,26 @@ const keys = optionalKeys.refine(
   'at least one key must sign: set one to "signs"',
 );
 
-/** Settings of whatever is deployed, a witness too. */
-export const deployed = {
-  stage: z.enum(["dev", "prod"]),
-  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
-  account: z
-    .string()
-    .regex(/^\d{12}$/, "the 12 digits of an AWS account")
-    .optional(),
-  logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
-};
+/** Its length and its letters bound what a function's environment holds, 4 KB in all: 17 of them at most. */
+const httpsUrl = z
+  .url({ protocol: /^https$/, error: "an https URL" })
+  .max(128, "a URL of at most 128 characters")
+  .regex(/^https:\/\/[\w.~:/?[\]!$&'()*+,;=%-]+$/, "a URL without a user, a fragment or spaces");
+const httpsUrls = z
+  .array(httpsUrl)
+  .min(1, "name at least one, or leave it out")
+  .max(8, "name 8 at most")
+  .refine((urls) => new Set(urls).size === urls.length, "name each once");
 
-/** Requests a second. */
-export const throttle = z.strictObject({
-  rate: z.int().min(1).max(10_000),
-  burst: z.int().min(1).max(5_000),
+const timestamps = z.strictObject({
+  /** Authorities of RFC 3161, and a PEM file of certificates that theirs must lead to. */
+  tsaUrls: httpsUrls.optional(),
+  tsaCerts: z.string().min(1).optional(),
+  everyMinutes: z.int().min(1).max(1_440).default(60),
+  /** OpenTimestamps, and an Esplora API that knows the blocks of Bitcoin. */
+  otsCalendars: httpsUrls.optional(),
+  bitcoinUrl: httpsUrl.optional(),
 });
-
-const deployedSchema = z.object({ ...deployed, throttle });
-export type Deployed = z.infer<typeof deployedSchema>;
 
 const schema = z.strictObject({
   ...deployed,
@@ -57,9 +68,8 @@ const schema = z.strictObject({
   anchorKeys: keys.default({ a: "signs" }),
   anchorMldsaKeys: optionalKeys.default({ a: "signs" }),
   throttle: throttle.default({ rate: 500, burst: 1_000 }),
-  alarmEmail: z.email().optional(),
-  runbooks: z.url({ protocol: /^https$/ }).optional(),
   policy: z.string().min(1).optional(),
+  timestamps: timestamps.optional(),
   host: z
     .strictObject({
       name: z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, "a host name such as audit.example.org"),
@@ -86,7 +96,7 @@ const schema = z.strictObject({
     .optional(),
 });
 
-/** `policyPath` is absolute, and its file has been parsed. */
+/** `policyPath` and `timestamps.tsaCerts` are absolute, and their files have been parsed. */
 export type Config = Omit<z.infer<typeof schema>, "policy"> & { readonly policyPath?: string };
 
 /** Whether what is stateful outlives its stack. */
@@ -112,15 +122,14 @@ export const HELP = `Kedge is deployed with one JSON file of configuration:
   alarmEmail        where alarms go. Default: to a topic without subscribers.
   runbooks          https URL of docs/operations.md, put into every alarm. Default: its path.
   policy            a C2SP tlog-policy file, beside the configuration: witnesses and quorum. Default: none.
+  timestamps        {"tsaUrls", "tsaCerts", "everyMinutes", "otsCalendars", "bitcoinUrl"}: who timestamps the anchor log,
+                    as docs/operations.md says under that name. Default: nobody.
   host              {"name", "certificateArn"}: the public host name and its certificate in us-east-1.
   table             {"arn", "streamArn"}: a table restored from a backup, in place of the stack's own.
 
 config/dev.json and config/prod.json are examples. docs/operations.md says when to change what.`;
 
-/** A configuration that cannot be used: its message names every problem and the way to mend it. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
+const SETTINGS = { schema, help: "npx cdk synth" };
 
 /** @throws ConfigError */
 export function readConfig(path: unknown): Config {
@@ -130,41 +139,18 @@ export function readConfig(path: unknown): Config {
 
 /** @throws ConfigError */
 export function parseConfig(value: unknown, path: string): Config {
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(describe).map((line) => `  ${line}`);
-    throw new ConfigError(
-      `${path} cannot be deployed:\n${problems.join("\n")}\nWithout -c config=… all settings are listed.`,
-    );
-  }
-  const { policy, ...config } = parsed.data;
-  const problems = impossible(config);
-  if (problems.length > 0) throw new ConfigError(`${path} cannot be deployed:\n  ${problems.join("\n  ")}`);
+  const { policy, ...config } = parseSettings(SETTINGS, value, path);
+  const problems = [...impossible(config), ...impossibleTimestamps(config)];
+  if (problems.length > 0) throw cannotDeploy(SETTINGS, path, problems);
+  const { timestamps } = config;
+  const beside = (file: string) => resolve(dirname(path), file);
   return {
     ...config,
-    ...(policy !== undefined && { policyPath: checkPolicy(resolve(dirname(path), policy)) }),
+    ...(policy !== undefined && { policyPath: checkPolicy(beside(policy)) }),
+    ...(timestamps?.tsaCerts !== undefined && {
+      timestamps: { ...timestamps, tsaCerts: checkCerts(beside(timestamps.tsaCerts)) },
+    }),
   };
-}
-
-function describe({ path, message, ...issue }: z.core.$ZodIssue): string {
-  const within = path.map((name) => `${String(name)}.`).join("");
-  if (issue.code === "unrecognized_keys") {
-    const known = path.length === 0 ? Object.keys(schema.shape) : [];
-    return issue.keys.map((key) => `${within}${key} is no setting${suggest(key, known)}`).join("\n  ");
-  }
-  // Of a key in a record, the issue within says what is wrong with it.
-  const [why] = issue.code === "invalid_key" ? issue.issues : [];
-  return `${within.slice(0, -1) || "the configuration"}: ${why?.message ?? message}`;
-}
-
-/** The setting that was most likely meant: the one that shares the longest beginning. */
-function suggest(key: string, known: readonly string[]): string {
-  const shared = (name: string) => {
-    const at = [...name].findIndex((letter, i) => letter.toLowerCase() !== key[i]?.toLowerCase());
-    return at === -1 ? name.length : at;
-  };
-  const best = known.map((name) => ({ name, length: shared(name) })).sort((a, b) => b.length - a.length)[0];
-  return best === undefined || best.length < 3 ? ": remove it" : `: is it ${best.name}?`;
 }
 
 function impossible(config: Config): string[] {
@@ -188,22 +174,44 @@ function impossible(config: Config): string[] {
   ];
 }
 
-function checkPolicy(path: string): string {
-  try {
-    parsePolicy(readFileSync(path, "utf8"));
-    return path;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "unknown reason";
-    throw new ConfigError(`policy: ${path} is no C2SP policy: ${reason}`, { cause });
-  }
+function impossibleTimestamps({ timestamps, anchorMinutes }: Config): string[] {
+  if (timestamps === undefined) return [];
+  const { tsaUrls, tsaCerts, otsCalendars, bitcoinUrl, everyMinutes } = timestamps;
+  return [
+    ...(tsaUrls === undefined && otsCalendars === undefined
+      ? ["timestamps: names nobody to ask: set tsaUrls or otsCalendars, or leave it out"]
+      : []),
+    // Nothing is stored that is not checked.
+    ...((tsaUrls === undefined) !== (tsaCerts === undefined)
+      ? ["timestamps.tsaCerts: set it with tsaUrls: a PEM file of the authorities' root certificates"]
+      : []),
+    ...((otsCalendars === undefined) !== (bitcoinUrl === undefined)
+      ? ["timestamps.bitcoinUrl: set it with otsCalendars: an Esplora API, to look up blocks of Bitcoin"]
+      : []),
+    ...(everyMinutes < anchorMinutes
+      ? [
+          "timestamps.everyMinutes: only what is anchored is timestamped: set it to no less than anchorMinutes",
+        ]
+      : []),
+  ];
 }
 
-/** @throws ConfigError */
-export function readJson(path: string): unknown {
+const checkPolicy = (path: string): string => checkFile("policy", path, parsePolicy, "is no C2SP policy");
+
+const checkCerts = (path: string): string =>
+  checkFile(
+    "timestamps.tsaCerts",
+    path,
+    parsePemCertificates,
+    "must hold the authorities' root certificates, as they hand them out, in PEM",
+  );
+
+/** @returns the path. @throws ConfigError unless its file can be parsed. */
+function checkFile(setting: string, path: string, parse: (text: string) => unknown, problem: string): string {
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    parse(readFileSync(path, "utf8"));
+    return path;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "unknown reason";
-    throw new ConfigError(`${path} cannot be read: ${reason}`, { cause });
+    throw new ConfigError(`${setting}: ${path} ${problem}: ${reasonOf(cause)}`, { cause });
   }
 }

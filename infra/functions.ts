@@ -5,7 +5,7 @@ import * as iam from "aws-cdk-lib/aws-iam";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
-import { ENTRY_FILE, needsPolicy, POLICY_FILE } from "./bundle.ts";
+import { ENTRY_FILE, filesOf, POLICY_FILE, TSA_CERTS_FILE } from "./bundle.ts";
 import { type Config, isDurable } from "./config.ts";
 import { type FunctionName, roleName } from "./names.ts";
 import { permissions, platformPermissions, type Resources, wildcards } from "./permissions.ts";
@@ -88,6 +88,7 @@ export function makeFunction(
 
 function environment(name: FunctionName, config: Config, around: Surroundings): Record<string, string> {
   const { logKeys, anchorKeys, anchorMldsaKeys, tableName, bucketName } = around;
+  const files = filesOf(name, config);
   return {
     KEDGE_TABLE: tableName,
     KEDGE_DOMAIN: config.domain,
@@ -95,8 +96,21 @@ function environment(name: FunctionName, config: Config, around: Surroundings): 
     KEDGE_ANCHOR_KEY: anchorKeys.join(","),
     ...(anchorMldsaKeys.length > 0 && { KEDGE_ANCHOR_MLDSA_KEY: anchorMldsaKeys.join(",") }),
     ...(name !== "api" && { KEDGE_PUBLICATION: `s3://${bucketName}` }),
-    ...(needsPolicy(name, config) && { KEDGE_POLICY: POLICY_FILE }),
+    ...(POLICY_FILE in files && { KEDGE_POLICY: POLICY_FILE }),
+    ...(name === "anchorer" && timestamping(config)),
+    ...(TSA_CERTS_FILE in files && { KEDGE_TSA_CERTS: TSA_CERTS_FILE }),
     KEDGE_METRICS: metricNamespace(config),
+  };
+}
+
+function timestamping({ timestamps }: Config): Record<string, string> {
+  if (timestamps === undefined) return {};
+  const { tsaUrls, everyMinutes, otsCalendars, bitcoinUrl } = timestamps;
+  return {
+    KEDGE_TSA_EVERY: String(everyMinutes),
+    ...(tsaUrls !== undefined && { KEDGE_TSA_URLS: tsaUrls.join(" ") }),
+    ...(otsCalendars !== undefined && { KEDGE_OTS_CALENDARS: otsCalendars.join(" ") }),
+    ...(bitcoinUrl !== undefined && { KEDGE_BITCOIN_URL: bitcoinUrl }),
   };
 }
 

@@ -6,7 +6,8 @@ import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
-import { type Deployed, isDurable } from "./config.ts";
+import { isDurable } from "./config.ts";
+import type { Deployed } from "./settings.ts";
 
 /** No path: it names hashes, or which log a monitor follows. No address: it may be a person's. */
 const ACCESS_LOG = {

@@ -1,13 +1,10 @@
 /** The dashboard and the alarms. Each alarm has an entry in docs/operations.md under its own name. */
-import { ArnFormat, Duration, type Stack } from "aws-cdk-lib";
+import { Duration, type Stack } from "aws-cdk-lib";
 import type { HttpApi } from "aws-cdk-lib/aws-apigatewayv2";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
-import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
-import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import type { Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
-import * as sns from "aws-cdk-lib/aws-sns";
-import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
+import { type Alarm, makeAlarms } from "./alarms.ts";
 import type { Config } from "./config.ts";
 import { metricNamespace } from "./functions.ts";
 import type { FunctionName } from "./names.ts";
@@ -20,72 +17,35 @@ type Watched = {
   readonly tableName: string;
 };
 
-/** What pages. `missing` is what no data means: by default that nothing happened. */
-type Alarm = {
-  readonly name: string;
-  readonly means: string;
-  readonly metric: cloudwatch.IMetric;
-  /** Breached by more than this, or by less if `below`. */
-  readonly threshold: number;
-  readonly below?: boolean;
-  readonly periods?: number;
-  readonly missing?: cloudwatch.TreatMissingData;
-};
-
 const RUNBOOKS = "docs/operations.md";
-const { BREACHING, NOT_BREACHING } = cloudwatch.TreatMissingData;
+const { BREACHING } = cloudwatch.TreatMissingData;
 
 export function watch(stack: Stack, watched: Watched): cloudwatch.Dashboard {
-  const { config } = watched;
-  const topic = alarmTopic(stack);
-  if (config.alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(config.alarmEmail));
-  const action = new SnsAction(topic);
-  const alarms = alarmsOf(watched).map(({ name, means, metric, threshold, below, periods, missing }) => {
-    const alarm = new cloudwatch.Alarm(stack, `Alarm-${name}`, {
-      alarmName: `kedge-${config.stage}-${name}`,
-      alarmDescription: `${means} Runbook: ${config.runbooks ?? RUNBOOKS}#${name}`,
-      metric,
-      threshold,
-      evaluationPeriods: periods ?? 1,
-      comparisonOperator:
-        below === true
-          ? cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
-          : cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-      treatMissingData: missing ?? NOT_BREACHING,
-    });
-    alarm.addAlarmAction(action);
-    alarm.addOkAction(action);
-    return alarm;
-  });
+  const { stage, alarmEmail, runbooks = RUNBOOKS } = watched.config;
+  const alarms = makeAlarms(stack, alarmsOf(watched), { prefix: `kedge-${stage}`, alarmEmail, runbooks });
   return dashboard(stack, watched, alarms);
 }
 
-/** enforceSSL gives the topic a policy, in the place of the one by which the account's alarms could publish. */
-function alarmTopic(stack: Stack): sns.Topic {
-  const topic = new sns.Topic(stack, "Alarms", { enforceSSL: true });
-  const alarms = stack.formatArn({
-    service: "cloudwatch",
-    resource: "alarm",
-    resourceName: "*",
-    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-  });
-  topic.addToResourcePolicy(
-    new PolicyStatement({
-      sid: "AlarmsPublish",
-      principals: [new ServicePrincipal("cloudwatch.amazonaws.com")],
-      actions: ["sns:Publish"],
-      resources: [topic.topicArn],
-      conditions: { ArnLike: { "aws:SourceArn": alarms } },
-    }),
-  );
-  return topic;
-}
-
 function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched): Alarm[] {
-  const { sealSeconds, sweepMinutes, anchorMinutes } = config;
+  const { sealSeconds, sweepMinutes, anchorMinutes, timestamps } = config;
   const ours = ourMetrics(config);
   const sealPeriod = Duration.minutes(Math.max(5, sweepMinutes));
   const anchorPeriod = Duration.minutes(Math.max(5, anchorMinutes));
+  const timestampAge: Alarm[] =
+    timestamps === undefined
+      ? []
+      : [
+          {
+            name: "timestamp-age",
+            means: "No timestamp comes for the public anchor checkpoints.",
+            metric: ours("TimestampAge", "Maximum", anchorPeriod),
+            // A calendar alone takes hours at its best.
+            threshold: 60_000 * (timestamps.everyMinutes + (timestamps.tsaUrls === undefined ? 24 * 60 : 0)),
+            // For an hour: nothing stops for it, and what stops the anchorer is told by other alarms before.
+            periods: Math.max(2, Math.ceil(60 / anchorPeriod.toMinutes())),
+            missing: BREACHING,
+          },
+        ];
   return [
     {
       name: "seal-lag",
@@ -119,6 +79,7 @@ function alarmsOf({ config, functions, deadLetters, http, tableName }: Watched):
       below: true,
       periods: 2,
     },
+    ...timestampAge,
     ...(["sealer", "anchorer"] as const).map((name) => ({
       name: `${name}-errors`,
       means: `The ${name} fails.`,
@@ -264,6 +225,9 @@ function dashboard(
         ),
         graph("Stream: age, ms", functions.sealer.metric("IteratorAge", { statistic: "Maximum" })),
       ],
+      ...(config.timestamps === undefined
+        ? []
+        : [[graph("Timestamp age, ms", ours("TimestampAge", "Maximum"))]]),
     ],
   });
 }

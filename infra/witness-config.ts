@@ -1,7 +1,7 @@
 /** What a witness is deployed with: one JSON file, `-c witness=config/witness.json`. */
 import { z } from "zod";
 import { readLogs } from "../service/witness-config.ts";
-import { ConfigError, deployed, readJson, throttle } from "./config.ts";
+import { ConfigError, deployed, parseSettings, readJson, throttle } from "./settings.ts";
 
 const schema = z.strictObject({
   ...deployed,
@@ -17,6 +17,8 @@ const schema = z.strictObject({
     }
   }),
   mldsa: z.boolean().default(true),
+  // CloudWatch looks back a week at most.
+  silentHours: z.int().min(1).max(168).optional(),
   throttle: throttle.default({ rate: 20, burst: 50 }),
 });
 
@@ -33,6 +35,9 @@ export const WITNESS_HELP = `A witness is deployed alone, with one JSON file of 
   logs              the vkeys of the logs to watch; a log may have several. Required.
   mldsa             cosign with ML-DSA-44 too. Default true.
   logRetentionDays  the log lines, with the evidence in them, are kept for so long. Default 365.
+  alarmEmail        where alarms go. Default: to a topic without subscribers.
+  runbooks          https URL of docs/witness.md, put into every alarm. Default: its path.
+  silentHours       alarm when nothing new was cosigned for so long, 1 to 168. Default: no such alarm.
   throttle          {"rate", "burst"}: requests a second of everybody together. Default 20 and 50.`;
 
 /** @throws ConfigError */
@@ -44,8 +49,5 @@ export function readWitnessConfig(path: unknown): WitnessConfig {
 }
 
 /** @throws ConfigError */
-export function parseWitnessConfig(value: unknown, path: string): WitnessConfig {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new ConfigError(`${path} cannot be deployed:\n${z.prettifyError(parsed.error)}\n\n${WITNESS_HELP}`);
-}
+export const parseWitnessConfig = (value: unknown, path: string): WitnessConfig =>
+  parseSettings({ schema, help: "npx cdk synth -c witness=" }, value, path);

@@ -26,6 +26,7 @@ import { LAMBDA } from "./functions.ts";
 import { acknowledge, makeHttpApi } from "./http-api.ts";
 import { type KeyAlgorithm, makeSigningKey } from "./keys.ts";
 import { signing } from "./permissions.ts";
+import { watchWitness, witnessNamespace } from "./witness-alarms.ts";
 import type { WitnessConfig } from "./witness-config.ts";
 
 /** In the function's folder: an ML-DSA-44 vkey is 1.8 kB, and a function's environment 4 kB. */
@@ -91,10 +92,13 @@ export class WitnessStack extends Stack {
       },
       config,
     );
+    watchWitness(this, { config, witness, http });
     const keys = [ed25519, ...mldsa].map(({ keyArn }) => keyArn);
+    new CfnOutput(this, "Region", { value: config.region });
     new CfnOutput(this, "WitnessUrl", { value: http.apiEndpoint });
     new CfnOutput(this, "WitnessName", { value: config.name });
     new CfnOutput(this, "WitnessKeys", { value: Fn.join(",", keys) });
+    new CfnOutput(this, "WitnessFunction", { value: witness.functionName });
   }
 }
 
@@ -186,6 +190,7 @@ function makeFunction(
       KEDGE_WITNESS_KEY: ed25519.keyArn,
       ...(mldsaKey !== undefined && { KEDGE_WITNESS_MLDSA_KEY: mldsaKey.keyArn }),
       KEDGE_WITNESS_LOGS_FILE: LOGS_FILE,
+      KEDGE_METRICS: witnessNamespace(config),
     },
   });
 }

@@ -15,9 +15,17 @@ import { decodeCheckpoint } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
 import type { Publication } from "./publication.ts";
 import { publishTimestamps } from "./publish.ts";
-import type { Store } from "./store.ts";
-import { ANCHOR, otsKey, publicCheckpointKey, publicKey, stampingKey, timestampKey } from "./table.ts";
-import { imprintOf, timestampsOf } from "./timestamps.ts";
+import { type Item, putIf, type Store } from "./store.ts";
+import {
+  ANCHOR,
+  otsKey,
+  publicCheckpointKey,
+  publicKey,
+  stampedKey,
+  stampingKey,
+  timestampKey,
+} from "./table.ts";
+import { decodeTimestamp, imprintOf, timestampsOver } from "./timestamps.ts";
 
 export type StampContext = Timestamping & {
   readonly store: Store;
@@ -69,38 +77,82 @@ export async function timestampPublic(ctx: StampContext): Promise<Stamped> {
   return { size: target.size, stored: stored.filter(Boolean).length, failures };
 }
 
-/** A public checkpoint, as it is published. */
-type Target = { readonly size: bigint; readonly note: string };
+/** A public checkpoint, as it is published, and whether it is known to be covered by a timestamp. */
+type Target = { readonly size: bigint; readonly note: string; readonly isCovered: boolean };
 
-const stampingSchema = z.object({ size: z.bigint(), at: z.bigint() });
+const stampingSchema = z.object({
+  size: z.bigint(),
+  at: z.bigint(),
+  /** When the first was chosen that no timestamp covered by the time that this one was. */
+  since: z.bigint(),
+});
+/** The largest size of which there is a timestamp, and when one of it came. */
+const stampedSchema = z.object({ size: z.bigint(), at: z.bigint() });
+
+async function readState(store: Store) {
+  const [publicItem, stampingItem, stampedItem] = await store.get([publicKey(), stampingKey(), stampedKey()]);
+  return {
+    newest: decodePublic(publicItem),
+    current: stampingItem && decode(stampingSchema, stampingItem),
+    stamped: stampedItem ? decode(stampedSchema, stampedItem) : { size: 0n, at: 0n },
+  };
+}
+
+function decode<T>(schema: z.ZodType<T>, item: Item): T {
+  const parsed = schema.safeParse(item);
+  if (parsed.success) return parsed.data;
+  throw new ServiceError("corrupt", `${item.pk} ${item.sk} is not what an anchorer writes: delete it`);
+}
+
+/**
+ * Since when public checkpoints have waited for a timestamp, ms since the epoch: since the first was chosen, or since the
+ * last timestamp came, if that was later. undefined: none waits. A timestamp covers what is smaller, too.
+ */
+export async function unstampedSince(store: Store): Promise<bigint | undefined> {
+  const { current, stamped } = await readState(store);
+  if (current === undefined || stamped.size >= current.size) return undefined;
+  return stamped.at > current.since ? stamped.at : current.since;
+}
 
 /**
  * The checkpoint that all authorities are asked to timestamp until the next one is due: then the newest. By time and not
  * by count, so that after a busy hour the last checkpoint gets its timestamps too.
  */
 async function chooseTarget({ store, clock, every }: StampContext): Promise<Target | undefined> {
-  const [publicItem, stampingItem] = await store.get([publicKey(), stampingKey()]);
-  const newest = decodePublic(publicItem);
+  const { newest, current, stamped } = await readState(store);
   if (newest === undefined) return undefined;
-  const current = stampingItem && stampingSchema.parse(stampingItem);
   const now = BigInt(clock());
   const isDue = current === undefined || now - current.at >= BigInt(every);
   if (isDue && newest.size > (current?.size ?? 0n)) {
-    const item = { ...stampingKey(), size: newest.size, at: now };
+    const since = current !== undefined && stamped.size < current.size ? current.since : now;
+    const item = { ...stampingKey(), size: newest.size, at: now, since };
     await store.put(item, { kind: "absentOrBelow", attribute: "size", value: newest.size });
-    return newest;
+    return { size: newest.size, note: newest.note, isCovered: false };
   }
   if (current === undefined) return undefined;
   const [item] = await store.get([publicCheckpointKey(current.size)]);
-  return { size: current.size, note: decodeCheckpoint(ANCHOR, item).note };
+  const { note } = decodeCheckpoint(ANCHOR, item);
+  return { size: current.size, note, isCovered: stamped.size >= current.size };
 }
 
-const publishStored = async ({ store, publication }: StampContext, { size, note }: Target): Promise<void> =>
-  publishTimestamps(publication, size, await timestampsOf(store, size, note));
+/** What the authorities have given for this checkpoint, so far. */
+async function publishStored(
+  { store, publication, authorities }: StampContext,
+  { size, note }: Pick<Target, "size" | "note">,
+): Promise<void> {
+  const names = new Set(authorities.map(nameOf));
+  const items = await store.get([...names].map((name) => timestampKey(size, name)));
+  const stored = items.flatMap((item) => (item === undefined ? [] : [decodeTimestamp(item)]));
+  await publishTimestamps(publication, size, timestampsOver(note, stored));
+}
 
 async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Promise<boolean> {
   const [stored] = await ctx.store.get([timestampKey(target.size, nameOf(authority))]);
-  if (stored !== undefined) return false;
+  if (stored !== undefined) {
+    // The run that stored it did not come to say so.
+    if (!target.isCovered) await cover(ctx, target.size);
+    return false;
+  }
   const { token, genTime } = await authority.stamp(new TextEncoder().encode(target.note));
   if (Math.abs(genTime - ctx.clock()) > MAX_SKEW) {
     throw new TimestampError(
@@ -108,7 +160,7 @@ async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Pr
       "The authority's time is far from our own clock: one of the two is wrong",
     );
   }
-  return await keep(ctx.store, authority, target, token);
+  return await keep(ctx, authority, target, token);
 }
 
 const promiseSchema = z.object({
@@ -124,7 +176,7 @@ async function stampByCalendar(ctx: StampContext, authority: Calendar, target: T
   const { store } = ctx;
   const key = otsKey(nameOf(authority));
   const [item] = await store.get([key]);
-  const promise = item && promiseSchema.parse(item);
+  const promise = item && decode(promiseSchema, item);
   const now = BigInt(ctx.clock());
   const isOpen = promise !== undefined && promise.proof.length > 0 && now - promise.at < GIVE_UP_AFTER;
   if (!isOpen) {
@@ -140,7 +192,7 @@ async function stampByCalendar(ctx: StampContext, authority: Calendar, target: T
   const finished = await authority.upgrade(promise.proof, new TextEncoder().encode(note));
   if (finished === undefined) return false;
   const promised = { size: promise.size, note };
-  const kept = await keep(store, authority, promised, finished);
+  const kept = await keep(ctx, authority, promised, finished);
   await publishStored(ctx, promised);
   await store.put({ ...key, ...promise, proof: new Uint8Array() });
   return kept;
@@ -148,9 +200,9 @@ async function stampByCalendar(ctx: StampContext, authority: Calendar, target: T
 
 /** The first one stays. @returns whether it is this one. */
 async function keep(
-  store: Store,
+  ctx: StampContext,
   authority: Authority,
-  { size, note }: Target,
+  { size, note }: Pick<Target, "size" | "note">,
   bytes: Uint8Array,
 ): Promise<boolean> {
   const item = {
@@ -160,13 +212,15 @@ async function keep(
     type: authority.kind,
     bytes,
   };
-  try {
-    await store.put(item, { kind: "absent" });
-    return true;
-  } catch (error) {
-    if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
-    return false;
-  }
+  const isFirst = await putIf(ctx.store, item, { kind: "absent" });
+  await cover(ctx, size);
+  return isFirst;
+}
+
+/** Notes that there is a timestamp of this size, unless there is one of a larger. */
+async function cover({ store, clock }: StampContext, size: bigint): Promise<void> {
+  const item = { ...stampedKey(), size, at: BigInt(clock()) };
+  await putIf(store, item, { kind: "absentOrBelow", attribute: "size", value: size + 1n });
 }
 
 /** 8 hex digits that stay the same however the configuration is ordered. */

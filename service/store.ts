@@ -1,4 +1,5 @@
 /** What the service needs of a database. `dynamodb.ts` is the one implementation that ships. */
+import { ServiceError } from "./error.ts";
 
 export type Key = { readonly pk: string; readonly sk: string };
 export type Value = string | bigint | Uint8Array;
@@ -36,4 +37,15 @@ export interface Store {
   put(item: Item, condition?: Condition): Promise<void>;
   /** Unconditional puts and deletes of distinct keys; not atomic together: if it throws, any subset may have happened. */
   write(puts: readonly Item[], deletes?: readonly Key[]): Promise<void>;
+}
+
+/** @returns false when the item was not as the condition requires. @throws ServiceError, any other. */
+export async function putIf(store: Store, item: Item, condition: Condition): Promise<boolean> {
+  try {
+    await store.put(item, condition);
+    return true;
+  } catch (error) {
+    if (error instanceof ServiceError && error.code === "condition_failed") return false;
+    throw error;
+  }
 }

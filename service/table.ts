@@ -13,6 +13,7 @@
  * | `log/anchor`            | `public`, `public/<size>`    | anchor checkpoints that met the quorum          |
  * | `log/anchor`            | `timestamp/<size>/<name>`    | a timestamp of a public anchor checkpoint       |
  * | `log/anchor`            | `stamping`, `ots/<name>`     | the checkpoint being timestamped; promises      |
+ * | `log/anchor`            | `stamped`                    | the largest checkpoint that has a timestamp     |
  * | `log/anchor`            | `recorded`                   | up to where `anchored/…` items are written      |
  * | `log/anchor`            | `cosigned/<size>`            | cosignatures of a checkpoint below the quorum   |
  * | `log/anchor`            | `witness/<digest of URL>`    | the size that a witness cosigned last           |
@@ -68,6 +69,7 @@ export const timestampKey = (size: bigint, name: string): Key => ({
   sk: `timestamp/${digits(size)}/${name}`,
 });
 export const stampingKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "stamping" });
+export const stampedKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "stamped" });
 export const otsKey = (name: string): Key => ({ pk: `log/${ANCHOR}`, sk: `ots/${name}` });
 
 export const pendingPartition = (log: string, shard: number): string => `pending/${log}/${shard}`;

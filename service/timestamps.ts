@@ -47,14 +47,14 @@ export const imprintOf = (note: string): Uint8Array => sha256(new TextEncoder().
 async function read(store: Store, from: string, to: string): Promise<StoredTimestamp[] | undefined> {
   const found: StoredTimestamp[] = [];
   for await (const item of store.query({ pk: `log/${ANCHOR}`, from, to, limit: MAX_TIMESTAMPS })) {
-    const timestamp = decode(item);
+    const timestamp = decodeTimestamp(item);
     if (timestamp.size !== (found[0] ?? timestamp).size) break;
     found.push(timestamp);
   }
   return found.length === 0 ? undefined : found;
 }
 
-function decode(item: Item): StoredTimestamp {
+export function decodeTimestamp(item: Item): StoredTimestamp {
   const parsed = schema.safeParse(item);
   if (!parsed.success) throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no timestamp`);
   return parsed.data;

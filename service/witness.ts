@@ -13,8 +13,9 @@
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import { compareTrees, type Fork, type SignedTree } from "../client/evidence.ts";
 import { equalBytes } from "../tlog/bytes.ts";
-import type { ParsedCheckpoint } from "../tlog/checkpoint.ts";
+import type { Checkpoint, ParsedCheckpoint } from "../tlog/checkpoint.ts";
 import { ed25519CosignedMessage, encodeTimestamped, mldsaCosignedMessage } from "../tlog/cosignature.ts";
 import {
   ED25519_COSIGNATURE,
@@ -24,10 +25,10 @@ import {
   signatureLine,
   type Vkey,
 } from "../tlog/note.ts";
-import { admit, judge, type Latest, type Refusal } from "../tlog/witness.ts";
+import { admit, conflict, judge, type Latest, type Refusal } from "../tlog/witness.ts";
 import { ServiceError } from "./error.ts";
 import type { Signer } from "./signer.ts";
-import type { Item, Store } from "./store.ts";
+import { type Item, putIf, type Store } from "./store.ts";
 import { witnessCheckpointKey, witnessHeadKey } from "./table.ts";
 
 /** Who cosigns. Its name must never change: an Ed25519 cosignature does not say it, and one key is of one name. */
@@ -47,12 +48,17 @@ export type WitnessContext = {
 };
 
 /**
- * 200 has the cosignatures, as signature lines. 422 has the checkpoint as the log signed it: with another root for a
- * size that was cosigned it is evidence.
+ * 200 has the cosignatures, as signature lines. `refused` is the checkpoint as the log signed it, where it may be part of
+ * evidence. `evidence`, with the code `equivocation`, is that of two roots for one size: the one on record and this one.
  */
 export type WitnessAnswer =
-  | { readonly status: 200; readonly lines: string }
-  | (Refusal & { readonly refused?: string });
+  | {
+      readonly status: 200;
+      readonly lines: string;
+      /** Not the latest once more, which anyone can ask for. */
+      readonly isNew: boolean;
+    }
+  | (Refusal & { readonly refused?: string; readonly evidence?: Fork });
 
 /** @throws ServiceError when store or signer fail; then nothing was answered, and asking again is safe. */
 export async function addCheckpoint(
@@ -69,15 +75,35 @@ export async function addCheckpoint(
   const hash = originHash(checkpoint.origin);
   const latest = await readHead(store, hash);
   const verdict = judge(admitted, latest);
-  if (verdict.status === 422) return { ...verdict, refused: signed };
-  if (verdict.status !== 200) return verdict;
-  if (latest?.size !== checkpoint.size && !(await commit(store, hash, latest, checkpoint))) {
-    return await conflict(store, hash);
+  if (verdict.status !== 200) return withEvidence(verdict, { checkpoint, signed }, latest);
+  const overtaken = async () => {
+    const now = await readHead(store, hash);
+    return withEvidence(conflict(checkpoint, now), { checkpoint, signed }, now);
+  };
+  if (latest?.size !== checkpoint.size && !(await commit(store, hash, latest, { ...checkpoint, signed }))) {
+    return await overtaken();
   }
 
   const lines = await cosign(witness, admitted.parsed, timestamp);
-  if (await record(store, hash, checkpoint.size, `${signed}${lines}`)) return { status: 200, lines };
-  return await conflict(store, hash);
+  const recorded = await record(store, hash, checkpoint.size, `${signed}${lines}`);
+  if (recorded === undefined) return await overtaken();
+  return { status: 200, lines, isNew: recorded === "new" };
+}
+
+function withEvidence(
+  refusal: Refusal,
+  { checkpoint, signed }: { readonly checkpoint: Checkpoint; readonly signed: string },
+  latest: Head | undefined,
+): WitnessAnswer {
+  if (refusal.code === "bad_proof") return { ...refusal, refused: signed };
+  if (refusal.code !== "equivocation") return refusal;
+  const tree = (note: string, { size, root }: Latest): SignedTree => ({
+    note,
+    checkpoint: { origin: checkpoint.origin, size, root },
+    tiles: new Map(),
+  });
+  const fork = latest?.signed && compareTrees(tree(latest.signed, latest), tree(signed, checkpoint));
+  return { ...refusal, refused: signed, ...(typeof fork === "object" && { evidence: fork }) };
 }
 
 /**
@@ -105,12 +131,15 @@ export async function witnessVkeys({ name, ed25519, mldsa44 }: WitnessIdentity):
 /** SHA-256 of an origin, in lower-case hex (c2sp.org/tlog-witness, Monitor Retrieval Mechanism). */
 export const originHash = (origin: string): string => bytesToHex(sha256(utf8ToBytes(origin)));
 
-async function readHead(store: Store, hash: string): Promise<Latest | undefined> {
+/** The latest tree head, and the note by which the log signed it. */
+type Head = Latest & { readonly signed?: string };
+
+async function readHead(store: Store, hash: string): Promise<Head | undefined> {
   const [item] = await store.get([witnessHeadKey(hash)]);
   if (item === undefined) return undefined;
-  const { size, root } = item;
+  const { size, root, signed } = item;
   if (typeof size !== "bigint" || !(root instanceof Uint8Array) || root.length !== 32) throw corrupt(item);
-  return { size, root };
+  return { size, root, ...(typeof signed === "string" && { signed }) };
 }
 
 /** The commit point. @returns whether this checkpoint is the head: by this call, or by an equal one that won the race. */
@@ -118,40 +147,32 @@ async function commit(
   store: Store,
   hash: string,
   latest: Latest | undefined,
-  { size, root }: Latest,
+  { size, root, signed }: Required<Head>,
 ): Promise<boolean> {
   const condition =
     latest === undefined
       ? ({ kind: "absent" } as const)
       : ({ kind: "equals", attribute: "size", value: latest.size } as const);
-  if (await put(store, { ...witnessHeadKey(hash), size, root }, condition)) return true;
+  if (await putIf(store, { ...witnessHeadKey(hash), size, root, signed }, condition)) return true;
   const head = await readHead(store, hash);
   return head !== undefined && head.size === size && equalBytes(head.root, root);
 }
 
-/** @returns false when a larger checkpoint is recorded: then this one, though committed, is not answered. */
-function record(store: Store, hash: string, size: bigint, note: string): Promise<boolean> {
-  const item = { ...witnessCheckpointKey(hash), size, note };
-  return put(store, item, { kind: "absentOrBelow", attribute: "size", value: size + 1n });
-}
-
-async function put(
+/** @returns undefined when a larger checkpoint is recorded: then this one, though committed, is not answered. */
+async function record(
   store: Store,
-  item: Item,
-  condition: NonNullable<Parameters<Store["put"]>[1]>,
-): Promise<boolean> {
-  try {
-    await store.put(item, condition);
-    return true;
-  } catch (error) {
-    if (error instanceof ServiceError && error.code === "condition_failed") return false;
-    throw error;
-  }
-}
-
-async function conflict(store: Store, hash: string): Promise<Refusal> {
-  const size = (await readHead(store, hash))?.size ?? 0n;
-  return { status: 409, size, reason: `Meanwhile a checkpoint of size ${size} was cosigned` };
+  hash: string,
+  size: bigint,
+  note: string,
+): Promise<"new" | "again" | undefined> {
+  const putBelow = (value: bigint) =>
+    putIf(
+      store,
+      { ...witnessCheckpointKey(hash), size, note },
+      { kind: "absentOrBelow", attribute: "size", value },
+    );
+  if (await putBelow(size)) return "new";
+  return (await putBelow(size + 1n)) ? "again" : undefined;
 }
 
 async function cosign(

@@ -26,10 +26,30 @@ export type AddCheckpoint = { oldSize: bigint; proof: readonly Uint8Array[]; che
 /** A request that was parsed. Nothing is verified, not even that a tree of size 0 has the empty root. */
 export type ParsedAddCheckpoint = { oldSize: bigint; proof: Uint8Array[]; parsed: ParsedCheckpoint };
 
-/** Why a witness does not cosign; `reason` is for people. A conflict's answer is the size it has cosigned. */
-export type Refusal =
-  | { status: 400 | 403 | 404 | 422; reason: string }
-  | { status: 409; reason: string; size: bigint };
+/**
+ * Why a witness does not cosign. The set is closed.
+ *
+ * - `malformed`: not a request
+ * - `unknown_log`: not a log that it watches
+ * - `bad_signature`: not signed by the log, or with a signature in its name that is not its own
+ * - `conflict`: the request is not about the latest checkpoint that was cosigned
+ * - `bad_proof`: the proof does not hold. No evidence: whoever asks chooses the proof, and anyone may ask
+ * - `equivocation`: the log has signed another root for the size that was cosigned last, or a root for no entries.
+ *   Evidence against it, whoever shows it and whatever old size and proof come with it
+ */
+export type RefusalCode =
+  | "malformed"
+  | "unknown_log"
+  | "bad_signature"
+  | "conflict"
+  | "bad_proof"
+  | "equivocation";
+
+/** `reason` is for people. A 409's answer is the size of the latest checkpoint that was cosigned. */
+export type Refusal = { code: RefusalCode; reason: string } & (
+  | { status: 400 | 403 | 404 | 422 }
+  | { status: 409; size: bigint }
+);
 
 /** What may be cosigned, but for what the witness cosigned before. `signatures` are the log's, one a key. */
 export type Admitted = ParsedAddCheckpoint & { status: 200; signatures: NoteSignature[] };
@@ -88,15 +108,18 @@ export function admit(
   body: string | Uint8Array,
   trusted: ReadonlyMap<string, readonly Vkey[]>,
 ): Admitted | Refusal {
-  const request = attempt(400, () => parseAddCheckpoint(body));
+  const request = attempt(400, "malformed", () => parseAddCheckpoint(body));
   if ("status" in request) return request;
   const { parsed, oldSize } = request;
   const vkeys = trusted.get(parsed.checkpoint.origin);
-  if (vkeys === undefined) return { status: 404, reason: "This witness does not watch a log of this origin" };
-  const verified = attempt(403, () => verifyCheckpoint(withoutRepeats(parsed), vkeys));
+  if (vkeys === undefined) {
+    const reason = "This witness does not watch a log of this origin";
+    return { status: 404, code: "unknown_log", reason };
+  }
+  const verified = attempt(403, "bad_signature", () => verifyCheckpoint(withoutRepeats(parsed), vkeys));
   if ("status" in verified) return verified;
   if (oldSize > parsed.checkpoint.size) {
-    return { status: 400, reason: "The old size is larger than the checkpoint's" };
+    return { status: 400, code: "malformed", reason: "The old size is larger than the checkpoint's" };
   }
   return { status: 200, ...request, signatures: signaturesOf(parsed, vkeys) };
 }
@@ -109,25 +132,38 @@ export function judge(
   { oldSize, proof, parsed }: Admitted,
   latest: Latest | undefined,
 ): { status: 200 } | Refusal {
-  const { size, root } = parsed.checkpoint;
-  const cosigned = latest ?? { size: 0n, root: EMPTY_ROOT };
-  if (oldSize !== cosigned.size) {
-    return {
-      status: 409,
-      size: cosigned.size,
-      reason: `The latest cosigned checkpoint has size ${cosigned.size}`,
-    };
-  }
-  if (size === 0n && !equalBytes(root, EMPTY_ROOT)) {
-    return { status: 422, reason: "A checkpoint of size 0 has the root of the empty tree" };
-  }
-  if (oldSize === size && !equalBytes(root, cosigned.root)) {
-    return { status: 422, reason: "Another root was cosigned for this size" };
-  }
-  return attempt(422, () => {
-    verifyConsistency({ from: oldSize, to: size, fromRoot: cosigned.root, toRoot: root, proof });
+  const { checkpoint } = parsed;
+  const cosigned = latest ?? NOTHING;
+  if (oldSize !== cosigned.size) return conflict(checkpoint, latest);
+  const equivocation = findEquivocation(checkpoint, cosigned);
+  if (equivocation !== undefined) return { status: 422, ...equivocation };
+  return attempt(422, "bad_proof", () => {
+    const [from, to] = [cosigned, checkpoint];
+    verifyConsistency({ from: from.size, to: to.size, fromRoot: from.root, toRoot: to.root, proof });
     return { status: 200 as const };
   });
+}
+
+/** The answer where the latest checkpoint that was cosigned is not the one that the request is about. */
+export function conflict(checkpoint: Latest, latest: Latest | undefined): Refusal {
+  const { size } = latest ?? NOTHING;
+  const reason = `The latest cosigned checkpoint has size ${size}`;
+  return { status: 409, size, code: "conflict", reason, ...findEquivocation(checkpoint, latest ?? NOTHING) };
+}
+
+/** Before the first checkpoint. */
+const NOTHING: Latest = { size: 0n, root: EMPTY_ROOT };
+
+/** Of a checkpoint that the log signed, given one that it signed before: what contradicts itself, without any proof. */
+function findEquivocation({ size, root }: Latest, cosigned: Latest) {
+  const code = "equivocation" as const;
+  if (size === 0n && !equalBytes(root, EMPTY_ROOT)) {
+    return { code, reason: "A checkpoint of size 0 has the root of the empty tree" };
+  }
+  if (size === cosigned.size && !equalBytes(root, cosigned.root)) {
+    return { code, reason: "Another root was cosigned for this size" };
+  }
+  return undefined;
 }
 
 /** A line that is sent forty times, which anyone can do with a published signature, is verified once. */
@@ -145,12 +181,12 @@ function signaturesOf({ note }: ParsedCheckpoint, vkeys: readonly Vkey[]): NoteS
   );
 }
 
-function attempt<T>(status: 400 | 403 | 422, run: () => T): T | (Refusal & { status: typeof status }) {
+function attempt<T>(status: 400 | 403 | 422, code: RefusalCode, run: () => T): T | Refusal {
   try {
     return run();
   } catch (error) {
     if (!(error instanceof TlogError)) throw error;
-    return { status, reason: error.message };
+    return { status, code, reason: error.message };
   }
 }
 

@@ -18,6 +18,10 @@ const UNITS = {
   RollbackRefused: "Count",
   AnchorAge: "Milliseconds",
   WitnessQuorum: "Count",
+  TimestampAge: "Milliseconds",
+  // Of a witness: docs/witness.md.
+  Cosigned: "Count",
+  Equivocations: "Count",
 } as const;
 
 export type Metrics = { readonly [name in keyof typeof UNITS]?: number };

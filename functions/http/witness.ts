@@ -20,7 +20,7 @@ type WitnessEnv = {
   Bindings: { requestContext?: { requestId?: string } };
   Variables: {
     requestId: string;
-    refusal: WitnessAnswer & { readonly reason?: string; readonly refused?: string };
+    answer: WitnessAnswer | undefined;
   };
 };
 
@@ -60,8 +60,8 @@ export function createWitness(witness: WitnessContext): Hono<WitnessEnv> {
       return text(c, `A body is at most ${MAX_ADD_CHECKPOINT_SIZE} bytes: send fewer signatures.`, 413);
     }
     const answer = await addCheckpoint(witness, body);
+    c.set("answer", answer);
     if (answer.status === 200) return c.body(answer.lines, 200, { "Content-Type": TEXT });
-    c.set("refusal", answer);
     // Nothing else in it: the log reads it.
     if (answer.status === 409) return c.body(formatSize(answer.size), 409, { "Content-Type": SIZE_TYPE });
     return text(c, `${answer.reason}.`, answer.status);
@@ -94,16 +94,24 @@ function statusOf(error: unknown): 429 | 500 | 503 {
 
 /** Of a checkpoint that a log signed and the witness refused, the note itself: it may be proof of misbehaviour. */
 function logRequest(c: Context<WitnessEnv>, ms: number): void {
-  const failed = c.res.status >= 500;
-  const refusal = c.get("refusal");
-  logLine(failed ? "error" : "info", {
+  const answer = c.get("answer");
+  const refusal = answer?.status === 200 ? undefined : answer;
+  const isEvidence = refusal?.code === "equivocation";
+  const line = {
     requestId: c.get("requestId"),
     method: c.req.method,
     route: matchedRoutes(c).at(-1)?.path,
     status: c.res.status,
     ms,
+    code: refusal?.code,
     reason: refusal?.reason,
     refused: refusal?.refused,
+    evidence: refusal?.evidence && JSON.stringify(refusal.evidence),
     ...(c.error !== undefined && errorFields(c.error)),
+  };
+  logLine(c.res.status >= 500 || isEvidence ? "error" : "info", line, {
+    // The latest once more says nothing of the log: anyone can send it.
+    ...(answer?.status === 200 && answer.isNew && { Cosigned: 1 }),
+    ...(isEvidence && { Equivocations: 1 }),
   });
 }

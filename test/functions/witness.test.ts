@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { z } from "zod";
+import { checkEvidence, parseEvidence } from "../../client/evidence.ts";
 import { createWitness } from "../../functions/http/witness.ts";
 import { createKey, startEmbedded } from "../../local/embedded.ts";
 import { listen } from "../../local/listen.ts";
@@ -13,6 +15,7 @@ import { dynamodbClient } from "../../service/dynamodb.ts";
 import { ServiceError, type ServiceErrorCode } from "../../service/error.ts";
 import { originHash, witnessVkeys } from "../../service/witness.ts";
 import { openWitness, readLogs } from "../../service/witness-config.ts";
+import { encodeBase64 } from "../../tlog/bytes.ts";
 import { openCheckpoint } from "../../tlog/checkpoint.ts";
 import { formatVkey, parseVkey } from "../../tlog/note.ts";
 import { verifyPolicy } from "../../tlog/policy.ts";
@@ -21,6 +24,8 @@ import { gatewayEvent } from "../support/gateway-event.ts";
 import { memoryStore } from "../support/memory-store.ts";
 import {
   CASES,
+  codeOf,
+  fork,
   head,
   KEYS,
   NAME,
@@ -183,14 +188,31 @@ describe("what is told", () => {
     },
   );
 
-  test("a fork that its log signed is kept in the log line, as evidence", async () => {
+  test("two roots that its log signed for one size are kept in an error's line, as evidence for anybody", async () => {
     const app = newWitness();
     await post(app, request(0n, 30n));
-    const other = { ...head(30n), root: tree.root(29n) };
-    expect((await post(app, `old 30\n\n${sign(other)}`)).status).toBe(422);
-    const line = JSON.parse(logged.at(-1) ?? "");
-    expect(line).toMatchObject({ route: "/add-checkpoint", status: 422, refused: sign(other) });
-    expect(() => openCheckpoint(line.refused, { origin: ORIGIN, vkeys: VKEYS })).not.toThrow();
+    const other = sign(head(30n, fork));
+    for (const [body, status] of [
+      [`old 30\n\n${other}`, 422],
+      [`old 0\n\n${other}`, 409],
+    ] as const) {
+      expect((await post(app, body)).status).toBe(status);
+      const line = z.looseObject({ evidence: z.string() }).parse(JSON.parse(logged.at(-1) ?? ""));
+      expect(line).toMatchObject({ level: "error", route: "/add-checkpoint", status, code: "equivocation" });
+      expect(line).toMatchObject({ refused: other });
+      expect(checkEvidence(parseEvidence(line.evidence), VKEYS).convincing).toBe(true);
+    }
+  });
+
+  test("a checkpoint with a proof that does not hold is kept, and called no error: whoever asks chose the proof", async () => {
+    const app = newWitness();
+    await post(app, request(0n, 30n));
+    for (const of of [tree, fork]) {
+      expect((await post(app, `old 30\n\n${sign(head(40n, of))}`)).status).toBe(422);
+      expect(JSON.parse(logged.at(-1) ?? "")).toMatchObject({
+        ...{ level: "info", status: 422, code: "bad_proof", refused: sign(head(40n, of)) },
+      });
+    }
   });
 
   test("what is not signed by a log is not logged", async () => {
@@ -200,6 +222,68 @@ describe("what is told", () => {
     expect(logged).toHaveLength(2);
     expect(logged.join("")).not.toContain("secret-text");
   });
+});
+
+describe("what is counted", () => {
+  beforeEach(() => {
+    process.env["KEDGE_METRICS"] = "KedgeWitness/test";
+  });
+  afterEach(() => {
+    delete process.env["KEDGE_METRICS"];
+  });
+
+  const counted = () => {
+    const { _aws, ...line } = lineSchema.parse(JSON.parse(logged.at(-1) ?? ""));
+    const [directive] = _aws?.CloudWatchMetrics ?? [];
+    if (directive !== undefined)
+      expect(directive).toMatchObject({ Namespace: "KedgeWitness/test", Dimensions: [[]] });
+    return Object.fromEntries((directive?.Metrics ?? []).map(({ Name }) => [Name, line[Name]]));
+  };
+
+  test.each(CASES)("$status: $title", async (each) => {
+    const app = newWitness();
+    if (each.latest !== undefined) {
+      await post(app, request(0n, each.latest));
+      expect(counted()).toEqual({ Cosigned: 1 });
+    }
+    await post(app, each.body);
+    // Anyone can have the latest cosigned again.
+    const isNew = each.status === 200 && !each.title.endsWith("again");
+    expect(counted()).toEqual({
+      ...(isNew && { Cosigned: 1 }),
+      ...(codeOf(each) === "equivocation" && { Equivocations: 1 }),
+    });
+  });
+
+  test("nothing that anybody can send with checkpoints of one history, or a fork's, that is not evidence", async () => {
+    const app = newWitness();
+    await post(app, request(0n, 10n));
+    await post(app, request(10n, 30n));
+    logged.length = 0;
+    const garbage = encodeBase64(new Uint8Array(32));
+    const bodies = [10n, 20n, 30n, 40n].flatMap((size) =>
+      [0n, 10n, 30n].flatMap((old) => [
+        `old ${old}\n\n${sign(head(size))}`,
+        `old ${old}\n${garbage}\n\n${sign(head(size))}`,
+      ]),
+    );
+    bodies.push(request(0n, 30n), request(30n, 40n, fork), request(20n, 29n, fork), request(30n, 30n));
+    for (const body of bodies) {
+      await post(app, body);
+      expect(counted()).toEqual({});
+    }
+    expect(logged).toHaveLength(bodies.length);
+  });
+});
+
+const lineSchema = z.looseObject({
+  _aws: z
+    .object({
+      CloudWatchMetrics: z.tuple([
+        z.looseObject({ Metrics: z.array(z.object({ Name: z.string(), Unit: z.literal("Count") })) }),
+      ]),
+    })
+    .optional(),
 });
 
 test("one connection serves one request after the other, refusals among them", async () => {

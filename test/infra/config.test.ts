@@ -2,9 +2,12 @@
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { rootCertificates } from "node:tls";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Config, ConfigError, HELP, parseConfig, readConfig } from "../../infra/config.ts";
+import { type Config, HELP, parseConfig, readConfig } from "../../infra/config.ts";
+import { ConfigError } from "../../infra/settings.ts";
+import { refusal } from "./refused.ts";
 
 const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };
 const TABLE = "arn:aws:dynamodb:eu-central-1:111122223333:table/kedge";
@@ -14,6 +17,16 @@ const table = (arn: unknown, streamArn: unknown = `${arn}/stream/2026-01-01T00:0
   arn,
   streamArn,
 });
+
+/** Files that stand beside the configuration. */
+const FILES = {
+  "good-policy.txt": "quorum none\n",
+  "bad-policy.txt": "quorum several\n",
+  "roots.pem": rootCertificates.slice(0, 2).join("\n"),
+  "no-roots.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+};
+const TSA = { tsaUrls: ["https://tsa.example.org/tsr"], tsaCerts: "roots.pem" };
+const OTS = { otsCalendars: ["https://ots.example.org"], bitcoinUrl: "https://blocks.example.org/api" };
 
 type Setting = Exclude<keyof Config, "policyPath"> | "policy";
 type Cases = { readonly good: readonly unknown[]; readonly bad: readonly unknown[] };
@@ -71,6 +84,53 @@ const SETTINGS: Record<Setting, Cases> = {
     bad: ["http://example.org", "docs/operations.md", "javascript:alert(1)"],
   },
   policy: { good: ["good-policy.txt"], bad: ["", "bad-policy.txt", "no-such-policy.txt", 1] },
+  timestamps: {
+    good: [
+      ...[TSA, OTS, { ...TSA, ...OTS, everyMinutes: 1_440 }, { ...OTS, everyMinutes: 1 }],
+      {
+        ...OTS,
+        otsCalendars: Array.from({ length: 8 }, (_, i) => `https://ots${i}.example.org:8443/a/b?c=d`),
+      },
+      { ...OTS, bitcoinUrl: `https://a.example.org/${"x".repeat(106)}` },
+    ],
+    bad: [
+      ...[{}, [], "https://tsa.example.org", { everyMinutes: 60 }],
+      ...[{ tsaUrls: TSA.tsaUrls }, { tsaCerts: TSA.tsaCerts }, { ...TSA, tsaUrls: [] }],
+      ...["no-roots.pem", "good-policy.txt", "no-such-file.pem", "", 1].map((tsaCerts) => ({
+        ...TSA,
+        tsaCerts,
+      })),
+      ...[{ otsCalendars: OTS.otsCalendars }, { bitcoinUrl: OTS.bitcoinUrl }],
+      ...[
+        { ...TSA, ...OTS, bitcoinUrl: undefined },
+        { ...TSA, ...OTS, tsaCerts: undefined },
+      ],
+      ...[0, 1_441, 1.5, "60"].map((everyMinutes) => ({ ...TSA, everyMinutes })),
+      ...[
+        ...[
+          "http://tsa.example.org",
+          "tsa.example.org",
+          "https://",
+          "https://a b",
+          "https://a.example.org/a b",
+        ],
+        ...[
+          "https://u:p@a.example.org",
+          "https://a.example.org/#b",
+          "https://ä.example.org",
+          "https://a.org\u0000",
+        ],
+        ...[`https://a.example.org/${"x".repeat(107)}`, "file:///etc/passwd", "", 1],
+      ].flatMap((url) => [
+        { ...TSA, tsaUrls: [...TSA.tsaUrls, url] },
+        { ...OTS, otsCalendars: [url] },
+        { ...OTS, bitcoinUrl: url },
+      ]),
+      { ...TSA, tsaUrls: [...TSA.tsaUrls, ...TSA.tsaUrls] },
+      { ...TSA, tsaUrls: Array.from({ length: 9 }, (_, i) => `https://tsa${i}.example.org`) },
+      { ...TSA, everyHours: 1 },
+    ],
+  },
   host: {
     good: [host("audit.example.org")],
     bad: [
@@ -94,23 +154,12 @@ let path: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-config-"));
   path = join(folder, "config.json");
-  await writeFile(join(folder, "good-policy.txt"), "quorum none\n");
-  await writeFile(join(folder, "bad-policy.txt"), "quorum several\n");
+  for (const [name, text] of Object.entries(FILES)) await writeFile(join(folder, name), text);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
 const configured = (settings: Readonly<Record<string, unknown>>): Config =>
   parseConfig({ ...REQUIRED, ...settings }, path);
-
-function refusal(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    expect(error).toBeInstanceOf(ConfigError);
-    return error instanceof ConfigError ? error.message : "";
-  }
-  return expect.fail("it was taken");
-}
 
 describe("the committed examples", async () => {
   const examples = join(import.meta.dirname, "../../config");
@@ -130,7 +179,9 @@ describe("a setting", () => {
   test.each(ALL)("%s is taken where it can be deployed, to its bounds", (name, { good }) => {
     for (const value of good) {
       const config = configured({ [name]: value });
-      if (name !== "policy") expect(config).toMatchObject({ [name]: value });
+      // Of these the file's name does not stay as it was.
+      if (name === "policy" || name === "timestamps") continue;
+      expect(config).toMatchObject({ [name]: value });
     }
   });
 
@@ -150,7 +201,8 @@ describe("a setting", () => {
   test("is required only if it cannot be guessed", () => {
     expect(configured({})).toMatchObject(REQUIRED);
     for (const name of Object.keys(REQUIRED)) {
-      expect(refusal(() => parseConfig({ ...REQUIRED, [name]: undefined }, path))).toContain(`  ${name}: `);
+      const message = refusal(() => parseConfig({ ...REQUIRED, [name]: undefined }, path));
+      expect(message).toContain(`\n  ${name}: is required\n`);
     }
   });
 
@@ -175,13 +227,18 @@ describe("a typo", () => {
     }
   });
 
-  test("that is like no setting is to be removed", () => {
-    expect(refusal(() => configured({ colour: "red" }))).toContain("colour is no setting: remove it");
+  test("that is like no setting is to be removed, and where all are listed is said", () => {
+    const message = refusal(() => configured({ colour: "red" }));
+    expect(message).toContain("colour is no setting: remove it");
+    expect(message).toMatch(/\nAll settings: npx cdk synth$/);
   });
 
   test("within a setting is told with it", () => {
     const message = refusal(() => configured({ throttle: { rate: 1, burst: 1, rates: 2 } }));
-    expect(message).toContain("throttle.rates is no setting");
+    expect(message).toContain("throttle.rates is no setting: is it rate?");
+    const host = { nam: "a.example.org", certificateArn: CERTIFICATE };
+    expect(refusal(() => configured({ host }))).toContain("host.nam is no setting: is it name?");
+    expect(refusal(() => configured({ logKeys: { a: "signs", B: "signs" } }))).not.toContain("is it");
   });
 });
 
@@ -198,6 +255,19 @@ describe("what cannot be", () => {
     ["three keys that sign", { logKeys: { a: "signs", b: "signs", c: "signs" } }, "retire one"],
     ["no key that signs", { anchorKeys: { a: "retired" } }, "at least one key must sign"],
     ["a name of a key that is more than a short word", { logKeys: { "Key 1": "signs" } }, "a-z and 0-9"],
+    ["timestamps by nobody", { timestamps: {} }, "set tsaUrls or otsCalendars, or leave it out"],
+    [
+      "tokens that nothing is checked against",
+      { timestamps: { tsaUrls: TSA.tsaUrls } },
+      "set it with tsaUrls",
+    ],
+    ["blocks that nobody looks up", { timestamps: { otsCalendars: OTS.otsCalendars } }, "an Esplora API"],
+    [
+      "timestamping more often than anchoring",
+      { anchorMinutes: 5, timestamps: { ...TSA, everyMinutes: 4 } },
+      "no less than anchorMinutes",
+    ],
+    ["a typo in timestamps", { timestamps: { ...TSA, tsaUrl: "" } }, "is it tsaUrls?"],
     [
       "a certificate that CloudFront does not see",
       { host: host("a.example.org", "arn:x") },
@@ -239,6 +309,33 @@ describe("a policy file", () => {
 
   test("without one, none is named", () => {
     expect(configured({})).not.toHaveProperty("policyPath");
+  });
+});
+
+describe("timestamps", () => {
+  test("the certificates are looked for beside the configuration, or by an absolute path", () => {
+    const path = join(folder, "roots.pem");
+    for (const tsaCerts of ["roots.pem", path])
+      expect(configured({ timestamps: { ...TSA, tsaCerts } }).timestamps).toEqual({
+        ...TSA,
+        tsaCerts: path,
+        everyMinutes: 60,
+      });
+  });
+
+  test("a file that is absent or has no certificate is refused by its path, with what it must hold and why", () => {
+    for (const name of ["no-roots.pem", "good-policy.txt", "no-such-file.pem"]) {
+      expect(refusal(() => configured({ timestamps: { ...TSA, tsaCerts: name } }))).toMatch(
+        new RegExp(
+          `^timestamps\\.tsaCerts: .*/${name} must hold the authorities' root certificates.*, in PEM: .+`,
+        ),
+      );
+    }
+  });
+
+  test("may be as rare as anchoring", () => {
+    const timestamps = { ...OTS, everyMinutes: 60 };
+    expect(configured({ anchorMinutes: 60, timestamps }).timestamps?.everyMinutes).toBe(60);
   });
 });
 

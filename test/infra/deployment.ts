@@ -73,7 +73,12 @@ const functionSchema = z.object({
 });
 export type FunctionProperties = z.infer<typeof functionSchema>;
 
-export async function deploy(artefact: Artefact, region: string): Promise<Deployment> {
+/** @param machine variables of the machines that the functions run on, such as Node.js's own. */
+export async function deploy(
+  artefact: Artefact,
+  region: string,
+  machine: Readonly<Record<string, string>> = {},
+): Promise<Deployment> {
   const place: Place = { region, account: ACCOUNT };
   const calls: Call[] = [];
   const servers = await startServers(artefact, place, (call) => {
@@ -99,6 +104,7 @@ export async function deploy(artefact: Artefact, region: string): Promise<Deploy
       AWS_SECRET_ACCESS_KEY: "secret",
       AWS_SESSION_TOKEN: "token",
       ...endpoints,
+      ...machine,
     };
     const arn = names(resources[name], "Arn");
     const limits = { memoryMb: MemorySize, timeoutSeconds: Timeout };

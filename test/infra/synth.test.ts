@@ -4,8 +4,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { HELP } from "../../infra/config.ts";
+import { WITNESS_HELP } from "../../infra/witness-config.ts";
+
+// Several syntheses: more than other suites on a machine that is busy.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const ROOT = join(import.meta.dirname, "../..");
 const CDK = createRequire(import.meta.url).resolve("aws-cdk/bin/cdk");
@@ -57,13 +61,18 @@ async function filesIn(root: string): Promise<Map<string, Buffer>> {
   return new Map(await Promise.all(read));
 }
 
-describe("a committed example", () => {
+const EXAMPLES = [
+  { kind: "config", file: "config/prod.json", stacks: ["Kedge-prod-Data", "Kedge-prod-Service"], bundles: 3 },
+  { kind: "witness", file: "config/witness.json", stacks: ["KedgeWitness-prod"], bundles: 1 },
+];
+
+describe.each(EXAMPLES)("the committed example $file", ({ kind, file, stacks, bundles }) => {
   const outcomes: Outcome[] = [];
   const outputs: Map<string, Buffer>[] = [];
   beforeAll(async () => {
     for (const name of ["first", "second"]) {
-      const out = join(folder, name);
-      outcomes.push(await synth("-q", "-c", "config=config/prod.json", "-o", out));
+      const out = join(folder, `${kind}-${name}`);
+      outcomes.push(await synth("-q", "-c", `${kind}=${file}`, "-o", out));
       outputs.push(await filesIn(out));
     }
   });
@@ -83,10 +92,11 @@ describe("a committed example", () => {
       expect(bytes.equals(second?.get(path) ?? Buffer.of()), path).toBe(true);
   });
 
-  test("gives both stacks, and a bundle for each function", () => {
+  test("gives its stacks, and a bundle for each function", () => {
     const paths = [...(outputs[0] ?? [])].map(([path]) => path);
-    for (const name of ["Data", "Service"]) expect(paths).toContain(`/Kedge-prod-${name}.template.json`);
-    expect(paths.filter((path) => path.endsWith("/index.mjs"))).toHaveLength(3);
+    const templates = paths.filter((path) => path.endsWith(".template.json"));
+    expect(templates).toEqual(stacks.map((name) => `/${name}.template.json`));
+    expect(paths.filter((path) => path.endsWith("/index.mjs"))).toHaveLength(bundles);
   });
 
   test("leaves nothing behind but what was asked for", async () => {
@@ -95,20 +105,27 @@ describe("a committed example", () => {
   });
 });
 
-test("without a configuration, deploying is refused with all that can be configured", async () => {
-  const { code, stderr } = await synth("-o", join(folder, "none"));
-  expect(code).not.toBe(0);
-  expect(stderr).toContain(HELP);
-  expect(stderr).not.toMatch(/^\s+at /m);
-});
+test.each([
+  ["the service", [], HELP],
+  ["a witness", ["-c", "witness="], WITNESS_HELP],
+])(
+  "without a configuration, deploying %s is refused with all that can be configured",
+  async (_, args, help) => {
+    const { code, stderr } = await synth(...args, "-o", join(folder, "none"));
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(help);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  },
+);
 
-test("a wrong configuration is refused by its own words, and not by a stack trace", async () => {
-  const path = join(folder, "wrong.json");
-  await writeFile(path, JSON.stringify({ stage: "prod", region: "eu-central-1", sealSecond: 5 }));
-  const { code, stderr } = await synth("-c", `config=${path}`, "-o", join(folder, "wrong"));
+test.each([
+  ["config", { sealSecond: 5 }, ["sealSecond is no setting: is it sealSeconds?", "domain: is required"]],
+  ["witness", { silentHour: 5 }, ["silentHour is no setting: is it silentHours?", "logs: is required"]],
+])("a wrong %s is refused by its own words, and not by a stack trace", async (kind, settings, told) => {
+  const path = join(folder, `wrong-${kind}.json`);
+  await writeFile(path, JSON.stringify({ stage: "prod", region: "eu-central-1", ...settings }));
+  const { code, stderr } = await synth("-c", `${kind}=${path}`, "-o", join(folder, "wrong"));
   expect(code).not.toBe(0);
-  expect(stderr).toContain(`${path} cannot be deployed:`);
-  expect(stderr).toContain("sealSecond is no setting: is it sealSeconds?");
-  expect(stderr).toContain("domain: ");
+  for (const words of [`${path} cannot be deployed:`, ...told]) expect(stderr).toContain(words);
   expect(stderr).not.toMatch(/^\s+at /m);
 });

@@ -8,6 +8,7 @@ import type { Metrics } from "../../functions/http/log.ts";
 import { FUNCTIONS } from "../../infra/names.ts";
 import {
   ALL,
+  alarmsOf,
   allows,
   asserted,
   type Deployment,
@@ -17,11 +18,15 @@ import {
   only,
   policyOf,
   prod,
+  ROOTS,
   resources,
+  restored,
   synthesise,
+  synthesiseWitness,
 } from "./templates.ts";
 
 /** A metric that is no longer emitted, or a new one, is a type error here. */
+const OF_WITNESS = { Cosigned: true, Equivocations: true } satisfies { [name in keyof Metrics]: true };
 const EMITTED = Object.keys({
   EntriesAccepted: true,
   SealLag: true,
@@ -31,25 +36,17 @@ const EMITTED = Object.keys({
   RollbackRefused: true,
   AnchorAge: true,
   WitnessQuorum: true,
-} satisfies Record<keyof Metrics, true>);
+  TimestampAge: true,
+} satisfies Record<Exclude<keyof Metrics, keyof typeof OF_WITNESS>, true>);
+/** Of these, what is emitted only where timestamps are configured. */
+const OF_TIMESTAMPS = ["TimestampAge"];
 
-const alarm = z.looseObject({
-  AlarmName: z.string(),
-  AlarmDescription: z.string(),
-  AlarmActions: z.array(z.unknown()),
-  OKActions: z.array(z.unknown()),
-  MetricName: z.string().optional(),
-  Namespace: z.string().optional(),
-  Period: z.number().optional(),
-  EvaluationPeriods: z.number(),
-  TreatMissingData: z.string(),
-});
-const alarmsOf = ({ service }: Deployment) =>
-  resources(service, "AWS::CloudWatch::Alarm").map(([, { Properties }]) => alarm.parse(Properties));
+const CALENDARS = { otsCalendars: ["https://ots.example.org"], bitcoinUrl: "https://blocks.example.org" };
+const TIMESTAMPS = { tsaUrls: ["https://tsa.example.org"], tsaCerts: ROOTS };
 
-/** The text under a heading of the runbook, by the anchor that its heading is given. */
-function runbook(anchor: string): string {
-  const text = readFileSync(join(import.meta.dirname, "../../docs/operations.md"), "utf8");
+/** The text under a heading of a runbook, by the anchor that its heading is given. */
+function runbook(document: string, anchor: string): string {
+  const text = readFileSync(join(import.meta.dirname, "../..", document), "utf8");
   const sections = text.split(/^#{2,3} /m).slice(1);
   const slug = (section: string) =>
     (section.split("\n", 1)[0] ?? "")
@@ -60,43 +57,64 @@ function runbook(anchor: string): string {
   return sections.find((section) => slug(section) === anchor) ?? "";
 }
 
+/** A witness's operator does not read the service's. */
+const RUNBOOKS = {
+  "kedge-prod-": "docs/operations.md",
+  "kedge-witness-prod-": "docs/witness.md",
+};
+const watched = synthesise({ timestamps: TIMESTAMPS });
+const witness = synthesiseWitness({ silentHours: 24, runbooks: "https://example.org/witness.md" });
+const documented = Object.entries(RUNBOOKS).flatMap(([prefix, document]) =>
+  [watched.service, synthesiseWitness({ silentHours: 24 }).template]
+    .flatMap(alarmsOf)
+    .filter(({ AlarmName }) => AlarmName.startsWith(prefix))
+    .map(({ AlarmName, AlarmDescription }) => ({
+      ...{ name: AlarmName, description: AlarmDescription, document },
+      anchor: AlarmName.replace(prefix, ""),
+    })),
+);
+
 describe("alarms", () => {
-  test.each(alarmsOf(prod).map(({ AlarmName, AlarmDescription }) => [AlarmName, AlarmDescription]))(
-    "%s says what it means and links its entry in the runbook, which says what to look at and what to do",
-    (name, description) => {
-      const anchor = name.replace("kedge-prod-", "");
-      expect(description).toMatch(new RegExp(`^[A-Z].+\\. Runbook: docs/operations\\.md#${anchor}$`));
-      const entry = runbook(anchor);
+  test.each(documented)(
+    "$name says what it means and links its entry in the runbook, which says what to look at and what to do",
+    ({ description, document, anchor }) => {
+      expect(description).toMatch(/^[A-Z].+\. Runbook: /);
+      expect(description.endsWith(` Runbook: ${document}#${anchor}`)).toBe(true);
+      const entry = runbook(document, anchor);
       for (const part of ["Description", "Investigation", "Resolution"])
-        expect(entry, `docs/operations.md: ${anchor}`).toContain(`**${part}`);
+        expect(entry, `${document}: ${anchor}`).toContain(`**${part}`);
     },
   );
 
   test("the runbook's address is the configured one", () => {
-    for (const { AlarmName, AlarmDescription } of alarmsOf(full)) {
-      const anchor = AlarmName.replace("kedge-prod-", "");
-      expect(AlarmDescription).toContain(` Runbook: https://example.org/operations.md#${anchor}`);
+    for (const [stack, document] of [
+      [full.service, "operations.md"],
+      [witness.template, "witness.md"],
+    ] as const) {
+      for (const { AlarmName, AlarmDescription } of alarmsOf(stack)) {
+        const anchor = AlarmName.replace(/^kedge-(witness-)?prod-/, "");
+        expect(AlarmDescription).toContain(` Runbook: https://example.org/${document}#${anchor}`);
+      }
     }
   });
 
-  test.each(ALL)(
-    "%s: each tells the topic when it rises and when it ends, and CloudWatch may",
-    (_, deployment) => {
-      const { service } = deployment;
-      const [topic] = only(service, "AWS::SNS::Topic");
-      expect(alarmsOf(deployment).length).toBeGreaterThan(0);
-      for (const { AlarmActions, OKActions } of alarmsOf(deployment))
-        expect([AlarmActions, OKActions]).toEqual([[{ Ref: topic }], [{ Ref: topic }]]);
-      // A policy of a topic's own takes the place of the one by which CloudWatch could publish.
-      const policies = resources(service, "AWS::SNS::TopicPolicy").map(([, policy]) => policyOf(policy));
-      for (const statements of policies) {
-        const [publish, ...more] = allows(statements, "sns:Publish");
-        expect(publish?.Principal).toEqual({ Service: "cloudwatch.amazonaws.com" });
-        expect(JSON.stringify(publish?.Condition["ArnLike"])).toMatch(/aws:SourceArn.*:cloudwatch:.*:alarm:/);
-        expect(more).toEqual([]);
-      }
-    },
-  );
+  test.each([
+    ...ALL.map(([name, { service }]) => [name, service] as const),
+    ["witness", witness.template] as const,
+  ])("%s: each tells the topic when it rises and when it ends, and CloudWatch may", (_, service) => {
+    const [topic] = only(service, "AWS::SNS::Topic");
+    expect(alarmsOf(service).length).toBeGreaterThan(0);
+    for (const { AlarmActions, OKActions } of alarmsOf(service))
+      expect([AlarmActions, OKActions]).toEqual([[{ Ref: topic }], [{ Ref: topic }]]);
+    // A policy of a topic's own takes the place of the one by which CloudWatch could publish.
+    const policies = resources(service, "AWS::SNS::TopicPolicy").map(([, policy]) => policyOf(policy));
+    for (const statements of policies) {
+      const [publish, ...more] = allows(statements, "sns:Publish");
+      expect(publish?.Principal).toEqual({ Service: "cloudwatch.amazonaws.com" });
+      expect(JSON.stringify(publish?.Condition["ArnLike"])).toMatch(/aws:SourceArn.*:cloudwatch:.*:alarm:/);
+      expect(more).toEqual([]);
+    }
+  });
 
   test("someone is told where an address is configured", () => {
     asserted(full.service).hasResourceProperties("AWS::SNS::Subscription", {
@@ -110,31 +128,57 @@ describe("alarms", () => {
     const page = readFileSync(join(import.meta.dirname, "../../docs/metrics.md"), "utf8");
     const rows = [...page.matchAll(/^\| `(\w+)` \|.*\| (?:`([a-z-]+)`)? *\|$/gm)];
     expect(rows.map(([, metric]) => metric).sort()).toEqual([...EMITTED].sort());
-    const ours = alarmsOf(prod).filter(({ Namespace }) => Namespace === "Kedge/prod");
+    const ours = alarmsOf(full.service).filter(({ Namespace }) => Namespace === "Kedge/prod");
     expect(
       ours.map(({ AlarmName, MetricName }) => [MetricName, AlarmName.replace("kedge-prod-", "")]),
     ).toEqual(
       expect.arrayContaining(rows.filter(([, , name]) => name).map(([, metric, name]) => [metric, name])),
     );
     const breaching = ours.filter(({ TreatMissingData }) => TreatMissingData === "breaching");
-    expect(breaching.map(({ MetricName }) => MetricName)).toEqual(["SealLag", "AnchorAge"]);
+    expect(breaching.map(({ MetricName }) => MetricName)).toEqual(["SealLag", "AnchorAge", "TimestampAge"]);
   });
 
-  const slow = synthesise({ sealSeconds: 300, sweepMinutes: 60, anchorMinutes: 60 });
+  const slow = synthesise({
+    ...{ sealSeconds: 300, sweepMinutes: 60, anchorMinutes: 60 },
+    timestamps: { ...TIMESTAMPS, everyMinutes: 1_440 },
+  });
+  const calendars = synthesise({ timestamps: CALENDARS });
 
-  test("look at periods that CloudWatch takes: whole minutes, a day at most in all", () => {
-    for (const { AlarmName, Period, EvaluationPeriods } of [slow, prod, dev].flatMap(alarmsOf)) {
+  test("no timestamps page where none are configured; else after a period, and for an hour, without any", () => {
+    const timestampAge = (deployment: Deployment) =>
+      alarmsOf(deployment.service).filter(({ MetricName }) => MetricName === "TimestampAge");
+    for (const deployment of [prod, dev, restored]) expect(timestampAge(deployment)).toEqual([]);
+    for (const [deployment, hours] of [
+      [full, 0.5],
+      [slow, 24],
+      // A calendar's timestamp is hours late when all is well.
+      [calendars, 25],
+    ] as const) {
+      const [one, ...more] = timestampAge(deployment);
+      expect(more).toEqual([]);
+      expect(one?.Threshold).toBe(hours * 3_600_000);
+      expect((one?.Period ?? 0) * (one?.EvaluationPeriods ?? 0)).toBeGreaterThanOrEqual(3_600);
+    }
+  });
+
+  test("look at periods that CloudWatch takes: whole minutes, a day at most in all, and of whole hours a week", () => {
+    const week = synthesiseWitness({ silentHours: 168 }).template;
+    const all = [week, ...[slow, calendars, full, prod, dev].map(({ service }) => service)].flatMap(alarmsOf);
+    for (const { AlarmName, Period, EvaluationPeriods } of all) {
       if (Period === undefined) continue;
       expect([AlarmName, Period % 60]).toEqual([AlarmName, 0]);
-      expect(Period * EvaluationPeriods, AlarmName).toBeLessThanOrEqual(24 * 3_600);
+      const days = Period % 3_600 === 0 ? 7 : 1;
+      expect(Period * EvaluationPeriods, AlarmName).toBeLessThanOrEqual(days * 24 * 3_600);
     }
   });
 
   test("look at no shorter time than passes between two values of what they look at", () => {
     const periods = Object.fromEntries(
-      alarmsOf(slow).map(({ MetricName, Period }) => [MetricName ?? "", Period]),
+      alarmsOf(slow.service).map(({ MetricName, Period }) => [MetricName ?? "", Period]),
     );
-    expect(periods).toMatchObject({ SealLag: 3_600, AnchorAge: 3_600, WitnessQuorum: 3_600 });
+    expect(periods).toMatchObject({
+      ...{ SealLag: 3_600, AnchorAge: 3_600, WitnessQuorum: 3_600, TimestampAge: 3_600 },
+    });
   });
 });
 
@@ -150,7 +194,7 @@ test.each(ALL)(
         /\[\\+"(Kedge\/\w+)\\+",\\+"(\w+)\\+"/g,
       ),
     ].map(([, space, metric]) => [space, metric]);
-    const watched = alarmsOf(deployment)
+    const watched = alarmsOf(service)
       .filter(({ Namespace }) => Namespace?.startsWith("Kedge/"))
       .map(({ Namespace, MetricName }) => [Namespace, MetricName]);
     expect(watched.length).toBeGreaterThan(0);
@@ -159,7 +203,9 @@ test.each(ALL)(
       expect(EMITTED).toContain(metric);
     }
     // And none is emitted, and paid for, that nobody looks at.
-    expect([...new Set(shown.map(([, metric]) => metric))].sort()).toEqual([...EMITTED].sort());
+    const asksForTimestamps = "KEDGE_TSA_EVERY" in lambda(service, "anchorer").Environment.Variables;
+    const emitted = EMITTED.filter((metric) => asksForTimestamps || !OF_TIMESTAMPS.includes(metric));
+    expect([...new Set(shown.map(([, metric]) => metric))].sort()).toEqual(emitted.sort());
   },
 );
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { TSA_CERTS_FILE } from "../../infra/bundle.ts";
 import { FUNCTIONS } from "../../infra/names.ts";
 import {
   headKey,
@@ -20,7 +21,9 @@ import {
   lambda,
   matches,
   only,
+  POLICY,
   prod,
+  ROOTS,
   resources,
   roles,
   synthesise,
@@ -50,10 +53,12 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     const common = ["KEDGE_TABLE", "KEDGE_DOMAIN", "KEDGE_METRICS", ...keys];
     const mldsa = name === "full" ? [] : ["KEDGE_ANCHOR_MLDSA_KEY"];
     const witnesses = name === "full" ? ["KEDGE_POLICY"] : [];
+    const tsa = ["KEDGE_TSA_URLS", "KEDGE_TSA_CERTS", "KEDGE_TSA_EVERY"];
+    const timestamps = name === "full" ? [...tsa, "KEDGE_OTS_CALENDARS", "KEDGE_BITCOIN_URL"] : [];
     const wanted = {
       api: [...common, ...mldsa, ...witnesses],
       sealer: [...common, ...mldsa, "KEDGE_PUBLICATION"],
-      anchorer: [...common, ...mldsa, ...witnesses, "KEDGE_PUBLICATION"],
+      anchorer: [...common, ...mldsa, ...witnesses, ...timestamps, "KEDGE_PUBLICATION"],
     };
     for (const each of FUNCTIONS) {
       const { Variables } = lambda(service, each).Environment;
@@ -137,6 +142,60 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     for (const field of fields)
       expect(field).not.toMatch(/path|identity|sourceIp|userAgent|routeKey|authoriz/i);
   });
+});
+
+test("timestamps are asked for as configured", () => {
+  expect(lambda(full.service, "anchorer").Environment.Variables).toMatchObject({
+    KEDGE_TSA_URLS: "https://tsa.example.org/tsr https://tsa.example.com",
+    KEDGE_TSA_CERTS: TSA_CERTS_FILE,
+    KEDGE_TSA_EVERY: "30",
+    KEDGE_OTS_CALENDARS: "https://ots.example.org",
+    KEDGE_BITCOIN_URL: "https://blocks.example.org/api",
+  });
+});
+
+test("whatever is configured, a function's environment is within Lambda's 4 KB", () => {
+  const region = "ap-southeast-4";
+  const tableName = "t".repeat(255);
+  const arn = `arn:aws:dynamodb:${region}:111122223333:table/${tableName}`;
+  const both = { a: "signs", b: "signs" };
+  const url = (host: string) => `https://${host}.example.org/`.padEnd(128, "x");
+  const urls = (host: string) => Array.from({ length: 8 }, (_, i) => url(`${host}${i}`));
+  const { service } = synthesise({
+    region,
+    domain: "d".repeat(200),
+    ...{ logKeys: both, anchorKeys: both, anchorMldsaKeys: both },
+    policy: POLICY,
+    table: { arn, streamArn: `${arn}/stream/2026-01-01T00:00:00.000` },
+    timestamps: {
+      ...{ tsaUrls: urls("tsa"), tsaCerts: ROOTS, everyMinutes: 1_440 },
+      ...{ otsCalendars: urls("ots"), bitcoinUrl: url("blocks") },
+    },
+  });
+  /** A value with the longest names of keys and buckets in the place of references. */
+  const widest = (value: unknown): unknown =>
+    JSON.parse(
+      JSON.stringify(value)
+        .replace(/\{"Fn::ImportValue":"[^"]*Published[^"]*"\}/g, `"${"b".repeat(63)}"`)
+        .replace(
+          /\{"Fn::ImportValue":"[^"]*Key[^"]*"\}/g,
+          `"arn:aws:kms:${region}:111122223333:key/0123abcd-0123-0123-0123-0123456789ab"`,
+        )
+        .replace(/\{"Fn::Join":\["",\[([^\]{]*)\]\]\}/g, (_, parts) =>
+          JSON.stringify(
+            z
+              .array(z.string())
+              .parse(JSON.parse(`[${parts}]`))
+              .join(""),
+          ),
+        ),
+    );
+  for (const each of FUNCTIONS) {
+    const variables = z
+      .record(z.string(), z.string())
+      .parse(widest(lambda(service, each).Environment.Variables));
+    expect(Buffer.byteLength(JSON.stringify(variables)), each).toBeLessThan(4_096);
+  }
 });
 
 // ---- CloudFront ------------------------------------------------------------------------------------------------------

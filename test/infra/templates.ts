@@ -1,7 +1,8 @@
 /** The stacks, synthesised in this process over bundles with nothing in them: what CloudFormation would be given. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { rootCertificates } from "node:tls";
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { expect } from "vitest";
@@ -10,6 +11,10 @@ import { ENTRY_FILE } from "../../infra/bundle.ts";
 import { parseConfig } from "../../infra/config.ts";
 import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
 import { buildStacks } from "../../infra/stacks.ts";
+import { buildWitness } from "../../infra/witness.ts";
+import { parseWitnessConfig } from "../../infra/witness-config.ts";
+import { formatVkey } from "../../tlog/note.ts";
+import { NAME, VKEYS } from "../support/witness-cases.ts";
 
 const oneOrMore = <T extends z.ZodType>(schema: T) =>
   z.union([z.array(schema), schema.transform((one) => [one])]);
@@ -65,40 +70,78 @@ export type Deployment = {
   readonly report: z.infer<typeof reportSchema>;
 };
 
-/** A policy file that stands beside the configuration. */
-const POLICY = "policy.txt";
+/** Files that stand beside the configuration. */
+export const POLICY = "policy.txt";
+export const ROOTS = "roots.pem";
 
 /** Every setting that has no default. */
 export const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };
 
-/** @param settings in place of, or beside, those that have no default. */
-export function synthesise(settings: Readonly<Record<string, unknown>> = {}): Deployment {
+/** An app in a folder of its own. */
+function newApp(): { app: App; folder: string } {
   const folder = mkdtempSync(join(tmpdir(), "kedge-template-"));
-  for (const name of FUNCTIONS) {
-    mkdirSync(join(folder, name));
-    writeFileSync(join(folder, name, ENTRY_FILE), `// ${name}\n`);
-  }
   // The feature flags that the CDK command would read from there.
   const { context } = z
     .object({ context: z.record(z.string(), z.unknown()) })
     .parse(JSON.parse(readFileSync(join(import.meta.dirname, "../../cdk.json"), "utf8")));
-  const app = new App({ outdir: join(folder, "out"), context });
+  return { app: new App({ outdir: join(folder, "out"), context }), folder };
+}
+
+function readReport(directory: string): z.infer<typeof reportSchema> {
+  return reportSchema.parse(JSON.parse(readFileSync(join(directory, "validation-report.json"), "utf8")));
+}
+
+/** A bundle with nothing in it. */
+function emptyBundle(folder: string): string {
+  mkdirSync(folder);
+  writeFileSync(join(folder, ENTRY_FILE), `// ${basename(folder)}\n`);
+  return folder;
+}
+
+/** @param settings in place of, or beside, those that have no default. */
+export function synthesise(settings: Readonly<Record<string, unknown>> = {}): Deployment {
+  const { app, folder } = newApp();
+  for (const name of FUNCTIONS) emptyBundle(join(folder, name));
   writeFileSync(join(folder, POLICY), "quorum none\n");
+  writeFileSync(join(folder, ROOTS), rootCertificates.slice(0, 1).join());
   const config = parseConfig({ ...REQUIRED, ...settings }, join(folder, "config.json"));
   buildStacks(app, config, folder);
   const { directory, stacks } = app.synth();
   const named = (name: string) =>
     stacks.find(({ stackName }) => stackName === `Kedge-${config.stage}-${name}`) ??
     expect.fail(`no stack ${name}`);
-  const report = reportSchema.parse(
-    JSON.parse(readFileSync(join(directory, "validation-report.json"), "utf8")),
-  );
+  const report = readReport(directory);
   const deployment = {
     data: templateSchema.parse(named("Data").template),
     service: templateSchema.parse(named("Service").template),
     terminationProtection: stacks.map((stack) => stack.terminationProtection),
     report,
   };
+  rmSync(folder, { recursive: true });
+  return deployment;
+}
+
+export type WitnessDeployment = {
+  readonly name: string;
+  readonly template: StackTemplate;
+  readonly terminationProtection: boolean | undefined;
+  readonly report: z.infer<typeof reportSchema>;
+};
+
+/** Every setting of a witness that has no default. */
+export const WITNESS = { stage: "prod", region: "eu-central-1", name: NAME, logs: VKEYS.map(formatVkey) };
+
+/** @param settings in place of, or beside, those that have no default. */
+export function synthesiseWitness(settings: Readonly<Record<string, unknown>> = {}): WitnessDeployment {
+  const { app, folder } = newApp();
+  const config = parseWitnessConfig({ ...WITNESS, ...settings }, "a test");
+  buildWitness(app, config, emptyBundle(join(folder, "witness")));
+  const { directory, stacks } = app.synth();
+  const [stack] = stacks;
+  if (stack === undefined || stacks.length > 1) return expect.fail("not one stack");
+  const { stackName: name, terminationProtection } = stack;
+  const template = templateSchema.parse(stack.template);
+  const deployment = { name, template, terminationProtection, report: readReport(directory) };
   rmSync(folder, { recursive: true });
   return deployment;
 }
@@ -203,6 +246,23 @@ export function keysOf({ data }: Deployment): SigningKey[] {
   });
 }
 
+const alarmSchema = z.looseObject({
+  AlarmName: z.string(),
+  AlarmDescription: z.string(),
+  AlarmActions: z.array(z.unknown()),
+  OKActions: z.array(z.unknown()),
+  MetricName: z.string().optional(),
+  Namespace: z.string().optional(),
+  Period: z.number().optional(),
+  EvaluationPeriods: z.number(),
+  DatapointsToAlarm: z.number().optional(),
+  Threshold: z.number(),
+  TreatMissingData: z.string(),
+});
+
+export const alarmsOf = (stack: StackTemplate) =>
+  resources(stack, "AWS::CloudWatch::Alarm").map(([, { Properties }]) => alarmSchema.parse(Properties));
+
 // ---- deployments that the suites look at -----------------------------------------------------------------------------
 
 const TABLE_ARN = "arn:aws:dynamodb:eu-central-1:111122223333:table/kedge-restored";
@@ -225,6 +285,13 @@ export const full = synthesise({
   alarmEmail: "on-call@example.org",
   runbooks: "https://example.org/operations.md",
   policy: POLICY,
+  timestamps: {
+    tsaUrls: ["https://tsa.example.org/tsr", "https://tsa.example.com"],
+    tsaCerts: ROOTS,
+    everyMinutes: 30,
+    otsCalendars: ["https://ots.example.org"],
+    bitcoinUrl: "https://blocks.example.org/api",
+  },
   host: {
     name: "audit.example.org",
     certificateArn: "arn:aws:acm:us-east-1:111122223333:certificate/0123abcd-01ab-23cd",

@@ -1,8 +1,15 @@
-/** Configurations other than the plain one, on their synthesised artefacts: a policy of witnesses, and a rotation. */
+/** Configurations other than the plain one, on their synthesised artefacts: witnesses, timestamps, and a rotation. */
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { hexToBytes, randomBytes } from "@noble/hashes/utils.js";
 import { describe, expect, test, vi } from "vitest";
 import * as z from "zod";
+import { formatOts } from "../../client/ots.ts";
+import { timestampVerifier } from "../../client/timestamps.ts";
 import { verifyEvent } from "../../client/verify.ts";
+import { parsePemCertificates } from "../../client/x509.ts";
 import { createKey, createLog, createTenant } from "../../service/tenants.ts";
 import { openCheckpoint } from "../../tlog/checkpoint.ts";
 import {
@@ -13,6 +20,7 @@ import {
   parseVkey,
 } from "../../tlog/note.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
+import { hasOpenssl, opensslTsa } from "../support/tsa.ts";
 import { grantsOf, judgeOf, kindsOf, principalOf, unneeded } from "./access.ts";
 import { synthesise } from "./artefact.ts";
 import { type Client, clientOf, newHashes } from "./client.ts";
@@ -38,9 +46,10 @@ async function withEntry(
   config: object,
   files: Record<string, string>,
   run: (world: World) => Promise<void>,
+  machine: Record<string, string> = {},
 ) {
   const artefact = await synthesise({ ...CONFIG, ...config }, files);
-  const kedge = await deploy(artefact, CONFIG.region);
+  const kedge = await deploy(artefact, CONFIG.region, machine);
   try {
     const client = clientOf(kedge.request);
     const { id } = await createTenant(kedge.operator, "a hospital");
@@ -92,6 +101,71 @@ describe("with a policy of witnesses", () => {
       const having = FUNCTIONS.filter((name) => "KEDGE_POLICY" in kedge.settings[name].Environment.Variables);
       expect(having).toEqual(["api", "anchorer"]);
     });
+  });
+});
+
+describe.skipIf(!hasOpenssl)("with an authority and a calendar for timestamps", () => {
+  /** What a calendar answers to a digest: a promise, as a tree alone, without the 65 bytes of a file's head. */
+  const PROMISE = formatOts({
+    hash: new Uint8Array(32),
+    tree: { attestations: [{ kind: "pending", uri: "https://calendar.example.org" }], branches: [] },
+  }).slice(65);
+
+  test("the anchorer asks both by HTTPS, stores what they give, and a proof carries the token", async () => {
+    const openssl = opensslTsa();
+    const root = openssl.root("p256");
+    const authority = openssl.issue(root, "tsa", { subject: "/CN=A TSA" });
+    const { cert, key } = openssl.paths(openssl.issue(root, "https"));
+    const asked: string[] = [];
+    const server = createServer(
+      { cert: readFileSync(cert), key: readFileSync(key) },
+      async (request, response) => {
+        const body = new Uint8Array(await buffer(request));
+        asked.push(`${request.method} ${request.url}`);
+        response.end(request.url === "/tsr" ? openssl.reply(authority, body) : PROMISE);
+      },
+    );
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = z.custom<AddressInfo>((value) => value !== null).parse(server.address());
+    const url = `https://127.0.0.1:${port}`;
+    const timestamps = {
+      ...{ tsaUrls: [`${url}/tsr`], tsaCerts: "roots.pem" },
+      ...{ otsCalendars: [`${url}/ots`], bitcoinUrl: `${url}/blocks` },
+    };
+    try {
+      const machine = { NODE_EXTRA_CA_CERTS: openssl.paths(root).cert };
+      await withEntry({ timestamps }, { "roots.pem": root.pem }, stamped, machine);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+      openssl.close();
+    }
+
+    async function stamped({ kedge, client, log, apiKey, hash }: World) {
+      expect(asked.toSorted()).toEqual(["POST /ots/digest", "POST /tsr"]);
+      const having = FUNCTIONS.filter((name) =>
+        Object.keys(kedge.settings[name].Environment.Variables).some((variable) =>
+          /TSA|OTS|BITCOIN/.test(variable),
+        ),
+      );
+      expect(having).toEqual(["anchorer"]);
+      const kept = kedge.keys().filter(({ pk, sk }) => pk === "log/anchor" && /^(timestamp|ots)\//.test(sk));
+      expect(kept.map(({ sk }) => sk.split("/")[0]).sort()).toEqual(["ots", "timestamp"]);
+
+      const served = parsePolicy(await client.text("GET /anchor/policy"));
+      const { vkeys } = await client.json(logSchema, `GET /v1/logs/${log}`, { apiKey });
+      const proof = await client.text(`GET /v1/logs/${log}/entries/${hash}/proof`, { apiKey });
+      const report = await timestampVerifier({ tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] })(
+        {
+          proof,
+          commitment: hexToBytes(hash),
+          logVkeys: vkeys.map(parseVkey),
+          anchorVkeys: served.logs.map(({ vkey }) => vkey),
+          requireTimestamp: true,
+        },
+      );
+      expect(report).toMatchObject({ proven: true, timestamps: [{ type: "rfc3161", by: "CN=A TSA" }] });
+    }
   });
 });
 

@@ -1,30 +1,23 @@
 /** The witness's stack: what outlives it, who may sign, and that its bundle is a witness. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { App } from "aws-cdk-lib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { ConfigError } from "../../infra/config.ts";
-import { buildWitness, bundleWitness } from "../../infra/witness.ts";
-import { parseWitnessConfig, readWitnessConfig, type WitnessConfig } from "../../infra/witness-config.ts";
+import { bundleWitness } from "../../infra/witness.ts";
+import { parseWitnessConfig } from "../../infra/witness-config.ts";
 import { createKey, startEmbedded } from "../../local/embedded.ts";
 import { createTable } from "../../local/table.ts";
 import { dynamodbClient } from "../../service/dynamodb.ts";
 import { TABLE, witnessCheckpointKey, witnessHeadKey } from "../../service/table.ts";
 import { originHash } from "../../service/witness.ts";
-import { formatVkey } from "../../tlog/note.ts";
-import { NAME, ORIGIN, request, VKEYS } from "../support/witness-cases.ts";
+import { fork, NAME, ORIGIN, request } from "../support/witness-cases.ts";
+import { alarmsOf, resources, synthesiseWitness, WITNESS, type WitnessDeployment } from "./templates.ts";
 
-const REQUIRED = { stage: "prod", region: "eu-central-1", name: NAME, logs: VKEYS.map(formatVkey) };
+/** Everything about alarms that can be configured. */
+const ALARMED = { alarmEmail: "on-call@example.org", silentHours: 24 };
 
-const resourceSchema = z.looseObject({
-  Type: z.string(),
-  Properties: z.record(z.string(), z.unknown()),
-  DeletionPolicy: z.string().optional(),
-  UpdateReplacePolicy: z.string().optional(),
-});
-const templateSchema = z.object({ Resources: z.record(z.string(), resourceSchema) });
 const statementsSchema = z.array(
   z.object({
     Effect: z.literal("Allow"),
@@ -33,39 +26,16 @@ const statementsSchema = z.array(
     Condition: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
   }),
 );
-const reportSchema = z.object({
-  pluginReports: z.array(z.object({ conclusion: z.string(), violations: z.array(z.unknown()) })),
-});
-
 let folder: string;
 const bundle = () => join(folder, "bundle");
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-witness-stack-"));
-  await bundleWitness(bundle(), parseWitnessConfig(REQUIRED, "a test"));
+  await bundleWitness(bundle(), parseWitnessConfig(WITNESS, "a test"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function synthesise(settings: Record<string, unknown> = {}) {
-  const config: WitnessConfig = parseWitnessConfig({ ...REQUIRED, ...settings }, "a test");
-  const { context } = z
-    .object({ context: z.record(z.string(), z.unknown()) })
-    .parse(JSON.parse(await readFile(join(import.meta.dirname, "../../cdk.json"), "utf8")));
-  const app = new App({ outdir: await mkdtemp(join(folder, "out-")), context });
-  buildWitness(app, config, bundle());
-  const { directory, stacks } = app.synth();
-  const report = JSON.parse(await readFile(join(directory, "validation-report.json"), "utf8"));
-  const [stack] = stacks;
-  const { Resources } = templateSchema.parse(stack?.template);
-  const all = (type: string) => Object.entries(Resources).filter(([, { Type }]) => Type === type);
-  return {
-    name: stack?.stackName,
-    terminationProtection: stack?.terminationProtection,
-    report: reportSchema.parse(report),
-    all,
-    properties: (type: string) => all(type).map(([, { Properties }]) => Properties),
-    resources: Object.values(Resources),
-  };
-}
+const properties = ({ template }: WitnessDeployment, type: string) =>
+  resources(template, type).map(([, { Properties }]) => Properties);
 
 const roleSchema = z.object({
   RoleName: z.string(),
@@ -75,26 +45,37 @@ const keySchema = z.object({ KeySpec: z.string(), KeyPolicy: z.object({ Statemen
 
 describe("the stack", () => {
   test("cdk-nag finds nothing", async () => {
-    for (const settings of [{}, { stage: "dev", mldsa: false }]) {
-      const { report } = await synthesise(settings);
-      expect(report.pluginReports).toEqual([{ conclusion: "success", violations: [] }]);
+    for (const settings of [{}, { stage: "dev", mldsa: false }, ALARMED]) {
+      const { report } = synthesiseWitness(settings);
+      expect(report.pluginReports).toMatchObject([{ conclusion: "success", violations: [] }]);
     }
+  });
+
+  test("a region has room for its alarms beside those of the service, and its outputs are what its manual reads", () => {
+    const { template } = synthesiseWitness(ALARMED);
+    for (const { AlarmName } of alarmsOf(template)) expect(AlarmName).toMatch(/^kedge-witness-prod-/);
+    const manual = readFileSync(join(import.meta.dirname, "../../docs/witness.md"), "utf8");
+    const read = [...manual.matchAll(/\bout ([A-Z]\w+)/g)].map(([, name]) => name ?? "");
+    expect(read.length).toBeGreaterThan(0);
+    expect(Object.keys(template.Outputs)).toEqual(expect.arrayContaining(read));
   });
 
   test("in production its record and its keys outlive it, and a development stage leaves nothing behind", async () => {
-    const prod = await synthesise();
+    const prod = synthesiseWitness();
     expect([prod.name, prod.terminationProtection]).toEqual(["KedgeWitness-prod", true]);
     for (const type of ["AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup"]) {
-      expect(prod.all(type).length).toBeGreaterThan(0);
-      for (const [, { DeletionPolicy }] of prod.all(type)) expect(DeletionPolicy).toBe("Retain");
+      const kept = resources(prod.template, type);
+      expect(kept.length).toBeGreaterThan(0);
+      for (const [, { DeletionPolicy }] of kept) expect(DeletionPolicy).toBe("Retain");
     }
-    const dev = await synthesise({ stage: "dev" });
+    const dev = synthesiseWitness({ stage: "dev" });
     expect(dev.terminationProtection).toBe(false);
-    expect(dev.resources.map(({ DeletionPolicy }) => DeletionPolicy ?? "Delete")).not.toContain("Retain");
+    const policies = Object.values(dev.template.Resources).map(({ DeletionPolicy }) => DeletionPolicy);
+    expect(policies).not.toContain("Retain");
   });
 
   test("the record is the table of service/table.ts, and no backup of it is kept that could be restored", async () => {
-    const [table, ...more] = (await synthesise()).properties("AWS::DynamoDB::Table");
+    const [table, ...more] = properties(synthesiseWitness(), "AWS::DynamoDB::Table");
     expect(more).toEqual([]);
     expect(table).toMatchObject({
       KeySchema: [
@@ -112,9 +93,9 @@ describe("the stack", () => {
       [{}, ["ECC_NIST_EDWARDS25519", "ML_DSA_44"]],
       [{ mldsa: false }, ["ECC_NIST_EDWARDS25519"]],
     ] as const) {
-      const stack = await synthesise(settings);
-      const [role] = stack.properties("AWS::IAM::Role").map((properties) => roleSchema.parse(properties));
-      const keys = stack.properties("AWS::KMS::Key").map((properties) => keySchema.parse(properties));
+      const stack = synthesiseWitness(settings);
+      const [role] = properties(stack, "AWS::IAM::Role").map((each) => roleSchema.parse(each));
+      const keys = properties(stack, "AWS::KMS::Key").map((each) => keySchema.parse(each));
       expect(keys.map(({ KeySpec }) => KeySpec)).toEqual(specs);
       for (const { KeySpec, KeyPolicy } of keys) {
         const algorithm = KeySpec === "ML_DSA_44" ? "ML_DSA_SHAKE_256" : "ED25519_SHA_512";
@@ -136,12 +117,10 @@ describe("the stack", () => {
   });
 
   test("its role does what a witness does, and nothing else", async () => {
-    const stack = await synthesise();
-    const [role, ...more] = stack
-      .properties("AWS::IAM::Role")
-      .map((properties) => roleSchema.parse(properties));
+    const stack = synthesiseWitness();
+    const [role, ...more] = properties(stack, "AWS::IAM::Role").map((each) => roleSchema.parse(each));
     expect(more).toEqual([]);
-    expect(stack.all("AWS::IAM::Policy")).toEqual([]);
+    expect(resources(stack.template, "AWS::IAM::Policy")).toEqual([]);
     const statements = role?.Policies[0].PolicyDocument.Statement ?? [];
     expect(statements.flatMap(({ Action }) => Action).sort()).toEqual([
       "dynamodb:BatchGetItem",
@@ -163,15 +142,59 @@ describe("the stack", () => {
   });
 });
 
+describe("alarms", () => {
+  const { template } = synthesiseWitness(ALARMED);
+  const named = (name: string, of = template) =>
+    alarmsOf(of).find(({ AlarmName }) => AlarmName === `kedge-witness-prod-${name}`) ??
+    expect.fail(`no ${name}`);
+
+  test("one piece of evidence pages at once; that nothing came is no evidence", () => {
+    expect(named("equivocation")).toMatchObject({
+      ...{ Namespace: "KedgeWitness/prod", MetricName: "Equivocations", Statistic: "Sum" },
+      ...{ Threshold: 0, ComparisonOperator: "GreaterThanThreshold", EvaluationPeriods: 1 },
+      TreatMissingData: "notBreaching",
+    });
+  });
+
+  test("5xx page when they come again, also to a log that asks once an hour", () => {
+    const { MetricName, Period = 0, EvaluationPeriods, DatapointsToAlarm } = named("errors");
+    expect([MetricName, DatapointsToAlarm]).toEqual(["5xx", 2]);
+    expect(Period * EvaluationPeriods).toBeGreaterThanOrEqual(2 * 3_600);
+    expect(named("throttles")).toMatchObject({ Namespace: "AWS/Lambda", MetricName: "Throttles" });
+  });
+
+  test("silence pages after the hours that are configured, and without them never", () => {
+    for (const silentHours of [1, 24, 168]) {
+      const silent = named("silent", synthesiseWitness({ silentHours }).template);
+      expect(silent).toMatchObject({
+        ...{ Namespace: "KedgeWitness/prod", MetricName: "Cosigned", Statistic: "Sum", Period: 3_600 },
+        ...{ Threshold: 1, ComparisonOperator: "LessThanThreshold", EvaluationPeriods: silentHours },
+        TreatMissingData: "breaching",
+      });
+    }
+    const names = alarmsOf(synthesiseWitness().template).map(({ AlarmName }) => AlarmName);
+    expect(names).toHaveLength(3);
+    expect(names.join()).not.toContain("silent");
+  });
+
+  test("someone is told where an address is configured", () => {
+    const subscriptions = (of: WitnessDeployment) => properties(of, "AWS::SNS::Subscription");
+    expect(subscriptions(synthesiseWitness(ALARMED))).toMatchObject([
+      { Protocol: "email", Endpoint: "on-call@example.org" },
+    ]);
+    expect(subscriptions(synthesiseWitness())).toEqual([]);
+  });
+});
+
 test("the bundle is a witness of the configured logs", async () => {
   const before = { ...process.env };
   const embedded = await startEmbedded(join(folder, "embedded"));
   try {
     await createTable(dynamodbClient(), "kedge-witness");
-    const [properties] = (await synthesise()).properties("AWS::Lambda::Function");
+    const [made] = properties(synthesiseWitness(), "AWS::Lambda::Function");
     const { Variables } = z
       .object({ Environment: z.object({ Variables: z.record(z.string(), z.unknown()) }) })
-      .parse(properties)["Environment"];
+      .parse(made)["Environment"];
     expect(Variables).toMatchObject({ KEDGE_WITNESS_NAME: NAME, KEDGE_WITNESS_LOGS_FILE: "logs" });
     const given: Record<string, string> = {
       KEDGE_TABLE: "kedge-witness",
@@ -180,6 +203,7 @@ test("the bundle is a witness of the configured logs", async () => {
       KEDGE_WITNESS_MLDSA_KEY: await createKey("ML_DSA_44"),
       // Lambda's working directory is the bundle's.
       KEDGE_WITNESS_LOGS_FILE: join(bundle(), "logs"),
+      KEDGE_METRICS: String(Variables["KEDGE_METRICS"]),
       KEDGE_LOG_FILE: join(folder, "log"),
     };
     expect(Object.keys(Variables).filter((name) => !(name in given))).toEqual([]);
@@ -204,31 +228,22 @@ test("the bundle is a witness of the configured logs", async () => {
       body: expect.stringMatching(`^— ${NAME} `),
     });
     expect(await handler(event)).toMatchObject({ statusCode: 409, body: "23\n" });
+    expect(await handler({ ...event, body: request(23n, 23n, fork) })).toMatchObject({ statusCode: 422 });
+    // What its alarms look at.
+    const lines = readFileSync(given["KEDGE_LOG_FILE"] ?? "", "utf8")
+      .trim()
+      .split("\n");
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { Cosigned: 1, _aws: { CloudWatchMetrics: [{ Namespace: "KedgeWitness/prod" }] } },
+      { code: "conflict" },
+      {
+        code: "equivocation",
+        Equivocations: 1,
+        _aws: { CloudWatchMetrics: [{ Namespace: "KedgeWitness/prod" }] },
+      },
+    ]);
   } finally {
     await embedded.close();
     process.env = before;
   }
-});
-
-describe("the configuration", () => {
-  test("the example can be deployed", () => {
-    expect(() => readWitnessConfig(join(import.meta.dirname, "../../config/witness.json"))).not.toThrow();
-  });
-
-  test.each([
-    ["no log", { logs: [] }, /at least one/],
-    ["a vkey that is none", { logs: ["log.example"] }, /log\.example/],
-    ["a vkey twice", { logs: [...REQUIRED.logs, ...REQUIRED.logs] }, /twice/],
-    ["a name with a space", { name: "a b" }, /name/],
-    ["a setting that is none", { log: [] }, /log/],
-  ])("%s fails at synth", (_, change, message) => {
-    expect(() => parseWitnessConfig({ ...REQUIRED, ...change }, "a test")).toThrow(message);
-    expect(() => parseWitnessConfig({ ...REQUIRED, ...change }, "a test")).toThrow(ConfigError);
-  });
-
-  test("without one, every setting is listed", () => {
-    for (const setting of ["stage", "region", "account", "name", "logs", "mldsa", "throttle"]) {
-      expect(() => readWitnessConfig(undefined)).toThrow(setting);
-    }
-  });
 });

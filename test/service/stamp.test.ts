@@ -8,11 +8,18 @@ import { timestampVerifier } from "../../client/timestamps.ts";
 import { parsePemCertificates } from "../../client/x509.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
-import { type Authority, openTimestamping, type Tsa as TsaSource, tsa } from "../../service/authorities.ts";
+import {
+  type Authority,
+  type Calendar,
+  openTimestamping,
+  type Tsa as TsaSource,
+  tsa,
+} from "../../service/authorities.ts";
 import { ServiceError } from "../../service/error.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
-import { timestampPublic } from "../../service/stamp.ts";
+import { timestampPublic, unstampedSince } from "../../service/stamp.ts";
+import { stampedKey, stampingKey } from "../../service/table.ts";
 import { timestampsOf } from "../../service/timestamps.ts";
 import { parseProof } from "../../tlog/proof.ts";
 import { hasOpenssl, type Identity, opensslTsa, type Tsa } from "../support/tsa.ts";
@@ -120,6 +127,7 @@ describe("which checkpoints are timestamped", () => {
         await timestampPublic({ store, publication, clock, authorities: [fakeTsa(clock)], every: HOUR });
         await run(fakeTsa(clock));
         expect(timestampItems(world)).toHaveLength(1);
+        expect(await unstampedSince(world.store)).toBeUndefined();
       }
     }
   });
@@ -169,6 +177,74 @@ describe("which checkpoints are timestamped", () => {
     await world.store.put({ ...item, imprint: new Uint8Array(32) });
     expect(extraOf(await proofOf(world, actor, 1)).timestamps).toEqual([]);
     expect(await timestampsOf(world.store, 1n, "a note")).toEqual([]);
+  });
+});
+
+describe("since when public checkpoints wait for a timestamp", () => {
+  const setUp = async () => {
+    const world = newWorld();
+    const actor = world.actor();
+    let [now, entries] = [1_800_000_000_000, 0];
+    const clock = () => now;
+    const up = fakeTsa(clock);
+    const down: TsaSource = { ...up, stamp: () => Promise.reject(new ServiceError("unavailable", "down")) };
+    /** Runs after so long, with an entry more or without. @returns how long they have waited by then. */
+    const run = async (ms: number, authorities: Authority[], isBusy = true) => {
+      now += ms;
+      if (isBusy) await anchorEntry(actor, ++entries);
+      await timestampPublic({ ...world, clock, authorities, every: HOUR });
+      const since = await unstampedSince(world.store);
+      return since === undefined ? "none waits" : now - Number(since);
+    };
+    return { world, clock, up, down, run };
+  };
+
+  test("none does while an authority answers, whatever others do, and none before there is one", async () => {
+    const { up, down, run } = await setUp();
+    expect(await run(0, [up], false)).toBe("none waits");
+    for (let i = 0; i < 3; i++) {
+      expect(await run(HOUR / 2, [down, up])).toBe("none waits");
+      expect(await run(HOUR / 2, [down, up], false)).toBe("none waits");
+    }
+  });
+
+  test("while none answers the time goes on, over checkpoints that came and were due meanwhile", async () => {
+    const { up, down, run } = await setUp();
+    await run(0, [up]);
+    // A long idle time is no waiting.
+    expect(await run(50 * HOUR, [down], false)).toBe("none waits");
+    expect(await run(0, [down])).toBe(0);
+    for (let half = 1; half < 8; half++) expect(await run(HOUR / 2, [down])).toBe((half * HOUR) / 2);
+    expect(await run(HOUR / 2, [up])).toBe("none waits");
+    expect(await run(HOUR, [down])).toBe(0);
+  });
+
+  test("for a calendar alone, at most as long as it takes for one: it has one checkpoint at a time", async () => {
+    const { clock, run } = await setUp();
+    let promisedAt = 0;
+    const ots: Calendar = {
+      kind: "ots",
+      url: "https://ots.example/",
+      async submit() {
+        promisedAt = clock();
+        return Uint8Array.of(1);
+      },
+      upgrade: async () => (clock() - promisedAt >= 3 * HOUR ? Uint8Array.of(2) : undefined),
+    };
+    const waited = [];
+    for (let half = 0; half < 40; half++) waited.push(await run(HOUR / 2, [ots]));
+    expect(waited.slice(0, 7)).toEqual([0, 0.5, 1, 1.5, 2, 2.5, 0].map((hours) => hours * HOUR));
+    expect(Math.max(...waited.map(Number))).toBeLessThanOrEqual(4 * HOUR);
+  });
+
+  test("cannot be told of what no anchorer wrote, and nothing is asked for then", async () => {
+    for (const key of [stampingKey(), stampedKey()]) {
+      const { world, up, run } = await setUp();
+      await run(0, [up]);
+      await world.store.put({ ...key, size: "large" });
+      await expect(run(HOUR, [up])).rejects.toMatchObject({ code: "corrupt" });
+      expect(up.asked).toBe(1);
+    }
   });
 });
 

@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { checkEvidence, parseEvidence } from "../../client/evidence.ts";
 import { ServiceError } from "../../service/error.ts";
 import type { Signer } from "../../service/signer.ts";
 import type { Store } from "../../service/store.ts";
@@ -22,7 +23,9 @@ import { matchSignatures, parseNote, parseSignatureLines } from "../../tlog/note
 import { type MemoryStore, memoryStore } from "../support/memory-store.ts";
 import {
   CASES,
+  codeOf,
   FORKS,
+  fork,
   head,
   KEYS,
   NAME,
@@ -95,7 +98,8 @@ async function checkAnswer(
 }
 
 describe("every status code, with a store", () => {
-  test.each(CASES)("$status: $title", async ({ latest, body, status, size: cosigned }) => {
+  test.each(CASES)("$status: $title", async (each) => {
+    const { latest, body, status, size: cosigned } = each;
     const { actor, store, signed } = newWorld();
     const witness = actor();
     if (latest !== undefined) await store.put({ ...witnessHeadKey(HASH), ...head(latest) });
@@ -105,6 +109,9 @@ describe("every status code, with a store", () => {
       await checkAnswer(answer, body);
       return;
     }
+    expect(answer.code).toBe(codeOf(each));
+    // What may be evidence is the note that the log signed, and nothing else is kept.
+    expect(answer.refused !== undefined).toBe(["bad_proof", "equivocation"].includes(answer.code));
     expect(signed.size).toBe(0);
     expect(await size(store)).toBe(latest);
     expect(await readCosigned(witness, HASH)).toBeUndefined();
@@ -153,12 +160,54 @@ describe("a cosignature", () => {
     await checkAnswer(await addCheckpoint(actor(), extended.body), extended.body);
   });
 
-  test("is refused with the evidence, when the log signed another root for a cosigned size", async () => {
+  test("is new once for each checkpoint, also when a run died before its signature", async () => {
     const { actor } = newWorld();
+    const isNew = async (body: string) => {
+      const answer = await addCheckpoint(actor(), body);
+      return answer.status === 200 && answer.isNew;
+    };
+    expect(await isNew(request(0n, 23n))).toBe(true);
+    expect(await isNew(request(23n, 23n))).toBe(false);
+    let calls = 0;
+    const dying = actor((call) => (calls++ === 2 ? Promise.reject(new Died()) : call()));
+    await expect(addCheckpoint(dying, request(23n, 40n))).rejects.toThrow(Died);
+    expect(await isNew(request(40n, 40n))).toBe(true);
+    expect(await isNew(request(40n, 40n))).toBe(false);
+  });
+});
+
+/** What convinces anybody who has the log's keys. */
+function expectEvidence(answer: WitnessAnswer, refused: string): void {
+  if (answer.status === 200 || answer.evidence === undefined) throw new Error("it has no evidence");
+  const evidence = parseEvidence(JSON.stringify(answer.evidence));
+  expect(checkEvidence(evidence, VKEYS)).toMatchObject({
+    convincing: true,
+    message: expect.stringContaining("signed two roots for one size"),
+  });
+  expect(answer.refused).toBe(refused);
+  expect(answer.evidence.checkpoints[1]).toBe(refused);
+}
+
+describe("a log that signed two roots for one size", () => {
+  test.each([
+    ["at once", request(30n, 30n, fork), 422],
+    ["with an old size that does not match", request(20n, 30n, fork), 409],
+  ])("is refused with both, for anybody to check: %s", async (_, body, status) => {
+    const { actor, signed } = newWorld();
     await addCheckpoint(actor(), request(0n, 30n));
-    const other = { ...head(30n), root: tree.root(29n) };
-    const answer = await addCheckpoint(actor(), `old 30\n\n${sign(other)}`);
-    expect(answer).toMatchObject({ status: 422, refused: sign(other) });
+    const answer = await addCheckpoint(actor(), body);
+    expect(answer).toMatchObject({ status, code: "equivocation" });
+    expectEvidence(answer, sign(head(30n, fork)));
+    expect(signed.get(30n)?.size).toBe(1);
+  });
+
+  test("is refused with both, also when the first was not cosigned because a run died", async () => {
+    const { actor } = newWorld();
+    let calls = 0;
+    const dying = actor((call) => (calls++ === 2 ? Promise.reject(new Died()) : call()));
+    await expect(addCheckpoint(dying, request(0n, 30n))).rejects.toThrow(Died);
+    const answer = await addCheckpoint(actor(), request(0n, 30n, fork));
+    expectEvidence(answer, sign(head(30n, fork)));
   });
 });
 
@@ -195,7 +244,11 @@ test("of twelve racing forks one is cosigned, and one is signed", async () => {
     await run(racing);
     const answers = await racing;
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    // Whenever a loser comes to see the other root, it has both.
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(11);
+    for (const [i, answer] of answers.entries()) {
+      if (answer.status !== 200) expectEvidence(answer, sign(head(50n, FORKS[i])));
+    }
     expect(signed.get(50n)?.size).toBe(1);
   }
 });
@@ -255,8 +308,8 @@ describe("a fault at every call to store and signer", () => {
   const rivals = [request(20n, 33n, FORKS[3]), request(20n, 30n, FORKS[5]), request(33n, 70n, FORKS[7])];
 
   test.each(FAULTS)("%s", async (fault) => {
-    // Four calls a request.
-    for (let at = 0; at < 16; at++) {
+    // Four calls a request, and one more for the latest again.
+    for (let at = 0; at < 17; at++) {
       const { actor, store, signed } = newWorld();
       const late: (() => Promise<unknown>)[] = [];
       let calls = 0;

@@ -42,6 +42,9 @@ extendedKeyUsage = critical, codeSigning
 [no_signing]
 keyUsage = critical, keyEncipherment
 extendedKeyUsage = critical, timeStamping
+[https]
+subjectAltName = IP:127.0.0.1
+extendedKeyUsage = serverAuth
 [unknown_critical]
 extendedKeyUsage = critical, timeStamping
 1.2.3.4.5.6 = critical, DER:0500
@@ -153,6 +156,8 @@ export function opensslTsa() {
       openssl("x509", "-req", "-in", `${name}.csr`, ...by, ...as);
       return identity(name);
     },
+    /** The files of a certificate and its key. */
+    paths: ({ name }: Identity) => ({ cert: join(cwd, `${name}.pem`), key: join(cwd, `${name}.key`) }),
     /** What the authority answers to a TimeStampReq. `chain` goes with it. */
     reply(
       signer: Identity,

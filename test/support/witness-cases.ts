@@ -8,7 +8,7 @@ import { encodeBase64 } from "../../tlog/bytes.ts";
 import type { Checkpoint } from "../../tlog/checkpoint.ts";
 import { EMPTY_ROOT } from "../../tlog/merkle.ts";
 import { signatureLine, type Vkey } from "../../tlog/note.ts";
-import { formatAddCheckpoint } from "../../tlog/witness.ts";
+import { formatAddCheckpoint, type RefusalCode } from "../../tlog/witness.ts";
 import { flip, referenceTree } from "../tlog/reference.ts";
 import { cosignedBy, ecdsaSigner, ed25519Signer, lineBy, mldsaCosigner, signed } from "../tlog/signers.ts";
 
@@ -46,7 +46,17 @@ export type Case = {
   readonly status: 200 | 400 | 403 | 404 | 409 | 422;
   /** Of a conflict. */
   readonly size?: bigint;
+  /** What the log signed contradicts itself, whoever sent it. */
+  readonly isEquivocation?: boolean;
 };
+
+/** Why the witness refuses it; undefined: it does not. */
+export function codeOf({ status, isEquivocation }: Case): RefusalCode | undefined {
+  if (isEquivocation === true) return "equivocation";
+  const codes = { 200: undefined, 400: "malformed", 403: "bad_signature", 404: "unknown_log" } as const;
+  if (status === 409) return "conflict";
+  return status === 422 ? "bad_proof" : codes[status];
+}
 
 const replace = (text: string, from: string | RegExp, to: string): string => {
   if (text.replace(from, to) === text) throw new Error(`nothing to replace: ${from}`);
@@ -209,17 +219,36 @@ const refused: Case[] = [
     body: `old 0\n\n${signText(unsignedHead({ size: 0n, root: tree.root(7n) }))}`,
     status: 409,
     size: 23n,
+    isEquivocation: true,
+  },
+  {
+    title: "another root at the same size, with an old size that does not match",
+    latest: 30n,
+    body: request(20n, 30n, fork),
+    status: 409,
+    size: 30n,
+    isEquivocation: true,
+  },
+  {
+    title: "another root at the same size, with an old size of 0 and no proof",
+    latest: 30n,
+    body: `old 0\n\n${sign(head(30n, fork))}`,
+    status: 409,
+    size: 30n,
+    isEquivocation: true,
   },
   {
     title: "an empty tree with a root",
     body: `old 0\n\n${signText(unsignedHead({ size: 0n, root: tree.root(7n) }))}`,
     status: 422,
+    isEquivocation: true,
   },
   {
     title: "an empty tree with a root of zeroes",
     latest: 0n,
     body: `old 0\n\n${signText(unsignedHead({ size: 0n, root: new Uint8Array(32) }))}`,
     status: 422,
+    isEquivocation: true,
   },
   { title: "a proof from the empty tree", body: `old 0\n${hashLine}\n${sign(head(7n))}`, status: 422 },
   {
@@ -255,7 +284,20 @@ const refused: Case[] = [
     status: 422,
   },
   { title: "a fork with its own proof", latest: 30n, body: request(30n, 40n, fork), status: 422 },
-  { title: "another root at the same size", latest: 30n, body: request(30n, 30n, fork), status: 422 },
+  {
+    title: "another root at the same size",
+    latest: 30n,
+    body: request(30n, 30n, fork),
+    status: 422,
+    isEquivocation: true,
+  },
+  {
+    title: "another root at the same size, with a proof",
+    latest: 30n,
+    body: `old 30\n${hashLine}\n${sign(head(30n, fork))}`,
+    status: 422,
+    isEquivocation: true,
+  },
   {
     title: "the latest again, with a proof",
     latest: 23n,

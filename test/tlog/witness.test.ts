@@ -13,7 +13,18 @@ import {
   parseSize,
   type Refusal,
 } from "../../tlog/witness.ts";
-import { CASES, head, ORIGIN, request, sign, TRUSTED, tree, VKEYS } from "../support/witness-cases.ts";
+import {
+  CASES,
+  codeOf,
+  fork,
+  head,
+  ORIGIN,
+  request,
+  sign,
+  TRUSTED,
+  tree,
+  VKEYS,
+} from "../support/witness-cases.ts";
 import { bytes32, growth } from "./arbitraries.ts";
 import { verdict } from "./reference.ts";
 
@@ -23,10 +34,13 @@ function decide(body: string | Uint8Array, latest: Latest | undefined): { status
 }
 
 describe("every status code of the specification's text", () => {
-  test.each(CASES)("$status: $title", ({ latest, body, status, size }) => {
+  test.each(CASES)("$status: $title", (each) => {
+    const { latest, body, status, size } = each;
     const decided = decide(body, latest === undefined ? undefined : head(latest));
     expect(decided).toMatchObject({ status, ...(size !== undefined && { size }) });
-    if (decided.status !== 200) expect(decided.reason).toMatch(/^[A-Z].*[^.]$/);
+    if (decided.status === 200) return;
+    expect(decided.reason).toMatch(/^[A-Z].*[^.]$/);
+    expect(decided.code).toBe(codeOf(each));
   });
 
   test("the example of the specification is read as it stands", () => {
@@ -47,6 +61,43 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     expect([oldSize, proof.length, parsed.checkpoint.size]).toEqual([20852014n, 4, 20852163n]);
     const checkpoint = example.slice(example.indexOf("\n\n") + 2);
     expect(formatAddCheckpoint({ oldSize, proof, checkpoint })).toBe(example);
+  });
+});
+
+describe("equivocation", () => {
+  const sizes = fc.bigInt({ min: 0n, max: 47n });
+
+  test("is never told of a log that signed one history, whatever is asked with it", () => {
+    const garbage = fc.array(bytes32, { maxLength: 4 });
+    fc.assert(
+      fc.property(sizes, sizes, sizes, garbage, (cosigned, size, oldSize, proof) => {
+        const checkpoint = sign(head(size));
+        const decided = decide(formatAddCheckpoint({ oldSize, proof, checkpoint }), head(cosigned));
+        expect(decided).not.toMatchObject({ code: "equivocation" });
+      }),
+    );
+  });
+
+  test("is told of two roots for the size that was cosigned last, whatever is asked with them", () => {
+    const forked = fc.bigInt({ min: 21n, max: 47n });
+    fc.assert(
+      fc.property(forked, sizes, fc.array(bytes32, { maxLength: 4 }), (size, old, proof) => {
+        const oldSize = old < size ? old : size;
+        const checkpoint = sign(head(size, fork));
+        expect(decide(formatAddCheckpoint({ oldSize, proof, checkpoint }), head(size))).toMatchObject({
+          status: oldSize === size ? 422 : 409,
+          code: "equivocation",
+        });
+        // What the log did not sign is no evidence against it.
+        const unsigned = checkpoint.replace(/\n\n.*/s, `\n\n— ${ORIGIN} ${"A".repeat(92)}\n`);
+        expect(
+          decide(formatAddCheckpoint({ oldSize, proof, checkpoint: unsigned }), head(size)),
+        ).toMatchObject({
+          status: 403,
+          code: "bad_signature",
+        });
+      }),
+    );
   });
 });
 

@@ -1,0 +1,103 @@
+/** What both deployments' configurations share: settings of their own, and how a file that cannot be used is refused. */
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+
+/** Settings of whatever is deployed, a witness too. */
+export const deployed = {
+  stage: z.enum(["dev", "prod"]),
+  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
+  account: z
+    .string()
+    .regex(/^\d{12}$/, "the 12 digits of an AWS account")
+    .optional(),
+  logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
+  alarmEmail: z.email().optional(),
+  runbooks: z.url({ protocol: /^https$/ }).optional(),
+};
+
+/** Requests a second. */
+export const throttle = z.strictObject({
+  rate: z.int().min(1).max(10_000),
+  burst: z.int().min(1).max(5_000),
+});
+
+const deployedSchema = z.object({ ...deployed, throttle });
+export type Deployed = z.infer<typeof deployedSchema>;
+
+/** A configuration that cannot be used: its message names every problem and the way to mend it. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** One kind of configuration: its schema, and the command that lists all of its settings. */
+export type Settings<T extends z.ZodObject> = { readonly schema: T; readonly help: string };
+
+/**
+ * @param path the file that the value was read from.
+ * @throws ConfigError
+ */
+export function parseSettings<T extends z.ZodObject>(
+  settings: Settings<T>,
+  value: unknown,
+  path: string,
+): z.output<T> {
+  const parsed = settings.schema.safeParse(value, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.flatMap((issue) => describe(issue, settings.schema));
+  throw cannotDeploy(settings, path, problems);
+}
+
+export const cannotDeploy = (
+  { help }: Pick<Settings<z.ZodObject>, "help">,
+  path: string,
+  problems: readonly string[],
+): ConfigError =>
+  new ConfigError(
+    [`${path} cannot be deployed:`, ...problems.map((line) => `  ${line}`), `All settings: ${help}`].join(
+      "\n",
+    ),
+  );
+
+/** @returns a line for each problem. */
+function describe({ path, message, input, ...issue }: z.core.$ZodIssue, schema: z.ZodObject): string[] {
+  const within = path.map((name) => `${String(name)}.`).join("");
+  if (issue.code === "unrecognized_keys") {
+    const known = settingsAt(schema, path);
+    return issue.keys.map((key) => `${within}${key} is no setting${suggest(key, known)}`);
+  }
+  // Of a key in a record, the issue within says what is wrong with it.
+  const [why] = issue.code === "invalid_key" ? issue.issues : [];
+  const isAbsent = path.length > 0 && input === undefined;
+  return [
+    `${within.slice(0, -1) || "the configuration"}: ${isAbsent ? "is required" : (why?.message ?? message)}`,
+  ];
+}
+
+/** The names of the settings that there are at this place. */
+function settingsAt(schema: unknown, [name, ...within]: readonly PropertyKey[]): string[] {
+  const is = schema instanceof z.ZodOptional || schema instanceof z.ZodDefault ? schema.unwrap() : schema;
+  if (!(is instanceof z.ZodObject)) return [];
+  return name === undefined ? Object.keys(is.shape) : settingsAt(is.shape[String(name)], within);
+}
+
+/** The setting that was most likely meant: the one that shares the longest beginning, and of these the shortest. */
+function suggest(key: string, known: readonly string[]): string {
+  const shared = (name: string) => {
+    const at = [...name].findIndex((letter, i) => letter.toLowerCase() !== key[i]?.toLowerCase());
+    return at === -1 ? name.length : at;
+  };
+  const [best] = known.toSorted((a, b) => shared(b) - shared(a) || a.length - b.length);
+  return best === undefined || shared(best) < 3 ? ": remove it" : `: is it ${best}?`;
+}
+
+/** @throws ConfigError */
+export function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new ConfigError(`${path} cannot be read: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+export const reasonOf = (cause: unknown): string =>
+  cause instanceof Error ? cause.message : "unknown reason";
