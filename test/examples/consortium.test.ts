@@ -81,6 +81,7 @@ function consortium(policy = POLICY) {
     // As the service does: the log is its own, whatever the file says.
     policy: { ...policy, logs: [] },
     anchorOrigin: ANCHOR_ORIGIN,
+    anchorVkeys: async () => [log.vkey],
     signAnchor: async (checkpoint) => signed(checkpoint, lineBy(log, checkpoint)),
     witnessing: { firstPauseMs: 0, exchange: reach(up) },
   });
