@@ -37,7 +37,7 @@ beforeAll(async () => {
   await endOperator();
   await cp(at("one"), at("two"), { recursive: true });
   await rm(at("two/kedge.log"));
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   for (const child of running) child.kill("SIGKILL");
   await rm(folder, { recursive: true, force: true });
@@ -130,7 +130,7 @@ async function toldOfWitnesses(data: string): Promise<unknown[]> {
 }
 
 test("honest witnesses cosign one history; who sees both has evidence; only one is proven as witnessed", {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   // The one that a verifier and a monitor are shown.
   await operate("one", "policy");
@@ -150,7 +150,7 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   const refusals = witnesses.map(({ name }) => ({ witness: name, outcome: "inconsistent", status: 422 }));
   await vi.waitFor(
     async () => expect(await toldOfWitnesses("two")).toEqual(expect.arrayContaining(refusals)),
-    { timeout: 30_000, interval: 200 },
+    { timeout: 60_000, interval: 200 },
   );
   for (const witness of witnesses) expect(await fetchCosigned(witness)).toEqual(shown);
   expect(await publicCheckpoint()).toEqual(before);
@@ -172,7 +172,7 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   // (b) It is made public all the same, without witnesses: the monitor that has seen the first is shown the second.
   await operate("two");
   await vi.waitFor(async () => expect((await publicCheckpoint()).size).toBe(shown.size), {
-    timeout: 30_000,
+    timeout: 60_000,
     interval: 200,
   });
   expect(await publicCheckpoint()).not.toEqual(shown);
@@ -195,7 +195,7 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
 });
 
 test("with one lying witness, two of three accept both histories; all three do not, and comparing shows it", {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   const [anna, barbara, clemens] = witnesses;
   if (anna === undefined || barbara === undefined || clemens === undefined) throw new Error("no witnesses");
