@@ -187,18 +187,26 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
     { do: "anchor" },
   ];
 
-  test.each(FAULTS)("a call that %s: at every single call of append, seal and anchor", async (fault) => {
-    for (const size of TIMES > 1 ? [0, 250, 511] : [250]) {
-      const calls = await countCalls(size, script);
-      for (let at = 0; at < calls; at++) {
-        const { world, acknowledged } = await startWorld(size);
-        await live(world.actor([{ at, fault }]), script, acknowledged);
-        await settle(world, acknowledged);
+  test.each(FAULTS)(
+    "a call that %s: at every single call of append, seal and anchor",
+    {
+      timeout: 600_000,
+    },
+    async (fault) => {
+      for (const size of TIMES > 1 ? [0, 250, 511] : [250]) {
+        const calls = await countCalls(size, script);
+        for (let at = 0; at < calls; at++) {
+          const { world, acknowledged } = await startWorld(size);
+          await live(world.actor([{ at, fault }]), script, acknowledged);
+          await settle(world, acknowledged);
+        }
       }
-    }
-  });
+    },
+  );
 
-  test("two faults in a row: every pair of neighbouring calls, and a retry that fails too", async () => {
+  test("two faults in a row: every pair of neighbouring calls, and a retry that fails too", {
+    timeout: 600_000,
+  }, async () => {
     const calls = await countCalls(250, script);
     for (let at = 0; at < calls; at++) {
       for (const [first, second] of [
