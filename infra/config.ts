@@ -37,7 +37,7 @@ const keys = optionalKeys.refine(
 const httpsUrl = z
   .url({ protocol: /^https$/, error: "an https URL" })
   .max(128, "a URL of at most 128 characters")
-  .regex(/^https:\/\/[\w.~:/?[\]!$&'()*+,;=%-]+$/, "a URL without a user, a fragment or spaces");
+  .regex(/^\w+:\/\/[\w.~:/?[\]!$&'()*+,;=%-]+$/, "a URL without a user, a fragment or spaces");
 const httpsUrls = z
   .array(httpsUrl)
   .min(1, "name at least one, or leave it out")

@@ -333,6 +333,12 @@ describe("timestamps", () => {
     }
   });
 
+  test("a URL that is not https is refused for that alone", () => {
+    const timestamps = { ...OTS, bitcoinUrl: "http://blocks.example.org" };
+    const message = refusal(() => configured({ timestamps }));
+    expect(message).toMatch(/:\n {2}timestamps\.bitcoinUrl: an https URL\nAll settings/);
+  });
+
   test("may be as rare as anchoring", () => {
     const timestamps = { ...OTS, everyMinutes: 60 };
     expect(configured({ anchorMinutes: 60, timestamps }).timestamps?.everyMinutes).toBe(60);
