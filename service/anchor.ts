@@ -117,29 +117,49 @@ function ownCheckpoint(head: Head, { id, origin }: RegisteredLog): Head {
 
 /**
  * Of each tenant log the largest of these checkpoints, if it is larger than all that the anchor log has: a run that was
- * slow, or died and left its chunk pending, must not put a smaller one after it, as if the log had lost entries.
+ * slow, or died and left its chunk pending, must not put a smaller one after it, as if the log had lost entries. Only what
+ * is in a log's own history counts, in either place: whoever writes to the table can neither add here nor block a log.
  */
 async function inOrder(store: Store, leaves: readonly Leaf[]): Promise<Leaf[]> {
-  const newest = new Map<string, { leaf: Leaf; size: bigint }>();
-  for (const leaf of leaves) {
-    const { log, size } = decodeEntry(leaf.entry) ?? { log: "", size: 0n };
-    if (size > (newest.get(log)?.size ?? 0n)) newest.set(log, { leaf, size });
+  const parsed = leaves.flatMap((leaf) => {
+    const checkpoint = decodeEntry(leaf.entry);
+    return checkpoint === undefined ? [] : [{ ...checkpoint, leaf }];
+  });
+  const isOwn = await inHistory(store, parsed);
+  const newest = new Map<string, (typeof parsed)[number]>();
+  for (const [i, one] of parsed.entries()) {
+    if (isOwn[i] && one.size > (newest.get(one.log)?.size ?? 0n)) newest.set(one.log, one);
   }
   const found: Leaf[] = [];
-  const all = [...newest];
+  const all = [...newest.values()];
   for (let at = 0; at < all.length; at += PAGE) {
     const page = all.slice(at, at + PAGE);
-    const anchored = await Promise.all(page.map(([log]) => largestAnchored(store, log)));
-    found.push(...page.flatMap(([, { leaf, size }], i) => (size > (anchored[i] ?? 0n) ? [leaf] : [])));
+    const anchored = await Promise.all(page.map(({ log }) => largestAnchored(store, log)));
+    found.push(...page.flatMap(({ leaf, size }, i) => (size > (anchored[i] ?? 0n) ? [leaf] : [])));
   }
   return found;
 }
 
 /** The size of a log's largest checkpoint that is recorded as anchored; 0: none is. */
 async function largestAnchored(store: Store, log: string): Promise<bigint> {
-  for await (const { sk } of store.query({ pk: anchoredKey(log, 0n).pk, reverse: true, limit: 1 }))
-    return BigInt(sk);
-  return 0n;
+  const largest: TenantCheckpoint[] = [];
+  // More than one, for what somebody slipped in before this was asked.
+  for await (const item of store.query({ pk: anchoredKey(log, 0n).pk, reverse: true, limit: 4 })) {
+    const checkpoint = decodeNote(`${item["note"]}`);
+    if (checkpoint !== undefined) largest.push(checkpoint);
+  }
+  const isOwn = await inHistory(store, largest);
+  return largest.find((_, i) => isOwn[i])?.size ?? 0n;
+}
+
+/** Whether each of these is, byte for byte, what its log published at that size. */
+async function inHistory(store: Store, checkpoints: readonly TenantCheckpoint[]): Promise<boolean[]> {
+  const keys = new Map(
+    checkpoints.map(({ log, size }) => [`${log} ${size}`, checkpointKey(log, size)] as const),
+  );
+  const items = await store.get([...keys.values()]);
+  const notes = new Map([...keys.keys()].map((name, i) => [name, items[i]?.["note"]]));
+  return checkpoints.map(({ log, size, note }) => notes.get(`${log} ${size}`) === note);
 }
 
 /** Records, for every entry that a published anchor checkpoint covers, its index with the tenant's log. */
@@ -184,10 +204,19 @@ function anchoredItem(entry: Uint8Array, index: bigint): Item[] {
     : [{ ...anchoredKey(checkpoint.log, checkpoint.size), index, note: checkpoint.note }];
 }
 
+type TenantCheckpoint = { readonly log: string; readonly size: bigint; readonly note: string };
+
 /** A tenant log's checkpoint, as the entry of the anchor log that it is; undefined when it is none. */
-function decodeEntry(entry: Uint8Array): { log: string; size: bigint; note: string } | undefined {
+function decodeEntry(entry: Uint8Array): TenantCheckpoint | undefined {
   try {
-    const note = new TextDecoder("utf-8", { fatal: true }).decode(entry);
+    return decodeNote(new TextDecoder("utf-8", { fatal: true }).decode(entry));
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeNote(note: string): TenantCheckpoint | undefined {
+  try {
     const { origin, size } = parseCheckpoint(note).checkpoint;
     return { log: origin.slice(origin.lastIndexOf("/") + 1), size, note };
   } catch {

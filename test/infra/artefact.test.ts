@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { verifyEvent } from "../../client/verify.ts";
 import { append } from "../../service/append.ts";
-import { ANCHOR, apiKeyKey } from "../../service/table.ts";
+import { ANCHOR, apiKeyKey, checkpointKey } from "../../service/table.ts";
 import { createKey, createLog, createTenant, MAX_KEYS } from "../../service/tenants.ts";
 import { decodeBase64 } from "../../tlog/bytes.ts";
 import { openCheckpoint, parseCheckpoint } from "../../tlog/checkpoint.ts";
@@ -312,6 +312,10 @@ describe("many logs", () => {
     const sealed = await client.text(`GET ${inLog("/checkpoint")}`, { apiKey: tenant.all });
     const waiting = Array.from({ length: TILE_WIDTH }, (_, i) =>
       sealed.replace(tenant.log, `${i}`.padEnd(19, "a")),
+    );
+    const { size } = parseCheckpoint(sealed).checkpoint;
+    await kedge.operator.store.write(
+      waiting.map((note, i) => ({ ...checkpointKey(`${i}`.padEnd(19, "a"), size), note, at: 0n })),
     );
     await append(
       kedge.operator,

@@ -8,7 +8,7 @@ import { readHead } from "../../service/head.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { type SweptLog, sweep } from "../../service/sweep.ts";
-import { ANCHOR, headKey, logsKey, publicKey } from "../../service/table.ts";
+import { ANCHOR, anchoredKey, headKey, logsKey, publicKey } from "../../service/table.ts";
 import { ed25519CosignedMessage, encodeTimestamped } from "../../tlog/cosignature.ts";
 import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine } from "../../tlog/note.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
@@ -193,6 +193,53 @@ describe("since when checkpoints wait to be public", () => {
   });
 });
 
+describe("of a log's checkpoints a smaller one never comes after a larger one", () => {
+  test("by a run that was slow: what it read is overtaken, and dropped", async () => {
+    const world = newWorld();
+    await sealEntries(world.actor(), 1);
+    const actor = world.actor();
+    let isSlow = true;
+    const slow: Actor = {
+      ...actor,
+      store: {
+        ...actor.store,
+        async put(item, condition) {
+          // Just before it appends what it read: the log goes on, and another run anchors that.
+          if (isSlow && item.pk.startsWith("pending/anchor/")) {
+            isSlow = false;
+            await sealEntries(world.actor(), 2);
+            await anchor(world.actor());
+          }
+          await actor.store.put(item, condition);
+        },
+      },
+    };
+    await anchor(slow);
+    expect((await readHead(world.store, ANCHOR)).size).toBe(1n);
+    expect([await assuranceOf(world, 1), await assuranceOf(world, 2)]).toEqual(["anchored", "anchored"]);
+    expect(await pendingKeys(world)).toEqual([]);
+  });
+
+  test("by one that died and left it waiting", async () => {
+    const world = newWorld();
+    const refused: Actor = {
+      ...world.actor(),
+      signAnchor: () => Promise.reject(new ServiceError("signer", "KMS says no")),
+    };
+    await sealEntries(world.actor(), 1);
+    const { checkpoint } = await readHead(world.store, LOG);
+    await sealEntries(world.actor(), 2);
+    await expect(anchor(refused)).rejects.toMatchObject({ code: "signer" });
+    await append(world.actor(), ANCHOR, [new TextEncoder().encode(checkpoint)]);
+    await anchor(world.actor());
+    expect((await readHead(world.store, ANCHOR)).size).toBe(1n);
+    expect(await pendingKeys(world)).toEqual([]);
+  });
+});
+
+const pendingKeys = async ({ store }: World): Promise<string[]> =>
+  store.items().flatMap(({ pk, sk }) => (pk.startsWith("pending/anchor/") ? [sk] : []));
+
 test("two anchorers at once: every checkpoint is in the anchor log once", async () => {
   const world = newWorld();
   await sealEntries(world.actor(), 1);
@@ -241,6 +288,24 @@ describe("who can write to the table, and not sign", () => {
       message: expect.stringContaining(THIEF),
     });
     expect(await assuranceOf(world, 1)).toBe("anchored");
+  });
+
+  test("cannot slip a made-up checkpoint among what waits, nor block a log by one that got in", async () => {
+    const world = newWorld();
+    await sealEntries(world.actor(), 1);
+    await anchor(world.actor());
+    const { checkpoint } = await readHead(world.store, LOG);
+    const made = (size: number) => checkpoint.replace(/\n\d+\n/, `\n${size}\n`);
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    await append(world.actor(), ANCHOR, [bytes(made(999)), bytes("junk\n"), bytes(checkpoint)]);
+    await sealEntries(world.actor(), 2);
+    expect(await anchor(world.actor())).toMatchObject({ anchored: 1, size: 2n });
+    expect(await assuranceOf(world, 2)).toBe("anchored");
+    // As if it had been written to the marks.
+    await world.store.put({ ...anchoredKey(LOG, 999n), index: 0n, note: made(999) });
+    await sealEntries(world.actor(), 3);
+    expect(await anchor(world.actor())).toMatchObject({ anchored: 1, size: 3n });
+    expect(await pendingKeys(world)).toEqual([]);
   });
 
   test("cannot put anything but a log's own checkpoint into the anchor log; the rest is anchored", async () => {
