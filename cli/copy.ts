@@ -1,5 +1,5 @@
 /** A copy of a public log's static files in a folder, `file:///…`: read as from a server, and as hostile. */
-import { open } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ClientError } from "../client/error.ts";
@@ -31,13 +31,10 @@ function folderOf(url: string): string {
 }
 
 async function readBounded(path: string, limit: number): Promise<Uint8Array> {
-  const file = await open(path, "r");
-  try {
-    const { size } = await file.stat();
-    if (size > limit)
-      throw new ClientError("protocol", `${path} is larger than ${limit} bytes: no log has that`);
-    return new Uint8Array(await file.readFile());
-  } finally {
-    await file.close();
-  }
+  const found = await stat(path);
+  // Opening a pipe would wait for ever.
+  if (!found.isFile()) throw new ClientError("protocol", `${path} is no file: no copy of a log has that`);
+  if (found.size > limit)
+    throw new ClientError("protocol", `${path} is larger than ${limit} bytes: no log has that`);
+  return new Uint8Array(await readFile(path));
 }

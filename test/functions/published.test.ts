@@ -1,5 +1,5 @@
 /** The anchor log's published files beside the API that serves the same from the table: one answer, wherever it is asked. */
-import { readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
@@ -90,5 +90,13 @@ describe("a copy of the files in a folder", () => {
       code: "not_found",
     });
     expect(() => openCopy("file://elsewhere/anchor")).toThrow(/absolute path/);
+
+    const odd = openCopy(new URL("../odd/", folder).href);
+    const file = (path: string) => fileURLToPath(new URL(`../odd/${path}`, folder));
+    await mkdir(file("checkpoint"), { recursive: true });
+    await mkdir(file("tile/0"), { recursive: true });
+    await writeFile(file("tile/0/000"), new Uint8Array(256 * 32 + 1));
+    await expect(odd.checkpoint()).rejects.toMatchObject({ code: "protocol" });
+    await expect(odd.tile({ level: 0, index: 0n, width: 256 })).rejects.toMatchObject({ code: "protocol" });
   });
 });
