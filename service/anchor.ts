@@ -5,15 +5,23 @@
  * from the anchor log's own entries, up to a cursor, so a run that dies anywhere is made good by the next.
  */
 import * as z from "zod";
+import { utf8Decode } from "../tlog/bytes.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { verifyPolicy } from "../tlog/policy.ts";
 import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "../tlog/tile.ts";
-import { append } from "./append.ts";
+import { append, MAX_ENTRY_BYTES } from "./append.ts";
 import { decodeCheckpoint, keepFirst } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
 import { decodeHead, type Head, readHead } from "./head.ts";
 import { allLogs, type RegisteredLog } from "./logs.ts";
-import { type PublishContext, publishCheckpoint, publishTrust, readShown, type Shown } from "./publish.ts";
+import {
+  type PublishContext,
+  publishCheckpoint,
+  publishTrust,
+  readOfSize,
+  readShown,
+  type Shown,
+} from "./publish.ts";
 import type { Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import type { Item, Store } from "./store.ts";
@@ -111,8 +119,12 @@ async function unrecorded(store: Store, logs: readonly RegisteredLog[], onBad: O
 /** What is in the anchor log is there for ever: nothing but this log's checkpoint may get in as such. */
 function ownCheckpoint(head: Head, { id, origin }: RegisteredLog): Head {
   const { checkpoint } = parseCheckpoint(head.checkpoint);
-  if (checkpoint.origin === origin && checkpoint.size === head.published) return head;
-  throw new ServiceError("corrupt", `the head of log ${id} has the checkpoint of another`);
+  const isEntry = new TextEncoder().encode(head.checkpoint).length <= MAX_ENTRY_BYTES;
+  if (checkpoint.origin === origin && checkpoint.size === head.published && isEntry) return head;
+  throw new ServiceError(
+    "corrupt",
+    `the head of log ${id} has the checkpoint of another, or is none of ours`,
+  );
 }
 
 /**
@@ -209,7 +221,7 @@ type TenantCheckpoint = { readonly log: string; readonly size: bigint; readonly 
 /** A tenant log's checkpoint, as the entry of the anchor log that it is; undefined when it is none. */
 function decodeEntry(entry: Uint8Array): TenantCheckpoint | undefined {
   try {
-    return decodeNote(new TextDecoder("utf-8", { fatal: true }).decode(entry));
+    return decodeNote(utf8Decode(entry, "The entry"));
   } catch {
     return undefined;
   }
@@ -253,36 +265,59 @@ export async function waitingSince(store: Store): Promise<bigint | undefined> {
  */
 async function movePublic(ctx: AnchorContext, shown: Shown | undefined): Promise<Omit<Anchored, "anchored">> {
   await publishTrust(ctx);
-  const head = await readHead(ctx.store, ANCHOR);
-  const size = head.published;
+  const now = await catchUp(ctx, shown);
+  const { published: size, checkpoint: signed } = await readHead(ctx.store, ANCHOR);
   if (size === 0n) return { size, publicSize: 0n, quorum: true, asked: [] };
   // What is public already is held to today's policy too.
   const meets = (note: string) => verifyPolicy({ policy: ctx.policy, checkpoint: note }).met;
   const isShown = shown?.checkpoint.size === size;
-  const isPublic = isShown && meets(shown.note);
+  if (isShown && meets(shown.note)) return { size, publicSize: size, quorum: true, asked: [] };
+
+  // Where the files were lost, the store may know what they were.
+  const known = isShown ? shown.note : now?.size === size ? now.note : undefined;
+  const { note, asked } =
+    known !== undefined && meets(known)
+      ? { note: known, asked: [] }
+      : await cosign(ctx, signed, known ?? signed);
+  if (!meets(note)) return { size, publicSize: shown?.checkpoint.size ?? 0n, quorum: false, asked };
+  const [item] = await ctx.store.get([publicCheckpointKey(size)]);
+  const ofSize = item && decodeCheckpoint(ANCHOR, item).note;
+  await mirror(ctx, await publishCheckpoint(ctx, { note, shown, ofSize, meets }));
+  return { size, publicSize: size, quorum: true, asked };
+}
+
+/** A run that died between the files and the store is made good. @returns what the store has as public then. */
+async function catchUp(ctx: AnchorContext, shown: Shown | undefined) {
   const [item] = await ctx.store.get([publicKey()]);
   const now = decodePublic(item);
-  if (isPublic && now?.note === shown.note) return { size, publicSize: size, quorum: true, asked: [] };
+  if (shown === undefined || now?.note === shown.note) return now;
+  const { size } = shown.checkpoint;
+  if (now !== undefined && now.size > size) return now;
+  await mirror(ctx, { newest: shown.note, ofSize: (await readOfSize(ctx, size)) ?? shown.note });
+  return { ...now, size, note: shown.note };
+}
 
-  const { note, asked } = isPublic
-    ? { note: shown.note, asked: [] }
-    : await cosign(ctx, head.checkpoint, isShown ? shown.note : head.checkpoint);
-  if (!meets(note)) return { size, publicSize: shown?.checkpoint.size ?? 0n, quorum: false, asked };
-  const { ofSize, newest } = await publishCheckpoint(ctx, { note, shown, meets });
+/** Keeps in the store what is public. */
+async function mirror(
+  ctx: AnchorContext,
+  { newest, ofSize }: { newest: string; ofSize: string },
+): Promise<void> {
   const at = BigInt(ctx.clock());
-  await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), { note: ofSize, at });
+  const sizeOf = (note: string) => parseCheckpoint(note).checkpoint.size;
+  const size = sizeOf(newest);
+  await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(sizeOf(ofSize)), { note: ofSize, at });
   // Where another anchorer is ahead, it keeps the newest itself.
-  if (parseCheckpoint(newest).checkpoint.size === size) {
-    await ctx.store
-      .put(
-        { ...publicKey(), note: newest, at, size },
-        now?.size === size
-          ? { kind: "equals", attribute: "note", value: now.note }
-          : { kind: "absentOrBelow", attribute: "size", value: size },
-      )
-      .catch(unlessMovedFurther);
-  }
-  return { size, publicSize: size, quorum: true, asked };
+  if (size !== sizeOf(ofSize)) return;
+  const [item] = await ctx.store.get([publicKey()]);
+  const now = decodePublic(item);
+  await ctx.store
+    .put(
+      { ...publicKey(), note: newest, at, size },
+      now?.size === size
+        ? { kind: "equals", attribute: "note", value: now.note }
+        : { kind: "absentOrBelow", attribute: "size", value: size },
+    )
+    .catch(unlessMovedFurther);
 }
 
 function unlessMovedFurther(error: unknown): void {

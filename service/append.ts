@@ -10,7 +10,7 @@ import { PENDING_SHARDS, pendingPartition, pendingSort } from "./table.ts";
 export const MAX_ENTRIES = 10_000;
 const MAX_CHUNK_BYTES = 390_000;
 /** So that a bundle of 256 stays below an item's limit too. */
-const MAX_ENTRY_BYTES = 1_400;
+export const MAX_ENTRY_BYTES = 1_400;
 
 export type AppendContext = { readonly store: Store; readonly clock: () => number };
 

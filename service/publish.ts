@@ -13,9 +13,10 @@
 import * as z from "zod";
 import type { Timestamp } from "../client/timestampform.ts";
 import { equalBytes, utf8Decode } from "../tlog/bytes.ts";
-import { type Checkpoint, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
+import { type Checkpoint, checkpointBody, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
+import { TlogError } from "../tlog/error.ts";
 import { leafHash } from "../tlog/merkle.ts";
-import { formatVkey, type Vkey } from "../tlog/note.ts";
+import { ED25519, formatNote, formatVkey, signaturesBy, type Vkey } from "../tlog/note.ts";
 import { formatPolicy, type Policy } from "../tlog/policy.ts";
 import {
   bundlesChanged,
@@ -32,6 +33,7 @@ import {
   widthAt,
 } from "../tlog/tile.ts";
 import { rootFromTiles } from "../tlog/tileproof.ts";
+import { uniteSignatures, validCosignatures } from "../tlog/witness-client.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
 import { decodeHead } from "./head.ts";
@@ -118,34 +120,70 @@ async function keepUpToDate(publication: Publication, path: string, text: string
   if (now === undefined || !equalBytes(now.bytes, bytes)) await publication.replace(path, bytes, now?.tag);
 }
 
+/** What stands in public under a size; undefined when nothing does. @throws ServiceError `corrupt` */
+export async function readOfSize(
+  { publication, anchorOrigin }: PublishContext,
+  size: bigint,
+): Promise<string | undefined> {
+  const file = await publication.read(sizePath(size));
+  return file && parseShown(sizePath(size), file.bytes, anchorOrigin).note;
+}
+
+/** What is to be made public. */
+export type Candidate = {
+  /** Signed by the log, with the cosignatures that `meets` asks for; its tree is published in the store. */
+  readonly note: string;
+  /** The newest public checkpoint, whose tiles are there already; undefined: none is. */
+  readonly shown: Shown | undefined;
+  /** What the store has under this size, where the files were lost. */
+  readonly ofSize: string | undefined;
+  readonly meets: (note: string) => boolean;
+};
+
 /**
  * Makes a checkpoint public: its tiles, itself under its size, and then the newest.
- * @param note signed by the log, with the cosignatures that `meets` asks for; its tree is published in the store.
- * @param shown the newest public checkpoint, whose tiles are there already; undefined: none is.
  * @returns what stands under its size for ever, and the newest: both may be another anchorer's.
  * @throws ServiceError `corrupt` when note or tiles are not what the log signed, or other bytes stand in a file's place.
  */
 export async function publishCheckpoint(
   ctx: PublishContext,
-  { note, shown, meets }: { note: string; shown: Shown | undefined; meets: (note: string) => boolean },
+  { note, shown, ofSize, meets }: Candidate,
 ): Promise<{ ofSize: string; newest: string }> {
-  const { publication, anchorOrigin } = ctx;
-  const checkpoint = note === shown?.note ? shown.checkpoint : await openOwn(ctx, note);
+  const own = await ownNote(ctx, note, shown);
+  const { checkpoint } = own;
   await publishTiles(ctx, shown?.checkpoint.size ?? 0n, checkpoint);
   const path = sizePath(checkpoint.size);
-  const bytes = await createFile(publication, path, new TextEncoder().encode(note));
-  const ofSize = parseShown(path, bytes, anchorOrigin);
-  if (!sameTree(ofSize.checkpoint, checkpoint)) throw otherBytes(path);
+  const first = ofSize === undefined ? own : await ownNote(ctx, ofSize, shown);
+  const bytes = await createFile(ctx.publication, path, new TextEncoder().encode(first.note));
+  const stands = parseShown(path, bytes, ctx.anchorOrigin);
+  if (!sameTree(stands.checkpoint, checkpoint)) throw otherBytes(path);
   // One that died before the end has left it: its cosignatures are as good, unless the policy has changed since.
-  const newest = await showNewest(ctx, meets(ofSize.note) ? ofSize.note : note, checkpoint, meets);
-  return { ofSize: ofSize.note, newest };
+  const newest = await showNewest(ctx, meets(stands.note) ? stands : own, meets);
+  return { ofSize: stands.note, newest };
 }
 
-/** The store is not trusted: what stands in public for ever is signed by the log, whoever wrote to the table. */
-async function openOwn({ anchorOrigin, anchorVkeys }: PublishContext, note: string): Promise<Checkpoint> {
+/**
+ * The note as it may stand in public for ever: without extension lines, a verified line of each of the log's keys, and
+ * the policy's valid cosignatures. The store is not trusted: nothing that somebody else wrote into it gets out.
+ */
+async function ownNote(ctx: PublishContext, text: string, shown: Shown | undefined): Promise<Shown> {
+  const { anchorOrigin: origin, anchorVkeys, policy } = ctx;
   const vkeys = await anchorVkeys();
   try {
-    return openCheckpoint(note, { origin: anchorOrigin, vkeys }).checkpoint;
+    const parsed = parseCheckpoint(text);
+    const { checkpoint, note } = parsed;
+    const before = shown && parseCheckpoint(shown.note).note;
+    // What is public already was verified under the keys of its time.
+    const isShown = before?.text === note.text;
+    const verified = isShown ? [] : openCheckpoint(text, { origin, vkeys }).verified;
+    const isSigned = isShown || verified.some(({ vkey }) => vkey.type === ED25519);
+    if (!isSigned || note.text !== checkpointBody(checkpoint)) {
+      throw new TlogError("bad_signature", "It is not the bare tree head, or Ed25519 has not signed it");
+    }
+    const own = isShown ? before.signatures : signaturesBy(note, vkeys);
+    const witnesses = policy.witnesses.map(({ vkey }) => vkey);
+    const { valid } = validCosignatures(parsed, note.signatures, witnesses);
+    return { note: formatNote({ text: note.text, signatures: uniteSignatures(own, valid) }), checkpoint };
   } catch (cause) {
     throw new ServiceError(
       "corrupt",
@@ -157,21 +195,27 @@ async function openOwn({ anchorOrigin, anchorVkeys }: PublishContext, note: stri
 
 async function showNewest(
   { publication, anchorOrigin }: PublishContext,
-  note: string,
-  next: Checkpoint,
+  { note, checkpoint: next }: Shown,
   meets: (note: string) => boolean,
 ): Promise<string> {
-  const bytes = new TextEncoder().encode(note);
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const now = await readNewest(publication, anchorOrigin);
+    let added = note;
     if (now !== undefined) {
       const { size } = now.shown.checkpoint;
       if (size === next.size && !sameTree(now.shown.checkpoint, next)) throw otherBytes(NEWEST);
       if (size > next.size || (size === next.size && meets(now.shown.note))) return now.shown.note;
+      // Another anchorer may go by another policy: what it has shown stays in it.
+      if (size === next.size) added = united(now.shown.note, note);
     }
-    if (await publication.replace(NEWEST, bytes, now?.tag)) return note;
+    if (await publication.replace(NEWEST, new TextEncoder().encode(added), now?.tag)) return added;
   }
   throw contended(NEWEST);
+}
+
+function united(first: string, more: string): string {
+  const { text, signatures } = parseCheckpoint(first).note;
+  return formatNote({ text, signatures: uniteSignatures(signatures, parseCheckpoint(more).note.signatures) });
 }
 
 const sameTree = (a: Checkpoint, b: Checkpoint): boolean => a.size === b.size && equalBytes(a.root, b.root);
@@ -193,22 +237,38 @@ const PARALLEL = 16;
 
 /** Writes the tiles and bundles of the tree that the tree of `from` entries lacks. */
 async function publishTiles(ctx: PublishContext, from: bigint, tree: Checkpoint): Promise<void> {
-  // Wrong bytes would stay for ever: nothing is written before all that is new has been seen to make the signed root.
-  if (tree.size - from > STEP) for await (const _ of newFiles(ctx.store, from, tree));
-  for await (const files of newFiles(ctx.store, from, tree)) {
+  // Wrong bytes would stay for ever: nothing is written before all that is new has been seen to make the signed root, and
+  // then only what makes the same roots on the way.
+  const roots: Uint8Array[] = [];
+  if (tree.size - from > STEP) {
+    for await (const { root } of newFiles(ctx.store, from, tree)) roots.push(root);
+  }
+  let step = 0;
+  for await (const { root, files } of newFiles(ctx.store, from, tree)) {
+    if (!equalBytes(root, roots[step++] ?? tree.root)) throw notTheRoot(tree.size);
     for (let at = 0; at < files.length; at += PARALLEL) {
       await Promise.all(files.slice(at, at + PARALLEL).map((file) => publishTile(ctx.publication, file)));
     }
   }
 }
 
+const notTheRoot = (size: bigint): ServiceError =>
+  new ServiceError(
+    "corrupt",
+    `log ${ANCHOR}: its entries and tiles do not make the root of size ${size}; nothing is published`,
+  );
+
 async function publishTile(publication: Publication, { tile, bytes }: TileFile): Promise<void> {
   const path = `anchor/${tilePath(tile)}`;
   if (!equalBytes(await createFile(publication, path, bytes), bytes)) throw otherBytes(path);
 }
 
-/** In steps, of which the last is yielded only if entries and tiles make the root. @throws ServiceError `corrupt` */
-async function* newFiles(store: Store, from: bigint, { size, root }: Checkpoint): AsyncGenerator<TileFile[]> {
+/** In steps, each with the root so far; the last is yielded only if it is the tree's. @throws ServiceError `corrupt` */
+async function* newFiles(
+  store: Store,
+  from: bigint,
+  { size, root: signed }: Checkpoint,
+): AsyncGenerator<{ root: Uint8Array; files: TileFile[] }> {
   const isNew = ({ level, index, width }: Tile) =>
     width === widthAt(size, level, index) && width !== widthAt(from, level, index);
   // From the last whole bundle on, so that every entry of what is published is hashed.
@@ -220,18 +280,15 @@ async function* newFiles(store: Store, from: bigint, { size, root }: Checkpoint)
     const bytes = await readAll(store, bundles);
     const made = extendTiles(at, edge, bundles.flatMap((tile) => entriesOf(tile, bytes)).map(leafHash));
     edge = edgeOf(to, new Map([...edge, ...made]));
-    if (to === size && !equalBytes(rootFromTiles(size, edge), root)) {
-      throw new ServiceError(
-        "corrupt",
-        `log ${ANCHOR}: its entries and tiles do not make the root of size ${size}; nothing is published`,
-      );
-    }
-    yield [
+    const root = rootFromTiles(to, edge);
+    if (to === size && !equalBytes(root, signed)) throw notTheRoot(size);
+    const files = [
       ...bundles.filter(isNew).map((tile) => ({ tile, bytes: bytesOf(tile, bytes) })),
       ...tilesChanged(at, to)
         .filter(isNew)
         .map((tile) => ({ tile, bytes: bytesOf(tile, made) })),
     ];
+    yield { root, files };
     at = to;
   }
 }

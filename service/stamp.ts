@@ -127,12 +127,20 @@ async function chooseTarget({ store, clock, every }: StampContext): Promise<Targ
     const since = current !== undefined && stamped.size < current.size ? current.since : now;
     const item = { ...stampingKey(), size: newest.size, at: now, since };
     await store.put(item, { kind: "absentOrBelow", attribute: "size", value: newest.size });
-    return { size: newest.size, note: newest.note, isCovered: false };
+    return { size: newest.size, note: await noteOf(store, newest.size), isCovered: false };
   }
   if (current === undefined) return undefined;
-  const [item] = await store.get([publicCheckpointKey(current.size)]);
-  const { note } = decodeCheckpoint(ANCHOR, item);
-  return { size: current.size, note, isCovered: stamped.size >= current.size };
+  return {
+    size: current.size,
+    note: await noteOf(store, current.size),
+    isCovered: stamped.size >= current.size,
+  };
+}
+
+/** What stands under a size for ever: the newest of that size may get more cosignatures. */
+async function noteOf(store: Store, size: bigint): Promise<string> {
+  const [item] = await store.get([publicCheckpointKey(size)]);
+  return decodeCheckpoint(ANCHOR, item).note;
 }
 
 /** What the authorities have given for this checkpoint, so far. */
@@ -187,8 +195,7 @@ async function stampByCalendar(ctx: StampContext, authority: Calendar, target: T
   }
   if (now - promise.askedAt < ASK_CALENDAR_EVERY) return false;
   await store.put({ ...key, ...promise, askedAt: now });
-  const [checkpoint] = await store.get([publicCheckpointKey(promise.size)]);
-  const { note } = decodeCheckpoint(ANCHOR, checkpoint);
+  const note = await noteOf(store, promise.size);
   const finished = await authority.upgrade(promise.proof, new TextEncoder().encode(note));
   if (finished === undefined) return false;
   const promised = { size: promise.size, note };

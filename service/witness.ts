@@ -22,10 +22,13 @@ import {
   formatNote,
   MLDSA44_COSIGNATURE,
   makeVkey,
+  type NoteSignature,
+  parseNote,
   signatureLine,
   type Vkey,
 } from "../tlog/note.ts";
 import { admit, conflict, judge, type Latest, type Refusal } from "../tlog/witness.ts";
+import { uniteSignatures } from "../tlog/witness-client.ts";
 import { ServiceError } from "./error.ts";
 import type { Signer } from "./signer.ts";
 import { type Item, putIf, type Store } from "./store.ts";
@@ -85,7 +88,8 @@ export async function addCheckpoint(
   }
 
   const lines = await cosign(witness, admitted.parsed, timestamp);
-  const recorded = await record(store, hash, checkpoint.size, `${signed}${lines}`);
+  const { signatures: own } = admitted;
+  const recorded = await record(store, hash, { size: checkpoint.size, text: note.text, own, lines });
   if (recorded === undefined) return await overtaken();
   return { status: 200, lines, isNew: recorded === "new" };
 }
@@ -158,21 +162,38 @@ async function commit(
   return head !== undefined && head.size === size && equalBytes(head.root, root);
 }
 
-/** @returns undefined when a larger checkpoint is recorded: then this one, though committed, is not answered. */
+/**
+ * Records what is answered. Of one size the text that was first stays, with every line of the log's that was ever sent:
+ * whoever has a published checkpoint may send it again with fewer.
+ * @returns undefined when a larger checkpoint is recorded: then this one, though committed, is not answered.
+ */
 async function record(
   store: Store,
   hash: string,
-  size: bigint,
-  note: string,
+  { size, text, own, lines }: { size: bigint; text: string; own: readonly NoteSignature[]; lines: string },
 ): Promise<"new" | "again" | undefined> {
-  const putBelow = (value: bigint) =>
-    putIf(
-      store,
-      { ...witnessCheckpointKey(hash), size, note },
-      { kind: "absentOrBelow", attribute: "size", value },
-    );
-  if (await putBelow(size)) return "new";
-  return (await putBelow(size + 1n)) ? "again" : undefined;
+  const key = witnessCheckpointKey(hash);
+  const noteOf = (signatures: readonly NoteSignature[]) =>
+    `${formatNote({ text, signatures: [...signatures] })}${lines}`;
+  const note = noteOf(own);
+  if (await putIf(store, { ...key, size, note }, { kind: "absentOrBelow", attribute: "size", value: size })) {
+    return "new";
+  }
+  const [item] = await store.get([key]);
+  if (item === undefined || typeof item["note"] !== "string") throw corrupt({ ...key });
+  if (item["size"] !== size) return undefined;
+  const known = parseNote(item["note"]);
+  if (known.text !== text) return "again";
+  // The log signs under its origin, which is the first line.
+  const before = known.signatures.filter(({ name }) => text.startsWith(`${name}\n`));
+  const united = noteOf(uniteSignatures(own, before));
+  // Whoever was faster has recorded as much.
+  await putIf(
+    store,
+    { ...key, size, note: united },
+    { kind: "equals", attribute: "note", value: item["note"] },
+  );
+  return "again";
 }
 
 async function cosign(

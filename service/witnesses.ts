@@ -66,7 +66,7 @@ export async function cosign(ctx: WitnessContext, signed: string, cosigned = sig
     : await askAll(ctx, signed, parsed, known.valid);
   const added = valid.length > known.valid.length;
   const kept = added && !quorum(ctx.policy, valid) ? await keep(ctx, parsed, valid) : valid;
-  return { note: withSignatures(parsed, kept), asked };
+  return { note: withSignatures(parsed, ctx.policy, kept), asked };
 }
 
 /** The submission prefix of a policy's witness, without a slash at its end. @throws ServiceError `invalid`. */
@@ -213,9 +213,14 @@ async function keep(
   return valid;
 }
 
-/** The log's own signatures, then the cosignatures. */
-function withSignatures({ note }: ParsedCheckpoint, cosignatures: readonly NoteSignature[]): string {
-  return formatNote({ text: note.text, signatures: uniteSignatures(note.signatures, cosignatures) });
+/** The log's own signatures, then the cosignatures: in their place nothing that only claims to be one. */
+function withSignatures(
+  { note }: ParsedCheckpoint,
+  { witnesses }: Policy,
+  cosignatures: readonly NoteSignature[],
+): string {
+  const own = note.signatures.filter((line) => !witnesses.some(({ vkey }) => isBy(vkey, line)));
+  return formatNote({ text: note.text, signatures: uniteSignatures(own, cosignatures) });
 }
 
 /** Whether these cosignatures, which were verified, are a quorum. */

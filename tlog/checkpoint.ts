@@ -98,7 +98,8 @@ export function verifyCheckpoint(parsed: ParsedCheckpoint, vkeys: readonly Vkey[
   return verified;
 }
 
-function signsText(vkey: Vkey): boolean {
+/** Whether a signature by this key covers a note's whole text, extension lines included: types 0x01 and 0x02. */
+export function signsText(vkey: Vkey): boolean {
   return vkey.type === ED25519 || vkey.type === ECDSA;
 }
 

@@ -132,6 +132,15 @@ export function matchSignatures(note: Note, vkeys: readonly Vkey[]): { vkey: Vke
   );
 }
 
+/** The signatures that claim to be by these keys, the first of each, in the order of the keys. Verify them before. */
+export function signaturesBy(note: Note, vkeys: readonly Vkey[]): NoteSignature[] {
+  return vkeys.flatMap((vkey) =>
+    matchSignatures(note, [vkey])
+      .slice(0, 1)
+      .map(({ signature }) => ({ name: vkey.name, id: vkey.id, signature })),
+  );
+}
+
 /**
  * Verifies a note's signatures of types 0x01 and 0x02, and returns the keys that made them. Those by
  * unknown keys are ignored; a known key's that fails condemns the note (`bad_signature`), and so

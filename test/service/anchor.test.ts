@@ -297,7 +297,8 @@ describe("who can write to the table, and not sign", () => {
     const { checkpoint } = await readHead(world.store, LOG);
     const made = (size: number) => checkpoint.replace(/\n\d+\n/, `\n${size}\n`);
     const bytes = (text: string) => new TextEncoder().encode(text);
-    await append(world.actor(), ANCHOR, [bytes(made(999)), bytes("junk\n"), bytes(checkpoint)]);
+    const strange = [made(999), "junk\n", `\ufeff${checkpoint}`, made(7).replaceAll(LOG, "\u00e9")];
+    await append(world.actor(), ANCHOR, [...strange.map(bytes), bytes(checkpoint)]);
     await sealEntries(world.actor(), 2);
     expect(await anchor(world.actor())).toMatchObject({ anchored: 1, size: 2n });
     expect(await assuranceOf(world, 2)).toBe("anchored");
@@ -315,7 +316,9 @@ describe("who can write to the table, and not sign", () => {
     await sealEntries(world.actor(), 1);
     const [head] = await world.store.get([headKey(LOG)]);
     if (head === undefined) expect.fail("no head");
-    for (const checkpoint of [`${head["checkpoint"]}`, "junk\n", ""]) {
+    const own = String(head["checkpoint"]).replace(LOG, other);
+    const long = `${own}${own.split("\n").at(-2)}\n`.repeat(1) + `${own.split("\n").at(-2)}\n`.repeat(12);
+    for (const checkpoint of [`${head["checkpoint"]}`, "junk\n", "", long]) {
       await world.store.put({ ...head, ...headKey(other), checkpoint });
       await expect(anchor(world.actor())).rejects.toMatchObject({ message: expect.stringContaining(other) });
     }

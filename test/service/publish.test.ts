@@ -25,8 +25,8 @@ import {
 import { writeTiles } from "../../service/tiles.ts";
 import { checkpointBody, parseCheckpoint } from "../../tlog/checkpoint.ts";
 import { leafHash } from "../../tlog/merkle.ts";
-import { formatVkey } from "../../tlog/note.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
+import { formatVkey, signatureLine } from "../../tlog/note.ts";
+import { parsePolicy, verifyPolicy } from "../../tlog/policy.ts";
 import {
   bundlesChanged,
   encodeBundle,
@@ -40,7 +40,7 @@ import {
 import { rootFromTiles } from "../../tlog/tileproof.ts";
 import { auditShown } from "../support/audit.ts";
 import { type Actor, ANCHOR_ORIGIN, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
-import { ed25519Cosigner } from "../tlog/signers.ts";
+import { cosignedBy, ed25519Cosigner } from "../tlog/signers.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -63,6 +63,28 @@ async function anchorLogs(world: World, count: number): Promise<void> {
     await seal(actor, { id, origin, sign: actor.signLog });
   }
   await anchor(actor);
+}
+
+/** Tiles and bundles of an anchor log with these entries, which may be signed. */
+async function storeTree(world: World, entries: readonly Uint8Array[]) {
+  const tiles = extendTiles(0n, new Map(), entries.map(leafHash));
+  const size = BigInt(entries.length);
+  const bundle = ({ index, width }: Tile) => {
+    const start = Number(index) * TILE_WIDTH;
+    return encodeBundle(entries.slice(start, start + width));
+  };
+  const items = [
+    ...bundlesChanged(0n, size).map((tile) => ({ tile, bytes: bundle(tile) })),
+    ...tilesChanged(0n, size).map((tile) => ({
+      tile,
+      bytes: tiles.get(tileKey(tile.level, tile.index)) ?? utf8(""),
+    })),
+  ];
+  await writeTiles(world.store, ANCHOR, items, []);
+  const checkpoint = { origin: ANCHOR_ORIGIN, size, root: rootFromTiles(size, tiles) };
+  world.observed.committed.add(`${ANCHOR} ${size} ${Buffer.from(checkpoint.root).toString("hex")}`);
+  world.publication.files.set("logs/anchor/head", utf8(checkpointBody(checkpoint)));
+  return { checkpoint, items };
 }
 
 async function worldOf(entries: number): Promise<World> {
@@ -301,6 +323,98 @@ describe("the table is not trusted", () => {
   });
 });
 
+describe("what somebody wrote to the table", () => {
+  const outsider = ed25519Cosigner("outsider.example/x");
+
+  test("beside the log's own signatures does not get out: no foreign line, no extension line", async () => {
+    const world = newWorld();
+    const { vkey } = ed25519Cosigner("w.example/witness");
+    const policy = parsePolicy(`witness w ${formatVkey(vkey)}\nquorum w\n`);
+    await anchorEntry({ ...world.actor(), policy }, 0);
+    const [head] = await world.store.get([headKey(ANCHOR)]);
+    if (head === undefined) throw new Error("no head");
+    const note = String(head["checkpoint"]);
+    const foreign = signatureLine(outsider.vkey, new Uint8Array(72));
+    await world.store.put({ ...head, checkpoint: `${note}${foreign}` });
+    expect(await anchor(world.actor())).toMatchObject({ publicSize: 1n });
+    expect(text(fileOf(world, "checkpoints/1"))).toBe(note);
+    expect(text(fileOf(world, "checkpoint"))).toBe(note);
+  });
+
+  test("between the check of a long way and its writing is found before it is published", async () => {
+    const world = newWorld();
+    const entries = Array.from({ length: 17_000 }, (_, n) => utf8(`entry ${n}`));
+    const { checkpoint } = await storeTree(world, entries);
+    const note = await world.actor().signAnchor(checkpoint);
+    const key = tileItemKey(ANCHOR, "entries", 0n);
+    const [good] = await world.store.get([key]);
+    if (good === undefined || !(good["data"] instanceof Uint8Array)) throw new Error("no bundle");
+    const bad = { ...good, data: good["data"].map((byte, i) => (i === 9 ? byte ^ 1 : byte)) };
+    const actor = world.actor();
+    let reads = 0;
+    const changing: Actor = {
+      ...actor,
+      store: {
+        ...actor.store,
+        async get(keys) {
+          if (keys.some(({ pk }) => pk === key.pk) && ++reads === 2) await world.store.put(bad);
+          return await actor.store.get(keys);
+        },
+      },
+    };
+    const candidate = { note, shown: undefined, ofSize: undefined, meets: () => true };
+    await expect(publishCheckpoint(changing, candidate)).rejects.toMatchObject({ code: "corrupt" });
+    expect(reads).toBe(2);
+    expect([...world.publication.files.keys()].filter((path) => path.startsWith("anchor/tile"))).toEqual([]);
+  });
+});
+
+describe("two policies at once, as while one deployment takes over from another", () => {
+  test("what one anchorer has shown stays in what the other one shows", async () => {
+    const world = await worldOf(1);
+    const [a, b] = ["a", "b"].map((name) => ed25519Cosigner(`${name}.example/witness`));
+    if (a === undefined || b === undefined) throw new Error("no witnesses");
+    const policyOf = ({ vkey }: typeof a) => parsePolicy(`witness w ${formatVkey(vkey)}\nquorum w\n`);
+    const cosigned = (by: typeof a, note: string) =>
+      note + cosignedBy(by, parseCheckpoint(note).checkpoint, 1_700_000_000n);
+    const shown = await readShown(world.actor());
+    const note = text(fileOf(world, "checkpoint"));
+    for (const witness of [b, a]) {
+      const policy = policyOf(witness);
+      const meets = (one: string) => verifyPolicy({ policy, checkpoint: one }).met;
+      const candidate = { note: cosigned(witness, note), shown, ofSize: undefined, meets };
+      await publishCheckpoint({ ...world.actor(), policy }, candidate);
+    }
+    for (const witness of [a, b]) {
+      const checkpoint = text(fileOf(world, "checkpoint"));
+      expect(verifyPolicy({ policy: policyOf(witness), checkpoint }).met).toBe(true);
+    }
+  });
+});
+
+test("a run that died between files and table is made good, though the quorum is missing since", async () => {
+  const world = await worldOf(1);
+  // The last that is heard of it is the file: the table does not know yet.
+  for (let at = 0; shownSize(world) === 1n; at++) {
+    const dying = world.actor([{ at, fault: "persists-then-dies" }]);
+    await (at === 0 ? anchorEntry(dying, 1) : anchor(dying)).catch(() => undefined);
+    if (at === 0) {
+      await append(world.actor(), LOG, [entry(1)]);
+      await seal(world.actor(), { id: LOG, origin: ORIGIN, sign: world.actor().signLog });
+    }
+  }
+  const [before] = await world.store.get([publicKey()]);
+  expect(before?.["size"]).toBe(1n);
+  const { vkey } = ed25519Cosigner("w.example/witness");
+  const policy = parsePolicy(`witness w ${formatVkey(vkey)}\nquorum w\n`);
+  expect(await anchorEntry({ ...world.actor(), policy }, 2)).toMatchObject({ quorum: false, publicSize: 2n });
+  const [size2, newest] = await world.store.get([publicCheckpointKey(2n), publicKey()]);
+  expect([size2?.["note"], newest?.["note"]]).toEqual([
+    text(fileOf(world, "checkpoints/2")),
+    text(fileOf(world, "checkpoint")),
+  ]);
+});
+
 describe("a key that was replaced at once, because others have it", () => {
   test("what it alone has signed is not made public, and what is public stays", async () => {
     const world = await worldOf(1);
@@ -334,31 +448,16 @@ describe("published files that are lost", () => {
     const world = await worldOf(0);
     const actor = world.actor();
     const entries = Array.from({ length: 17_000 }, (_, n) => utf8(`entry ${n}`));
-    const tiles = extendTiles(0n, new Map(), entries.map(leafHash));
-    const size = BigInt(entries.length);
-    const bundle = ({ index, width }: Tile) => {
-      const start = Number(index) * TILE_WIDTH;
-      return encodeBundle(entries.slice(start, start + width));
-    };
-    const items = [
-      ...bundlesChanged(0n, size).map((tile) => ({ tile, bytes: bundle(tile) })),
-      ...tilesChanged(0n, size).map((tile) => ({
-        tile,
-        bytes: tiles.get(tileKey(tile.level, tile.index)) ?? utf8(""),
-      })),
-    ];
-    await writeTiles(world.store, ANCHOR, items, []);
-    const checkpoint = { origin: ANCHOR_ORIGIN, size, root: rootFromTiles(size, tiles) };
-    world.observed.committed.add(`${ANCHOR} ${size} ${Buffer.from(checkpoint.root).toString("hex")}`);
-    world.publication.files.set("logs/anchor/head", utf8(checkpointBody(checkpoint)));
+    const { checkpoint, items } = await storeTree(world, entries);
     const note = await actor.signAnchor(checkpoint);
 
-    const last = bundlesChanged(0n, size).at(-1);
+    const last = bundlesChanged(0n, checkpoint.size).at(-1);
     const key = tileItemKey(ANCHOR, "entries", last?.index ?? 0n);
     const [good] = await world.store.get([key]);
     if (good === undefined || !(good["data"] instanceof Uint8Array)) throw new Error("no bundle");
     await world.store.put({ ...good, data: good["data"].map((byte, i) => (i === 9 ? byte ^ 1 : byte)) });
-    const publish = () => publishCheckpoint(actor, { note, shown: undefined, meets: () => true });
+    const publish = () =>
+      publishCheckpoint(actor, { note, shown: undefined, ofSize: undefined, meets: () => true });
     await expect(publish()).rejects.toMatchObject({ code: "corrupt" });
     expect([...world.publication.files.keys()].filter((path) => path.startsWith("anchor/tile"))).toEqual([]);
 

@@ -90,6 +90,7 @@ beforeAll(async () => {
     const actor = {
       ...world.actor(),
       signLog: sign,
+      policy: parsePolicy(WITNESS_LINES),
       anchorVkeys: () => logVkeys(anchorKeys(ride(phase.anchor), ride(phase.mldsa)), ANCHOR_ORIGIN),
       signAnchor: async (head: Parameters<typeof signAnchor>[0]) => cosign(await signAnchor(head)),
     };

@@ -19,11 +19,15 @@ import { ServiceError } from "../../service/error.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { timestampPublic, unstampedSince } from "../../service/stamp.ts";
-import { stampedKey, stampingKey } from "../../service/table.ts";
+import { publicKey, stampedKey, stampingKey } from "../../service/table.ts";
 import { timestampsOf } from "../../service/timestamps.ts";
+import { parseCheckpoint } from "../../tlog/checkpoint.ts";
+import { formatVkey } from "../../tlog/note.ts";
+import { parsePolicy } from "../../tlog/policy.ts";
 import { parseProof } from "../../tlog/proof.ts";
 import { hasOpenssl, type Identity, opensslTsa, type Tsa } from "../support/tsa.ts";
 import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
+import { cosignedBy, ed25519Cosigner } from "../tlog/signers.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 
@@ -130,6 +134,24 @@ describe("which checkpoints are timestamped", () => {
         expect(await unstampedSince(world.store)).toBeUndefined();
       }
     }
+  });
+
+  test("of a size that got more cosignatures, what stands under the size is timestamped, and proofs have it", async () => {
+    const { world, actor, clock, run } = await setUp();
+    await anchorEntry(actor, 1);
+    const cosigner = ed25519Cosigner("w.example/witness");
+    const policy = parsePolicy(`witness w ${formatVkey(cosigner.vkey)}\nquorum w\n`);
+    const [item] = await world.store.get([publicKey()]);
+    const note = String(item?.["note"]);
+    const checkpoint = `${note}${cosignedBy(cosigner, parseCheckpoint(note).checkpoint, 1n)}`;
+    await world.store.put({ ...publicKey(), size: 1n, at: 0n, note: checkpoint });
+    await run(fakeTsa(clock));
+    const stamped = await timestampsOf(world.store, 1n, note);
+    expect(stamped).toHaveLength(1);
+    expect(extraOf(await proofOf(world, actor, 1)).timestamps).toEqual(stamped);
+    expect(await entryStatus({ store: world.store, policy }, LOG, entry(1))).toMatchObject({
+      assurance: "witnessed",
+    });
   });
 
   test("two runs at once store one token of an authority", async () => {
