@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { parsePemCertificates } from "../client/x509.ts";
-import { parsePolicy } from "../tlog/policy.ts";
+import { type Policy, parsePolicy } from "../tlog/policy.ts";
 import {
   ConfigError,
   cannotDeploy,
@@ -146,7 +146,7 @@ export function parseConfig(value: unknown, path: string): Config {
   const beside = (file: string) => resolve(dirname(path), file);
   return {
     ...config,
-    ...(policy !== undefined && { policyPath: checkPolicy(beside(policy)) }),
+    ...(policy !== undefined && { policyPath: checkPolicy(beside(policy), config) }),
     ...(timestamps?.tsaCerts !== undefined && {
       timestamps: { ...timestamps, tsaCerts: checkCerts(beside(timestamps.tsaCerts)) },
     }),
@@ -196,7 +196,24 @@ function impossibleTimestamps({ timestamps, anchorMinutes }: Config): string[] {
   ];
 }
 
-const checkPolicy = (path: string): string => checkFile("policy", path, parsePolicy, "is no C2SP policy");
+const checkPolicy = (path: string, { domain, stage }: Pick<Config, "domain" | "stage">): string =>
+  checkFile(
+    "policy",
+    path,
+    (text) => checkOwn(parsePolicy(text), domain, stage),
+    "cannot be used as a C2SP policy",
+  );
+
+/** The log is the deployment's own: a file that names others' logs alone is the wrong file. */
+function checkOwn({ logs, witnesses }: Policy, domain: string, stage: Config["stage"]): void {
+  const [other] = logs.map(({ vkey }) => vkey.name);
+  if (other !== undefined && !logs.some(({ vkey }) => vkey.name === `${domain}/anchor`))
+    throw new Error(`it is the policy of ${other}, and this log is ${domain}/anchor`);
+  const plain = witnesses.find(
+    ({ url }) => stage === "prod" && url !== undefined && !url.startsWith("https://"),
+  );
+  if (plain !== undefined) throw new Error(`the witness ${plain.name} has no https:// URL`);
+}
 
 const checkCerts = (path: string): string =>
   checkFile(

@@ -14,6 +14,7 @@ import { service } from "../functions/open.ts";
 import { handler as sealHandler } from "../functions/sealer.ts";
 import { dynamodbClient } from "../service/dynamodb.ts";
 import { ServiceError } from "../service/error.ts";
+import { parsePolicy } from "../tlog/policy.ts";
 import { createKey, openFolder, startEmbedded, useEnvironment, writePrivately } from "./embedded.ts";
 import { checkPort, type Listening, listen } from "./listen.ts";
 import { createTable } from "./table.ts";
@@ -53,6 +54,7 @@ export async function startLocal({ data, host, port, onTrouble }: LocalOptions):
   };
   try {
     open.push(await startEmbedded(folder));
+    await keepPolicy(folder);
     useEnvironment(await openConfiguration(folder));
     await createTable(dynamodbClient(), TABLE_NAME);
     open.push(startSchedules(onTrouble));
@@ -104,6 +106,18 @@ async function openConfiguration(folder: string): Promise<Record<string, string>
     KEDGE_LOG_FILE: process.env["KEDGE_LOG_FILE"] || join(folder, "kedge.log"),
     ...(await openKeys(folder)),
   };
+}
+
+/** A log that witnesses had to cosign does not go on without them because a variable was forgotten. */
+async function keepPolicy(folder: string): Promise<void> {
+  const path = join(folder, "published/anchor/policy");
+  if (process.env["KEDGE_POLICY"] || !existsSync(path)) return;
+  if (parsePolicy(await readFile(path, "utf8")).quorum === "none") return;
+  throw new ServiceError(
+    "invalid",
+    `the anchor log of ${folder} has a policy with witnesses: name its file with KEDGE_POLICY, as before; ` +
+      'to go on without witnesses, name one that holds "quorum none"',
+  );
 }
 
 /** The ids of the signing keys: made on the first start, and never again beside a log that others signed. */

@@ -71,12 +71,13 @@ export function openService(env: NodeJS.ProcessEnv) {
 
 function open(config: z.infer<typeof apiSchema>) {
   const kms = kmsClient();
+  const anchorOrigin = `${config.KEDGE_DOMAIN}/anchor`;
   return {
     store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
     clock: Date.now,
     domain: config.KEDGE_DOMAIN,
-    anchorOrigin: `${config.KEDGE_DOMAIN}/anchor`,
-    policy: readPolicy(config.KEDGE_POLICY),
+    anchorOrigin,
+    policy: readPolicy(config.KEDGE_POLICY, anchorOrigin),
     logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
   };
@@ -98,13 +99,21 @@ const openKeys = (kms: KMSClient, ed25519: readonly string[], mldsa44: readonly 
 const openPublication = (url: URL): Publication =>
   url.protocol === "s3:" ? bucketPublication(url) : folderPublication(url);
 
-function readPolicy(path: string | undefined): Policy {
+/** The log is our own, whatever keys the file gives for it; a file that names others' logs alone is the wrong file. */
+function readPolicy(path: string | undefined, anchorOrigin: string): Policy {
+  if (path === undefined) return parsePolicy(NO_WITNESSES);
   try {
-    const policy = parsePolicy(path === undefined ? NO_WITNESSES : readFileSync(path, "utf8"));
+    const policy = parsePolicy(readFileSync(path, "utf8"));
     for (const { name, url } of policy.witnesses) if (url !== undefined) submissionPrefix(name, url);
-    // The log is our own, whatever the file says of it.
+    const [other] = policy.logs.map(({ vkey }) => vkey.name);
+    if (other !== undefined && !policy.logs.some(({ vkey }) => vkey.name === anchorOrigin)) {
+      throw new ServiceError("invalid", `it is the policy of ${other}, and this log is ${anchorOrigin}`);
+    }
     return { ...policy, logs: [] };
   } catch (cause) {
-    throw new ServiceError("invalid", `KEDGE_POLICY ${path} cannot be read as a C2SP policy`, { cause });
+    const reason = cause instanceof Error ? cause.message : "unknown reason";
+    throw new ServiceError("invalid", `KEDGE_POLICY ${path} cannot be used as a C2SP policy: ${reason}`, {
+      cause,
+    });
   }
 }

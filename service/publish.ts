@@ -82,7 +82,7 @@ export async function readShown({
   throw new ServiceError(
     "rollback",
     `log ${ANCHOR}: size ${shown.checkpoint.size} is public at ${NEWEST}, and not in the history of the store, which is at ` +
-      `${head.size}; nothing was signed, see docs/operations.md`,
+      `${head.size}; nothing was signed, see rollback-refused in docs/operations.md`,
   );
 }
 

@@ -124,7 +124,7 @@ async function recover(ctx: SealContext, log: SealableLog): Promise<Head | undef
     if (again.version !== head.version) return undefined;
     throw new ServiceError(
       "rollback",
-      `log ${log.id}: ${difference}; nothing was signed, see docs/operations.md`,
+      `log ${log.id}: ${difference}; nothing was signed, see rollback-refused in docs/operations.md`,
     );
   }
   return head.size === head.published ? head : await finish(ctx, log, head);

@@ -16,6 +16,7 @@ const MAX_KEYS_OF_LOG = 16;
 const witnessName = z
   .string()
   .regex(/^[^\s+\p{C}]+$/u, "a schema-less URL such as witness.example.org, without spaces and plus signs")
+  .refine((name) => !name.includes("://"), "a schema-less URL: leave out https://")
   .refine((name) => Buffer.byteLength(name) <= MAX_NAME_BYTES, `at most ${MAX_NAME_BYTES} bytes`);
 const keyId = z.string().regex(/^[^\s,]+$/, "one KMS key id or ARN");
 

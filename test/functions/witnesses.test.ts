@@ -8,8 +8,9 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { openService } from "../../service/config.ts";
 import { logVkeys } from "../../service/sign.ts";
 import { parseCheckpoint } from "../../tlog/checkpoint.ts";
-import type { Vkey } from "../../tlog/note.ts";
+import { formatVkey, type Vkey } from "../../tlog/note.ts";
 import { type FakeWitness, fakeWitness, policyOf } from "../support/witness.ts";
+import { ed25519Signer } from "../tlog/signers.ts";
 import { bearer, type Harness, startHarness } from "./harness.ts";
 
 let kedge: Harness;
@@ -108,6 +109,12 @@ test("KEDGE_POLICY needs no log line, and a witness's URL that is none is refuse
   const open = async (text: string) => openService({ ...process.env, KEDGE_POLICY: await policyFile(text) });
   const policy = policyOf(witnesses, 1);
   expect((await open(policy)).policy.logs).toEqual([]);
+  const logLine = (origin: string) => `log ${formatVkey(ed25519Signer(origin).vkey)}\n${policy}`;
+  expect((await open(logLine("kedge.example/anchor"))).policy.logs).toEqual([]);
+  await expect(open(logLine("else.example/anchor"))).rejects.toMatchObject({
+    code: "invalid",
+    message: expect.stringContaining("it is the policy of else.example/anchor"),
+  });
   await expect(open(policy.replaceAll("https:", "ftp:"))).rejects.toThrow(
     expect.objectContaining({
       code: "invalid",

@@ -7,6 +7,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Config, HELP, parseConfig, readConfig } from "../../infra/config.ts";
 import { ConfigError } from "../../infra/settings.ts";
+import { formatVkey } from "../../tlog/note.ts";
+import { ed25519Cosigner, ed25519Signer } from "../tlog/signers.ts";
 import { refusal } from "./refused.ts";
 
 const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };
@@ -22,6 +24,8 @@ const table = (arn: unknown, streamArn: unknown = `${arn}/stream/2026-01-01T00:0
 const FILES = {
   "good-policy.txt": "quorum none\n",
   "bad-policy.txt": "quorum several\n",
+  "other-policy.txt": `log ${formatVkey(ed25519Signer("else.example/anchor").vkey)}\nquorum none\n`,
+  "plain-policy.txt": `witness w ${formatVkey(ed25519Cosigner("w.example").vkey)} http://w.example\nquorum w\n`,
   "roots.pem": rootCertificates.slice(0, 2).join("\n"),
   "no-roots.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
 };
@@ -302,9 +306,18 @@ describe("a policy file", () => {
   test("that is absent, or no C2SP policy, is refused by its path and the reason", () => {
     for (const name of ["bad-policy.txt", "no-such-policy.txt"]) {
       expect(refusal(() => configured({ policy: name }))).toMatch(
-        new RegExp(`^policy: .*${name} is no C2SP policy: .+`),
+        new RegExp(`^policy: .*${name} cannot be used as a C2SP policy: .+`),
       );
     }
+  });
+
+  test("of another log, or in prod of witnesses that are asked in plain HTTP, is refused", () => {
+    expect(refusal(() => configured({ policy: "other-policy.txt" }))).toMatch(
+      /^policy: .* it is the policy of else\.example\/anchor, and this log is audit\.example\.org\/anchor/,
+    );
+    const plain = { policy: "plain-policy.txt" };
+    expect(refusal(() => configured({ ...plain, stage: "prod" }))).toMatch(/the witness w has no https/);
+    expect(configured({ ...plain, stage: "dev" }).policyPath).toBe(join(folder, "plain-policy.txt"));
   });
 
   test("without one, none is named", () => {

@@ -1,7 +1,7 @@
 /** The system in this process, under hostile clients and a hostile environment. */
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { service } from "../../functions/open.ts";
 import { type Credentials, createTenantForOperator, readCredentials } from "../../local/operator.ts";
 import { type Local, readEnvironment, startLocal } from "../../local/start.ts";
+import { formatVkey } from "../../tlog/note.ts";
+import { ed25519Cosigner } from "../tlog/signers.ts";
 
 let folder: string;
 let data: string;
@@ -66,6 +68,22 @@ describe("what cannot be started leaves nothing behind", () => {
   test.skipIf(process.platform !== "linux")("a folder that cannot be made is refused at once", async () => {
     const started = startLocal({ data: "/proc/nope", host: "127.0.0.1", port: 0 });
     await expect(started).rejects.toMatchObject({ code: "unavailable" });
+  });
+});
+
+describe("a log that witnesses had to cosign", () => {
+  test("is not started without its policy because a variable was forgotten", async () => {
+    vi.stubEnv("KEDGE_POLICY", "");
+    const witnessed = join(folder, "witnessed");
+    await mkdir(join(witnessed, "published/anchor"), { recursive: true });
+    const { vkey } = ed25519Cosigner("w.example/witness");
+    const policy = `witness w ${formatVkey(vkey)}\nquorum w\n`;
+    await writeFile(join(witnessed, "published/anchor/policy"), policy);
+    const started = startLocal({ data: witnessed, host: "127.0.0.1", port: 0 });
+    await expect(started).rejects.toMatchObject({
+      code: "invalid",
+      message: expect.stringContaining("KEDGE_POLICY"),
+    });
   });
 });
 

@@ -32,6 +32,7 @@ import {
   ORIGIN,
   request,
   sign,
+  signTwice,
   TRUSTED,
   tree,
   VKEYS,
@@ -96,6 +97,23 @@ async function checkAnswer(
     return verifyCosignature(vkey, parsed, match?.signature ?? new Uint8Array());
   });
 }
+
+test("a checkpoint sent again with fewer of the log's lines takes none away", async () => {
+  const { actor, store } = newWorld();
+  const witness = actor();
+  const both = `old 0\n\n${signTwice(head(7n))}`;
+  await checkAnswer(await addCheckpoint(witness, both), both);
+  const again = `old 7\n\n${sign(head(7n))}`;
+  const times = [];
+  for (let n = 0; n < 3; n++) times.push(...(await checkAnswer(await addCheckpoint(witness, again), again)));
+  const { verified } = openCheckpoint((await readCosigned({ store }, HASH)) ?? "", {
+    origin: ORIGIN,
+    vkeys: [...VKEYS, ...(await witnessVkeys({ name: NAME, ed25519: KEYS.ed25519 }))],
+  });
+  // Of each of the log's keys that signed, and the witness's newest.
+  expect(verified).toHaveLength(3);
+  expect(verified.at(-1)?.timestamp).toBe(times.at(-1));
+});
 
 describe("every status code, with a store", () => {
   test.each(CASES)("$status: $title", async (each) => {

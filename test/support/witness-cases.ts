@@ -5,7 +5,7 @@ import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import type { Signer } from "../../service/signer.ts";
 
 import { encodeBase64 } from "../../tlog/bytes.ts";
-import type { Checkpoint } from "../../tlog/checkpoint.ts";
+import { type Checkpoint, checkpointBody } from "../../tlog/checkpoint.ts";
 import { EMPTY_ROOT } from "../../tlog/merkle.ts";
 import { signatureLine, type Vkey } from "../../tlog/note.ts";
 import { formatAddCheckpoint, type RefusalCode } from "../../tlog/witness.ts";
@@ -33,6 +33,10 @@ export const FORKS = Array.from({ length: 12 }, (_, i) => referenceTree(BigInt(2
 export const head = (size: bigint, of = tree): Checkpoint => ({ origin: ORIGIN, size, root: of.root(size) });
 export const sign = (checkpoint: Checkpoint, ...lines: string[]): string =>
   signed(checkpoint, lineBy(KEY, checkpoint), ...lines);
+
+/** The same with a second line, by ML-DSA-44. */
+export const signTwice = (checkpoint: Checkpoint): string =>
+  sign(checkpoint, cosignedBy(MLDSA_KEY, checkpoint, 1n));
 
 /** A request as an honest log makes it, from `old` to `size` of a tree. */
 export const request = (old: bigint, size: bigint, of = tree): string =>
@@ -168,6 +172,11 @@ const refused: Case[] = [
   {
     title: "a valid signature beside a false one of the second key",
     body: `old 0\n\n${sign(head(7n), forged(SECOND_KEY.vkey, 70))}`,
+    status: 403,
+  },
+  {
+    title: "extension lines that only an ML-DSA-44 signature stands under, which does not cover them",
+    body: `old 0\n\n${checkpointBody(head(7n))}spam\n\n${cosignedBy(MLDSA_KEY, head(7n), 1n)}`,
     status: 403,
   },
   {
