@@ -127,12 +127,15 @@ describe("an honest witness", () => {
     const others = ["a", "b", "c"].map((name) => fakeWitness(name, anchorKey, ["ed25519", "mldsa44"]));
     const [w] = witnessesNamed("w") as [FakeWitness];
     const base = anchorer(world.actor(), [...others, w], 4);
+    const next = ed25519Signer(ANCHOR_ORIGIN, "next");
+    const mldsa = ["now", "next"].map((seed) => mldsaCosigner(ANCHOR_ORIGIN, seed));
     const lines = (checkpoint: Checkpoint) => [
-      lineBy(ed25519Signer(ANCHOR_ORIGIN, "next"), checkpoint),
-      ...["now", "next"].map((seed) => cosignedBy(mldsaCosigner(ANCHOR_ORIGIN, seed), checkpoint, 1n)),
+      lineBy(next, checkpoint),
+      ...mldsa.map((cosigner) => cosignedBy(cosigner, checkpoint, 1n)),
     ];
     const actor: Actor = {
       ...base,
+      anchorVkeys: async () => [...(await base.anchorVkeys()), next.vkey, ...mldsa.map(({ vkey }) => vkey)],
       signAnchor: async (checkpoint) => `${await base.signAnchor(checkpoint)}${lines(checkpoint).join("")}`,
     };
     const limit = 16 * 1024;
