@@ -170,7 +170,8 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   ]);
 
   // (b) It is made public all the same, without witnesses: the monitor that has seen the first is shown the second.
-  await operate("two");
+  await write("none", "quorum none\n");
+  await operate("two", "none");
   await vi.waitFor(async () => expect((await publicCheckpoint()).size).toBe(shown.size), {
     timeout: 60_000,
     interval: 200,
