@@ -47,6 +47,7 @@ const GRACE_MS = 2_000;
 export async function startLocal({ data, host, port, onTrouble }: LocalOptions): Promise<Local> {
   checkPort(port);
   const folder = await openFolder(data, "KEDGE_DATA");
+  await keepPolicy(folder);
   // What is open, in the order of opening: closed in the reverse one, also when the start fails half-way.
   const open: { close(): Promise<void> }[] = [];
   const close = async () => {
@@ -54,7 +55,6 @@ export async function startLocal({ data, host, port, onTrouble }: LocalOptions):
   };
   try {
     open.push(await startEmbedded(folder));
-    await keepPolicy(folder);
     useEnvironment(await openConfiguration(folder));
     await createTable(dynamodbClient(), TABLE_NAME);
     open.push(startSchedules(onTrouble));
