@@ -73,7 +73,6 @@ describe("what cannot be started leaves nothing behind", () => {
 
 describe("a log that witnesses had to cosign", () => {
   test("is not started without its policy because a variable was forgotten", async () => {
-    vi.stubEnv("KEDGE_POLICY", "");
     const witnessed = join(folder, "witnessed");
     await mkdir(join(witnessed, "published/anchor"), { recursive: true });
     const { vkey } = ed25519Cosigner("w.example/witness");
