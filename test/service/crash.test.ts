@@ -190,7 +190,7 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
   test.each(FAULTS)(
     "a call that %s: at every single call of append, seal and anchor",
     {
-      timeout: 600_000,
+      timeout: 1_800_000,
     },
     async (fault) => {
       for (const size of TIMES > 1 ? [0, 250, 511] : [250]) {
@@ -208,7 +208,7 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
   test.runIf(TIMES > 1)(
     "two faults in a row: every pair of neighbouring calls, and a retry that fails too",
     {
-      timeout: 600_000,
+      timeout: 1_800_000,
     },
     async () => {
       const calls = await countCalls(250, script);
@@ -231,7 +231,7 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
     },
   );
 
-  test("random traffic, random faults, one process after another", { timeout: 600_000 }, async () => {
+  test("random traffic, random faults, one process after another", { timeout: 1_800_000 }, async () => {
     const plan = fc.array(fc.record({ at: fc.nat(120), fault: fc.constantFrom<Fault>(...FAULTS) }), {
       maxLength: 4,
     });
@@ -275,12 +275,12 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
   };
 
   test("random traffic, random faults, two sealers and a client racing call by call", {
-    timeout: 600_000,
+    timeout: 1_800_000,
   }, async () => {
     await fc.assert(racing(steps, startSize), { numRuns: 300 * TIMES });
   });
 
-  test("random faults, anchorers racing with readers", { timeout: 600_000 }, async () => {
+  test("random faults, anchorers racing with readers", { timeout: 1_800_000 }, async () => {
     const step = fc.oneof(
       fc.record({
         do: fc.constant("append" as const),
