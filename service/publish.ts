@@ -240,7 +240,7 @@ async function publishTiles(ctx: PublishContext, from: bigint, tree: Checkpoint)
   // Wrong bytes would stay for ever: nothing is written before all that is new has been seen to make the signed root, and
   // then only what makes the same roots on the way.
   const roots: Uint8Array[] = [];
-  if (tree.size - from > STEP) {
+  if (tree.size - lastWhole(from) > STEP) {
     for await (const { root } of newFiles(ctx.store, from, tree)) roots.push(root);
   }
   let step = 0;
@@ -251,6 +251,9 @@ async function publishTiles(ctx: PublishContext, from: bigint, tree: Checkpoint)
     }
   }
 }
+
+/** Where the last whole bundle ends: from there on every entry of what is published is hashed. */
+const lastWhole = (size: bigint): bigint => size - (size % BigInt(TILE_WIDTH));
 
 const notTheRoot = (size: bigint): ServiceError =>
   new ServiceError(
@@ -271,8 +274,7 @@ async function* newFiles(
 ): AsyncGenerator<{ root: Uint8Array; files: TileFile[] }> {
   const isNew = ({ level, index, width }: Tile) =>
     width === widthAt(size, level, index) && width !== widthAt(from, level, index);
-  // From the last whole bundle on, so that every entry of what is published is hashed.
-  let at = from - (from % BigInt(TILE_WIDTH));
+  let at = lastWhole(from);
   let edge = await readAll(store, rightEdge(at));
   while (at < size) {
     const to = at + STEP < size ? at + STEP : size;

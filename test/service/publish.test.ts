@@ -471,6 +471,30 @@ describe("published files that are lost", () => {
   });
 });
 
+test.each([
+  [255, 16_384],
+  [255, 16_385],
+  [1, 16_383],
+  [256, 16_384],
+  [256, 16_385],
+  [300, 255],
+])("from size %d on, %d entries more are written, whatever a step takes of them", async (from, more) => {
+  const world = newWorld();
+  const entries = Array.from({ length: from + more }, (_, n) => utf8(`entry ${n}`));
+  const before = await storeTree(world, entries.slice(0, from));
+  const note = await world.actor().signAnchor(before.checkpoint);
+  const first = { note, shown: undefined, ofSize: undefined, meets: () => true };
+  await publishCheckpoint(world.actor(), first);
+  const { checkpoint, items } = await storeTree(world, entries);
+  const shown = { note, checkpoint: before.checkpoint };
+  const next = { ...first, note: await world.actor().signAnchor(checkpoint), shown };
+  expect((await publishCheckpoint(world.actor(), next)).newest).toBe(next.note);
+  const differing = items.filter(
+    ({ tile, bytes }) => Buffer.compare(fileOf(world, tilePath(tile)) ?? utf8(""), bytes) !== 0,
+  );
+  expect(differing).toEqual([]);
+});
+
 describe("timestamps", () => {
   const rfc3161 = (token: string) => ({ type: "rfc3161" as const, token });
   const read = (world: World) => JSON.parse(text(fileOf(world, "timestamps/7")));
