@@ -24,7 +24,7 @@ import {
 } from "./publish.ts";
 import type { Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
-import type { Item, Store } from "./store.ts";
+import { type Item, putIf, type Store } from "./store.ts";
 import { type DrainContext, drain, oldestPending } from "./sweep.ts";
 import {
   ANCHOR,
@@ -156,9 +156,8 @@ async function inOrder(store: Store, leaves: readonly Leaf[]): Promise<Leaf[]> {
 async function largestAnchored(store: Store, log: string): Promise<bigint> {
   const largest: TenantCheckpoint[] = [];
   // More than one, for what somebody slipped in before this was asked.
-  for await (const item of store.query({ pk: anchoredKey(log, 0n).pk, reverse: true, limit: 4 })) {
-    const checkpoint = decodeNote(`${item["note"]}`);
-    if (checkpoint !== undefined) largest.push(checkpoint);
+  for await (const { sk, note } of store.query({ pk: anchoredKey(log, 0n).pk, reverse: true, limit: 4 })) {
+    if (/^\d+$/.test(sk) && typeof note === "string") largest.push({ log, size: BigInt(sk), note });
   }
   const isOwn = await inHistory(store, largest);
   return largest.find((_, i) => isOwn[i])?.size ?? 0n;
@@ -190,12 +189,8 @@ async function record(store: Store): Promise<number> {
     from = (index + 1n) * BigInt(TILE_WIDTH);
   }
   if (published > start) {
-    await store
-      .put(
-        { ...cursorKey(), index: published },
-        { kind: "absentOrBelow", attribute: "index", value: published },
-      )
-      .catch(unlessMovedFurther);
+    const cursor = { ...cursorKey(), index: published };
+    await putIf(store, cursor, { kind: "absentOrBelow", attribute: "index", value: published });
   }
   return Number(published - start);
 }
@@ -221,14 +216,7 @@ type TenantCheckpoint = { readonly log: string; readonly size: bigint; readonly 
 /** A tenant log's checkpoint, as the entry of the anchor log that it is; undefined when it is none. */
 function decodeEntry(entry: Uint8Array): TenantCheckpoint | undefined {
   try {
-    return decodeNote(utf8Decode(entry, "The entry"));
-  } catch {
-    return undefined;
-  }
-}
-
-function decodeNote(note: string): TenantCheckpoint | undefined {
-  try {
+    const note = utf8Decode(entry, "The entry");
     const { origin, size } = parseCheckpoint(note).checkpoint;
     return { log: origin.slice(origin.lastIndexOf("/") + 1), size, note };
   } catch {
@@ -282,52 +270,48 @@ async function movePublic(ctx: AnchorContext, shown: Shown | undefined): Promise
   if (!meets(note)) return { size, publicSize: shown?.checkpoint.size ?? 0n, quorum: false, asked };
   const [item] = await ctx.store.get([publicCheckpointKey(size)]);
   const ofSize = item && decodeCheckpoint(ANCHOR, item).note;
-  await mirror(ctx, await publishCheckpoint(ctx, { note, shown, ofSize, meets }));
+  await mirror(ctx, now, await publishCheckpoint(ctx, { note, shown, ofSize, meets }));
   return { size, publicSize: size, quorum: true, asked };
 }
 
 /** A run that died between the files and the store is made good. @returns what the store has as public then. */
-async function catchUp(ctx: AnchorContext, shown: Shown | undefined) {
+async function catchUp(ctx: AnchorContext, shown: Shown | undefined): Promise<PublicCheckpoint | undefined> {
   const [item] = await ctx.store.get([publicKey()]);
   const now = decodePublic(item);
-  if (shown === undefined || now?.note === shown.note) return now;
-  const { size } = shown.checkpoint;
-  if (now !== undefined && now.size > size) return now;
-  await mirror(ctx, { newest: shown.note, ofSize: (await readOfSize(ctx, size)) ?? shown.note });
-  return { ...now, size, note: shown.note };
+  const isBehind =
+    shown !== undefined && now?.note !== shown.note && (now?.size ?? 0n) <= shown.checkpoint.size;
+  if (!isBehind) return now;
+  const ofSize = (await readOfSize(ctx, shown.checkpoint.size)) ?? shown.note;
+  return await mirror(ctx, now, { newest: shown.note, ofSize });
 }
 
-/** Keeps in the store what is public. */
+/** Keeps in the store what is public. `now`: what it has. @returns what it has then, or another anchorer left there. */
 async function mirror(
   ctx: AnchorContext,
+  now: PublicCheckpoint | undefined,
   { newest, ofSize }: { newest: string; ofSize: string },
-): Promise<void> {
+): Promise<PublicCheckpoint | undefined> {
   const at = BigInt(ctx.clock());
-  const sizeOf = (note: string) => parseCheckpoint(note).checkpoint.size;
-  const size = sizeOf(newest);
-  await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(sizeOf(ofSize)), { note: ofSize, at });
+  const { size } = parseCheckpoint(ofSize).checkpoint;
+  await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), { note: ofSize, at });
   // Where another anchorer is ahead, it keeps the newest itself.
-  if (size !== sizeOf(ofSize)) return;
-  const [item] = await ctx.store.get([publicKey()]);
-  const now = decodePublic(item);
-  await ctx.store
-    .put(
-      { ...publicKey(), note: newest, at, size },
-      now?.size === size
-        ? { kind: "equals", attribute: "note", value: now.note }
-        : { kind: "absentOrBelow", attribute: "size", value: size },
-    )
-    .catch(unlessMovedFurther);
-}
-
-function unlessMovedFurther(error: unknown): void {
-  if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
+  if (parseCheckpoint(newest).checkpoint.size !== size) return now;
+  const next = { size, note: newest, at };
+  await putIf(
+    ctx.store,
+    { ...publicKey(), ...next },
+    now?.size === size
+      ? { kind: "equals", attribute: "note", value: now.note }
+      : { kind: "absentOrBelow", attribute: "size", value: size },
+  );
+  return next;
 }
 
 const publicSchema = z.object({ size: z.bigint(), note: z.string(), at: z.bigint() });
+type PublicCheckpoint = Readonly<z.infer<typeof publicSchema>>;
 
 /** The anchor log's public checkpoint; undefined before the first. */
-export function decodePublic(item: Item | undefined): z.infer<typeof publicSchema> | undefined {
+export function decodePublic(item: Item | undefined): PublicCheckpoint | undefined {
   if (item === undefined) return undefined;
   const parsed = publicSchema.safeParse(item);
   if (!parsed.success) throw new ServiceError("corrupt", "the anchor log's public checkpoint is malformed");

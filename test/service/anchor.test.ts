@@ -8,7 +8,7 @@ import { readHead } from "../../service/head.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { type SweptLog, sweep } from "../../service/sweep.ts";
-import { ANCHOR, anchoredKey, headKey, logsKey, publicKey } from "../../service/table.ts";
+import { ANCHOR, anchoredKey, checkpointKey, headKey, logsKey, publicKey } from "../../service/table.ts";
 import { ed25519CosignedMessage, encodeTimestamped } from "../../tlog/cosignature.ts";
 import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine } from "../../tlog/note.ts";
 import { parsePolicy } from "../../tlog/policy.ts";
@@ -304,6 +304,12 @@ describe("who can write to the table, and not sign", () => {
     expect(await assuranceOf(world, 2)).toBe("anchored");
     // As if it had been written to the marks.
     await world.store.put({ ...anchoredKey(LOG, 999n), index: 0n, note: made(999) });
+    // Or a true one of another log, or under no size at all.
+    const other = "b".repeat(19);
+    await world.store.put({ ...checkpointKey(other, 1_000n), note: made(1_000).replace(LOG, other), at: 0n });
+    const marks = anchoredKey(LOG, 1_000n);
+    await world.store.put({ ...marks, index: 0n, note: made(1_000).replace(LOG, other) });
+    await world.store.put({ ...marks, sk: "zzz", index: 0n, note: checkpoint });
     await sealEntries(world.actor(), 3);
     expect(await anchor(world.actor())).toMatchObject({ anchored: 1, size: 3n });
     expect(await pendingKeys(world)).toEqual([]);
