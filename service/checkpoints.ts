@@ -1,7 +1,7 @@
 /** Published checkpoints of a log: the history that is never rewritten. */
 import * as z from "zod";
 import { ServiceError } from "./error.ts";
-import type { Item, Key, Store } from "./store.ts";
+import { type Item, type Key, putIf, type Store } from "./store.ts";
 
 /** A signed note and its publication time, ms since the epoch. */
 export type PublishedCheckpoint = { readonly note: string; readonly at: bigint };
@@ -25,12 +25,7 @@ export async function keepFirst(
   key: Key,
   checkpoint: PublishedCheckpoint,
 ): Promise<PublishedCheckpoint> {
-  try {
-    await store.put({ ...key, ...checkpoint }, { kind: "absent" });
-    return checkpoint;
-  } catch (error) {
-    if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
-  }
+  if (await putIf(store, { ...key, ...checkpoint }, { kind: "absent" })) return checkpoint;
   const [first] = await store.get([key]);
   return decodeCheckpoint(log, first);
 }

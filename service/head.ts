@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { EMPTY_ROOT } from "../tlog/merkle.ts";
 import { ServiceError } from "./error.ts";
-import type { Item, Store } from "./store.ts";
+import { type Condition, type Item, putIf, type Store } from "./store.ts";
 import { headKey } from "./table.ts";
 
 export type Head = {
@@ -89,15 +89,9 @@ export async function moveHead(
   next: Omit<Head, "version">,
 ): Promise<Head | undefined> {
   const moved: Head = { ...next, version: old.version + 1n };
-  try {
-    await store.put(
-      encodeHead(moved),
-      old.version === 0n ? { kind: "absent" } : { kind: "equals", attribute: "version", value: old.version },
-    );
-    return moved;
-  } catch (error) {
-    if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
-  }
+  const condition: Condition =
+    old.version === 0n ? { kind: "absent" } : { kind: "equals", attribute: "version", value: old.version };
+  if (await putIf(store, encodeHead(moved), condition)) return moved;
   // The SDK repeats a write whose answer was lost, and the repetition fails its condition: ask who won.
   const now = await readHead(store, old.log);
   const won = now.version === moved.version && sameMove(now, moved);

@@ -12,6 +12,8 @@ import { bytesToHex, concatBytes } from "@noble/hashes/utils.js";
 import { equalBytes } from "../tlog/bytes.ts";
 import { type Checkpoint, checkpointBody, parseCheckpointBody } from "../tlog/checkpoint.ts";
 import { EMPTY_ROOT } from "../tlog/merkle.ts";
+import { formatVkey, type Vkey } from "../tlog/note.ts";
+import { formatPolicy, type Policy } from "../tlog/policy.ts";
 import { decodeEntries, encodeEntries } from "../tlog/tile.ts";
 import { ServiceError } from "./error.ts";
 
@@ -50,6 +52,14 @@ export function fileHeaders(path: string): { readonly contentType: string; reado
 
 const FOR_EVER = "public, max-age=31536000, immutable";
 const FOR_MINUTES = "public, max-age=300";
+
+/** The policy in public, c2sp.org/tlog-policy: with the keys that the log signs with now. */
+export const policyText = (policy: Policy, vkeys: readonly Vkey[]): string =>
+  formatPolicy({ ...policy, logs: vkeys.map((vkey) => ({ vkey })) });
+
+/** Verifier keys, c2sp.org/signed-note, a line each. */
+export const vkeysText = (vkeys: readonly Vkey[]): string =>
+  vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join("");
 
 /**
  * Creates the file if it is absent: its name stands for one content for ever.
@@ -111,7 +121,9 @@ export const MAX_TRIES = 20;
 export const contended = (path: string): ServiceError =>
   new ServiceError("throttled", `${path} is being written by others all the time; retry after a second`);
 
-export function sameHead(a: Checkpoint | undefined, b: Checkpoint | undefined): boolean {
+type TreeHead = Pick<Checkpoint, "size" | "root">;
+
+export function sameHead(a: TreeHead | undefined, b: TreeHead | undefined): boolean {
   return a === undefined || b === undefined ? a === b : a.size === b.size && equalBytes(a.root, b.root);
 }
 

@@ -11,13 +11,13 @@
  * what contradicts it: a table that is older than these files, or has another history, is refused (I6).
  */
 import * as z from "zod";
-import type { Timestamp } from "../client/timestampform.ts";
+import { type Timestamp, timestampSchema } from "../client/timestampform.ts";
 import { equalBytes, utf8Decode } from "../tlog/bytes.ts";
 import { type Checkpoint, checkpointBody, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
 import { leafHash } from "../tlog/merkle.ts";
-import { ED25519, formatNote, formatVkey, signaturesBy, type Vkey } from "../tlog/note.ts";
-import { formatPolicy, type Policy } from "../tlog/policy.ts";
+import { ED25519, formatNote, signaturesBy, type Vkey } from "../tlog/note.ts";
+import type { Policy } from "../tlog/policy.ts";
 import {
   bundlesChanged,
   decodeBundle,
@@ -27,7 +27,6 @@ import {
   TILE_WIDTH,
   type Tile,
   type TileMap,
-  tileKey,
   tilePath,
   tilesChanged,
   widthAt,
@@ -37,7 +36,16 @@ import { uniteSignatures, validCosignatures } from "../tlog/witness-client.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
 import { ServiceError } from "./error.ts";
 import { decodeHead } from "./head.ts";
-import { contended, createFile, MAX_TRIES, type Publication } from "./publication.ts";
+import {
+  contended,
+  createFile,
+  MAX_TRIES,
+  type Publication,
+  policyText,
+  sameHead,
+  vkeysText,
+} from "./publication.ts";
+import { tileBytes } from "./seal.ts";
 import type { Store } from "./store.ts";
 import { ANCHOR, checkpointKey, headKey } from "./table.ts";
 import { readTiles } from "./tiles.ts";
@@ -72,13 +80,10 @@ export async function readShown({
   // Read after the file, so another anchorer that is at work makes no false alarm: the table has it first.
   const [headItem, item] = await store.get([headKey(ANCHOR), checkpointKey(ANCHOR, shown.checkpoint.size)]);
   const head = decodeHead(ANCHOR, headItem);
-  const known = [
-    ...(item === undefined ? [] : [parseCheckpoint(decodeCheckpoint(ANCHOR, item).note).checkpoint]),
-    // A restore that died has committed it, and signs it again.
-    { ...shown.checkpoint, size: head.size, root: head.root },
-  ];
-  if (head.size >= shown.checkpoint.size && known.some((tree) => sameTree(tree, shown.checkpoint)))
-    return shown;
+  const history = item && parseCheckpoint(decodeCheckpoint(ANCHOR, item).note).checkpoint;
+  // A restore that died has committed it, and signs it again.
+  const isKnown = sameHead(history, shown.checkpoint) || sameHead(head, shown.checkpoint);
+  if (isKnown && head.size >= shown.checkpoint.size) return shown;
   throw new ServiceError(
     "rollback",
     `log ${ANCHOR}: size ${shown.checkpoint.size} is public at ${NEWEST}, and not in the history of the store, which is at ` +
@@ -108,9 +113,10 @@ function parseShown(path: string, bytes: Uint8Array, origin: string): Shown {
 /** Whom to trust, by the operator's own word. Replaced when the configuration changes. */
 export async function publishTrust(ctx: PublishContext): Promise<void> {
   const vkeys = await ctx.anchorVkeys();
-  const policy = formatPolicy({ ...ctx.policy, logs: vkeys.map((vkey) => ({ vkey })) });
-  await keepUpToDate(ctx.publication, "anchor/policy", policy);
-  await keepUpToDate(ctx.publication, "anchor/vkeys", vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join(""));
+  await Promise.all([
+    keepUpToDate(ctx.publication, "anchor/policy", policyText(ctx.policy, vkeys)),
+    keepUpToDate(ctx.publication, "anchor/vkeys", vkeysText(vkeys)),
+  ]);
 }
 
 /** Where two write at once, one wins, and the next run compares again. */
@@ -156,7 +162,7 @@ export async function publishCheckpoint(
   const first = ofSize === undefined ? own : await ownNote(ctx, ofSize, shown);
   const bytes = await createFile(ctx.publication, path, new TextEncoder().encode(first.note));
   const stands = parseShown(path, bytes, ctx.anchorOrigin);
-  if (!sameTree(stands.checkpoint, checkpoint)) throw otherBytes(path);
+  if (!sameHead(stands.checkpoint, checkpoint)) throw otherBytes(path);
   // One that died before the end has left it: its cosignatures are as good, unless the policy has changed since.
   const newest = await showNewest(ctx, meets(stands.note) ? stands : own, meets);
   return { ofSize: stands.note, newest };
@@ -203,7 +209,7 @@ async function showNewest(
     let added = note;
     if (now !== undefined) {
       const { size } = now.shown.checkpoint;
-      if (size === next.size && !sameTree(now.shown.checkpoint, next)) throw otherBytes(NEWEST);
+      if (size === next.size && !sameHead(now.shown.checkpoint, next)) throw otherBytes(NEWEST);
       if (size > next.size || (size === next.size && meets(now.shown.note))) return now.shown.note;
       // Another anchorer may go by another policy: what it has shown stays in it.
       if (size === next.size) added = united(now.shown.note, note);
@@ -217,8 +223,6 @@ function united(first: string, more: string): string {
   const { text, signatures } = parseCheckpoint(first).note;
   return formatNote({ text, signatures: uniteSignatures(signatures, parseCheckpoint(more).note.signatures) });
 }
-
-const sameTree = (a: Checkpoint, b: Checkpoint): boolean => a.size === b.size && equalBytes(a.root, b.root);
 
 const otherBytes = (path: string): ServiceError =>
   new ServiceError(
@@ -285,10 +289,10 @@ async function* newFiles(
     const root = rootFromTiles(to, edge);
     if (to === size && !equalBytes(root, signed)) throw notTheRoot(size);
     const files = [
-      ...bundles.filter(isNew).map((tile) => ({ tile, bytes: bytesOf(tile, bytes) })),
+      ...bundles.filter(isNew).map((tile) => ({ tile, bytes: tileBytes(tile, bytes) })),
       ...tilesChanged(at, to)
         .filter(isNew)
-        .map((tile) => ({ tile, bytes: bytesOf(tile, made) })),
+        .map((tile) => ({ tile, bytes: tileBytes(tile, made) })),
     ];
     yield { root, files };
     at = to;
@@ -303,15 +307,9 @@ const readAll = async (store: Store, tiles: readonly Tile[]): Promise<TileMap> =
     )
   ).get(ANCHOR) ?? new Map();
 
-function bytesOf(tile: Tile, from: TileMap): Uint8Array {
-  const bytes = from.get(tileKey(tile.level, tile.index));
-  if (bytes === undefined) throw new ServiceError("corrupt", `log ${ANCHOR}: no bytes for ${tilePath(tile)}`);
-  return bytes;
-}
-
 function entriesOf(tile: Tile, from: TileMap): Uint8Array[] {
   try {
-    return decodeBundle(bytesOf(tile, from), tile.width);
+    return decodeBundle(tileBytes(tile, from), tile.width);
   } catch (cause) {
     throw new ServiceError("corrupt", `log ${ANCHOR}: ${tilePath(tile)} is no entry bundle`, { cause });
   }
@@ -319,14 +317,7 @@ function entriesOf(tile: Tile, from: TileMap): Uint8Array[] {
 
 // ---- timestamps -----------------------------------------------------------------------------------------------------
 
-const timestampsSchema = z.strictObject({
-  timestamps: z.array(
-    z.discriminatedUnion("type", [
-      z.strictObject({ type: z.literal("rfc3161"), token: z.string() }),
-      z.strictObject({ type: z.literal("ots"), proof: z.string() }),
-    ]),
-  ),
-});
+const timestampsSchema = z.strictObject({ timestamps: z.array(timestampSchema) });
 
 /**
  * Adds timestamps to those that are published of a size; none is ever taken away.

@@ -382,7 +382,8 @@ export async function readEdge(store: Store, log: string, from: bigint) {
   return { tiles, bundle: bytes === undefined ? [] : decodeBundle(bytes, width) };
 }
 
-function tileBytes({ level, index }: Tile, tiles: TileMap): Uint8Array {
+/** The bytes of one of these tiles. @throws ServiceError `corrupt` when it is not among them. */
+export function tileBytes({ level, index }: Tile, tiles: TileMap): Uint8Array {
   const bytes = tiles.get(tileKey(level, index));
   if (bytes === undefined) throw new ServiceError("corrupt", `no bytes for tile ${tileKey(level, index)}`);
   return bytes;

@@ -11,7 +11,7 @@ import {
   tilePath,
 } from "../tlog/tile.ts";
 import { ServiceError } from "./error.ts";
-import type { Item, Store } from "./store.ts";
+import { type Item, putIf, type Store } from "./store.ts";
 import { tileItemKey } from "./table.ts";
 
 const HASH = 32;
@@ -66,19 +66,15 @@ export async function writeTiles(
   const full = items.filter(({ width }) => width === BigInt(TILE_WIDTH));
   const partial = items.filter(({ width }) => width !== BigInt(TILE_WIDTH));
   await store.write([...full, ...others]);
-  await Promise.all(partial.map((item) => widen(store, item)));
+  // A sealer that lags behind finds a wider tile and leaves it.
+  await Promise.all(
+    partial.map((item) =>
+      putIf(store, item, { kind: "absentOrBelow", attribute: "width", value: item.width }),
+    ),
+  );
   if (!mend) return;
   const narrow = tiles.filter(({ tile }) => tile.width !== TILE_WIDTH);
   await Promise.all(narrow.map((one) => replaceOther(store, log, one)));
-}
-
-/** A sealer that lags behind finds a wider tile and leaves it. */
-async function widen(store: Store, item: Item & { readonly width: bigint }): Promise<void> {
-  try {
-    await store.put(item, { kind: "absentOrBelow", attribute: "width", value: item.width });
-  } catch (error) {
-    if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
-  }
 }
 
 /** A tile that does not begin with these bytes is of no tree of this log, or was altered. */

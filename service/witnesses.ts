@@ -14,7 +14,7 @@ import { uniteSignatures, validCosignatures } from "../tlog/witness-client.ts";
 import { ASKING, type Asking, askWitness, type WitnessAnswer } from "./ask-witness.ts";
 import { ServiceError } from "./error.ts";
 import { consistency } from "./history.ts";
-import type { Item, Store } from "./store.ts";
+import { type Condition, type Item, putIf, type Store } from "./store.ts";
 import { ANCHOR, cosignedKey, witnessKey } from "./table.ts";
 
 export type Witnessing = Asking & {
@@ -149,9 +149,8 @@ const sizeSchema = z.object({ size: z.bigint() });
 const decodeSize = (item: Item | undefined): bigint | undefined => sizeSchema.safeParse(item).data?.size;
 
 async function remember(store: Store, url: string, size: bigint): Promise<void> {
-  await store
-    .put({ ...witnessKey(digest(url)), size }, { kind: "absentOrBelow", attribute: "size", value: size })
-    .catch(unlessConditionFailed);
+  const item = { ...witnessKey(digest(url)), size };
+  await putIf(store, item, { kind: "absentOrBelow", attribute: "size", value: size });
 }
 
 const keptSchema = z.object({ note: z.string(), version: z.bigint() });
@@ -200,15 +199,11 @@ async function keep(
       note: formatNote({ text: checkpoint.note.text, signatures }),
       version: kept.version + 1n,
     };
-    const moved = await ctx.store
-      .put(
-        item,
-        kept.version === 0n
-          ? { kind: "absent" }
-          : { kind: "equals", attribute: "version", value: kept.version },
-      )
-      .then(() => true, unlessConditionFailed);
-    if (moved === true) break;
+    const condition: Condition =
+      kept.version === 0n
+        ? { kind: "absent" }
+        : { kind: "equals", attribute: "version", value: kept.version };
+    if (await putIf(ctx.store, item, condition)) break;
   }
   return valid;
 }
@@ -235,8 +230,3 @@ const namesOf = ({ witnesses }: Policy, vkeys: readonly Vkey[]): string[] =>
   witnesses.filter(({ vkey }) => vkeys.includes(vkey)).map(({ name }) => name);
 
 const digest = (url: string): string => bytesToHex(sha256(new TextEncoder().encode(url))).slice(0, 32);
-
-function unlessConditionFailed(error: unknown): undefined {
-  if (!(error instanceof ServiceError) || error.code !== "condition_failed") throw error;
-  return undefined;
-}

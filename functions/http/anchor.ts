@@ -4,31 +4,21 @@
  */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import * as z from "zod";
+import { timestampSchema } from "../../client/timestampform.ts";
 import { decodePublic } from "../../service/anchor.ts";
 import { decodeCheckpoint } from "../../service/checkpoints.ts";
 import type { ApiService } from "../../service/config.ts";
-import { fileHeaders, NOTE_TYPE } from "../../service/publication.ts";
+import { fileHeaders, NOTE_TYPE, policyText, vkeysText } from "../../service/publication.ts";
 import { logVkeys } from "../../service/sign.ts";
 import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/table.ts";
 import { timestampsOf } from "../../service/timestamps.ts";
-import { formatVkey } from "../../tlog/note.ts";
-import { formatPolicy } from "../../tlog/policy.ts";
 import type { ApiEnv } from "./app.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";
 import { absentProblem, anyProblems, notFound } from "./problem.ts";
 import { sizeText } from "./schema.ts";
 import { publishedTile, tileParams } from "./tiles.ts";
 
-const timestamps = z
-  .object({
-    timestamps: z.array(
-      z.discriminatedUnion("type", [
-        z.object({ type: z.literal("rfc3161"), token: z.string() }),
-        z.object({ type: z.literal("ots"), proof: z.string() }),
-      ]),
-    ),
-  })
-  .openapi("Timestamps");
+const timestamps = z.object({ timestamps: z.array(timestampSchema) }).openapi("Timestamps");
 
 export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
   // A verifier in a browser reads this from any page; nothing here is anybody's own.
@@ -149,8 +139,7 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
   });
   app.openapi(getPolicy, async (c) => {
     const vkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
-    const text = formatPolicy({ ...service.policy, logs: vkeys.map((vkey) => ({ vkey })) });
-    return c.text(text, 200, headersOf("policy"));
+    return c.text(policyText(service.policy, vkeys), 200, headersOf("policy"));
   });
 
   const getVkeys = createRoute({
@@ -166,8 +155,7 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
   });
   app.openapi(getVkeys, async (c) => {
     const vkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
-    const text = vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join("");
-    return c.text(text, 200, headersOf("vkeys"));
+    return c.text(vkeysText(vkeys), 200, headersOf("vkeys"));
   });
 }
 

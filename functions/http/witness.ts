@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type Context, Hono } from "hono";
 import { matchedRoutes } from "hono/route";
 import { ServiceError } from "../../service/error.ts";
+import { vkeysText } from "../../service/publication.ts";
 import {
   addCheckpoint,
   readCosigned,
@@ -10,7 +11,6 @@ import {
   type WitnessContext,
   witnessVkeys,
 } from "../../service/witness.ts";
-import { formatVkey } from "../../tlog/note.ts";
 import { formatSize, MAX_ADD_CHECKPOINT_SIZE, SIZE_TYPE } from "../../tlog/witness.ts";
 import { readLimited } from "./limit.ts";
 import { errorFields, logLine } from "./log.ts";
@@ -76,7 +76,7 @@ export function createWitness(witness: WitnessContext): Hono<WitnessEnv> {
   // Who serves the keys cannot vouch for them; a policy takes them from the witness's operator.
   app.get("/vkeys", async (c) => {
     const vkeys = await witnessVkeys(witness.witness);
-    return c.body(vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join(""), 200, { "Content-Type": TEXT });
+    return c.body(vkeysText(vkeys), 200, { "Content-Type": TEXT });
   });
   return app;
 }

@@ -309,7 +309,7 @@ describe("who can write to the table, and not sign", () => {
     await world.store.put({ ...checkpointKey(other, 1_000n), note: made(1_000).replace(LOG, other), at: 0n });
     const marks = anchoredKey(LOG, 1_000n);
     await world.store.put({ ...marks, index: 0n, note: made(1_000).replace(LOG, other) });
-    await world.store.put({ ...marks, sk: "zzz", index: 0n, note: checkpoint });
+    await world.store.put({ ...marks, sk: "zzz", index: 0n, note: "junk\n" });
     await sealEntries(world.actor(), 3);
     expect(await anchor(world.actor())).toMatchObject({ anchored: 1, size: 3n });
     expect(await pendingKeys(world)).toEqual([]);
