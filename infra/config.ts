@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { parsePemCertificates } from "../client/x509.ts";
-import { type Policy, parsePolicy } from "../tlog/policy.ts";
+import { checkPolicyLog, type Policy, parsePolicy } from "../tlog/policy.ts";
 import {
   ConfigError,
   cannotDeploy,
@@ -204,12 +204,9 @@ const checkPolicy = (path: string, { domain, stage }: Pick<Config, "domain" | "s
     "cannot be used as a C2SP policy",
   );
 
-/** The log is the deployment's own: a file that names others' logs alone is the wrong file. */
-function checkOwn({ logs, witnesses }: Policy, domain: string, stage: Config["stage"]): void {
-  const [other] = logs.map(({ vkey }) => vkey.name);
-  if (other !== undefined && !logs.some(({ vkey }) => vkey.name === `${domain}/anchor`))
-    throw new Error(`it is the policy of ${other}, and this log is ${domain}/anchor`);
-  const plain = witnesses.find(
+function checkOwn(policy: Policy, domain: string, stage: Config["stage"]): void {
+  checkPolicyLog(policy, `${domain}/anchor`);
+  const plain = policy.witnesses.find(
     ({ url }) => stage === "prod" && url !== undefined && !url.startsWith("https://"),
   );
   if (plain !== undefined) throw new Error(`the witness ${plain.name} has no https:// URL`);

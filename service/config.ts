@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { KMSClient } from "@aws-sdk/client-kms";
 import * as z from "zod";
-import { type Policy, parsePolicy } from "../tlog/policy.ts";
+import { checkPolicyLog, type Policy, parsePolicy } from "../tlog/policy.ts";
 import { dynamodbClient, dynamodbStore } from "./dynamodb.ts";
 import { ServiceError } from "./error.ts";
 import { folderPublication } from "./folder.ts";
@@ -105,10 +105,7 @@ function readPolicy(path: string | undefined, anchorOrigin: string): Policy {
   try {
     const policy = parsePolicy(readFileSync(path, "utf8"));
     for (const { name, url } of policy.witnesses) if (url !== undefined) submissionPrefix(name, url);
-    const [other] = policy.logs.map(({ vkey }) => vkey.name);
-    if (other !== undefined && !policy.logs.some(({ vkey }) => vkey.name === anchorOrigin)) {
-      throw new ServiceError("invalid", `it is the policy of ${other}, and this log is ${anchorOrigin}`);
-    }
+    checkPolicyLog(policy, anchorOrigin);
     return { ...policy, logs: [] };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : "unknown reason";

@@ -61,6 +61,14 @@ export function parsePolicy(input: string): Policy {
   return policy;
 }
 
+/** Throws `unknown_key` when the policy lists logs and none of them is of this origin: it is another log's policy. */
+export function checkPolicyLog({ logs }: Policy, origin: string): void {
+  const [first] = logs.map(({ vkey }) => vkey.name);
+  if (first !== undefined && !logs.some(({ vkey }) => vkey.name === origin)) {
+    throw new TlogError("unknown_key", `It is the policy of ${first}, and this log is ${origin}`);
+  }
+}
+
 /** A policy as text that `parsePolicy` reads back, names defined before they are used (c2sp.org/tlog-policy). */
 export function formatPolicy({ logs, witnesses, groups, quorum }: Policy): string {
   const url = (text: string | undefined) => (text === undefined ? "" : ` ${text}`);

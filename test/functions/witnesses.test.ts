@@ -113,7 +113,7 @@ test("KEDGE_POLICY needs no log line, and a witness's URL that is none is refuse
   expect((await open(logLine("kedge.example/anchor"))).policy.logs).toEqual([]);
   await expect(open(logLine("else.example/anchor"))).rejects.toMatchObject({
     code: "invalid",
-    message: expect.stringContaining("it is the policy of else.example/anchor"),
+    message: expect.stringContaining("It is the policy of else.example/anchor"),
   });
   await expect(open(policy.replaceAll("https:", "ftp:"))).rejects.toThrow(
     expect.objectContaining({

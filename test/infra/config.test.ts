@@ -313,7 +313,7 @@ describe("a policy file", () => {
 
   test("of another log, or in prod of witnesses that are asked in plain HTTP, is refused", () => {
     expect(refusal(() => configured({ policy: "other-policy.txt" }))).toMatch(
-      /^policy: .* it is the policy of else\.example\/anchor, and this log is audit\.example\.org\/anchor/,
+      /^policy: .* It is the policy of else\.example\/anchor, and this log is audit\.example\.org\/anchor/,
     );
     const plain = { policy: "plain-policy.txt" };
     expect(refusal(() => configured({ ...plain, stage: "prod" }))).toMatch(/the witness w has no https/);

@@ -40,6 +40,7 @@ import {
 import { rootFromTiles } from "../../tlog/tileproof.ts";
 import { auditShown } from "../support/audit.ts";
 import { type Actor, ANCHOR_ORIGIN, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
+import { flip } from "../tlog/reference.ts";
 import { cosignedBy, ed25519Cosigner } from "../tlog/signers.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
@@ -64,6 +65,17 @@ async function anchorLogs(world: World, count: number): Promise<void> {
   }
   await anchor(actor);
 }
+
+/** The same tile or bundle with one bit of it flipped. */
+function altered(item: Item): Item {
+  const { data } = item;
+  if (!(data instanceof Uint8Array)) throw new Error("no tile");
+  return { ...item, data: flip(data, 9) };
+}
+
+/** Those of the tiles and bundles that are not there as files, byte for byte. */
+const differing = (world: World, items: readonly { tile: Tile; bytes: Uint8Array }[]) =>
+  items.filter(({ tile, bytes }) => Buffer.compare(fileOf(world, tilePath(tile)) ?? utf8(""), bytes) !== 0);
 
 /** Tiles and bundles of an anchor log with these entries, which may be signed. */
 async function storeTree(world: World, entries: readonly Uint8Array[]) {
@@ -291,8 +303,8 @@ describe("the table is not trusted", () => {
     const policy = parsePolicy(`witness w ${formatVkey(vkey)}\nquorum w\n`);
     for (const n of [0, 1, 2]) await anchorEntry({ ...world.actor(), policy }, n);
     const [item] = await world.store.get([key]);
-    if (item === undefined || !(item["data"] instanceof Uint8Array)) throw new Error("no such item");
-    await world.store.put({ ...item, data: item["data"].map((byte, i) => (i === 50 ? byte ^ 1 : byte)) });
+    if (item === undefined) throw new Error("no such item");
+    await world.store.put(altered(item));
     const before = [...world.publication.files.keys()];
     const published = anchor(world.actor());
     if (key.pk.includes("entries")) {
@@ -348,8 +360,7 @@ describe("what somebody wrote to the table", () => {
     const note = await world.actor().signAnchor(checkpoint);
     const key = tileItemKey(ANCHOR, "entries", 0n);
     const [good] = await world.store.get([key]);
-    if (good === undefined || !(good["data"] instanceof Uint8Array)) throw new Error("no bundle");
-    const bad = { ...good, data: good["data"].map((byte, i) => (i === 9 ? byte ^ 1 : byte)) };
+    if (good === undefined) throw new Error("no bundle");
     const actor = world.actor();
     let reads = 0;
     const changing: Actor = {
@@ -357,7 +368,7 @@ describe("what somebody wrote to the table", () => {
       store: {
         ...actor.store,
         async get(keys) {
-          if (keys.some(({ pk }) => pk === key.pk) && ++reads === 2) await world.store.put(bad);
+          if (keys.some(({ pk }) => pk === key.pk) && ++reads === 2) await world.store.put(altered(good));
           return await actor.store.get(keys);
         },
       },
@@ -454,8 +465,8 @@ describe("published files that are lost", () => {
     const last = bundlesChanged(0n, checkpoint.size).at(-1);
     const key = tileItemKey(ANCHOR, "entries", last?.index ?? 0n);
     const [good] = await world.store.get([key]);
-    if (good === undefined || !(good["data"] instanceof Uint8Array)) throw new Error("no bundle");
-    await world.store.put({ ...good, data: good["data"].map((byte, i) => (i === 9 ? byte ^ 1 : byte)) });
+    if (good === undefined) throw new Error("no bundle");
+    await world.store.put(altered(good));
     const publish = () =>
       publishCheckpoint(actor, { note, shown: undefined, ofSize: undefined, meets: () => true });
     await expect(publish()).rejects.toMatchObject({ code: "corrupt" });
@@ -463,10 +474,7 @@ describe("published files that are lost", () => {
 
     await world.store.put(good);
     expect(await publish()).toEqual({ ofSize: note, newest: note });
-    const differing = items.filter(
-      ({ tile, bytes }) => Buffer.compare(fileOf(world, tilePath(tile)) ?? utf8(""), bytes) !== 0,
-    );
-    expect(differing).toEqual([]);
+    expect(differing(world, items)).toEqual([]);
     expect((await readHead(world.store, ANCHOR)).size).toBe(0n);
   });
 });
@@ -489,10 +497,7 @@ test.each([
   const shown = { note, checkpoint: before.checkpoint };
   const next = { ...first, note: await world.actor().signAnchor(checkpoint), shown };
   expect((await publishCheckpoint(world.actor(), next)).newest).toBe(next.note);
-  const differing = items.filter(
-    ({ tile, bytes }) => Buffer.compare(fileOf(world, tilePath(tile)) ?? utf8(""), bytes) !== 0,
-  );
-  expect(differing).toEqual([]);
+  expect(differing(world, items)).toEqual([]);
 });
 
 describe("timestamps", () => {

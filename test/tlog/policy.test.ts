@@ -2,7 +2,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Checkpoint } from "../../tlog/checkpoint.ts";
 import { ED25519, formatVkey, makeVkey, signatureLine } from "../../tlog/note.ts";
-import { evaluateQuorum, type Policy, parsePolicy, verifyPolicy } from "../../tlog/policy.ts";
+import {
+  checkPolicyLog,
+  evaluateQuorum,
+  formatPolicy,
+  type Policy,
+  parsePolicy,
+  verifyPolicy,
+} from "../../tlog/policy.ts";
 import { verdict } from "./reference.ts";
 import {
   cosignedBy,
@@ -48,6 +55,27 @@ function withWitnesses(count: number, ...lines: string[]): string {
   const witnesses = Array.from({ length: count }, (_, i) => witnessLine(`W${i}`, ed25519Cosigner(`w${i}`)));
   return `${[...witnesses, ...lines].join("\n")}\n`;
 }
+
+test("what is written is read back, and by its names", () => {
+  const more = [ed25519Signer("b.example/anchor"), ecdsaSigner("c.example/anchor")];
+  const lines = more.map(({ vkey }, i) => `log ${formatVkey(vkey)} https://b.example/${i}\n`).join("");
+  for (const text of [
+    EXAMPLE,
+    lines + EXAMPLE,
+    "quorum none\n",
+    withWitnesses(3, "group g all W0 W2", "quorum g"),
+  ]) {
+    const policy = parsePolicy(text);
+    expect(parsePolicy(formatPolicy(policy))).toEqual(policy);
+  }
+});
+
+test("a policy is of a log that it lists, or of any when it lists none", () => {
+  const policy = parsePolicy(EXAMPLE);
+  expect(verdict(() => checkPolicyLog(policy, origin))).toBe("accepted");
+  expect(verdict(() => checkPolicyLog(policy, "log.example/other"))).toBe("unknown_key");
+  expect(verdict(() => checkPolicyLog(parsePolicy("quorum none\n"), "log.example/other"))).toBe("accepted");
+});
 
 describe("parsing", () => {
   test("the example of c2sp.org/tlog-policy has its log, witnesses, groups and quorum", () => {
