@@ -12,17 +12,17 @@ import { Readable, type Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
+import { decodeCommitments, startAudit } from "@kedge/verify/audit/audit";
+import { parseHead } from "@kedge/verify/audit/heads";
+import { encodeBase64 } from "@kedge/verify/tlog/bytes";
+import { checkpointBody } from "@kedge/verify/tlog/checkpoint";
+import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "@kedge/verify/tlog/merkle";
+import { ED25519, formatNote, formatVkey, makeVkey } from "@kedge/verify/tlog/note";
+import { encodeBundle, parseTilePath, TILE_WIDTH, type Tile } from "@kedge/verify/tlog/tile";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
-import { decodeCommitments, startAudit } from "../client/audit.ts";
-import { parseHead } from "../client/audit-heads.ts";
-import { encodeBase64 } from "../tlog/bytes.ts";
-import { checkpointBody } from "../tlog/checkpoint.ts";
-import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "../tlog/merkle.ts";
-import { ED25519, formatNote, formatVkey, makeVkey } from "../tlog/note.ts";
-import { encodeBundle, parseTilePath, TILE_WIDTH, type Tile } from "../tlog/tile.ts";
 import { figure, median, type Section, spread } from "./report.ts";
 import { randomCommitments } from "./stack.ts";
 
@@ -159,7 +159,7 @@ const TELL_USAGE = `data:text/javascript,${encodeURIComponent(
 
 /** @throws when it comes to another verdict: the figures would be of something else. */
 async function run(url: string, { vkey }: MadeUp, args: readonly string[], verdict: string): Promise<Run> {
-  const command = fileURLToPath(new URL("../cli/kedge.mjs", import.meta.url));
+  const command = fileURLToPath(new URL("../cli/kedge.js", import.meta.url));
   const started = performance.now();
   const child = spawn(process.execPath, ["--import", TELL_USAGE, command, "audit", LOG, ...args], {
     env: {

@@ -23,7 +23,7 @@ type Start = z.infer<typeof startSchema>;
 export async function coldstart(): Promise<Section> {
   const folder = await mkdtemp(join(tmpdir(), "kedge-coldstart-"));
   const folderOf = (name: Name) => join(folder, name.replace(" ", "-"));
-  await bundleEntry(join(import.meta.dirname, "bare.ts"), folderOf(BARE));
+  await bundleEntry(join(import.meta.dirname, "bare"), folderOf(BARE));
   await Promise.all(FUNCTIONS.map((name) => bundle(name, folderOf(name), {})));
 
   const starts = new Map<Name, Start[]>(NAMES.map((name) => [name, []]));

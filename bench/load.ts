@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { type Client, openClient } from "@kedge/cli/client/api";
+import { type Connection, request } from "@kedge/verify/net/http";
+import { parseProof } from "@kedge/verify/tlog/proof";
 import { z } from "zod";
-import { type Client, openClient } from "../client/api.ts";
-import { type Connection, request } from "../client/http.ts";
-import { parseProof } from "../tlog/proof.ts";
 import { figure, median, percentile, type Section, spread } from "./report.ts";
 import { randomCommitments, slices } from "./stack.ts";
 
@@ -193,7 +193,7 @@ const credentials = z.object({ url: z.string(), apiKey: z.string() });
 /** As `npm start` does it, on an empty data folder and a free port; its demonstration warms it up. */
 async function serve(): Promise<Served & { stop: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "kedge-load-"));
-  const command = fileURLToPath(new URL("../cli/kedge.mjs", import.meta.url));
+  const command = fileURLToPath(new URL("../cli/kedge.js", import.meta.url));
   const child = spawn(process.execPath, [command, "serve", "--port", "0", "--data", folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -1,8 +1,8 @@
 /** The DynamoDB store with a meter on it: round trips, requests, and the units that DynamoDB itself reports. */
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { z } from "zod";
-import { dynamodbStore } from "../service/dynamodb.ts";
-import type { Item, Key, Query, Store } from "../service/store.ts";
+import { dynamodbStore } from "../platform/dynamodb.ts";
+import type { Item, Key, Query, Store } from "../platform/store.ts";
 
 export type Cost = {
   /** Calls that began while no other was under way: what is waited for in turn, if no two chains of calls overlap. */

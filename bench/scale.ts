@@ -6,14 +6,14 @@
  * The service checks every proof that it makes, so what was made up must hold together.
  */
 import { randomBytes } from "node:crypto";
+import { frontierRoot, HASH_SIZE, leafHash, rootOf } from "@kedge/verify/tlog/merkle";
+import { encodeBundle, rightEdge, TILE_WIDTH, type Tile, tileHashes, tileKey } from "@kedge/verify/tlog/tile";
+import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
+import { writeRecord } from "../platform/publication.ts";
+import { indexKey } from "../platform/table.ts";
 import { emptyHead, moveHead } from "../service/head.ts";
-import { writeRecord } from "../service/publication.ts";
-import { indexKey } from "../service/table.ts";
 import { writeTiles } from "../service/tiles.ts";
-import { frontierRoot, HASH_SIZE, leafHash, rootOf } from "../tlog/merkle.ts";
-import { encodeBundle, rightEdge, TILE_WIDTH, type Tile, tileHashes, tileKey } from "../tlog/tile.ts";
-import { frontierFromTiles } from "../tlog/tileproof.ts";
 import type { Cost } from "./metered.ts";
 import { figure, median, type Section } from "./report.ts";
 import {

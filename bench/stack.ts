@@ -5,14 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CreateKeyCommand, type KeySpec } from "@aws-sdk/client-kms";
-import { startDynamodb } from "../local/dynamodb.ts";
-import { startKms } from "../local/kms.ts";
-import { createTable } from "../local/table.ts";
+import { startDynamodb } from "../platform/embedded/dynamodb.ts";
+import { startKms } from "../platform/embedded/kms.ts";
+import { createTable } from "../platform/embedded/table.ts";
+import { kmsClient } from "../platform/signer.ts";
 import { append } from "../service/append.ts";
 import { openService, type Service } from "../service/config.ts";
 import { prove } from "../service/prove.ts";
 import { seal } from "../service/seal.ts";
-import { kmsClient } from "../service/signer.ts";
 import { createLog, createTenant } from "../service/tenants.ts";
 import { localClient, type Meter, meteredStore } from "./metered.ts";
 

@@ -1,10 +1,10 @@
 /** The pure functions that everything else spends its time in. */
 import { randomBytes } from "node:crypto";
-import { commitEvent } from "../events/commitment.ts";
+import { commitEvent } from "@kedge/verify/events/commitment";
+import { HASH_SIZE, leafHash, rootOf, verifyInclusion } from "@kedge/verify/tlog/merkle";
+import { extendTiles, rightEdge, type Tile, tileKey } from "@kedge/verify/tlog/tile";
+import { inclusionProof, inclusionTiles } from "@kedge/verify/tlog/tileproof";
 import { hospitalDay } from "../examples/hospital-day/generate.ts";
-import { HASH_SIZE, leafHash, rootOf, verifyInclusion } from "../tlog/merkle.ts";
-import { extendTiles, rightEdge, type Tile, tileKey } from "../tlog/tile.ts";
-import { inclusionProof, inclusionTiles } from "../tlog/tileproof.ts";
 import { median, type Section, spread } from "./report.ts";
 import { randomCommitments } from "./stack.ts";
 import { inTurn, rates } from "./timing.ts";

@@ -1,10 +1,11 @@
 /** Verification: how many proofs a second the offline verifier checks, beside the bare signatures in them. */
+
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import type { Vkey } from "@kedge/verify/tlog/note";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
-import { verifyEvent } from "../client/verify.ts";
 import { anchor } from "../service/anchor.ts";
 import { logVkeys } from "../service/sign.ts";
-import type { Vkey } from "../tlog/note.ts";
 import { median, type Section, spread } from "./report.ts";
 import { openStack, proveAll, sealedLog } from "./stack.ts";
 import { inTurn, rates } from "./timing.ts";

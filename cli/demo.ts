@@ -2,25 +2,25 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Command } from "commander";
-import type { Client } from "../client/api.ts";
-import { withOpening } from "../client/extra.ts";
-import { verifyEvent } from "../client/verify.ts";
-import { commitEvent, type Opening } from "../events/commitment.ts";
-import { hospitalDay } from "../examples/hospital-day/generate.ts";
-import type { Vkey } from "../tlog/note.ts";
+import { openLog } from "@kedge/cli/cli/service";
+import { awaitProofs, DEFAULT_TIMEOUT, parseTimeout } from "@kedge/cli/cli/wait";
+import type { Client } from "@kedge/cli/client/api";
 import {
   needTenantKey,
-  openLog,
   pinnedKeys,
   type SettingFlags,
   withLog,
   withTenantKey,
   withVkeys,
-} from "./credentials.ts";
-import { CliError, misuse, print, waiting } from "./output.ts";
-import { recordLine } from "./records.ts";
-import { awaitProofs, DEFAULT_TIMEOUT, parseTimeout } from "./wait.ts";
+} from "@kedge/verify/cli/credentials";
+import { CliError, misuse, print, waiting } from "@kedge/verify/cli/output";
+import { recordLine } from "@kedge/verify/cli/records";
+import { commitEvent, type Opening } from "@kedge/verify/events/commitment";
+import { withOpening } from "@kedge/verify/proof/extra";
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import type { Vkey } from "@kedge/verify/tlog/note";
+import type { Command } from "commander";
+import { hospitalDay } from "../examples/hospital-day/generate.ts";
 
 type Tenant = {
   readonly client: Client;

@@ -1,7 +1,7 @@
 /** What operators do under their own AWS credentials, or beside the process that serves the data folder. */
 import { existsSync } from "node:fs";
+import { CliError, misuse, print, printJson } from "@kedge/verify/cli/output";
 import type { Command } from "commander";
-import { CliError, misuse, print, printJson } from "./output.ts";
 import { type DeploymentFlags, readDeployment, withDeployment } from "./outputs.ts";
 
 export function tenantCommand(command: Command): Command {

@@ -1,11 +1,11 @@
 /** What `cdk deploy --outputs-file` wrote, as the variables that the service is configured with. */
 import { readFileSync } from "node:fs";
+import { misuse } from "@kedge/verify/cli/output";
+import { ClientError } from "@kedge/verify/error";
+import { checkUrl } from "@kedge/verify/net/http";
+import { quoted } from "@kedge/verify/text";
 import type { Command } from "commander";
 import { z } from "zod";
-import { ClientError } from "../client/error.ts";
-import { checkUrl } from "../client/http.ts";
-import { quoted } from "../client/text.ts";
-import { misuse } from "./output.ts";
 
 export type DeploymentFlags = { outputsFile?: string; stage?: string };
 

@@ -1,12 +1,12 @@
 /** `kedge serve`: the whole system on this machine; on an empty data folder, with a demonstration first. */
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { openClient } from "../client/api.ts";
-import { parseTenantKey } from "../events/commitment.ts";
+import { openClient } from "@kedge/cli/client/api";
+import { parseVkeys } from "@kedge/verify/cli/credentials";
+import { print, warn } from "@kedge/verify/cli/output";
+import { parseTenantKey } from "@kedge/verify/events/commitment";
 import type { Credentials } from "../local/operator.ts";
-import { parseVkeys } from "./credentials.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
-import { print, warn } from "./output.ts";
 import { stopOnSignals } from "./signals.ts";
 
 /** Here everything is sealed and anchored within seconds. */

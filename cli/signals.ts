@@ -1,4 +1,4 @@
-import { print, report } from "./output.ts";
+import { print, report } from "@kedge/verify/cli/output";
 
 /** The first signal stops cleanly, a second one at once: nothing acknowledged is lost either way. */
 export function stopOnSignals(close: () => Promise<void>): void {

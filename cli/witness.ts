@@ -1,7 +1,8 @@
 /** `kedge witness`: cosign the checkpoints of others' logs, on this machine. */
+
+import { collect } from "@kedge/verify/cli/credentials";
+import { CliError, misuse, print } from "@kedge/verify/cli/output";
 import type { Command } from "commander";
-import { collect } from "./credentials.ts";
-import { CliError, misuse, print } from "./output.ts";
 import { stopOnSignals } from "./signals.ts";
 
 type Flags = { name: string; log: string[]; data: string; host: string; port: string };
@@ -26,7 +27,7 @@ export function witnessCommand(command: Command): Command {
 async function runWitness({ port, log, ...options }: Flags): Promise<void> {
   if (!/^\d{1,5}$/.test(port)) throw misuse("--port is a number from 0 to 65535");
   // Loaded here, so that no other command loads AWS packages.
-  const { startWitness } = await import("../local/witness.ts");
+  const { startWitness } = await import("../witness/serve.ts");
   const witness = await startWitness({ ...options, logs: log, port: Number(port) }).catch(
     (cause: unknown) => {
       // A ServiceError: its class is not for the CLI to import.

@@ -1,8 +1,9 @@
 /** Lambda: folds the tenants' new checkpoints into the anchor log, on a schedule. */
+
+import { ServiceError } from "../platform/error.ts";
+import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "../platform/log.ts";
 import { anchor, waitingSince } from "../service/anchor.ts";
-import { ServiceError } from "../service/error.ts";
 import type { AskedWitness } from "../service/witnesses.ts";
-import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "./http/log.ts";
 import { service, takeSignatures } from "./open.ts";
 import { anchorLog, type RestoreResult, reported, restoreLogs, restoreRequest } from "./restore.ts";
 import { stampPublic } from "./stamp.ts";

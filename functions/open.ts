@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Signer } from "../platform/signer.ts";
 import { type ApiService, openApiService, openService, type Service } from "../service/config.ts";
 import { checkpointSigner, type LogKeys } from "../service/sign.ts";
-import type { Signer } from "../service/signer.ts";
 import type { DrainContext } from "../service/sweep.ts";
 
 export type OpenService = Service & Required<DrainContext>;

@@ -1,12 +1,12 @@
 /** What an operator asks of the sealer or the anchorer when a log's table is behind its record (docs/operations.md). */
 import * as z from "zod";
+import { ServiceError } from "../platform/error.ts";
+import { errorFields, logLine } from "../platform/log.ts";
+import { ANCHOR } from "../platform/table.ts";
 import type { Service } from "../service/config.ts";
-import { ServiceError } from "../service/error.ts";
 import { allLogs } from "../service/logs.ts";
 import { restore } from "../service/restore.ts";
 import type { SealableLog, SealContext } from "../service/seal.ts";
-import { ANCHOR } from "../service/table.ts";
-import { errorFields, logLine } from "./http/log.ts";
 
 /** In the place of a log's id: every log of the function's. */
 const ALL = "all";

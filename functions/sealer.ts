@@ -1,9 +1,9 @@
 /** Lambda: seals the logs that DynamoDB stream records name, or, on any other event (a schedule), every log. */
 import * as z from "zod";
-import { ServiceError } from "../service/error.ts";
+import { ServiceError } from "../platform/error.ts";
+import { errorFields, logLine, metricLine, metricsWanted } from "../platform/log.ts";
+import { logOfPending } from "../platform/table.ts";
 import { oldestPending, type SweptLog, sweep } from "../service/sweep.ts";
-import { logOfPending } from "../service/table.ts";
-import { errorFields, logLine, metricLine, metricsWanted } from "./http/log.ts";
 import { service, takeSignatures } from "./open.ts";
 import { type RestoreResult, reported, restoreLogs, restoreRequest, tenantLogs } from "./restore.ts";
 

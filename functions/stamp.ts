@@ -1,6 +1,7 @@
 /** Timestamps from outside, where any authority is configured: after anchoring, and never in its way. */
+
+import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "../platform/log.ts";
 import type { Timestamping } from "../service/authorities.ts";
-import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "./http/log.ts";
 import { service } from "./open.ts";
 
 let opened: Timestamping | undefined;

@@ -24,7 +24,7 @@ export const filesOf = (name: FunctionName, { policyPath, timestamps }: Files): 
 
 /** Writes the function's folder: `index.mjs`, chunks that it loads on demand, and the files that it reads. */
 export async function bundle(name: FunctionName, folder: string, config: Files): Promise<void> {
-  await bundleEntry(join(import.meta.dirname, `../functions/${name}.ts`), folder);
+  await bundleEntry(join(import.meta.dirname, `../functions/${name}`), folder);
   if (name === "api") {
     const { resolve } = createRequire(import.meta.url);
     for (const file of REFERENCE_PAGE) await copy(resolve(file), join(folder, "node_modules", file));
@@ -32,6 +32,7 @@ export async function bundle(name: FunctionName, folder: string, config: Files):
   for (const [file, path] of Object.entries(filesOf(name, config))) await copy(path, join(folder, file));
 }
 
+/** @param path of the module, without its extension: sources and what is compiled lie alike. */
 export async function bundleEntry(path: string, folder: string): Promise<void> {
   await build({
     entryPoints: { index: path },
@@ -47,6 +48,8 @@ export async function bundleEntry(path: string, folder: string): Promise<void> {
     minify: true,
     legalComments: "none",
     mainFields: ["module", "main"],
+    // Our packages by their sources.
+    conditions: ["source"],
     // For the CommonJS that is left among the libraries.
     banner: {
       js: 'import{createRequire as kedgeRequire}from"node:module";const require=kedgeRequire(import.meta.url);',

@@ -1,9 +1,9 @@
 /** What a deployment is configured with: one JSON file, `-c config=config/prod.json`. */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { parsePemCertificates } from "@kedge/verify/time/x509";
+import { checkPolicyLog, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import { z } from "zod";
-import { parsePemCertificates } from "../client/x509.ts";
-import { checkPolicyLog, type Policy, parsePolicy } from "../tlog/policy.ts";
 import {
   ConfigError,
   cannotDeploy,

@@ -5,7 +5,7 @@ import * as iam from "aws-cdk-lib/aws-iam";
 import * as kms from "aws-cdk-lib/aws-kms";
 import * as s3 from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
-import { TABLE } from "../service/table.ts";
+import { TABLE } from "../platform/table.ts";
 import { type Config, isDurable } from "./config.ts";
 import { type KeyAlgorithm, makeSigningKey, roleArn } from "./keys.ts";
 import { type FunctionName, roleName } from "./names.ts";

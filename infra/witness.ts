@@ -19,7 +19,7 @@ import * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
 import { AwsSolutionsChecks } from "cdk-nag";
 import type { Construct } from "constructs";
-import { TABLE } from "../service/table.ts";
+import { TABLE } from "../platform/table.ts";
 import { bundleEntry } from "./bundle.ts";
 import { isDurable } from "./config.ts";
 import { LAMBDA } from "./functions.ts";
@@ -35,7 +35,7 @@ const LOGS_FILE = "logs";
 const PARTITIONS = "witness/*";
 /** Writes the function's folder: its code, and the vkeys of the logs that it watches. */
 export async function bundleWitness(folder: string, { logs: vkeys }: WitnessConfig): Promise<void> {
-  await bundleEntry(join(import.meta.dirname, "../functions/witness.ts"), folder);
+  await bundleEntry(join(import.meta.dirname, "../witness/lambda"), folder);
   await writeFile(join(folder, LOGS_FILE), `${vkeys.join("\n")}\n`);
 }
 

@@ -1,17 +1,17 @@
 /** What an operator does under their own AWS credentials, or beside the process that serves the data folder. */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
+import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
 import { anchorLog, type RestoreResult, restoreLogs, tenantLogs } from "../functions/restore.ts";
+import { useEnvironment } from "../platform/embedded/embedded.ts";
+import { ServiceError, type ServiceErrorCode } from "../platform/error.ts";
+import { ANCHOR } from "../platform/table.ts";
 import { type ApiService, openApiService, openService } from "../service/config.ts";
-import { ServiceError, type ServiceErrorCode } from "../service/error.ts";
 import { allLogs, findLog } from "../service/logs.ts";
 import { logVkeys } from "../service/sign.ts";
-import { ANCHOR } from "../service/table.ts";
 import { createKey, createLog, createTenant, findTenant, revokeAllKeys } from "../service/tenants.ts";
-import { concatBytes, encodeBase64 } from "../tlog/bytes.ts";
-import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "../tlog/note.ts";
-import { useEnvironment } from "./embedded.ts";
 import { readEnvironment } from "./start.ts";
 
 const credentialsSchema = z.object({

@@ -7,17 +7,23 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { z } from "zod";
 import { handler as anchorHandler } from "../functions/anchorer.ts";
 import { createApp } from "../functions/http/app.ts";
 import { service } from "../functions/open.ts";
 import { handler as sealHandler } from "../functions/sealer.ts";
-import { dynamodbClient } from "../service/dynamodb.ts";
-import { ServiceError } from "../service/error.ts";
-import { parsePolicy } from "../tlog/policy.ts";
-import { createKey, openFolder, startEmbedded, useEnvironment, writePrivately } from "./embedded.ts";
-import { checkPort, type Listening, listen } from "./listen.ts";
-import { createTable } from "./table.ts";
+import { dynamodbClient } from "../platform/dynamodb.ts";
+import {
+  createKey,
+  openFolder,
+  startEmbedded,
+  useEnvironment,
+  writePrivately,
+} from "../platform/embedded/embedded.ts";
+import { checkPort, type Listening, listen } from "../platform/embedded/listen.ts";
+import { createTable } from "../platform/embedded/table.ts";
+import { ServiceError } from "../platform/error.ts";
 
 export type LocalOptions = {
   /** Where everything is kept. */

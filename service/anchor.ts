@@ -4,14 +4,25 @@
  * A tenant checkpoint is the entry, byte for byte as published. What is in the anchor log is recorded for the tenant
  * from the anchor log's own entries, up to a cursor, so a run that dies anywhere is made good by the next.
  */
+
+import { utf8Decode } from "@kedge/verify/tlog/bytes";
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { verifyPolicy } from "@kedge/verify/tlog/policy";
+import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
-import { utf8Decode } from "../tlog/bytes.ts";
-import { parseCheckpoint } from "../tlog/checkpoint.ts";
-import { verifyPolicy } from "../tlog/policy.ts";
-import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "../tlog/tile.ts";
+import { ServiceError } from "../platform/error.ts";
+import { type Item, putIf, type Store } from "../platform/store.ts";
+import {
+  ANCHOR,
+  anchoredKey,
+  checkpointKey,
+  cursorKey,
+  headKey,
+  publicCheckpointKey,
+  publicKey,
+} from "../platform/table.ts";
 import { append, MAX_ENTRY_BYTES } from "./append.ts";
 import { decodeCheckpoint, keepFirst } from "./checkpoints.ts";
-import { ServiceError } from "./error.ts";
 import { decodeHead, type Head, readHead } from "./head.ts";
 import { allLogs, type RegisteredLog } from "./logs.ts";
 import {
@@ -24,17 +35,7 @@ import {
 } from "./publish.ts";
 import type { Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
-import { type Item, putIf, type Store } from "./store.ts";
 import { type DrainContext, drain, oldestPending } from "./sweep.ts";
-import {
-  ANCHOR,
-  anchoredKey,
-  checkpointKey,
-  cursorKey,
-  headKey,
-  publicCheckpointKey,
-  publicKey,
-} from "./table.ts";
 import { decodeIndex, readTiles } from "./tiles.ts";
 import { type AskedWitness, cosign, type WitnessContext } from "./witnesses.ts";
 

@@ -1,10 +1,10 @@
 /** Append: accept entries durably. They are in no tree until the sealer comes. */
 import { createHash } from "node:crypto";
+import { decodeEntries, encodeEntries } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
-import { decodeEntries, encodeEntries } from "../tlog/tile.ts";
-import { ServiceError } from "./error.ts";
-import type { Item, Key, Store } from "./store.ts";
-import { PENDING_SHARDS, pendingPartition, pendingSort } from "./table.ts";
+import { ServiceError } from "../platform/error.ts";
+import type { Item, Key, Store } from "../platform/store.ts";
+import { PENDING_SHARDS, pendingPartition, pendingSort } from "../platform/table.ts";
 
 /** Entries in one request at most; at 34 bytes each a chunk stays below DynamoDB's 400 KB an item. */
 export const MAX_ENTRIES = 10_000;

@@ -3,13 +3,13 @@
  * throw: whatever it says, or does not say, is an outcome.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { TlogError } from "@kedge/verify/tlog/error";
+import { type NoteSignature, parseSignatureLines, type Vkey } from "@kedge/verify/tlog/note";
+import { formatAddCheckpoint, parseSize } from "@kedge/verify/tlog/witness";
+import { validCosignatures } from "@kedge/verify/tlog/witness-client";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { type ParsedCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
-import { TlogError } from "../tlog/error.ts";
-import { type NoteSignature, parseSignatureLines, type Vkey } from "../tlog/note.ts";
-import { formatAddCheckpoint, parseSize } from "../tlog/witness.ts";
-import { validCosignatures } from "../tlog/witness-client.ts";
 import { type Exchange, httpExchange, type WitnessResponse } from "./witness-http.ts";
 
 /**

@@ -3,10 +3,7 @@
  * headers of Bitcoin blocks. All of them are hostile: what they answer is bounded, and checked before it is returned.
  */
 import { readFileSync } from "node:fs";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
-import * as z from "zod";
-import { TimestampError } from "../client/error.ts";
+import { TimestampError } from "@kedge/verify/error";
 import {
   type BitcoinBlock,
   bitcoinClaims,
@@ -21,11 +18,14 @@ import {
   pruneOts,
   upgradeOts,
   verifyOts,
-} from "../client/ots.ts";
-import { MAX_TOKEN_SIZE, timestampRequest, verifyResponse } from "../client/rfc3161.ts";
-import { type Cert, parsePemCertificates } from "../client/x509.ts";
-import { concatBytes, equalBytes } from "../tlog/bytes.ts";
-import { ServiceError } from "./error.ts";
+} from "@kedge/verify/time/ots";
+import { MAX_TOKEN_SIZE, timestampRequest, verifyResponse } from "@kedge/verify/time/rfc3161";
+import { type Cert, parsePemCertificates } from "@kedge/verify/time/x509";
+import { concatBytes, equalBytes } from "@kedge/verify/tlog/bytes";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import * as z from "zod";
+import { ServiceError } from "../platform/error.ts";
 
 /** An authority whose answer is a timestamp at once. */
 export type Tsa = {

@@ -1,7 +1,7 @@
 /** Published checkpoints of a log: the history that is never rewritten. */
 import * as z from "zod";
-import { ServiceError } from "./error.ts";
-import { type Item, type Key, putIf, type Store } from "./store.ts";
+import { ServiceError } from "../platform/error.ts";
+import { type Item, type Key, putIf, type Store } from "../platform/store.ts";
 
 /** A signed note and its publication time, ms since the epoch. */
 export type PublishedCheckpoint = { readonly note: string; readonly at: bigint };

@@ -1,15 +1,16 @@
 /** The service's configuration, from the environment; the AWS SDK reads its own variables itself. */
 import { readFileSync } from "node:fs";
 import type { KMSClient } from "@aws-sdk/client-kms";
+import { checkPolicyLog, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import * as z from "zod";
-import { checkPolicyLog, type Policy, parsePolicy } from "../tlog/policy.ts";
-import { dynamodbClient, dynamodbStore } from "./dynamodb.ts";
-import { ServiceError } from "./error.ts";
-import { folderPublication } from "./folder.ts";
-import type { Publication } from "./publication.ts";
-import { bucketPublication } from "./s3.ts";
+import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
+import { parseEnvironment } from "../platform/environment.ts";
+import { ServiceError } from "../platform/error.ts";
+import { folderPublication } from "../platform/folder.ts";
+import type { Publication } from "../platform/publication.ts";
+import { bucketPublication } from "../platform/s3.ts";
+import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
 import { checkpointSigner, type LogKeys, logVkeys } from "./sign.ts";
-import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "./signer.ts";
 import { submissionPrefix } from "./witnesses.ts";
 
 /** KMS key ids or ARNs, separated by commas: every one of them signs, and the first is the log's own. */
@@ -81,14 +82,6 @@ function open(config: z.infer<typeof apiSchema>) {
     logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
   };
-}
-
-/** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
-export function parseEnvironment<T>(schema: z.ZodType<T>, env: NodeJS.ProcessEnv): T {
-  const parsed = schema.safeParse(env);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw new ServiceError("invalid", `the configuration is wrong; set ${problems.join("; ")}`);
 }
 
 const openKeys = (kms: KMSClient, ed25519: readonly string[], mldsa44: readonly string[]): LogKeys => ({

@@ -1,9 +1,10 @@
 /** A log's head: the one item on which sealers agree, moved by compare-and-swap only. */
+
+import { EMPTY_ROOT } from "@kedge/verify/tlog/merkle";
 import * as z from "zod";
-import { EMPTY_ROOT } from "../tlog/merkle.ts";
-import { ServiceError } from "./error.ts";
-import { type Condition, type Item, putIf, type Store } from "./store.ts";
-import { headKey } from "./table.ts";
+import { ServiceError } from "../platform/error.ts";
+import { type Condition, type Item, putIf, type Store } from "../platform/store.ts";
+import { headKey } from "../platform/table.ts";
 
 export type Head = {
   readonly log: string;

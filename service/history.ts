@@ -1,11 +1,11 @@
 /** History: a log's published checkpoints in order, and proofs that one tree grew out of another. */
-import { parseCheckpoint } from "../tlog/checkpoint.ts";
-import { consistencyProof, consistencyTiles } from "../tlog/tileproof.ts";
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
+import { ServiceError } from "../platform/error.ts";
+import type { Store } from "../platform/store.ts";
+import { checkpointKey } from "../platform/table.ts";
 import { decodeCheckpoint, type PublishedCheckpoint } from "./checkpoints.ts";
-import { ServiceError } from "./error.ts";
 import { readHead } from "./head.ts";
-import type { Store } from "./store.ts";
-import { checkpointKey } from "./table.ts";
 import { readTiles } from "./tiles.ts";
 
 export type HistoryPage = {

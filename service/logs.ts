@@ -1,8 +1,8 @@
 /** The registry of tenant logs: what sweeps walk, and where a log's origin is fixed for ever. */
 import * as z from "zod";
-import { ServiceError } from "./error.ts";
-import type { Item, Store } from "./store.ts";
-import { LOGS_PARTITION, logsKey } from "./table.ts";
+import { ServiceError } from "../platform/error.ts";
+import type { Item, Store } from "../platform/store.ts";
+import { LOGS_PARTITION, logsKey } from "../platform/table.ts";
 
 export type RegisteredLog = { readonly id: string; readonly origin: string; readonly tenant: string };
 

@@ -4,20 +4,18 @@
  * The cost does not grow with the log: one read finds the index, one query the earliest checkpoint that covers it,
  * one the anchor checkpoint, and one round trip fetches every tile of both trees.
  */
+
+import type { Timestamp } from "@kedge/verify/time/timestampform";
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
+import { type Policy, verifyPolicy } from "@kedge/verify/tlog/policy";
+import { formatProof } from "@kedge/verify/tlog/proof";
+import { type TileMap, tileKey } from "@kedge/verify/tlog/tile";
+import { inclusionProof, inclusionTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
-import type { Timestamp } from "../client/timestampform.ts";
-import { parseCheckpoint } from "../tlog/checkpoint.ts";
-import { leafHash, verifyInclusion } from "../tlog/merkle.ts";
-import { type Policy, verifyPolicy } from "../tlog/policy.ts";
-import { formatProof } from "../tlog/proof.ts";
-import { type TileMap, tileKey } from "../tlog/tile.ts";
-import { inclusionProof, inclusionTiles } from "../tlog/tileproof.ts";
-import { decodeChunk } from "./append.ts";
-import { decodeCheckpoint } from "./checkpoints.ts";
-import { ServiceError } from "./error.ts";
-import { decodeHead, type Head } from "./head.ts";
-import type { Item, Store } from "./store.ts";
+import { ServiceError } from "../platform/error.ts";
+import type { Item, Store } from "../platform/store.ts";
 import {
   ANCHOR,
   anchoredKey,
@@ -28,7 +26,10 @@ import {
   pendingPartition,
   publicCheckpointKey,
   publicKey,
-} from "./table.ts";
+} from "../platform/table.ts";
+import { decodeChunk } from "./append.ts";
+import { decodeCheckpoint } from "./checkpoints.ts";
+import { decodeHead, type Head } from "./head.ts";
 import { decodeIndex, type LogTile, readTiles } from "./tiles.ts";
 import { firstTimestamps, type StoredTimestamp, timestampsOver } from "./timestamps.ts";
 

@@ -10,14 +10,19 @@
  * Content first and `checkpoint` last, so whoever reads it can read all that it needs (I5). Nothing here is replaced by
  * what contradicts it: a table that is older than these files, or has another history, is refused (I6).
  */
-import * as z from "zod";
-import { type Timestamp, timestampSchema } from "../client/timestampform.ts";
-import { equalBytes, utf8Decode } from "../tlog/bytes.ts";
-import { type Checkpoint, checkpointBody, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
-import { TlogError } from "../tlog/error.ts";
-import { leafHash } from "../tlog/merkle.ts";
-import { ED25519, formatNote, signaturesBy, type Vkey } from "../tlog/note.ts";
-import type { Policy } from "../tlog/policy.ts";
+
+import { type Timestamp, timestampSchema } from "@kedge/verify/time/timestampform";
+import { equalBytes, utf8Decode } from "@kedge/verify/tlog/bytes";
+import {
+  type Checkpoint,
+  checkpointBody,
+  openCheckpoint,
+  parseCheckpoint,
+} from "@kedge/verify/tlog/checkpoint";
+import { TlogError } from "@kedge/verify/tlog/error";
+import { leafHash } from "@kedge/verify/tlog/merkle";
+import { ED25519, formatNote, signaturesBy, type Vkey } from "@kedge/verify/tlog/note";
+import type { Policy } from "@kedge/verify/tlog/policy";
 import {
   bundlesChanged,
   decodeBundle,
@@ -30,12 +35,11 @@ import {
   tilePath,
   tilesChanged,
   widthAt,
-} from "../tlog/tile.ts";
-import { rootFromTiles } from "../tlog/tileproof.ts";
-import { uniteSignatures, validCosignatures } from "../tlog/witness-client.ts";
-import { decodeCheckpoint } from "./checkpoints.ts";
-import { ServiceError } from "./error.ts";
-import { decodeHead } from "./head.ts";
+} from "@kedge/verify/tlog/tile";
+import { rootFromTiles } from "@kedge/verify/tlog/tileproof";
+import { uniteSignatures, validCosignatures } from "@kedge/verify/tlog/witness-client";
+import * as z from "zod";
+import { ServiceError } from "../platform/error.ts";
 import {
   contended,
   createFile,
@@ -44,10 +48,12 @@ import {
   policyText,
   sameHead,
   vkeysText,
-} from "./publication.ts";
+} from "../platform/publication.ts";
+import type { Store } from "../platform/store.ts";
+import { ANCHOR, checkpointKey, headKey } from "../platform/table.ts";
+import { decodeCheckpoint } from "./checkpoints.ts";
+import { decodeHead } from "./head.ts";
 import { tileBytes } from "./seal.ts";
-import type { Store } from "./store.ts";
-import { ANCHOR, checkpointKey, headKey } from "./table.ts";
 import { readTiles } from "./tiles.ts";
 
 export type PublishContext = {

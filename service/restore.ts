@@ -4,14 +4,16 @@
  *
  * A call that dies is repeated: what it committed is on the way to the record, and the next one goes on from there.
  */
+
+import { equalBytes } from "@kedge/verify/tlog/bytes";
+import type { Checkpoint } from "@kedge/verify/tlog/checkpoint";
+import { frontierRoot, leafHash } from "@kedge/verify/tlog/merkle";
+import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { equalBytes } from "../tlog/bytes.ts";
-import type { Checkpoint } from "../tlog/checkpoint.ts";
-import { frontierRoot, leafHash } from "../tlog/merkle.ts";
-import { frontierFromTiles } from "../tlog/tileproof.ts";
-import { ServiceError } from "./error.ts";
+import { ServiceError } from "../platform/error.ts";
+import { readBatch, readRecord, sameHead } from "../platform/publication.ts";
+import { ANCHOR, cursorKey } from "../platform/table.ts";
 import { emptyHead, type Head, moveHead, readHead } from "./head.ts";
-import { readBatch, readRecord, sameHead } from "./publication.ts";
 import {
   apply,
   commit,
@@ -23,7 +25,6 @@ import {
   signAndPublish,
   treeWith,
 } from "./seal.ts";
-import { ANCHOR, cursorKey } from "./table.ts";
 
 export type Restored = {
   /** Batches and entries that were brought back; 0 when the table was not behind. */

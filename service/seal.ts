@@ -7,11 +7,9 @@
  * only once their entries are in a published checkpoint, so a crash anywhere repeats work and loses nothing.
  */
 import { randomBytes } from "node:crypto";
-import { bytesToHex } from "@noble/hashes/utils.js";
-import * as z from "zod";
-import { equalBytes } from "../tlog/bytes.ts";
-import { type Checkpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
-import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "../tlog/merkle.ts";
+import { equalBytes } from "@kedge/verify/tlog/bytes";
+import { type Checkpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "@kedge/verify/tlog/merkle";
 import {
   bundlesChanged,
   decodeBundle,
@@ -26,15 +24,13 @@ import {
   tileKey,
   tilesChanged,
   widthAt,
-} from "../tlog/tile.ts";
-import { frontierFromTiles } from "../tlog/tileproof.ts";
-import { decodeChunk, type PendingChunk } from "./append.ts";
-import { keepFirst } from "./checkpoints.ts";
-import { ServiceError } from "./error.ts";
-import { type Head, moveHead, readHead } from "./head.ts";
-import { type Publication, readRecord, writeBatch, writeRecord } from "./publication.ts";
-import type { CheckpointSigner } from "./sign.ts";
-import type { Item, Key, Store } from "./store.ts";
+} from "@kedge/verify/tlog/tile";
+import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import * as z from "zod";
+import { ServiceError } from "../platform/error.ts";
+import { type Publication, readRecord, writeBatch, writeRecord } from "../platform/publication.ts";
+import type { Item, Key, Store } from "../platform/store.ts";
 import {
   checkpointKey,
   indexKey,
@@ -43,7 +39,11 @@ import {
   stagingBefore,
   stagingKey,
   stagingPartition,
-} from "./table.ts";
+} from "../platform/table.ts";
+import { decodeChunk, type PendingChunk } from "./append.ts";
+import { keepFirst } from "./checkpoints.ts";
+import { type Head, moveHead, readHead } from "./head.ts";
+import type { CheckpointSigner } from "./sign.ts";
 import { decodeIndex, readTiles, writeTiles } from "./tiles.ts";
 
 export type SealContext = {

@@ -1,8 +1,8 @@
 /** From a committed tree head to a signed checkpoint, c2sp.org/tlog-checkpoint. */
-import { type Checkpoint, checkpointBody } from "../tlog/checkpoint.ts";
-import { encodeTimestamped, mldsaCosignedMessage } from "../tlog/cosignature.ts";
-import { makeVkey, signatureLine, type Vkey } from "../tlog/note.ts";
-import type { Signer } from "./signer.ts";
+import { type Checkpoint, checkpointBody } from "@kedge/verify/tlog/checkpoint";
+import { encodeTimestamped, mldsaCosignedMessage } from "@kedge/verify/tlog/cosignature";
+import { makeVkey, signatureLine, type Vkey } from "@kedge/verify/tlog/note";
+import type { Signer } from "../platform/signer.ts";
 
 /** Signs a tree head that the store has committed (I3). @returns the signed note. */
 export type CheckpointSigner = (checkpoint: Checkpoint) => Promise<string>;

@@ -5,17 +5,13 @@
  * run tries again. Nothing is stored that was not checked as a verifier would check it.
  */
 
+import { TimestampError } from "@kedge/verify/error";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
-import { TimestampError } from "../client/error.ts";
-import { decodePublic } from "./anchor.ts";
-import type { Authority, Calendar, Timestamping, Tsa } from "./authorities.ts";
-import { decodeCheckpoint } from "./checkpoints.ts";
-import { ServiceError } from "./error.ts";
-import type { Publication } from "./publication.ts";
-import { publishTimestamps } from "./publish.ts";
-import { type Item, putIf, type Store } from "./store.ts";
+import { ServiceError } from "../platform/error.ts";
+import type { Publication } from "../platform/publication.ts";
+import { type Item, putIf, type Store } from "../platform/store.ts";
 import {
   ANCHOR,
   otsKey,
@@ -24,7 +20,11 @@ import {
   stampedKey,
   stampingKey,
   timestampKey,
-} from "./table.ts";
+} from "../platform/table.ts";
+import { decodePublic } from "./anchor.ts";
+import type { Authority, Calendar, Timestamping, Tsa } from "./authorities.ts";
+import { decodeCheckpoint } from "./checkpoints.ts";
+import { publishTimestamps } from "./publish.ts";
 import { decodeTimestamp, imprintOf, timestampsOver } from "./timestamps.ts";
 
 export type StampContext = Timestamping & {

@@ -1,9 +1,10 @@
 /** Sweep: seal logs until nothing is pending, each on its own, so that one log's trouble stops no other. */
+
+import type { Store } from "../platform/store.ts";
+import { PENDING_SHARDS, pendingPartition } from "../platform/table.ts";
 import { allLogIds, findLog } from "./logs.ts";
 import { type SealableLog, type SealContext, type Sealed, seal } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
-import type { Store } from "./store.ts";
-import { PENDING_SHARDS, pendingPartition } from "./table.ts";
 
 export type DrainContext = SealContext & {
   /** Waits so many milliseconds before a lost race is run again; absent: it is run again at once. */

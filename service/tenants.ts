@@ -2,9 +2,9 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { base32nopad } from "@scure/base";
 import * as z from "zod";
-import { ServiceError } from "./error.ts";
-import type { Item, Store } from "./store.ts";
-import { apiKeyKey, logsKey, tenantKey, tenantLogKey, tenantPartition } from "./table.ts";
+import { ServiceError } from "../platform/error.ts";
+import type { Item, Store } from "../platform/store.ts";
+import { apiKeyKey, logsKey, tenantKey, tenantLogKey, tenantPartition } from "../platform/table.ts";
 
 export type TenantContext = {
   readonly store: Store;

@@ -1,6 +1,6 @@
 /** A log's tiles and entry bundles in the store: one item each, which is only ever replaced by a wider one. */
-import * as z from "zod";
-import { equalBytes } from "../tlog/bytes.ts";
+
+import { equalBytes } from "@kedge/verify/tlog/bytes";
 import {
   decodeBundle,
   encodeBundle,
@@ -9,10 +9,11 @@ import {
   type TileMap,
   tileKey,
   tilePath,
-} from "../tlog/tile.ts";
-import { ServiceError } from "./error.ts";
-import { type Item, putIf, type Store } from "./store.ts";
-import { tileItemKey } from "./table.ts";
+} from "@kedge/verify/tlog/tile";
+import * as z from "zod";
+import { ServiceError } from "../platform/error.ts";
+import { type Item, putIf, type Store } from "../platform/store.ts";
+import { tileItemKey } from "../platform/table.ts";
 
 const HASH = 32;
 

@@ -1,11 +1,12 @@
 /** Timestamps that are stored: over exactly the anchor log's public checkpoint of a size. How they get here: stamp.ts. */
+
+import { ots, rfc3161, type Timestamp } from "@kedge/verify/time/timestampform";
+import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
 import * as z from "zod";
-import { ots, rfc3161, type Timestamp } from "../client/timestampform.ts";
-import { equalBytes } from "../tlog/bytes.ts";
-import { ServiceError } from "./error.ts";
-import type { Item, Store } from "./store.ts";
-import { ANCHOR, timestampKey } from "./table.ts";
+import { ServiceError } from "../platform/error.ts";
+import type { Item, Store } from "../platform/store.ts";
+import { ANCHOR, timestampKey } from "../platform/table.ts";
 
 /** More sources than anybody configures. */
 const MAX_TIMESTAMPS = 16;

@@ -4,18 +4,19 @@
  * All are asked at once. What they gave for a checkpoint that has no quorum yet is kept, and joined by what they give
  * in the next run. The size that a witness has is remembered, as a hint: it says itself when it has another.
  */
+
+import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { formatNote, type NoteSignature, type Vkey } from "@kedge/verify/tlog/note";
+import { evaluateQuorum, type Policy } from "@kedge/verify/tlog/policy";
+import { uniteSignatures, validCosignatures } from "@kedge/verify/tlog/witness-client";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
-import { type ParsedCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
-import { formatNote, type NoteSignature, type Vkey } from "../tlog/note.ts";
-import { evaluateQuorum, type Policy } from "../tlog/policy.ts";
-import { uniteSignatures, validCosignatures } from "../tlog/witness-client.ts";
+import { ServiceError } from "../platform/error.ts";
+import { type Condition, type Item, putIf, type Store } from "../platform/store.ts";
+import { ANCHOR, cosignedKey, witnessKey } from "../platform/table.ts";
 import { ASKING, type Asking, askWitness, type WitnessAnswer } from "./ask-witness.ts";
-import { ServiceError } from "./error.ts";
 import { consistency } from "./history.ts";
-import { type Condition, type Item, putIf, type Store } from "./store.ts";
-import { ANCHOR, cosignedKey, witnessKey } from "./table.ts";
 
 export type Witnessing = Asking & {
   /** For all witnesses together. */

@@ -14,9 +14,7 @@ export type Backend = {
 };
 
 export async function startBackend(): Promise<Backend> {
-  const child = fork(fileURLToPath(new URL("backend.ts", import.meta.url)), {
-    execArgv: ["--import", "tsx"],
-  });
+  const child = fork(fileURLToPath(new URL("backend.js", import.meta.url)));
   const message = async () => (await once(child, "message"))[0];
   const environment = z.record(z.string(), z.string()).parse(await message());
   return {

@@ -1,5 +1,5 @@
 // Writes a synthetic hospital day to standard output, one FHIR AuditEvent a line (application/fhir+ndjson):
-//   npx tsx examples/hospital-day/main.ts --seed 1 --date 2026-03-02 --events 500
+//   node dist/examples/hospital-day/main.js --seed 1 --date 2026-03-02 --events 500
 import { pipeline } from "node:stream/promises";
 import { parseArgs } from "node:util";
 import { hospitalDay } from "./generate.ts";

@@ -3,14 +3,14 @@
  * files (service/publish.ts), for whoever has the API's address alone.
  */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { timestampSchema } from "@kedge/verify/time/timestampform";
 import * as z from "zod";
-import { timestampSchema } from "../../client/timestampform.ts";
+import { fileHeaders, NOTE_TYPE, policyText, vkeysText } from "../../platform/publication.ts";
+import { ANCHOR, publicCheckpointKey, publicKey } from "../../platform/table.ts";
 import { decodePublic } from "../../service/anchor.ts";
 import { decodeCheckpoint } from "../../service/checkpoints.ts";
 import type { ApiService } from "../../service/config.ts";
-import { fileHeaders, NOTE_TYPE, policyText, vkeysText } from "../../service/publication.ts";
 import { logVkeys } from "../../service/sign.ts";
-import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/table.ts";
 import { timestampsOf } from "../../service/timestamps.ts";
 import type { ApiEnv } from "./app.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";

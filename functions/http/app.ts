@@ -2,11 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { matchedRoutes } from "hono/route";
+import { errorFields, logLine } from "../../platform/log.ts";
 import type { ApiService } from "../../service/config.ts";
 import type { Principal, TenantLog } from "../../service/tenants.ts";
 import { anchorRoutes } from "./anchor.ts";
 import { entryRoutes } from "./entries.ts";
-import { errorFields, logLine } from "./log.ts";
 import { logRoutes } from "./logs.ts";
 import { manageRoutes } from "./manage.ts";
 import { metaRoutes } from "./meta.ts";

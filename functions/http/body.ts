@@ -1,7 +1,7 @@
 /** Request bodies: media type and size are settled before anything is parsed. */
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
-import { readLimited } from "./limit.ts";
+import { readLimited } from "../../platform/limit.ts";
 import { Problem } from "./problem.ts";
 
 /** 1 MiB: 10,000 hashes in JSON are 670 kB. */

@@ -1,11 +1,11 @@
 /** A log as a C2SP tlog-tiles prefix, and what auditors compare over time: its checkpoints and their consistency. */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { encodeBase64 } from "@kedge/verify/tlog/bytes";
 import * as z from "zod";
+import { NOTE_TYPE } from "../../platform/publication.ts";
 import type { ApiService } from "../../service/config.ts";
 import { readHead } from "../../service/head.ts";
 import { consistency, history } from "../../service/history.ts";
-import { NOTE_TYPE } from "../../service/publication.ts";
-import { encodeBase64 } from "../../tlog/bytes.ts";
 import type { ApiEnv } from "./app.ts";
 import { requireLog, requireScope } from "./auth.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";

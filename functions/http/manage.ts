@@ -1,5 +1,6 @@
 /** A tenant's own logs and API keys. */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import * as z from "zod";
 import type { ApiService } from "../../service/config.ts";
 import { readHead } from "../../service/head.ts";
@@ -14,7 +15,6 @@ import {
   SCOPES,
   type TenantLog,
 } from "../../service/tenants.ts";
-import { formatVkey } from "../../tlog/note.ts";
 import type { ApiEnv } from "./app.ts";
 import { requireLog, requireScope } from "./auth.ts";
 import { acceptBody, JSON_TYPE } from "./body.ts";

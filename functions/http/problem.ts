@@ -3,7 +3,7 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import * as z from "zod";
-import { ServiceError } from "../../service/error.ts";
+import { ServiceError } from "../../platform/error.ts";
 
 const PROBLEMS = {
   invalid: { status: 400, title: "The request is not valid" },

@@ -1,9 +1,10 @@
 /** Tiles of a published tree over HTTP, c2sp.org/tlog-tiles: nothing of what is not published yet. */
+
+import { TlogError } from "@kedge/verify/tlog/error";
+import { parseTilePath, type Tile, tileKey, widthAt } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
-import type { Store } from "../../service/store.ts";
+import type { Store } from "../../platform/store.ts";
 import { readTiles } from "../../service/tiles.ts";
-import { TlogError } from "../../tlog/error.ts";
-import { parseTilePath, type Tile, tileKey, widthAt } from "../../tlog/tile.ts";
 import { notFound } from "./problem.ts";
 
 export const tileParams = {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { localClient, type Meter, meteredStore } from "../../bench/metered.ts";
-import { startDynamodb } from "../../local/dynamodb.ts";
-import { createTable } from "../../local/table.ts";
+import { startDynamodb } from "../../platform/embedded/dynamodb.ts";
+import { createTable } from "../../platform/embedded/table.ts";
 import { storeContract } from "../support/store-contract.ts";
 
 const TABLE_NAME = "kedge-metered";

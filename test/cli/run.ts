@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const KEDGE = fileURLToPath(new URL("../../cli/kedge.mjs", import.meta.url));
+const KEDGE = fileURLToPath(new URL("../../dist/cli/kedge.js", import.meta.url));
 
 export type Result = { code: number | null; out: string; err: string };
 

@@ -1,22 +1,22 @@
 /** The policy of examples/consortium, run by the anchorer and by real witnesses; and the arithmetic of quorums in its page. */
 import { readFileSync } from "node:fs";
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import { ED25519, ED25519_COSIGNATURE, formatVkey, makeVkey } from "@kedge/verify/tlog/note";
+import { evaluateQuorum, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { verifyEvent } from "../../client/verify.ts";
-import { createWitness } from "../../functions/http/witness.ts";
+import type { Signer } from "../../platform/signer.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
 import { prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
-import type { Signer } from "../../service/signer.ts";
 import type { Exchange } from "../../service/witness-http.ts";
-import { ED25519, ED25519_COSIGNATURE, formatVkey, makeVkey } from "../../tlog/note.ts";
-import { evaluateQuorum, type Policy, parsePolicy } from "../../tlog/policy.ts";
+import { createWitness } from "../../witness/http.ts";
+import { ed25519Cosigner, ed25519Signer, lineBy, signed } from "../packages/verify/tlog/signers.ts";
 import { memoryStore } from "../support/memory-store.ts";
 import { type Actor, LOG, newWorld, ORIGIN } from "../support/world.ts";
-import { ed25519Cosigner, ed25519Signer, lineBy, signed } from "../tlog/signers.ts";
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const TEXT = read("examples/consortium/policy");

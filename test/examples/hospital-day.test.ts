@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { canonicalise } from "@kedge/verify/events/canonical";
+import { commitEvent } from "@kedge/verify/events/commitment";
+import { mediaTypeOf } from "@kedge/verify/events/media";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { canonicalise } from "../../events/canonical.ts";
-import { commitEvent } from "../../events/commitment.ts";
-import { mediaTypeOf } from "../../events/media.ts";
 import { hospitalDay } from "../../examples/hospital-day/generate.ts";
 
 /** What R4 requires of an AuditEvent (https://hl7.org/fhir/R4/auditevent.html), and what the tests look at besides. */
@@ -249,8 +249,8 @@ describe("an event", () => {
 });
 
 test("the script writes the day's resources, one a line", async () => {
-  const script = fileURLToPath(new URL("../../examples/hospital-day/main.ts", import.meta.url));
-  const args = ["--import", "tsx", script, "--seed", "7", "--date", date, "--events", "40"];
+  const script = fileURLToPath(new URL("../../dist/examples/hospital-day/main.js", import.meta.url));
+  const args = [script, "--seed", "7", "--date", date, "--events", "40"];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   const resources = [...hospitalDay({ seed: 7, date, events: 40 })].map(
     ({ resource }) => `${JSON.stringify(resource)}\n`,

@@ -1,18 +1,9 @@
-import { bytesToHex, hexToBytes, randomBytes } from "@noble/hashes/utils.js";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { z } from "zod";
-import { handler as anchorer } from "../../functions/anchorer.ts";
-import { createApp } from "../../functions/http/app.ts";
-import { handler as sealer } from "../../functions/sealer.ts";
-import { anchor } from "../../service/anchor.ts";
-import { openService } from "../../service/config.ts";
-import { sweep } from "../../service/sweep.ts";
-import { decodeBase64 } from "../../tlog/bytes.ts";
-import { openCheckpoint, parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { extendFrontier, frontierRoot, leafHash, verifyConsistency } from "../../tlog/merkle.ts";
-import { ED25519_COSIGNATURE, formatVkey, makeVkey, parseVkey } from "../../tlog/note.ts";
-import { parsePolicy, verifyPolicy } from "../../tlog/policy.ts";
-import { parseProof, verifyProof } from "../../tlog/proof.ts";
+import { decodeBase64 } from "@kedge/verify/tlog/bytes";
+import { openCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { extendFrontier, frontierRoot, leafHash, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { ED25519_COSIGNATURE, formatVkey, makeVkey, parseVkey } from "@kedge/verify/tlog/note";
+import { parsePolicy, verifyPolicy } from "@kedge/verify/tlog/policy";
+import { parseProof, verifyProof } from "@kedge/verify/tlog/proof";
 import {
   bundlesChanged,
   decodeBundle,
@@ -22,7 +13,16 @@ import {
   tileKey,
   tilePath,
   tilesChanged,
-} from "../../tlog/tile.ts";
+} from "@kedge/verify/tlog/tile";
+import { bytesToHex, hexToBytes, randomBytes } from "@noble/hashes/utils.js";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
+import { handler as anchorer } from "../../functions/anchorer.ts";
+import { createApp } from "../../functions/http/app.ts";
+import { handler as sealer } from "../../functions/sealer.ts";
+import { anchor } from "../../service/anchor.ts";
+import { openService } from "../../service/config.ts";
+import { sweep } from "../../service/sweep.ts";
 import { bearer, type Harness, json, newTenant, startHarness } from "./harness.ts";
 
 let kedge: Harness;

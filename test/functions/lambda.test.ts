@@ -6,9 +6,9 @@ import { handler as anchorer } from "../../functions/anchorer.ts";
 import { handler as api } from "../../functions/api.ts";
 import { createApp } from "../../functions/http/app.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
-import { ServiceError } from "../../service/error.ts";
+import { ServiceError } from "../../platform/error.ts";
+import { headKey, publicKey } from "../../platform/table.ts";
 import { readHead } from "../../service/head.ts";
-import { headKey, publicKey } from "../../service/table.ts";
 import { gatewayEvent } from "../support/gateway-event.ts";
 import { bearer, type Harness, json, newTenant, pendingCount, startHarness } from "./harness.ts";
 

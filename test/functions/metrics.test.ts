@@ -4,18 +4,16 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateKeyCommand } from "@aws-sdk/client-kms";
+import { ED25519_COSIGNATURE, formatVkey, makeVkey } from "@kedge/verify/tlog/note";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { handler as anchorer } from "../../functions/anchorer.ts";
 import { service } from "../../functions/open.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
-import { append } from "../../service/append.ts";
-import { ServiceError } from "../../service/error.ts";
-import { readHead } from "../../service/head.ts";
-import { kmsClient } from "../../service/signer.ts";
-import type { Item } from "../../service/store.ts";
-import { sweep } from "../../service/sweep.ts";
+import { ServiceError } from "../../platform/error.ts";
+import { kmsClient } from "../../platform/signer.ts";
+import type { Item } from "../../platform/store.ts";
 import {
   ANCHOR,
   headKey,
@@ -23,8 +21,10 @@ import {
   PENDING_SHARDS,
   pendingPartition,
   publicKey,
-} from "../../service/table.ts";
-import { ED25519_COSIGNATURE, formatVkey, makeVkey } from "../../tlog/note.ts";
+} from "../../platform/table.ts";
+import { append } from "../../service/append.ts";
+import { readHead } from "../../service/head.ts";
+import { sweep } from "../../service/sweep.ts";
 import { bearer, type Harness, json, newTenant, pendingCount, startHarness } from "./harness.ts";
 
 const NAMESPACE = "Kedge/test";

@@ -1,13 +1,13 @@
+import { parseVkey } from "@kedge/verify/tlog/note";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { handler as anchorer } from "../../functions/anchorer.ts";
 import { createApp } from "../../functions/http/app.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
+import type { Signer } from "../../platform/signer.ts";
 import type { LogKeys } from "../../service/sign.ts";
-import type { Signer } from "../../service/signer.ts";
-import { parseVkey } from "../../tlog/note.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
 import { bearer, type Harness, json, startHarness } from "./harness.ts";
 import { readDocument, send } from "./operations.ts";
 

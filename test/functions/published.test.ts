@@ -2,17 +2,17 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openCopy } from "@kedge/verify/cli/copy";
+import { monitorTrust } from "@kedge/verify/monitor/monitor";
+import { watch } from "@kedge/verify/monitor/watch";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openCopy } from "../../cli/copy.ts";
-import { monitorTrust } from "../../client/monitor.ts";
-import { watch } from "../../client/watch.ts";
 import { handler as anchorer } from "../../functions/anchorer.ts";
 import { service } from "../../functions/open.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
-import { fileHeaders } from "../../service/publication.ts";
+import { fileHeaders } from "../../platform/publication.ts";
 import { timestampPublic } from "../../service/stamp.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
 import { type Harness, json, startHarness } from "./harness.ts";
 
 let kedge: Harness;

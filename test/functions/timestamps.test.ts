@@ -5,14 +5,14 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { parseProof } from "@kedge/verify/tlog/proof";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { handler as anchorer } from "../../functions/anchorer.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
 import { timestampPublic } from "../../service/stamp.ts";
-import { parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { parseProof } from "../../tlog/proof.ts";
 import { hasOpenssl, opensslTsa } from "../support/tsa.ts";
 import { bearer, type Harness, json, startHarness } from "./harness.ts";
 

@@ -4,13 +4,13 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { openService } from "../../service/config.ts";
 import { logVkeys } from "../../service/sign.ts";
-import { parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { formatVkey, type Vkey } from "../../tlog/note.ts";
+import { ed25519Signer } from "../packages/verify/tlog/signers.ts";
 import { type FakeWitness, fakeWitness, policyOf } from "../support/witness.ts";
-import { ed25519Signer } from "../tlog/signers.ts";
 import { bearer, type Harness, startHarness } from "./harness.ts";
 
 let kedge: Harness;

@@ -3,12 +3,12 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { rootCertificates } from "node:tls";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Config, HELP, parseConfig, readConfig } from "../../infra/config.ts";
 import { ConfigError } from "../../infra/settings.ts";
-import { formatVkey } from "../../tlog/note.ts";
-import { ed25519Cosigner, ed25519Signer } from "../tlog/signers.ts";
+import { ed25519Cosigner, ed25519Signer } from "../packages/verify/tlog/signers.ts";
 import { refusal } from "./refused.ts";
 
 const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import * as z from "zod";
-import { startDynamodb } from "../../local/dynamodb.ts";
-import { startKms } from "../../local/kms.ts";
-import { createTable } from "../../local/table.ts";
-import { dynamodbStore } from "../../service/dynamodb.ts";
-import type { Key } from "../../service/store.ts";
+import { dynamodbStore } from "../../platform/dynamodb.ts";
+import { startDynamodb } from "../../platform/embedded/dynamodb.ts";
+import { startKms } from "../../platform/embedded/kms.ts";
+import { createTable } from "../../platform/embedded/table.ts";
+import type { Key } from "../../platform/store.ts";
 import type { TenantContext } from "../../service/tenants.ts";
 import {
   type Change,

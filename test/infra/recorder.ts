@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { buffer } from "node:stream/consumers";
 import * as z from "zod";
-import { TABLE } from "../../service/table.ts";
+import { TABLE } from "../../platform/table.ts";
 import type { Change } from "../support/lambda-events.ts";
 
 /** A call as IAM judges it. */

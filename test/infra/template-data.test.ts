@@ -1,7 +1,7 @@
 /** What must outlive a deployment: the table, the keys, the bucket, and what a change of configuration does to them. */
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { TABLE } from "../../service/table.ts";
+import { TABLE } from "../../platform/table.ts";
 import {
   ALL,
   asserted,

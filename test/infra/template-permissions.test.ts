@@ -18,7 +18,7 @@ import {
   stagingPartition,
   tenantPartition,
   tileItemKey,
-} from "../../service/table.ts";
+} from "../../platform/table.ts";
 import {
   ALL,
   allows,

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { ASSUMED } from "../../bench/cost/bill.ts";
-import type { Metrics } from "../../functions/http/log.ts";
 import { FUNCTIONS } from "../../infra/names.ts";
+import type { Metrics } from "../../platform/log.ts";
 import {
   ALL,
   alarmsOf,

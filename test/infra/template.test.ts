@@ -12,7 +12,7 @@ import {
   pendingPartition,
   stagingPartition,
   tileItemKey,
-} from "../../service/table.ts";
+} from "../../platform/table.ts";
 import {
   ALL,
   asserted,

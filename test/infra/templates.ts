@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { rootCertificates } from "node:tls";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { expect } from "vitest";
@@ -13,7 +14,6 @@ import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
 import { buildStacks } from "../../infra/stacks.ts";
 import { buildWitness } from "../../infra/witness.ts";
 import { parseWitnessConfig } from "../../infra/witness-config.ts";
-import { formatVkey } from "../../tlog/note.ts";
 import { NAME, VKEYS } from "../support/witness-cases.ts";
 
 const oneOrMore = <T extends z.ZodType>(schema: T) =>

@@ -1,8 +1,8 @@
 /** What a witness can be deployed with, and what a wrong setting is answered with. */
 import { join } from "node:path";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import { describe, expect, test } from "vitest";
 import { parseWitnessConfig, readWitnessConfig, WITNESS_HELP } from "../../infra/witness-config.ts";
-import { formatVkey } from "../../tlog/note.ts";
 import { NAME, VKEYS } from "../support/witness-cases.ts";
 import { refusal } from "./refused.ts";
 

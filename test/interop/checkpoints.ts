@@ -1,10 +1,11 @@
-import { ed25519 } from "@noble/curves/ed25519.js";
-import { sha256 } from "@noble/hashes/sha2.js";
-import fc from "fast-check";
-import { expect, test } from "vitest";
-import { concatBytes, encodeBase64, utf8Encode } from "../../tlog/bytes.ts";
-import { type Checkpoint, checkpointBody, openCheckpoint, parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { EMPTY_ROOT } from "../../tlog/merkle.ts";
+import { concatBytes, encodeBase64, utf8Encode } from "@kedge/verify/tlog/bytes";
+import {
+  type Checkpoint,
+  checkpointBody,
+  openCheckpoint,
+  parseCheckpoint,
+} from "@kedge/verify/tlog/checkpoint";
+import { EMPTY_ROOT } from "@kedge/verify/tlog/merkle";
 import {
   ED25519,
   ED25519_COSIGNATURE,
@@ -14,9 +15,13 @@ import {
   parseVkey,
   signatureLine,
   type Vkey,
-} from "../../tlog/note.ts";
-import { bytes32, treeSize } from "../tlog/arbitraries.ts";
-import { verdict } from "../tlog/reference.ts";
+} from "@kedge/verify/tlog/note";
+import { ed25519 } from "@noble/curves/ed25519.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { bytes32, treeSize } from "../packages/verify/tlog/arbitraries.ts";
+import { verdict } from "../packages/verify/tlog/reference.ts";
 import {
   cosignedBy,
   ed25519Cosigner,
@@ -24,7 +29,7 @@ import {
   lineBy,
   mldsaCosigner,
   signed,
-} from "../tlog/signers.ts";
+} from "../packages/verify/tlog/signers.ts";
 import { holdsUnusedBits } from "./base64.ts";
 import { accepted, type Go, verdicts } from "./go.ts";
 import { flippedBits, mutations, sample } from "./random.ts";

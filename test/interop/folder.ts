@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { type Tile, type TileMap, tileKey, tilePath } from "@kedge/verify/tlog/tile";
 import { afterAll, beforeAll } from "vitest";
-import { type Tile, type TileMap, tileKey, tilePath } from "../../tlog/tile.ts";
 
 /** A folder for the tests of one suite, gone after them. It has a path once they run. */
 export function suiteFolder(): { path: string } {

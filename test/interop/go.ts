@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { decodeBase64, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { z } from "zod";
-import { decodeBase64, encodeBase64 } from "../../tlog/bytes.ts";
 
 const run = promisify(execFile);
 const MODULE = fileURLToPath(new URL(".", import.meta.url));

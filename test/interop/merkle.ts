@@ -1,12 +1,12 @@
 import { join } from "node:path";
+import { concatBytes } from "@kedge/verify/tlog/bytes";
+import { EMPTY_ROOT, verifyConsistency, verifyInclusion } from "@kedge/verify/tlog/merkle";
+import type { Tile } from "@kedge/verify/tlog/tile";
+import { consistencyTiles, inclusionTiles, rootTiles } from "@kedge/verify/tlog/tileproof";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { concatBytes } from "../../tlog/bytes.ts";
-import { EMPTY_ROOT, verifyConsistency, verifyInclusion } from "../../tlog/merkle.ts";
-import type { Tile } from "../../tlog/tile.ts";
-import { consistencyTiles, inclusionTiles, rootTiles } from "../../tlog/tileproof.ts";
-import { treeSize } from "../tlog/arbitraries.ts";
-import { flip, referenceTree, verdict } from "../tlog/reference.ts";
+import { treeSize } from "../packages/verify/tlog/arbitraries.ts";
+import { flip, referenceTree, verdict } from "../packages/verify/tlog/reference.ts";
 import { suiteFolder, writeTile } from "./folder.ts";
 import { accepted, type ConsistencyProof, type Go, type InclusionProof, verdicts } from "./go.ts";
 import { sample } from "./random.ts";

@@ -1,8 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { sha256 } from "@noble/hashes/sha2.js";
-import fc from "fast-check";
-import { expect, test } from "vitest";
-import { encodeBase64, utf8Encode } from "../../tlog/bytes.ts";
+import { encodeBase64, utf8Encode } from "@kedge/verify/tlog/bytes";
 import {
   ECDSA,
   ED25519,
@@ -15,16 +12,19 @@ import {
   signatureLine,
   type Vkey,
   verifyNote,
-} from "../../tlog/note.ts";
-import { ed25519Cases } from "../tlog/ed25519.ts";
-import { verdict } from "../tlog/reference.ts";
+} from "@kedge/verify/tlog/note";
+import { sha256 } from "@noble/hashes/sha2.js";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { ed25519Cases } from "../packages/verify/tlog/ed25519.ts";
+import { verdict } from "../packages/verify/tlog/reference.ts";
 import {
   ecdsaSigner,
   ed25519Cosigner,
   ed25519Signer,
   mldsaCosigner,
   type TextSigner,
-} from "../tlog/signers.ts";
+} from "../packages/verify/tlog/signers.ts";
 import { holdsUnusedBits, setUnusedBit } from "./base64.ts";
 import { accepted, type Go, verdicts } from "./go.ts";
 import { flippedBits, mutations, sample } from "./random.ts";

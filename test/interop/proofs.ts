@@ -1,11 +1,17 @@
+import { encodeBase64, utf8Encode } from "@kedge/verify/tlog/bytes";
+import type { Checkpoint } from "@kedge/verify/tlog/checkpoint";
+import {
+  ED25519,
+  ED25519_COSIGNATURE,
+  formatVkey,
+  MLDSA44_COSIGNATURE,
+  parseVkey,
+} from "@kedge/verify/tlog/note";
+import { formatProof, parseProof, type TlogProof, verifyProof } from "@kedge/verify/tlog/proof";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { encodeBase64, utf8Encode } from "../../tlog/bytes.ts";
-import type { Checkpoint } from "../../tlog/checkpoint.ts";
-import { ED25519, ED25519_COSIGNATURE, formatVkey, MLDSA44_COSIGNATURE, parseVkey } from "../../tlog/note.ts";
-import { formatProof, parseProof, type TlogProof, verifyProof } from "../../tlog/proof.ts";
-import { sizeAndIndex } from "../tlog/arbitraries.ts";
-import { referenceTree, verdict } from "../tlog/reference.ts";
+import { sizeAndIndex } from "../packages/verify/tlog/arbitraries.ts";
+import { referenceTree, verdict } from "../packages/verify/tlog/reference.ts";
 import {
   cosignedBy,
   ed25519Cosigner,
@@ -13,7 +19,7 @@ import {
   lineBy,
   mldsaCosigner,
   signed,
-} from "../tlog/signers.ts";
+} from "../packages/verify/tlog/signers.ts";
 import { holdsUnusedBits, setUnusedBit } from "./base64.ts";
 import { accepted, type Go, verdicts } from "./go.ts";
 import { THEIR_MAX } from "./merkle.ts";

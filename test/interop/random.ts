@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { z } from "zod";
-import { flip } from "../tlog/reference.ts";
+import { flip } from "../packages/verify/tlog/reference.ts";
 
 const given = process.env["KEDGE_INTEROP_SEED"] ?? Math.floor(Math.random() * 2 ** 31);
 const seed = z.coerce.number().int().parse(given);

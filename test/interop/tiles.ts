@@ -1,9 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import fc from "fast-check";
-import { expect, test } from "vitest";
-import { equalBytes, utf8Encode } from "../../tlog/bytes.ts";
-import { leafHash, verifyConsistency, verifyInclusion } from "../../tlog/merkle.ts";
+import { equalBytes, utf8Encode } from "@kedge/verify/tlog/bytes";
+import { leafHash, verifyConsistency, verifyInclusion } from "@kedge/verify/tlog/merkle";
 import {
   bundlesChanged,
   decodeBundle,
@@ -13,10 +11,12 @@ import {
   tileKey,
   tilePath,
   tilesChanged,
-} from "../../tlog/tile.ts";
-import { consistencyProof, inclusionProof, rootFromTiles } from "../../tlog/tileproof.ts";
-import { treeSize } from "../tlog/arbitraries.ts";
-import { flip, verdict } from "../tlog/reference.ts";
+} from "@kedge/verify/tlog/tile";
+import { consistencyProof, inclusionProof, rootFromTiles } from "@kedge/verify/tlog/tileproof";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { treeSize } from "../packages/verify/tlog/arbitraries.ts";
+import { flip, verdict } from "../packages/verify/tlog/reference.ts";
 import { files, readTiles, suiteFolder, writeTile } from "./folder.ts";
 import { accepted, type Go, verdicts } from "./go.ts";
 import { consistencyHolds, inclusionHolds, THEIR_MAX } from "./merkle.ts";

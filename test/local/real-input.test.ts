@@ -5,17 +5,17 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openClient } from "@kedge/cli/client/api";
+import { commitEvent, parseTenantKey } from "@kedge/verify/events/commitment";
+import { mediaTypeOf } from "@kedge/verify/events/media";
+import { withOpening } from "@kedge/verify/proof/extra";
+import { type VerifyReport, verifyEvent } from "@kedge/verify/proof/verify";
+import { parseVkey, type Vkey } from "@kedge/verify/tlog/note";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openClient } from "../../client/api.ts";
-import { withOpening } from "../../client/extra.ts";
-import { type VerifyReport, verifyEvent } from "../../client/verify.ts";
-import { commitEvent, parseTenantKey } from "../../events/commitment.ts";
-import { mediaTypeOf } from "../../events/media.ts";
 import { hospitalDay } from "../../examples/hospital-day/generate.ts";
 import { createTenantForOperator } from "../../local/operator.ts";
 import { type Local, startLocal } from "../../local/start.ts";
-import { parseVkey, type Vkey } from "../../tlog/note.ts";
 
 const EVENTS = process.env["KEDGE_EVENTS"];
 

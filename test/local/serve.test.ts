@@ -7,10 +7,10 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { openClient } from "@kedge/cli/client/api";
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import { parseVkey } from "@kedge/verify/tlog/note";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openClient } from "../../client/api.ts";
-import { verifyEvent } from "../../client/verify.ts";
-import { parseVkey } from "../../tlog/note.ts";
 import { kedge } from "../cli/run.ts";
 import { addressIn, serve, spawnServe, stop } from "../support/serve.ts";
 

@@ -5,13 +5,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { service } from "../../functions/open.ts";
 import { type Credentials, createTenantForOperator, readCredentials } from "../../local/operator.ts";
 import { type Local, readEnvironment, startLocal } from "../../local/start.ts";
-import { formatVkey } from "../../tlog/note.ts";
-import { ed25519Cosigner } from "../tlog/signers.ts";
+import { ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 
 let folder: string;
 let data: string;

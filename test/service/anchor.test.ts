@@ -1,18 +1,18 @@
 import { generateKeyPairSync, sign as signNow } from "node:crypto";
+import { ed25519CosignedMessage, encodeTimestamped } from "@kedge/verify/tlog/cosignature";
+import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine } from "@kedge/verify/tlog/note";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { parseProof } from "@kedge/verify/tlog/proof";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { describe, expect, test } from "vitest";
+import { ServiceError } from "../../platform/error.ts";
+import { ANCHOR, anchoredKey, checkpointKey, headKey, logsKey, publicKey } from "../../platform/table.ts";
 import { anchor, waitingSince } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
-import { ServiceError } from "../../service/error.ts";
 import { readHead } from "../../service/head.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { type SweptLog, sweep } from "../../service/sweep.ts";
-import { ANCHOR, anchoredKey, checkpointKey, headKey, logsKey, publicKey } from "../../service/table.ts";
-import { ed25519CosignedMessage, encodeTimestamped } from "../../tlog/cosignature.ts";
-import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine } from "../../tlog/note.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
-import { parseProof } from "../../tlog/proof.ts";
 import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));

@@ -1,10 +1,7 @@
 /** OpenTimestamps with a calendar and a Bitcoin API of the test's own. */
 import { createServer } from "node:http";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
-import { afterEach, describe, expect, test } from "vitest";
-import { TimestampError } from "../../client/error.ts";
-import { parseExtra } from "../../client/extra.ts";
+import { TimestampError } from "@kedge/verify/error";
+import { parseExtra } from "@kedge/verify/proof/extra";
 import {
   type BitcoinBlock,
   displayHash,
@@ -13,16 +10,19 @@ import {
   otsClaims,
   parseOts,
   verifyOts,
-} from "../../client/ots.ts";
-import { timestampVerifier } from "../../client/timestamps.ts";
+} from "@kedge/verify/time/ots";
+import { timestampVerifier } from "@kedge/verify/time/timestamps";
+import { parseProof } from "@kedge/verify/tlog/proof";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { afterEach, describe, expect, test } from "vitest";
+import { ServiceError } from "../../platform/error.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
 import { calendar, esplora } from "../../service/authorities.ts";
-import { ServiceError } from "../../service/error.ts";
 import { prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { timestampPublic } from "../../service/stamp.ts";
-import { parseProof } from "../../tlog/proof.ts";
 import { HELLO_WORLD } from "../support/hello-world.ts";
 import { LOG, newWorld, ORIGIN } from "../support/world.ts";
 

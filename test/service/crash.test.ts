@@ -4,20 +4,21 @@
  *
  * KEDGE_CRASH_RUNS multiplies the number of random runs; a failure prints its seed.
  */
+
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { parseProof, type TlogProof, verifyProof } from "@kedge/verify/tlog/proof";
 import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { ServiceError } from "../../platform/error.ts";
+import { ANCHOR, publicKey } from "../../platform/table.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
-import { ServiceError } from "../../service/error.ts";
 import { readHead } from "../../service/head.ts";
 import { prove } from "../../service/prove.ts";
 import { sweep } from "../../service/sweep.ts";
-import { ANCHOR, publicKey } from "../../service/table.ts";
-import { parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { leafHash, verifyInclusion } from "../../tlog/merkle.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
-import { parseProof, type TlogProof, verifyProof } from "../../tlog/proof.ts";
 import { auditBatches, auditLog, auditShown } from "../support/audit.ts";
 import {
   type Actor,

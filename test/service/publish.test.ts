@@ -1,32 +1,13 @@
 /** The anchor log as static files: read by nothing but a client of tiles, beside a table that fails, lies or is lost. */
 
-import { sha256 } from "@noble/hashes/sha2.js";
-import { describe, expect, test } from "vitest";
-import { ClientError } from "../../client/error.ts";
-import { monitorTrust } from "../../client/monitor.ts";
-import type { LogFiles } from "../../client/static.ts";
-import { watch } from "../../client/watch.ts";
-import { anchor } from "../../service/anchor.ts";
-import { append } from "../../service/append.ts";
-import { readHead } from "../../service/head.ts";
-import { fileHeaders } from "../../service/publication.ts";
-import { publishCheckpoint, publishTimestamps, readShown } from "../../service/publish.ts";
-import { restore } from "../../service/restore.ts";
-import { seal } from "../../service/seal.ts";
-import type { Item } from "../../service/store.ts";
-import {
-  ANCHOR,
-  headKey,
-  logsKey,
-  publicCheckpointKey,
-  publicKey,
-  tileItemKey,
-} from "../../service/table.ts";
-import { writeTiles } from "../../service/tiles.ts";
-import { checkpointBody, parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { leafHash } from "../../tlog/merkle.ts";
-import { formatVkey, signatureLine } from "../../tlog/note.ts";
-import { parsePolicy, verifyPolicy } from "../../tlog/policy.ts";
+import { ClientError } from "@kedge/verify/error";
+import { monitorTrust } from "@kedge/verify/monitor/monitor";
+import { watch } from "@kedge/verify/monitor/watch";
+import type { LogFiles } from "@kedge/verify/net/files";
+import { checkpointBody, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { leafHash } from "@kedge/verify/tlog/merkle";
+import { formatVkey, signatureLine } from "@kedge/verify/tlog/note";
+import { parsePolicy, verifyPolicy } from "@kedge/verify/tlog/policy";
 import {
   bundlesChanged,
   encodeBundle,
@@ -36,12 +17,31 @@ import {
   tileKey,
   tilePath,
   tilesChanged,
-} from "../../tlog/tile.ts";
-import { rootFromTiles } from "../../tlog/tileproof.ts";
+} from "@kedge/verify/tlog/tile";
+import { rootFromTiles } from "@kedge/verify/tlog/tileproof";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { describe, expect, test } from "vitest";
+import { fileHeaders } from "../../platform/publication.ts";
+import type { Item } from "../../platform/store.ts";
+import {
+  ANCHOR,
+  headKey,
+  logsKey,
+  publicCheckpointKey,
+  publicKey,
+  tileItemKey,
+} from "../../platform/table.ts";
+import { anchor } from "../../service/anchor.ts";
+import { append } from "../../service/append.ts";
+import { readHead } from "../../service/head.ts";
+import { publishCheckpoint, publishTimestamps, readShown } from "../../service/publish.ts";
+import { restore } from "../../service/restore.ts";
+import { seal } from "../../service/seal.ts";
+import { writeTiles } from "../../service/tiles.ts";
+import { flip } from "../packages/verify/tlog/reference.ts";
+import { cosignedBy, ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 import { auditShown } from "../support/audit.ts";
 import { type Actor, ANCHOR_ORIGIN, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
-import { flip } from "../tlog/reference.ts";
-import { cosignedBy, ed25519Cosigner } from "../tlog/signers.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);

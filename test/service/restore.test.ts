@@ -1,20 +1,20 @@
 /** Tables that are older than what was published, brought back from the batches outside them: never a fork, no loss. */
 
+import { leafHash } from "@kedge/verify/tlog/merkle";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { ServiceError } from "../../platform/error.ts";
+import type { Item } from "../../platform/store.ts";
+import { ANCHOR, indexKey, logsKey } from "../../platform/table.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
-import { ServiceError } from "../../service/error.ts";
 import { readHead } from "../../service/head.ts";
 import { prove } from "../../service/prove.ts";
 import { restore } from "../../service/restore.ts";
 import { seal } from "../../service/seal.ts";
-import type { Item } from "../../service/store.ts";
-import { ANCHOR, indexKey, logsKey } from "../../service/table.ts";
-import { leafHash } from "../../tlog/merkle.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
 import { auditLog, auditShown } from "../support/audit.ts";
 import {
   type Actor,

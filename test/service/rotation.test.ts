@@ -1,24 +1,24 @@
 /** Keys of a log and of the anchor log change, one at a time; what was proven under the old ones stays proven. */
 
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { ed25519CosignedMessage, encodeTimestamped } from "@kedge/verify/tlog/cosignature";
+import { verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine, type Vkey } from "@kedge/verify/tlog/note";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { parseProof } from "@kedge/verify/tlog/proof";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { beforeAll, describe, expect, test } from "vitest";
-import { verifyEvent } from "../../client/verify.ts";
+import type { Signer } from "../../platform/signer.ts";
+import { ANCHOR } from "../../platform/table.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
 import { consistency } from "../../service/history.ts";
 import { prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { checkpointSigner, type LogKeys, logVkeys } from "../../service/sign.ts";
-import type { Signer } from "../../service/signer.ts";
-import { ANCHOR } from "../../service/table.ts";
-import { parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { ed25519CosignedMessage, encodeTimestamped } from "../../tlog/cosignature.ts";
-import { verifyConsistency } from "../../tlog/merkle.ts";
-import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine, type Vkey } from "../../tlog/note.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
-import { parseProof } from "../../tlog/proof.ts";
 import { ANCHOR_ORIGIN, LOG, newWorld, ORIGIN } from "../support/world.ts";
 
 type Name = "A" | "B";

@@ -1,11 +1,17 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { TimestampError } from "@kedge/verify/error";
+import { parseExtra } from "@kedge/verify/proof/extra";
+import { timestampVerifier } from "@kedge/verify/time/timestamps";
+import { parsePemCertificates } from "@kedge/verify/time/x509";
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { formatVkey } from "@kedge/verify/tlog/note";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { parseProof } from "@kedge/verify/tlog/proof";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { TimestampError } from "../../client/error.ts";
-import { parseExtra } from "../../client/extra.ts";
-import { timestampVerifier } from "../../client/timestamps.ts";
-import { parsePemCertificates } from "../../client/x509.ts";
+import { ServiceError } from "../../platform/error.ts";
+import { publicKey, stampedKey, stampingKey } from "../../platform/table.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
 import {
@@ -15,19 +21,13 @@ import {
   type Tsa as TsaSource,
   tsa,
 } from "../../service/authorities.ts";
-import { ServiceError } from "../../service/error.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { timestampPublic, unstampedSince } from "../../service/stamp.ts";
-import { publicKey, stampedKey, stampingKey } from "../../service/table.ts";
 import { timestampsOf } from "../../service/timestamps.ts";
-import { parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { formatVkey } from "../../tlog/note.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
-import { parseProof } from "../../tlog/proof.ts";
+import { cosignedBy, ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 import { hasOpenssl, type Identity, opensslTsa, type Tsa } from "../support/tsa.ts";
 import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
-import { cosignedBy, ed25519Cosigner } from "../tlog/signers.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 

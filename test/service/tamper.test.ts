@@ -1,11 +1,12 @@
 /** Whoever can write to the table can stop a log, but cannot make it sign or prove what it did not commit. */
+
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { expect, test } from "vitest";
+import type { Item } from "../../platform/store.ts";
 import { append } from "../../service/append.ts";
 import { prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
-import type { Item } from "../../service/store.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
 import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
 
 const entries = (from: number, count: number): Uint8Array[] =>

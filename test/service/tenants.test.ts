@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Store } from "../../service/store.ts";
+import type { Store } from "../../platform/store.ts";
 import {
   authenticate,
   createKey,

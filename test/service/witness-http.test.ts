@@ -1,13 +1,13 @@
 /** Witnesses over real connections: what a network and a hostile server can do to an anchorer. */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
+import { leafHash } from "@kedge/verify/tlog/merkle";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Anchored, anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
 import { seal } from "../../service/seal.ts";
 import { submissionPrefix, type Witnessing } from "../../service/witnesses.ts";
-import { leafHash } from "../../tlog/merkle.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
 import { type Answer, fakeWitness, policyOf } from "../support/witness.ts";
 import { LOG, newWorld, ORIGIN } from "../support/world.ts";
 

@@ -1,13 +1,8 @@
 /** Re-verifies a log from nothing but its stored bytes, against the invariants I1 to I6. Returns what is wrong. */
 import { createPublicKey, verify } from "node:crypto";
-import { bytesToHex } from "@noble/hashes/utils.js";
-import { decodeHead } from "../../service/head.ts";
-import { type Publication, readBatch, readRecord } from "../../service/publication.ts";
-import type { Item } from "../../service/store.ts";
-import { headKey, indexKey, tileItemKey } from "../../service/table.ts";
-import { parseCheckpoint, parseCheckpointBody } from "../../tlog/checkpoint.ts";
-import { leafHash, rootOf } from "../../tlog/merkle.ts";
-import type { Vkey } from "../../tlog/note.ts";
+import { parseCheckpoint, parseCheckpointBody } from "@kedge/verify/tlog/checkpoint";
+import { leafHash, rootOf } from "@kedge/verify/tlog/merkle";
+import type { Vkey } from "@kedge/verify/tlog/note";
 import {
   bundlesChanged,
   decodeBundle,
@@ -15,7 +10,12 @@ import {
   type Tile,
   tilePath,
   tilesChanged,
-} from "../../tlog/tile.ts";
+} from "@kedge/verify/tlog/tile";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { type Publication, readBatch, readRecord } from "../../platform/publication.ts";
+import type { Item } from "../../platform/store.ts";
+import { headKey, indexKey, tileItemKey } from "../../platform/table.ts";
+import { decodeHead } from "../../service/head.ts";
 import type { Observed } from "./world.ts";
 
 type Stored = ReadonlyMap<string, Item>;

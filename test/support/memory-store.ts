@@ -1,6 +1,6 @@
 /** A store in memory that passes the store's contract suite: for tests that need thousands of fresh stores. */
-import { ServiceError } from "../../service/error.ts";
-import type { Condition, Item, Key, Query, Store } from "../../service/store.ts";
+import { ServiceError } from "../../platform/error.ts";
+import type { Condition, Item, Key, Query, Store } from "../../platform/store.ts";
 
 export type MemoryStore = Store & {
   /** A copy of everything stored, as a backup would hold it. */

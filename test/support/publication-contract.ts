@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Publication } from "../../service/publication.ts";
+import type { Publication } from "../../platform/publication.ts";
 
 const RACERS = 12;
 const LARGE = 1 << 16;

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
-const KEDGE = fileURLToPath(new URL("../../cli/kedge.mjs", import.meta.url));
+const KEDGE = fileURLToPath(new URL("../../dist/cli/kedge.js", import.meta.url));
 const READY = "Ctrl-C stops it";
 
 type Running = ChildProcessByStdio<null, Readable, Readable>;

@@ -1,7 +1,7 @@
 /** What every Store must do; run against each implementation. */
 import { createHash, randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { Item, Store } from "../../service/store.ts";
+import type { Item, Store } from "../../platform/store.ts";
 
 // Comparing large arrays element by element takes minutes; their digests do not.
 const brief = (items: readonly (Item | undefined)[]): unknown[] =>

@@ -1,16 +1,23 @@
 /** A log that a witness watches, and a request for every sentence of tlog-witness that names a status code. */
+
+import { encodeBase64 } from "@kedge/verify/tlog/bytes";
+import { type Checkpoint, checkpointBody } from "@kedge/verify/tlog/checkpoint";
+import { EMPTY_ROOT } from "@kedge/verify/tlog/merkle";
+import { signatureLine, type Vkey } from "@kedge/verify/tlog/note";
+import { formatAddCheckpoint, type RefusalCode } from "@kedge/verify/tlog/witness";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
-import type { Signer } from "../../service/signer.ts";
-
-import { encodeBase64 } from "../../tlog/bytes.ts";
-import { type Checkpoint, checkpointBody } from "../../tlog/checkpoint.ts";
-import { EMPTY_ROOT } from "../../tlog/merkle.ts";
-import { signatureLine, type Vkey } from "../../tlog/note.ts";
-import { formatAddCheckpoint, type RefusalCode } from "../../tlog/witness.ts";
-import { flip, referenceTree } from "../tlog/reference.ts";
-import { cosignedBy, ecdsaSigner, ed25519Signer, lineBy, mldsaCosigner, signed } from "../tlog/signers.ts";
+import type { Signer } from "../../platform/signer.ts";
+import { flip, referenceTree } from "../packages/verify/tlog/reference.ts";
+import {
+  cosignedBy,
+  ecdsaSigner,
+  ed25519Signer,
+  lineBy,
+  mldsaCosigner,
+  signed,
+} from "../packages/verify/tlog/signers.ts";
 
 export const ORIGIN = "log.example/anchor";
 const KEY = ed25519Signer(ORIGIN);

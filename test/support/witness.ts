@@ -1,13 +1,19 @@
 /** A witness in a few lines, by the text of c2sp.org/tlog-witness: for tests of what talks to one. */
+
+import { decodeHash, equalBytes } from "@kedge/verify/tlog/bytes";
+import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { TlogError } from "@kedge/verify/tlog/error";
+import { EMPTY_ROOT, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Exchange } from "../../service/witness-http.ts";
-import { decodeHash, equalBytes } from "../../tlog/bytes.ts";
-import { type Checkpoint, openCheckpoint, parseCheckpoint } from "../../tlog/checkpoint.ts";
-import { TlogError } from "../../tlog/error.ts";
-import { EMPTY_ROOT, verifyConsistency } from "../../tlog/merkle.ts";
-import { formatVkey, type Vkey } from "../../tlog/note.ts";
-import { type Cosigner, cosignedBy, ed25519Cosigner, mldsaCosigner } from "../tlog/signers.ts";
+import {
+  type Cosigner,
+  cosignedBy,
+  ed25519Cosigner,
+  mldsaCosigner,
+} from "../packages/verify/tlog/signers.ts";
 
 export type Answer = {
   readonly status: number;

@@ -4,18 +4,18 @@
  */
 import { generateKeyPairSync, sign as signNow } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import { parseCheckpoint, parseCheckpointBody } from "@kedge/verify/tlog/checkpoint";
+import { makeVkey, type Vkey } from "@kedge/verify/tlog/note";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { bytesToHex } from "@noble/hashes/utils.js";
+import { ServiceError } from "../../platform/error.ts";
+import type { Publication } from "../../platform/publication.ts";
+import type { Item, Store } from "../../platform/store.ts";
+import { ANCHOR, headKey, logsKey } from "../../platform/table.ts";
 import type { AnchorContext } from "../../service/anchor.ts";
-import { ServiceError } from "../../service/error.ts";
-import type { Publication } from "../../service/publication.ts";
 import type { SealContext } from "../../service/seal.ts";
 import { checkpointSigner } from "../../service/sign.ts";
-import type { Item, Store } from "../../service/store.ts";
 import type { SweepContext } from "../../service/sweep.ts";
-import { ANCHOR, headKey, logsKey } from "../../service/table.ts";
-import { parseCheckpoint, parseCheckpointBody } from "../../tlog/checkpoint.ts";
-import { makeVkey, type Vkey } from "../../tlog/note.ts";
-import { parsePolicy } from "../../tlog/policy.ts";
 import { type MemoryStore, memoryStore } from "./memory-store.ts";
 
 export const LOG = "aaaaaaaaaaaaaaaaaaa";

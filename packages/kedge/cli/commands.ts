@@ -1,0 +1,28 @@
+/** The commands of a tenant: an auditor's are among them. */
+import { auditorCommands } from "@kedge/verify/cli/commands";
+import type { Commands } from "@kedge/verify/cli/program";
+
+export const tenantCommands: Commands = {
+  commit: {
+    summary: "events to commitments and openings, offline",
+    load: async () => (await import("./commit.ts")).commitCommand,
+  },
+  post: {
+    summary: "post events, or the records that commit wrote",
+    load: async () => (await import("./post.ts")).postCommand,
+  },
+  proof: {
+    summary: "fetch, verify and write proof files",
+    load: async () => (await import("./proof.ts")).proofCommand,
+  },
+  ...auditorCommands,
+  status: {
+    summary: "how far the log, or a commitment, has come",
+    load: async () => (await import("./status.ts")).statusCommand,
+  },
+  key: {
+    summary: "create, list and revoke API keys",
+    load: async () => (await import("./manage.ts")).keyCommand,
+  },
+  log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },
+};

@@ -1,0 +1,106 @@
+import type { FileHandle } from "node:fs/promises";
+import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
+import { withLog } from "@kedge/verify/cli/credentials";
+import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
+import { type CommitRecord, createRecords, readRecords, recordLine } from "@kedge/verify/cli/records";
+import { quoted } from "@kedge/verify/text";
+import type { Command } from "commander";
+import { MAX_POST } from "../client/api.ts";
+import { openLog } from "./service.ts";
+import { awaitProofs, DEFAULT_TIMEOUT, parseWait, type WaitFlags } from "./wait.ts";
+
+export function postCommand(command: Command): Command {
+  return withCommit(withLog(command))
+    .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
+    .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
+    .option("--batch <n>", `commitments in one request, at most ${MAX_POST}`, "1000")
+    .option("--wait [assurance]", "until all are sealed (default), anchored, witnessed or timestamped")
+    .option("--timeout <seconds>", "how long to wait", DEFAULT_TIMEOUT)
+    .action(post);
+}
+
+/** 128 and the number of SIGINT, as shells have it. */
+const EXIT_INTERRUPTED = 130;
+/** Commitments that are remembered to count the distinct ones: beyond, memory would grow with the input. */
+const MAX_COUNTED = 1_000_000;
+
+type PostFlags = CommitFlags & WaitFlags & { out?: string; batch: string };
+
+async function post(paths: string[], flags: PostFlags): Promise<void> {
+  const wait = parseWait(flags);
+  const size = parseBatch(flags.batch);
+  const target = await openLog(flags);
+  const shown = progress("commitments accepted");
+  const leftOut: string[] = [];
+  const distinct = new Set<string>();
+  const posted: Uint8Array[] = [];
+  let out: FileHandle | undefined;
+  let accepted = 0;
+  const soFar = () => `${accepted} accepted before it ended; posting all of them again does no harm.`;
+  const interrupted = () => {
+    warn(soFar());
+    process.exit(EXIT_INTERRUPTED);
+  };
+  process.once("SIGINT", interrupted);
+  process.exitCode = EXIT_FAILED; // until all of it is done: a reader may close the pipe before that
+  try {
+    for await (const batch of batches(readRecords(paths, flags, leftOut), size)) {
+      // First the openings, then the commitments: none is posted that could not be opened.
+      if (flags.out !== undefined) out ??= await createRecords(flags.out);
+      await keep(out, batch);
+      const commitments = batch.map(({ commitment }) => new Uint8Array(Buffer.from(commitment, "hex")));
+      accepted += (await target.client.post(target.log, commitments)).accepted;
+      if (wait !== undefined) posted.push(...commitments);
+      for (const { commitment } of batch) if (distinct.size < MAX_COUNTED) distinct.add(commitment);
+      shown.add(batch.length);
+    }
+  } catch (error) {
+    if (accepted > 0) print(soFar());
+    throw error;
+  } finally {
+    process.off("SIGINT", interrupted);
+    await out?.close();
+    shown.done();
+  }
+  if (accepted === 0) throw misuse("There is no event in these files");
+  print(`${[`${accepted} accepted`, ...copies(distinct, accepted), ...missed(leftOut)].join("; ")}.`);
+  if (wait !== undefined) {
+    for await (const answer of awaitProofs(target, posted, wait)) {
+      if (answer.state === "unknown") throw new CliError("failed", `The log does not know ${answer.hash}`);
+    }
+    print(`All are ${wait.assurance}.`);
+  }
+  process.exitCode = 0;
+}
+
+function copies(distinct: ReadonlySet<string>, accepted: number): string[] {
+  if (distinct.size === accepted || distinct.size === MAX_COUNTED) return [];
+  return [`${distinct.size} of them distinct, copies of one event being one entry`];
+}
+
+function missed(leftOut: readonly string[]): string[] {
+  const [first] = leftOut;
+  return first === undefined ? [] : [`${leftOut.length} left out, such as ${quoted(first)}`];
+}
+
+function parseBatch(text: string): number {
+  const size = Number(text);
+  if (Number.isInteger(size) && size >= 1 && size <= MAX_POST) return size;
+  throw misuse(`--batch is a number from 1 to ${MAX_POST}`);
+}
+
+async function keep(out: FileHandle | undefined, records: readonly CommitRecord[]): Promise<void> {
+  await out?.appendFile(records.map(recordLine).join(""));
+  await out?.sync();
+}
+
+export async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,150 @@
+import { constants, existsSync } from "node:fs";
+import { access, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
+import { pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
+import { PROOF_SUFFIX, proofName } from "@kedge/verify/cli/inputs";
+import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
+import { readRecords } from "@kedge/verify/cli/records";
+import type { Opening } from "@kedge/verify/events/commitment";
+import { withOpening } from "@kedge/verify/proof/extra";
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import { quoted } from "@kedge/verify/text";
+import type { Vkey } from "@kedge/verify/tlog/note";
+import type { Command } from "commander";
+import { MAX_PROOFS, type ProofAnswer } from "../client/api.ts";
+import { batches } from "./post.ts";
+import { openLog } from "./service.ts";
+import { awaitProofs, DEFAULT_TIMEOUT, parseWait, type WaitFlags } from "./wait.ts";
+
+export function proofCommand(command: Command): Command {
+  return withVkeys(withCommit(withLog(command)))
+    .argument(
+      "<items...>",
+      "event files, folders, .ndjson files, records of kedge commit, -, or commitments in hex",
+    )
+    .option("--out <path>", `a folder, or for one event a file whose name ends in ${PROOF_SUFFIX}`, ".")
+    .option("--wait [assurance]", "until all are sealed (default), anchored, witnessed or timestamped")
+    .option("--timeout <seconds>", "how long to wait", DEFAULT_TIMEOUT)
+    .option("--no-opening", "leave the opening out: the proof then shows the commitment alone")
+    .action(proof);
+}
+
+type ProofFlags = CommitFlags & WaitFlags & { out: string; opening: boolean };
+/** What a proof is wanted of, and the file it goes to. */
+type Wanted = { name: string; commitment: string; opening?: Opening; path: string };
+
+async function proof(items: string[], flags: ProofFlags): Promise<void> {
+  const wait = parseWait(flags);
+  const keys = pinnedKeys(flags);
+  const target = await openLog(flags);
+  await checkOut(flags.out);
+  const shown = progress("proofs fetched");
+  let written = 0;
+  let asked = 0;
+  for await (const batch of batches(wanted(items, flags), MAX_PROOFS)) {
+    asked += batch.length;
+    const commitments = batch.map(({ commitment }) => new Uint8Array(Buffer.from(commitment, "hex")));
+    let at = 0;
+    for await (const answer of awaitProofs(target, commitments, wait)) {
+      const item = batch[at++];
+      if (item !== undefined && (await keep(item, answer, keys))) written += 1;
+      shown.add(1);
+    }
+  }
+  shown.done();
+  if (asked === 0) throw misuse("There is no event in these files");
+  print(`${written} of ${asked} proofs fetched, verified and written to ${flags.out}`);
+  if (written < asked) process.exitCode = EXIT_FAILED;
+}
+
+async function* wanted(items: readonly string[], flags: ProofFlags): AsyncGenerator<Wanted> {
+  const seen = new Map<string, string>();
+  const isFile = flags.out.endsWith(PROOF_SUFFIX);
+  const pathOf = (name: string, below: string): string => {
+    const path = isFile ? flags.out : join(flags.out, `${below}${PROOF_SUFFIX}`);
+    const other = seen.get(path);
+    if (other !== undefined && isFile) throw misuse(`${path} is one file: name a folder with --out`);
+    if (other !== undefined) {
+      const both = other === name ? `${quoted(name)} twice` : `${quoted(other)} and ${quoted(name)}`;
+      throw misuse(`${path} would be the proof of ${both}: fetch them apart, each into a folder of its own`);
+    }
+    seen.set(path, name);
+    return path;
+  };
+  for (const item of items) {
+    if (/^[0-9a-f]{64}$/.test(item)) {
+      yield { name: item, commitment: item, path: pathOf(item, item) };
+      continue;
+    }
+    for await (const { event, line, commitment, opening, below } of readRecords([item], flags)) {
+      const name = line === undefined ? event : `${event}.${line}`;
+      const path = pathOf(name, proofName(below, line));
+      yield { name, commitment, path, ...(flags.opening ? { opening } : {}) };
+    }
+  }
+}
+
+/** Nothing is written that does not verify. */
+async function keep(
+  { name, commitment, opening, path }: Wanted,
+  answer: ProofAnswer,
+  keys: { logVkeys: Vkey[]; anchorVkeys: Vkey[] },
+): Promise<boolean> {
+  if (answer.state === "pending") {
+    warn(`${name}: not sealed yet. Ask again shortly, or use --wait`);
+    return false;
+  }
+  if (answer.state === "unknown") {
+    const said = quoted(answer.detail);
+    warn(
+      `${name}: the service says ${said}. Was it posted to this log, with the same tenant key and options?`,
+    );
+    return false;
+  }
+  const { failure } = verifyEvent({
+    commitment: new Uint8Array(Buffer.from(commitment, "hex")),
+    proof: answer.proof,
+    ...keys,
+  });
+  if (failure !== undefined) {
+    warn(`${name}: the service's proof does not verify and was not written. ${failure.message}`);
+    return false;
+  }
+  await writeProof(path, opening === undefined ? answer.proof : withOpening(answer.proof, opening));
+  return true;
+}
+
+/** Whole or not at all; for the owner alone, for the opening in it is a secret until disclosed. */
+async function writeProof(path: string, text: string): Promise<void> {
+  const partial = `${path}.${process.pid}.partial`;
+  try {
+    await makeFolder(dirname(path));
+    await writeFile(partial, text, { mode: 0o600, flag: "wx" });
+    await rename(partial, path);
+  } catch (cause) {
+    await rm(partial, { force: true }).catch(() => undefined);
+    throw new CliError("failed", `${path} cannot be written: check the folder and the disk`, { cause });
+  }
+}
+
+/** Fails before anything is asked for and waited for where nothing could be written. */
+async function checkOut(out: string): Promise<void> {
+  let folder = resolve(out.endsWith(PROOF_SUFFIX) ? dirname(out) : out);
+  while (!existsSync(folder) && folder !== dirname(folder)) folder = dirname(folder);
+  try {
+    if (!(await stat(folder)).isDirectory()) throw misuse(`--out: ${folder} is not a folder`);
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw cause instanceof CliError ? cause : misuse(`--out: ${folder} cannot be written to`, cause);
+  }
+}
+
+/** As `mkdir -p`. Node's own does not return where no folder can be made, such as below /proc. */
+async function makeFolder(folder: string): Promise<void> {
+  const parent = dirname(folder);
+  if (!existsSync(parent) && parent !== folder) await makeFolder(parent);
+  await mkdir(folder).catch((error: unknown) => {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  });
+}

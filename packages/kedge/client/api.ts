@@ -1,0 +1,165 @@
+/** The HTTP API as typed calls. Every answer is checked against its shape before it is used. */
+
+import { ClientError } from "@kedge/verify/error";
+import {
+  type ApiRequest,
+  type Connection,
+  problemCode,
+  problemSchema,
+  request,
+  withRetries,
+} from "@kedge/verify/net/http";
+import { logPath, openLogReader, parseAnswer, read } from "@kedge/verify/net/log";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { z } from "zod";
+
+/** Most commitments in one post, and most hashes in one request for proofs. */
+export const MAX_POST = 10_000;
+export const MAX_PROOFS = 1_000;
+
+/** One API key's view of the service. Commitments are 32 bytes in the calls and lower-case hex in the answers. */
+export type Client = ReturnType<typeof openClient>;
+
+/** Every call throws ClientError. Calls that may be repeated are, on network errors, 429 and 5xx. */
+export function openClient(connection: Connection) {
+  return {
+    /** Posts 1 to 10,000 commitments; returns once they are durable. */
+    post: (log: string, commitments: readonly Uint8Array[]) =>
+      call(connection, acceptedSchema, {
+        method: "POST",
+        path: `${logPath(log)}/entries`,
+        body: { hashes: commitments.map(bytesToHex) },
+        idempotent: true,
+      }),
+    entry: (log: string, commitment: Uint8Array) =>
+      call(connection, entrySchema, read(`${logPath(log)}/entries/${bytesToHex(commitment)}`)),
+    proofs: (log: string, commitments: readonly Uint8Array[]) => proofs(connection, log, commitments),
+    /** `vkeys` are all that sign its checkpoints now, by the service's own word. */
+    log: (log: string) => call(connection, logSchema, read(logPath(log))),
+    /** The log's signed checkpoint; nothing is verified. */
+    checkpoint: (log: string) => openLogReader(connection, log).checkpoint(),
+
+    logs: async () => (await call(connection, logsSchema, read("/v1/logs"))).logs,
+    createLog: (name: string) => call(connection, logSchema, create("/v1/logs", { name })),
+    keys: async () => (await call(connection, keysSchema, read("/v1/keys"))).keys,
+    /** `apiKey` is in the answer to this call and never again. */
+    createKey: (key: NewKey) => call(connection, newKeySchema, create("/v1/keys", key)),
+    revokeKey: async (id: string): Promise<void> => {
+      const path = `/v1/keys/${encodeURIComponent(id)}`;
+      await request(connection, { method: "DELETE", path, idempotent: true });
+    },
+  };
+}
+
+/** `expiresAt` in RFC 3339. */
+type NewKey = { name: string; scopes: string[]; log?: string; expiresAt?: string };
+
+/** One hash's answer: its proof at the highest assurance there is, or why there is none. */
+export type ProofAnswer = { hash: string } & (
+  | { state: "proof"; assurance: string; proof: string }
+  | { state: "pending" }
+  | { state: "unknown"; detail: string }
+);
+
+const acceptedSchema = z.object({ accepted: z.int().nonnegative(), receivedAt: z.string() });
+
+const entrySchema = z.object({
+  hash: z.string(),
+  assurance: z.string(),
+  index: z.int().nonnegative().optional(),
+  treeSize: z.int().nonnegative().optional(),
+  sealedAt: z.string().optional(),
+  anchoredAt: z.string().optional(),
+});
+
+const logSchema = z.object({
+  id: z.string(),
+  origin: z.string(),
+  name: z.string(),
+  vkey: z.string(),
+  vkeys: z.array(z.string()).min(1),
+  size: z.int().nonnegative().optional(),
+  createdAt: z.string().optional(),
+});
+const logsSchema = z.object({ logs: z.array(logSchema) });
+
+const keySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  scopes: z.array(z.string()),
+  log: z.string().optional(),
+  createdAt: z.string(),
+  expiresAt: z.string().optional(),
+  revokedAt: z.string().optional(),
+});
+const keysSchema = z.object({ keys: z.array(keySchema) });
+const newKeySchema = keySchema.extend({ apiKey: z.string() });
+
+const proofLineSchema = z.union([
+  z.object({ hash: z.string(), assurance: z.string(), proof: z.string() }),
+  z.object({ hash: z.string(), problem: problemSchema }),
+]);
+type ProofLine = z.infer<typeof proofLineSchema>;
+
+/** Answers for every commitment, in order, in as many requests as the sizes of the proofs take. */
+async function* proofs(
+  connection: Connection,
+  log: string,
+  commitments: readonly Uint8Array[],
+): AsyncGenerator<ProofAnswer> {
+  const hashes = commitments.map(bytesToHex);
+  for (let from = 0; from < hashes.length; ) {
+    const asked = hashes.slice(from, from + MAX_PROOFS);
+    // An answer cut short is a network error that only shows once the lines are counted: hence retries of its own.
+    const lines = await withRetries(connection, true, async () =>
+      readProofLines(
+        await request(
+          { ...connection, attempts: 1 },
+          {
+            method: "POST",
+            path: `${logPath(log)}/proofs`,
+            body: { hashes: asked },
+            idempotent: true,
+          },
+        ),
+        asked,
+      ),
+    );
+    const isFull = (line: ProofLine): boolean =>
+      "problem" in line && problemCode(line.problem) === "response_full";
+    const firstFull = lines.findIndex(isFull);
+    const answered = firstFull === -1 ? lines : lines.slice(0, firstFull);
+    if (answered.length === 0) throw new ClientError("protocol", "The service answered none of the hashes");
+    yield* answered.map(answerOf);
+    from += answered.length;
+  }
+}
+
+/** NDJSON, one line for each hash that was asked for, in that order. */
+function readProofLines(text: string, asked: readonly string[]): ProofLine[] {
+  const lines = text.split("\n");
+  if (lines.pop() !== "" || lines.length < asked.length) {
+    throw new ClientError("network", "The service's answer was cut short: try again");
+  }
+  const parsed = lines.map((line) => parseAnswer(proofLineSchema, line));
+  if (parsed.length > asked.length || parsed.some(({ hash }, i) => hash !== asked[i])) {
+    throw new ClientError("protocol", "The service answered for other hashes than were asked for");
+  }
+  return parsed;
+}
+
+function answerOf(line: ProofLine): ProofAnswer {
+  const { hash } = line;
+  if ("proof" in line) return { hash, state: "proof", assurance: line.assurance, proof: line.proof };
+  const code = problemCode(line.problem);
+  if (code === "pending") return { hash, state: "pending" };
+  return { hash, state: "unknown", detail: line.problem.detail ?? code };
+}
+
+function create(path: string, body: unknown) {
+  return { method: "POST", path, body, idempotent: false } as const;
+}
+
+async function call<T>(connection: Connection, schema: z.ZodType<T>, what: ApiRequest): Promise<T> {
+  return parseAnswer(schema, await request(connection, what));
+}

@@ -1,0 +1,535 @@
+/**
+ * The audit of a tenant log: from all its entries, in order, to the root that they make, the checkpoints that were ever
+ * signed of it, and the events of an export. Pure; no I/O.
+ *
+ * Trusted: the pinned keys. Hostile: entries, tiles, checkpoints and their times.
+ */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import type { Opening } from "../events/commitment.ts";
+import { type Evidence, type Fork, forkOf } from "../evidence/evidence.ts";
+import { quoted } from "../text.ts";
+import { equalBytes } from "../tlog/bytes.ts";
+import { parseCheckpoint } from "../tlog/checkpoint.ts";
+import { TlogError } from "../tlog/error.ts";
+import { extendFrontier, frontierRoot, leafHash, type Range } from "../tlog/merkle.ts";
+import {
+  decodeBundle,
+  extendTiles,
+  rightEdge,
+  type Tile,
+  type TileMap,
+  tileKey,
+  tilePath,
+  tilesChanged,
+  widthAt,
+} from "../tlog/tile.ts";
+import {
+  finishFork,
+  type GrowingFork,
+  growFork,
+  type Head,
+  type LogKeys,
+  type NamedHead,
+  openHead,
+  startFork,
+} from "./heads.ts";
+
+/** Bytes of a commitment: every entry of a tenant log. */
+const COMMITMENT = 32;
+/** Bytes of one entry in a bundle: uint16 length and commitment. */
+export const BUNDLED = 2 + COMMITMENT;
+
+/** The commitments in a bundle, exactly as many as it is wide. Throws TlogError `malformed`. */
+export function decodeCommitments(tile: Tile, bytes: Uint8Array): Uint8Array[] {
+  try {
+    const entries = decodeBundle(bytes, tile.width);
+    if (entries.every(({ length }) => length === COMMITMENT)) return entries;
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
+    throw new TlogError("malformed", `${tilePath(tile)} is not ${tile.width} entries. ${cause.message}`, {
+      cause,
+    });
+  }
+  throw new TlogError("malformed", `${tilePath(tile)} has an entry that is no commitment of 32 bytes`);
+}
+
+/** The hash tiles that reach their width in the tree of `size` leaves with its leaves `start` to `end`. */
+export function tilesCompleted({ start, end }: Range, size: bigint): Tile[] {
+  return tilesChanged(start, end).filter(({ level, index, width }) => width === widthAt(size, level, index));
+}
+
+// ---- the export ---------------------------------------------------------------------------------------------------
+
+/** One event of the export, as `kedge commit` records it: `commitment` is hex. */
+export type ExportedEvent = { event: string; line?: number; commitment: string; opening: Opening };
+
+/**
+ * The events of an export by their number, so that millions fit: sixty bytes for each, none of them an object. V8 would
+ * let its heap grow to several times what objects take.
+ */
+export type Export = {
+  count: number;
+  /** The commitments, in 32-bit words. */
+  words: Uint32Array;
+  /** Near the hash of a commitment, its number plus one; 0 where none is. */
+  slots: Uint32Array;
+  /** 0: none. */
+  lines: Float64Array;
+  /** The index of the event's entry plus one, 0 while it is not found. */
+  found: Float64Array;
+  /** The name of the events from number `first` on. */
+  names: { first: number; name: string }[];
+  copies: number;
+  /** The sequence numbers of each source as runs, in the order in which they came. */
+  sources: Map<string, Run[]>;
+};
+type Run = { first: bigint; last: bigint };
+
+const WORDS = COMMITMENT / Uint32Array.BYTES_PER_ELEMENT;
+
+export function emptyExport(): Export {
+  const [words, slots] = [new Uint32Array(WORDS), new Uint32Array(4)];
+  const [lines, found] = [new Float64Array(1), new Float64Array(1)];
+  return { count: 0, words, slots, lines, found, names: [], copies: 0, sources: new Map() };
+}
+
+export function addEvent(to: Export, { event, line = 0, commitment, opening }: ExportedEvent): void {
+  const slot = slotOf(to, Buffer.from(commitment, "hex"));
+  if (to.slots[slot] !== 0) {
+    to.copies += 1;
+    return;
+  }
+  if (to.count === to.lines.length) grow(to);
+  to.words.set(KEY, to.count * WORDS);
+  to.lines[to.count] = line;
+  if (to.names.at(-1)?.name !== event) to.names.push({ first: to.count, name: event });
+  to.count += 1;
+  to.slots[slot] = to.count;
+  if (2 * to.count > to.slots.length) spread(to);
+  const { source, sequence } = opening;
+  if (source !== undefined && sequence !== undefined) addSequence(to.sources, source, BigInt(sequence));
+}
+
+function grow(to: Export): void {
+  const { words, lines, found } = to;
+  to.words = new Uint32Array(2 * words.length);
+  to.lines = new Float64Array(2 * lines.length);
+  to.found = new Float64Array(2 * found.length);
+  to.words.set(words);
+  to.lines.set(lines);
+  to.found.set(found);
+}
+
+/** Gives the commitments twice as many slots: half of them are free, so the next free one is near. */
+function spread(to: Export): void {
+  to.slots = new Uint32Array(2 * to.slots.length);
+  for (let number = 0; number < to.count; number++) {
+    to.slots[slotOf(to, commitmentAt(to, number))] = number + 1;
+  }
+}
+
+/** Secret to this process: nobody can choose commitments that all fall on one slot. */
+const SEEDS = crypto.getRandomValues(new Uint32Array(WORDS));
+const KEY = new Uint32Array(WORDS);
+const KEY_BYTES = new Uint8Array(KEY.buffer);
+
+/** The slot that has this commitment, or is free for it; its words are in KEY then. */
+function slotOf({ words, slots }: Export, commitment: Uint8Array): number {
+  KEY_BYTES.set(commitment);
+  let hash = 0;
+  for (let i = 0; i < WORDS; i++) {
+    hash = Math.imul(hash ^ (KEY[i] ?? 0), (SEEDS[i] ?? 0) | 1);
+    hash ^= hash >>> 15;
+  }
+  for (let at = hash; ; at++) {
+    const slot = at & (slots.length - 1);
+    const number = (slots[slot] ?? 0) - 1;
+    if (number < 0 || KEY.every((word, i) => word === words[number * WORDS + i])) return slot;
+  }
+}
+
+/** The number of the event, -1 when there is none. */
+function numberOf(events: Export, commitment: Uint8Array): number {
+  return (events.slots[slotOf(events, commitment)] ?? 0) - 1;
+}
+
+function commitmentAt({ words }: Export, number: number): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset + number * COMMITMENT, COMMITMENT);
+}
+
+function addSequence(sources: Export["sources"], source: string, number: bigint): void {
+  const runs = sources.get(source) ?? [];
+  sources.set(source, runs);
+  const run = runs.at(-1);
+  if (run !== undefined && run.last + 1n === number) run.last = number;
+  else runs.push({ first: number, last: number });
+}
+
+/** Where a source's numbering, which counts up by one, leaves a number out or has one twice. */
+export function* sequenceFindings({ sources }: Export): Generator<Finding> {
+  for (const [source, unsorted] of sources) {
+    const runs = unsorted.toSorted((a, b) => (a.first < b.first ? -1 : 1));
+    let last = (runs[0]?.first ?? 0n) - 1n;
+    for (const run of runs) {
+      const overlap = run.last < last ? run.last : last;
+      if (run.first > last + 1n) yield sequence("sequence_missing", source, last + 1n, run.first - 1n);
+      if (run.first <= last) yield sequence("sequence_repeated", source, run.first, overlap);
+      if (run.last > last) last = run.last;
+    }
+  }
+}
+
+function sequence(
+  finding: "sequence_missing" | "sequence_repeated",
+  source: string,
+  first: bigint,
+  last: bigint,
+): Finding {
+  const numbers = first === last ? `${first}` : `${first} to ${last}`;
+  const what = finding === "sequence_missing" ? "has no event" : "has two events or more";
+  return {
+    finding,
+    message: `The source ${quoted(source)} ${what} of number ${numbers}.`,
+    source,
+    first: `${first}`,
+    last: `${last}`,
+  };
+}
+
+// ---- the log ------------------------------------------------------------------------------------------------------
+
+/**
+ * What is wrong. The set is closed.
+ *
+ * - `root_differs`: the entries that were served do not make the signed root
+ * - `tile_differs`: a hash tile is not what the entries make it
+ * - `checkpoint_differs`: the entries do not make the root of an earlier checkpoint at its size
+ * - `contradiction`: two signed checkpoints of the log of which neither tree grew out of the other; there is evidence
+ * - `log_shrunk`: the log has signed more entries than it now shows
+ * - `entry_without_event`, `entry_repeated`, `event_not_in_log`: log and export do not match
+ * - `event_changed`, `event_without_opening`, `record_without_event`: events and openings do not match
+ * - `sequence_missing`, `sequence_repeated`: the export has a gap, or two events under one number
+ * - `incomplete`: the log could not be read to its end
+ */
+export type FindingKind =
+  | "root_differs"
+  | "tile_differs"
+  | "checkpoint_differs"
+  | "contradiction"
+  | "log_shrunk"
+  | "entry_without_event"
+  | "entry_repeated"
+  | "event_not_in_log"
+  | "event_changed"
+  | "event_without_opening"
+  | "record_without_event"
+  | "sequence_missing"
+  | "sequence_repeated"
+  | "incomplete";
+
+/** Sizes, indices and numbers are decimal, hashes hex; `event` is a name, never what the event holds. */
+export type Finding = {
+  finding: FindingKind;
+  message: string;
+  index?: string;
+  entry?: string;
+  event?: string;
+  line?: number;
+  size?: string;
+  tile?: string;
+  source?: string;
+  first?: string;
+  last?: string;
+};
+
+/** Where an audit stands. `matched` counts the earlier checkpoints that are of this tree. */
+type State = {
+  size: bigint;
+  frontier: Uint8Array[];
+  edge: TileMap;
+  matched: { kept: number; history: number; largest: bigint };
+  /** Events that were found, and of these how many outside the period. */
+  found: number;
+  outside: number;
+  fork?: GrowingFork;
+};
+
+export type AuditInput = {
+  log: LogKeys;
+  /** The signed checkpoint that is audited. */
+  head: Head;
+  /** Checkpoints that the auditor has kept, verified already. */
+  kept: readonly NamedHead[];
+  /** Each entry of these must belong to an event. */
+  period: Range;
+  events?: Export;
+};
+
+export type Audit = ReturnType<typeof startAudit>;
+
+/** The entries that follow, the history's checkpoints of no more entries than there are then, and maybe hash tiles. */
+export type Step = {
+  entries: readonly Uint8Array[];
+  history: readonly Head[];
+  /** At least those of `tilesCompleted`, or none in the whole audit. */
+  tiles?: readonly { tile: Tile; bytes: Uint8Array }[];
+};
+
+/** Call `add` until every entry of `head` was given, then `finish`. */
+export function startAudit({ log, head, kept, period, events }: AuditInput) {
+  const state: State = {
+    size: 0n,
+    frontier: [],
+    edge: new Map(),
+    matched: { kept: 0, history: 0, largest: 0n },
+    found: 0,
+    outside: 0,
+  };
+  const waiting = bySize(kept.filter(({ size }) => size <= head.size));
+
+  function compare(earlier: NamedHead): Finding[] {
+    const root = frontierRoot(state.frontier);
+    const isOfEntries = equalBytes(root, earlier.root);
+    const isTwin = earlier.size === head.size && !equalBytes(earlier.root, head.root);
+    // One contradiction is enough, and only of what contradicts does it matter who signed.
+    const contradicts = isTwin || (!isOfEntries && earlier.size < head.size && state.fork === undefined);
+    const isSigned = !contradicts || isSignedBy(log, earlier.note);
+    if (contradicts && isSigned) {
+      state.fork = startFork(earlier, isTwin ? head.root : root, state.frontier, head);
+    }
+    if (isOfEntries) {
+      state.matched[earlier.name === HISTORY ? "history" : "kept"] += 1;
+      state.matched.largest = earlier.size;
+      return [];
+    }
+    const unsigned = isSigned ? "" : " No pinned key has signed it either.";
+    return [
+      {
+        finding: "checkpoint_differs",
+        message: `The checkpoint of ${earlier.size} entries (${earlier.name}) is not of the entries that the service gave.${unsigned}`,
+        size: `${earlier.size}`,
+      },
+    ];
+  }
+
+  return {
+    get size(): bigint {
+      return state.size;
+    },
+    get found(): number {
+      return state.found;
+    },
+    get outside(): number {
+      return state.outside;
+    },
+    get matched(): { kept: number; history: number } {
+      return state.matched;
+    },
+    add({ entries, history, tiles }: Step): Finding[] {
+      const leaves = entries.map(leafHash);
+      const start = state.size;
+      const end = start + BigInt(leaves.length);
+      const findings = tiles === undefined ? [] : checkTiles(state, leaves, tiles);
+      const due = takeWhile(waiting, ({ size }) => size <= end);
+      for (const earlier of bySize([...due, ...history.map((head) => ({ ...head, name: HISTORY }))])) {
+        extend(state, leaves.slice(Number(state.size - start), Number(earlier.size - start)));
+        findings.push(...compare(earlier));
+      }
+      extend(state, leaves.slice(Number(state.size - start)));
+      if (events !== undefined) findings.push(...matchEntries(state, events, period, start, entries));
+      return findings;
+    },
+    /** What is known once all entries were given. Throws RangeError before. */
+    finish(): { findings: Iterable<Finding>; evidence?: Fork } {
+      if (state.size !== head.size) throw new RangeError("an audit is finished once it has every entry");
+      const isWhole = equalBytes(frontierRoot(state.frontier), head.root);
+      const { fork } = state;
+      const isShown = isWhole || fork?.earlier.size === head.size;
+      const evidence = isShown && fork ? finishFork(fork, head) : undefined;
+      const findings = function* (): Generator<Finding> {
+        if (!isWhole) yield rootDiffers(head, state.matched.largest);
+        if (evidence !== undefined) yield contradiction(evidence);
+        if (events !== undefined) yield* missingEvents(events);
+      };
+      return { findings: findings(), ...(evidence && { evidence }) };
+    },
+  };
+}
+
+const HISTORY = "in the log's history";
+
+function bySize<T extends { size: bigint }>(heads: readonly T[]): T[] {
+  return heads.toSorted((a, b) => (a.size < b.size ? -1 : a.size > b.size ? 1 : 0));
+}
+
+function takeWhile<T>(items: T[], test: (item: T) => boolean): T[] {
+  const end = items.findIndex((item) => !test(item));
+  return items.splice(0, end === -1 ? items.length : end);
+}
+
+function isSignedBy(log: LogKeys, note: string): boolean {
+  try {
+    openHead(note, log);
+    return true;
+  } catch (error) {
+    if (error instanceof TlogError) return false;
+    throw error;
+  }
+}
+
+function extend(state: State, leaves: readonly Uint8Array[]): void {
+  if (state.fork) growFork(state.fork, state.size, leaves);
+  state.frontier = extendFrontier(state.size, state.frontier, leaves);
+  state.size += BigInt(leaves.length);
+}
+
+function checkTiles(
+  state: State,
+  leaves: readonly Uint8Array[],
+  tiles: readonly { tile: Tile; bytes: Uint8Array }[],
+): Finding[] {
+  const made = extendTiles(state.size, state.edge, leaves);
+  const wrong = tiles.filter(({ tile, bytes }) => {
+    const expected = made.get(tileKey(tile.level, tile.index));
+    return expected === undefined || !equalBytes(expected, bytes);
+  });
+  const edge = rightEdge(state.size + BigInt(leaves.length)).map(({ level, index }) => tileKey(level, index));
+  state.edge = new Map(
+    edge.flatMap((key) => {
+      const bytes = made.get(key) ?? state.edge.get(key);
+      return bytes === undefined ? [] : [[key, bytes] as const];
+    }),
+  );
+  return wrong.map(({ tile }) => ({
+    finding: "tile_differs",
+    message: `${tilePath(tile)} is not what the entries make it.`,
+    tile: tilePath(tile),
+  }));
+}
+
+function matchEntries(
+  state: State,
+  events: Export,
+  period: Range,
+  start: bigint,
+  entries: readonly Uint8Array[],
+): Finding[] {
+  const findings: Finding[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const index = start + BigInt(i);
+    const isOfPeriod = period.start <= index && index < period.end;
+    const number = numberOf(events, entry);
+    const first = (events.found[number] ?? 0) - 1;
+    if (number < 0) {
+      if (isOfPeriod) findings.push(wrongEntry("entry_without_event", index, entry, "belongs to no event"));
+    } else if (first >= 0) {
+      const why = `repeats entry ${first}: a commitment stands in a log once`;
+      findings.push(wrongEntry("entry_repeated", index, entry, why));
+    } else {
+      events.found[number] = Number(index) + 1;
+      state.found += 1;
+      if (!isOfPeriod) state.outside += 1;
+    }
+  }
+  return findings;
+}
+
+function wrongEntry(
+  finding: "entry_without_event" | "entry_repeated",
+  index: bigint,
+  entry: Uint8Array,
+  why: string,
+): Finding {
+  const hex = bytesToHex(entry);
+  return { finding, message: `Entry ${index}, ${hex}, ${why}.`, index: `${index}`, entry: hex };
+}
+
+function* missingEvents(events: Export): Generator<Finding> {
+  const { count, lines, found, names } = events;
+  let file = 0;
+  for (let number = 0; number < count; number++) {
+    while ((names[file + 1]?.first ?? count) <= number) file += 1;
+    if (found[number] !== 0) continue;
+    const event = names[file]?.name ?? "";
+    const line = lines[number] || undefined;
+    yield {
+      finding: "event_not_in_log",
+      message: `The event ${eventLabel(event, line)} is not in the log.`,
+      event,
+      ...(line === undefined ? {} : { line }),
+      entry: bytesToHex(commitmentAt(events, number)),
+    };
+  }
+}
+
+export function eventLabel(event: string, line?: number): string {
+  return `${quoted(event)}${line === undefined ? "" : ` line ${line}`}`;
+}
+
+function rootDiffers({ size }: Head, largest: bigint): Finding {
+  const upTo = largest === 0n ? "" : ` Up to entry ${largest - 1n} they do, by an earlier checkpoint.`;
+  return {
+    finding: "root_differs",
+    message: `The ${size} entries that the service gave are not those that the log signed.${upTo}`,
+    size: `${size}`,
+  };
+}
+
+/** What two checkpoints of one log say of it when the log has grown in between, or not. */
+export function compareLater(
+  earlier: NamedHead,
+  later: NamedHead,
+): { findings: Finding[]; evidence?: Evidence } {
+  if (later.size > earlier.size || (later.size === earlier.size && equalBytes(later.root, earlier.root))) {
+    return { findings: [] };
+  }
+  if (later.size === earlier.size) {
+    const evidence = forkOf(earlier.size, { ...earlier, proof: [] }, { ...later, proof: [] });
+    return { findings: [contradiction(evidence)], evidence };
+  }
+  const finding: Finding = {
+    finding: "log_shrunk",
+    message: `The log has shrunk: it signed ${earlier.size} entries (${earlier.name}), and shows ${later.size} (${later.name}).`,
+    size: `${earlier.size}`,
+  };
+  return { findings: [finding], evidence: { kind: "unproven", checkpoints: [later.note, earlier.note] } };
+}
+
+// ---- the period ---------------------------------------------------------------------------------------------------
+
+/** A checkpoint of the history: its size, and when the operator says that it was published, ms since the epoch. */
+export type Published = { size: bigint; at: number };
+
+/**
+ * The entries that were first published from `from` on and before `to`, ms since the epoch. An entry whose time the
+ * history does not tell is one of them: to be left out, it takes a checkpoint that says so.
+ */
+export async function periodByTime(
+  history: AsyncIterable<Published> | Iterable<Published>,
+  size: bigint,
+  { from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY }: { from?: number; to?: number },
+): Promise<Range & { clockWentBack: boolean }> {
+  let start: bigint | undefined;
+  let end = 0n;
+  let last: Published = { size: 0n, at: Number.NEGATIVE_INFINITY };
+  let clockWentBack = false;
+  for await (const published of history) {
+    if (published.at < last.at) clockWentBack = true;
+    if (published.at >= from) start ??= last.size;
+    if (published.at < to) end = published.size;
+    last = published;
+  }
+  start ??= last.size;
+  if (last.size < size) end = size;
+  return { start, end: end < start ? start : end, clockWentBack };
+}
+
+function contradiction({ checkpoints: [older, newer] }: Fork): Finding {
+  const [a, b] = [parseCheckpoint(older).checkpoint.size, parseCheckpoint(newer).checkpoint.size];
+  const what = a === b ? "two roots" : "and the second tree did not grow out of the first";
+  return {
+    finding: "contradiction",
+    message: `Two signed checkpoints of the log contradict each other, of ${a} and of ${b} entries: ${what}.`,
+    size: `${a}`,
+  };
+}

@@ -1,0 +1,327 @@
+/** `kedge audit`: reads a whole log, recomputes it, and reconciles it with an export of events. */
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { z } from "zod";
+import {
+  BUNDLED,
+  compareLater,
+  decodeCommitments,
+  type Export,
+  type Finding,
+  type Published,
+  periodByTime,
+  startAudit,
+  tilesCompleted,
+} from "../audit/audit.ts";
+import { type Head, type LogKeys, type NamedHead, openHead, parseHead } from "../audit/heads.ts";
+import { ClientError } from "../error.ts";
+import type { Evidence } from "../evidence/evidence.ts";
+import { type LogReader, openLogReader } from "../net/log.ts";
+import { MAYBE_ROTATED, quoted } from "../text.ts";
+import { TlogError } from "../tlog/error.ts";
+import { HASH_SIZE, type Range } from "../tlog/merkle.ts";
+import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
+import { TILE_WIDTH, type Tile, widthAt } from "../tlog/tile.ts";
+import { readExport } from "./audit-export.ts";
+import {
+  type AuditFlags,
+  conclude,
+  type Findings,
+  findings,
+  keysLine,
+  type Outcome,
+} from "./audit-report.ts";
+import { withCommit } from "./committer.ts";
+import {
+  collect,
+  namedLog,
+  type PinnedKeys,
+  pinnedKeys,
+  serviceConnection,
+  withService,
+  withVkeys,
+} from "./credentials.ts";
+import { judgeEvidence } from "./evidence.ts";
+import { statOf } from "./inputs.ts";
+import { CliError, EXIT_FAILED, misuse, print, progress } from "./output.ts";
+
+export function auditCommand(command: Command): Command {
+  return withCommit(withVkeys(withService(command)))
+    .argument("[log]", "the log's id (KEDGE_LOG, or of the credentials)")
+    .option("--events <path>", "the export: an event file, a folder or .ndjson; may be repeated", collect)
+    .option("--records <file>", "its openings, as kedge commit or post --out wrote them", collect)
+    .option("--from-index <n>", "the first entry of the period (default: of the log)")
+    .option("--to-index <n>", "the last entry of the period (default: of the log)")
+    .option("--from <time>", "the period begins then, by the operator's clock (RFC 3339)")
+    .option("--to <time>", "the period ends before then")
+    .option("--since <file>", "a checkpoint, or a proof, that you kept from before; may be repeated", collect)
+    .option("--keep <file>", "write the audited checkpoint there, for --since of the next audit")
+    .option("--tiles", "compare the hash tiles too, byte for byte")
+    .option("--evidence <file>", "add there which signed checkpoints contradict each other, if any do")
+    .option("--check-evidence <file>", "instead: does this evidence convince with the log's key alone?")
+    .option("--max-entries <n>", "read no larger log", "100000000")
+    .option("--json", "each finding as a line of JSON, and the report as the last line")
+    .addHelpText(
+      "after",
+      "\nWithout --events and --records, only the log itself is audited." +
+        "\nExit code: 0 reconciled (or consistent), 1 not, or not read to the end, 2 used wrongly.",
+    )
+    .action(audit);
+}
+
+/** Requests under way at most: enough to hide the way to the service, and 8 bundles in memory. */
+const AHEAD = 8;
+type Target = { log: LogReader; keys: LogKeys };
+
+async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
+  process.exitCode = EXIT_FAILED; // until it is reconciled: a reader may close the pipe before that
+  const pinned = pinnedKeys(flags);
+  if (flags.checkEvidence !== undefined) {
+    await judgeEvidence(flags.checkEvidence, pinned.logVkeys, flags.json);
+    if (!flags.json) print(keysLine(pinned));
+    return;
+  }
+  const period = parsePeriod(flags);
+  const maxEntries = parseIndex("--max-entries", flags.maxEntries);
+  const log = namedLog(id === undefined ? flags : { ...flags, log: id });
+  const target = { log: openLogReader(serviceConnection(flags), log), keys: keysOf(log, pinned) };
+  const kept = await Promise.all((flags.since ?? []).map((path) => readKept(path, target.keys)));
+  const found = findings(flags.json ?? false);
+  const outcome: Outcome = { origin: target.keys.origin, evidence: [], leftOut: [] };
+  const events = await readExport(flags, found, outcome.leftOut);
+  let isRead = false;
+  try {
+    await readLog(target, { kept, period, maxEntries, events, tiles: flags.tiles ?? false }, found, outcome);
+    isRead = true;
+  } catch (error) {
+    const isOfService = [ClientError, TlogError, CliError].some((kind) => error instanceof kind);
+    if (!(error instanceof Error && isOfService)) throw error;
+    await found.tell([{ finding: "incomplete", message: `The log could not be read. ${error.message}` }]);
+  }
+  await conclude(outcome, found, { events, kept, pinned, flags });
+  // The service may hold requests that are under way for minutes: nothing waits for them.
+  if (!isRead) process.stdout.write("", () => process.exit());
+}
+
+// ---- what is given ------------------------------------------------------------------------------------------------
+
+/** The pinned keys of this log: its origin ends in its id. A checkpoint of another pinned log is then not taken for it. */
+function keysOf(log: string, { logVkeys }: PinnedKeys): LogKeys {
+  const vkeys = logVkeys.filter(({ name }) => name.endsWith(`/log/${log}`));
+  const [first] = vkeys;
+  if (first === undefined || vkeys.some(({ name }) => name !== first.name)) {
+    const names = [...new Set(logVkeys.map(({ name }) => name))].join(", ");
+    throw misuse(
+      `The pinned keys are of ${names}: pin the keys of the log ${quoted(log)}, and of no namesake`,
+    );
+  }
+  return { origin: first.name, vkeys };
+}
+
+type Period = { fromIndex?: bigint; toIndex?: bigint; from?: number; to?: number };
+
+function parsePeriod({ fromIndex, toIndex, from, to, events, records }: AuditFlags): Period {
+  const indices = fromIndex ?? toIndex;
+  const times = from ?? to;
+  if (indices !== undefined && times !== undefined) {
+    throw misuse("Give the period by --from-index and --to-index, or by --from and --to");
+  }
+  if ((indices ?? times) !== undefined && (events ?? records) === undefined) {
+    throw misuse("A period is of events: give --events or --records, or leave it out");
+  }
+  const period = {
+    ...(fromIndex !== undefined && { fromIndex: parseIndex("--from-index", fromIndex) }),
+    ...(toIndex !== undefined && { toIndex: parseIndex("--to-index", toIndex) }),
+    ...(from !== undefined && { from: parseTime("--from", from) }),
+    ...(to !== undefined && { to: parseTime("--to", to) }),
+  };
+  const isBackwards =
+    (period.fromIndex ?? 0n) > (period.toIndex ?? period.fromIndex ?? 0n) ||
+    (period.from ?? Number.NEGATIVE_INFINITY) >= (period.to ?? Number.POSITIVE_INFINITY);
+  if (isBackwards) throw misuse("The period ends before it begins");
+  return period;
+}
+
+function parseIndex(flag: string, text: string): bigint {
+  if (/^(0|[1-9]\d{0,14})$/.test(text)) return BigInt(text);
+  throw misuse(`${flag} is a number from 0 on`);
+}
+
+function parseTime(flag: string, text: string): number {
+  if (z.iso.datetime({ offset: true }).safeParse(text).success) return Date.parse(text);
+  throw misuse(`${flag} is a time in RFC 3339, such as 2030-01-01T00:00:00Z`);
+}
+
+/** A checkpoint of this log that the auditor has, from a file of it or of a proof. */
+async function readKept(path: string, keys: LogKeys): Promise<NamedHead> {
+  const text = await readSmall(path);
+  try {
+    const note = text.startsWith("c2sp.org/tlog-proof@") ? parseProof(text).checkpoint : text;
+    return { ...openHead(note, keys), name: `kept in ${quoted(path)}` };
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
+    const hint = cause.code === "unknown_key" ? ` ${MAYBE_ROTATED}` : "";
+    throw misuse(
+      `--since: ${path} has no checkpoint of the log ${keys.origin}. ${cause.message}.${hint}`,
+      cause,
+    );
+  }
+}
+
+async function readSmall(path: string): Promise<string> {
+  if ((await statOf(path)).size > MAX_PROOF_SIZE) throw misuse(`${path} is too large for what it should be`);
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw misuse(`${path} cannot be read: is it a file?`, cause);
+  }
+}
+
+// ---- the log ------------------------------------------------------------------------------------------------------
+
+type Plan = {
+  kept: readonly NamedHead[];
+  period: Period;
+  maxEntries: bigint;
+  events: Export | undefined;
+  tiles: boolean;
+};
+
+/** Reads the whole log once. Throws ClientError, TlogError and CliError when it cannot be read to its end. */
+async function readLog(target: Target, plan: Plan, found: Findings, outcome: Outcome): Promise<void> {
+  const { log, keys } = target;
+  const head = { ...openServed(await log.checkpoint(), keys), name: "shown by the service" };
+  outcome.head = head;
+  const learn = async (result: { findings: Iterable<Finding>; evidence?: Evidence }) => {
+    if (result.evidence !== undefined) outcome.evidence.push(result.evidence);
+    await found.tell(result.findings);
+  };
+  for (const earlier of plan.kept) await learn(compareLater(earlier, head));
+  if (head.size > plan.maxEntries) {
+    throw new CliError("failed", `It has ${head.size} entries, more than --max-entries ${plan.maxEntries}`);
+  }
+  const period = await findPeriod(target, head.size, plan.period);
+  outcome.period = period;
+  const { kept, events } = plan;
+  const audit = startAudit({ log: keys, head, kept, period, ...(events && { events }) });
+  outcome.audit = audit;
+
+  const history = upTo(readHistory(target, head.size));
+  const shown = progress("entries read");
+  try {
+    for await (const { tile, bundle, tiles } of inOrder(bundlesOf(head.size), AHEAD, (tile) =>
+      fetchStep(target, tile, head.size, plan.tiles),
+    )) {
+      const entries = decodeCommitments(tile, bundle); // not before its turn: as objects they are ten times as large
+      const heads = await history(audit.size + BigInt(entries.length));
+      await found.tell(audit.add({ entries, history: heads, ...(tiles && { tiles }) }));
+      shown.add(entries.length);
+    }
+  } finally {
+    shown.done();
+  }
+  await learn(audit.finish());
+  const again = { ...openServed(await log.checkpoint(), keys), name: "shown when the audit ended" };
+  await learn(compareLater(head, again));
+}
+
+function openServed(note: string, keys: LogKeys): Head {
+  try {
+    return openHead(note, keys);
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
+    const hint = cause.code === "unknown_key" ? ` ${MAYBE_ROTATED}` : "";
+    const message = `The service's checkpoint is not one of ${keys.origin}. ${cause.message}.${hint}`;
+    throw new CliError("failed", message, { cause });
+  }
+}
+
+async function findPeriod(
+  target: Target,
+  size: bigint,
+  { fromIndex = 0n, toIndex, from, to }: Period,
+): Promise<Range & { clockWentBack?: boolean }> {
+  if (from !== undefined || to !== undefined) {
+    const times = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+    return await periodByTime(readHistory(target, size), size, times);
+  }
+  const end = toIndex === undefined ? size : toIndex + 1n;
+  if (fromIndex <= end && end <= size) return { start: fromIndex, end };
+  throw new CliError("failed", `It has ${size} entries, and the period goes beyond`);
+}
+
+function* bundlesOf(size: bigint): Generator<Tile> {
+  for (let index = 0n; ; index++) {
+    const width = widthAt(size, "entries", index);
+    if (width === 0) return;
+    yield { level: "entries", index, width };
+  }
+}
+
+/** A bundle, and the hash tiles that it completes if they are wanted. */
+async function fetchStep({ log }: Target, tile: Tile, size: bigint, withTiles: boolean) {
+  const fetchTile = (tile: Tile, bytes: number) => log.tile(tile, tile.width * bytes);
+  const start = tile.index * BigInt(TILE_WIDTH);
+  const completed = withTiles ? tilesCompleted({ start, end: start + BigInt(tile.width) }, size) : [];
+  const [bundle, tiles] = await Promise.all([
+    fetchTile(tile, BUNDLED),
+    Promise.all(completed.map(async (tile) => ({ tile, bytes: await fetchTile(tile, HASH_SIZE) }))),
+  ]);
+  return { tile, bundle, ...(withTiles && { tiles }) };
+}
+
+/** What `run` makes of the items, in their order, with at most `ahead` under way or waiting for their turn. */
+async function* inOrder<T, R>(
+  items: Iterable<T>,
+  ahead: number,
+  run: (item: T) => Promise<R>,
+): AsyncGenerator<R> {
+  const running: Promise<R>[] = [];
+  for (const item of items) {
+    const result = run(item);
+    result.catch(() => undefined); // is seen when it is its turn
+    running.push(result);
+    const [first] = running;
+    if (first === undefined || running.length < ahead) continue;
+    yield await first;
+    running.shift();
+  }
+  for (const result of running) yield await result;
+}
+
+/** The published checkpoints of at most `size` entries, smallest first: what the service says, nothing verified. */
+async function* readHistory({ log, keys }: Target, size: bigint): AsyncGenerator<Head & Published> {
+  for (let after = 0n; ; ) {
+    const { checkpoints, next } = await log.checkpoints(after);
+    for (const { checkpoint, publishedAt, ...said } of checkpoints) {
+      const head = parseHead(checkpoint, keys);
+      if (head.size !== BigInt(said.size) || head.size <= after) throw disorder();
+      after = head.size;
+      if (after > size) return;
+      yield { ...head, at: Date.parse(publishedAt) };
+    }
+    if (next === undefined) return;
+    if (checkpoints.length === 0 || BigInt(next) !== after) throw disorder();
+  }
+}
+
+function disorder(): ClientError {
+  return new ClientError(
+    "protocol",
+    "The service's history of checkpoints is not in the order of their sizes",
+  );
+}
+
+/** A function for what comes up to a size and was not taken yet. */
+function upTo<T extends { size: bigint }>(items: AsyncIterator<T>): (size: bigint) => Promise<T[]> {
+  let next: IteratorResult<T> | undefined;
+  return async (size) => {
+    const taken: T[] = [];
+    for (;;) {
+      next ??= await items.next();
+      if (next.done || next.value.size > size) return taken;
+      taken.push(next.value);
+      next = undefined;
+    }
+  };
+}

@@ -1,0 +1,243 @@
+/** What a command knows before it starts: flags first, then KEDGE_* variables, then the credentials file. */
+import { readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Command } from "commander";
+import { ClientError } from "../error.ts";
+import { parseTenantKey } from "../events/commitment.ts";
+import { EventError } from "../events/error.ts";
+import { type Connection, checkConnection } from "../net/http.ts";
+import { quoted } from "../text.ts";
+import { TlogError } from "../tlog/error.ts";
+import { parseVkey, type Vkey } from "../tlog/note.ts";
+import { misuse, warn } from "./output.ts";
+
+/**
+ * What `.kedge/credentials.json` may hold, all of it strings, as `kedge tenant create` writes it. `log` is the log's id,
+ * `tenantKey` 64 hex digits, each vkey one or more C2SP verifier keys; an auditor's file may have these alone.
+ */
+const MEMBERS = [
+  ...(["url", "tenant", "log", "apiKey", "tenantKey"] as const),
+  ...(["logVkey", "anchorVkey", "anchorMldsaVkey"] as const),
+];
+
+export type Credentials = { [member in (typeof MEMBERS)[number]]?: string };
+
+/** The flags that override the credentials; each command has those that it needs. */
+export type SettingFlags = {
+  credentials?: string;
+  url?: string;
+  log?: string;
+  apiKey?: string;
+  tenantKey?: string;
+  logVkey?: string[];
+  anchorVkey?: string[];
+};
+
+export function withCredentials(command: Command): Command {
+  return command.option("--credentials <file>", "default: KEDGE_CREDENTIALS, or credentials.json in .kedge");
+}
+
+export function withService(command: Command): Command {
+  return withCredentials(command)
+    .option("--url <url>", "where the service is (KEDGE_URL)")
+    .option(
+      "--api-key <key>",
+      "visible to others in the process list: prefer KEDGE_API_KEY or the credentials",
+    );
+}
+
+export function withLog(command: Command): Command {
+  return withService(command).option("--log <id>", "the log (KEDGE_LOG)");
+}
+
+export function withTenantKey(command: Command): Command {
+  return command.option(
+    "--tenant-key <hex>",
+    "visible to others in the process list: prefer KEDGE_TENANT_KEY or the credentials",
+  );
+}
+
+export function withVkeys(command: Command): Command {
+  return command
+    .option("--log-vkey <vkeys>", "pinned keys of the log, may be repeated (KEDGE_LOG_VKEY)", collect)
+    .option(
+      "--anchor-vkey <vkeys>",
+      "pinned keys of the anchor log, may be repeated (KEDGE_ANCHOR_VKEY)",
+      collect,
+    );
+}
+
+/** For an option that may be repeated. */
+export function collect(value: string, previous: string[] = []): string[] {
+  return [...previous, value];
+}
+
+/** The id of the log. */
+export function namedLog(flags: SettingFlags): string {
+  const log = setting(flags.log, "KEDGE_LOG", readCredentials(flags).members.log);
+  if (log === undefined) throw misuse("No log is named: use --log, KEDGE_LOG or the credentials");
+  return log.text;
+}
+
+/** Where the service is, and the API key to ask it with. */
+export function serviceConnection(flags: SettingFlags): Connection {
+  const { members, path, isFound } = readCredentials(flags);
+  const url = setting(flags.url, "KEDGE_URL", members.url);
+  const apiKey = setting(flags.apiKey, "KEDGE_API_KEY", members.apiKey);
+  if (url === undefined)
+    throw misuse("The service's URL is not known: use --url, KEDGE_URL or the credentials");
+  if (apiKey === undefined) throw misuse("No API key: set KEDGE_API_KEY or use the credentials");
+  // Whoever wrote that file would receive the key of whoever runs the command beside it.
+  if (isFound && url.isStored && !apiKey.isStored) {
+    throw misuse(
+      `The API key is not sent to the URL of ${path}, which was only found here: give --url or KEDGE_URL too`,
+    );
+  }
+  const connection = { url: url.text, apiKey: apiKey.text };
+  if (!/^kedge_\w+_\w+$/.test(connection.apiKey)) {
+    throw misuse("The API key is malformed: it looks like kedge_<id>_<secret>. Copy it again");
+  }
+  try {
+    checkConnection(connection);
+  } catch (cause) {
+    throw cause instanceof ClientError ? misuse(cause.message, cause) : cause;
+  }
+  return connection;
+}
+
+/** undefined when none is set. */
+export function findTenantKey(flags: SettingFlags): Uint8Array | undefined {
+  const key = setting(flags.tenantKey, "KEDGE_TENANT_KEY", readCredentials(flags).members.tenantKey);
+  if (key === undefined) return undefined;
+  try {
+    return parseTenantKey(key.text);
+  } catch (cause) {
+    throw cause instanceof EventError ? misuse(cause.message, cause) : cause;
+  }
+}
+
+export function needTenantKey(flags: SettingFlags): Uint8Array {
+  const key = findTenantKey(flags);
+  if (key === undefined) throw misuse("No tenant key: set KEDGE_TENANT_KEY or use the credentials");
+  return key;
+}
+
+/** The keys that proofs are verified with, and where they are from. */
+export type PinnedKeys = {
+  /** At least one. */
+  logVkeys: Vkey[];
+  /** Maybe none. */
+  anchorVkeys: Vkey[];
+  /** Flags, variables, and the absolute paths of files. */
+  sources: string[];
+  /** Whether any is of a credentials file that nobody named: it may have come with what is to be verified. */
+  areFound: boolean;
+};
+
+export function pinnedKeys(flags: SettingFlags): PinnedKeys {
+  const { members, path, isFound } = readCredentials(flags);
+  const { logVkey, anchorVkey, anchorMldsaVkey } = members;
+  const log = vkeys(flags.logVkey, "--log-vkey", "KEDGE_LOG_VKEY", [logVkey]);
+  const anchor = vkeys(flags.anchorVkey, "--anchor-vkey", "KEDGE_ANCHOR_VKEY", [anchorVkey, anchorMldsaVkey]);
+  if (log.vkeys.length === 0) {
+    throw misuse("No key to verify with: give the log's with --log-vkey, KEDGE_LOG_VKEY or the credentials");
+  }
+  const used = anchor.vkeys.length === 0 ? [log] : [log, anchor];
+  return {
+    logVkeys: log.vkeys,
+    anchorVkeys: anchor.vkeys,
+    sources: [...new Set(used.map(({ source }) => source ?? path))],
+    areFound: isFound && used.some(({ source }) => source === undefined),
+  };
+}
+
+/** `source` is undefined for those of the credentials. */
+function vkeys(
+  given: string[] | undefined,
+  flag: string,
+  variable: string,
+  stored: (string | undefined)[],
+): { vkeys: Vkey[]; source: string | undefined } {
+  const fromEnvironment = process.env[variable]?.trim() || undefined;
+  const named = given?.join(" ") ?? fromEnvironment;
+  if (named !== undefined) return { vkeys: parseVkeys(named), source: given ? flag : variable };
+  return { vkeys: stored.filter((text) => text !== undefined).flatMap(parseVkeys), source: undefined };
+}
+
+/** One or more, separated by white space: while a key takes over, a log has two. */
+export function parseVkeys(text: string): Vkey[] {
+  try {
+    return text.trim().split(/\s+/).map(parseVkey);
+  } catch (cause) {
+    throw cause instanceof TlogError ? misuse(`A pinned key is malformed: ${cause.message}`, cause) : cause;
+  }
+}
+
+/** An empty variable is one that is not set. `isStored` when it is from the credentials. */
+function setting(
+  flag: string | undefined,
+  variable: string,
+  stored: string | undefined,
+): { text: string; isStored: boolean } | undefined {
+  const named = flag ?? (process.env[variable] || undefined);
+  const text = named ?? stored;
+  return text === undefined ? undefined : { text: text.trim(), isStored: named === undefined };
+}
+
+/** `path` is absolute; `isFound` when nothing but the folder that the command runs in led to it. */
+type CredentialsFile = { members: Credentials; path: string; isFound: boolean };
+
+/** No members when there is no file, unless one was named. */
+function readCredentials({ credentials }: SettingFlags): CredentialsFile {
+  const named = credentials ?? (process.env["KEDGE_CREDENTIALS"] || undefined);
+  const folder = process.env["KEDGE_DATA"] || undefined;
+  const path = resolve(named ?? join(folder ?? ".kedge", "credentials.json"));
+  const isFound = named === undefined && folder === undefined;
+  const text = readIfThere(path);
+  if (text === undefined && named === undefined) return { members: {}, path, isFound };
+  if (text === undefined) throw misuse(`There are no credentials at ${path}`);
+  return { members: parseCredentials(text.replace(/^\ufeff/, ""), path), path, isFound };
+}
+
+/** No message quotes what a member holds. */
+function parseCredentials(text: string, path: string): Credentials {
+  const members: Credentials = {};
+  for (const [name, content] of Object.entries(parseObject(text, path))) {
+    const member = MEMBERS.find((known) => known === name);
+    if (member === undefined) {
+      throw misuse(`${path} has the member ${quoted(name)}, which no credentials have: correct or remove it`);
+    }
+    if (typeof content !== "string") throw misuse(`The ${member} in ${path} is not a string: correct it`);
+    members[member] = content;
+  }
+  return members;
+}
+
+function parseObject(text: string, path: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value;
+  } catch {
+    // The cause would quote what is in the file.
+  }
+  throw misuse(`${path} does not hold Kedge credentials: get it again from who runs the service`);
+}
+
+const warned = new Set<string>();
+
+function readIfThere(path: string): string | undefined {
+  try {
+    const text = readFileSync(path, "utf8");
+    if (process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0 && !warned.has(path)) {
+      warned.add(path);
+      warn(`${path} can be read by others on this machine: chmod 600 ${path}`);
+    }
+    return text;
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
+    throw misuse(
+      `${path} cannot be read: ${cause instanceof Error ? cause.message : "unknown reason"}`,
+      cause,
+    );
+  }
+}

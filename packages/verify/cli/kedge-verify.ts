@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+/** The `kedge-verify` command. */
+import { auditorCommands } from "./commands.ts";
+import { run } from "./program.ts";
+
+await run(
+  {
+    name: "kedge-verify",
+    description: "Verifies Kedge proofs, audits logs and monitors the anchor log.",
+  },
+  auditorCommands,
+  process.argv,
+);

@@ -1,0 +1,260 @@
+/** `kedge monitor`: looks at the anchor log's static files, keeps what it saw, and tells what is wrong. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import { ClientError } from "../error.ts";
+import { EventError } from "../events/error.ts";
+import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "../monitor/monitor.ts";
+import { formatState, parseState } from "../monitor/state.ts";
+import { type WatchOptions, watch } from "../monitor/watch.ts";
+import { type FilesOptions, openLogFiles } from "../net/files.ts";
+import { checkUrl } from "../net/http.ts";
+import { parseExtra } from "../proof/extra.ts";
+import { TlogError } from "../tlog/error.ts";
+import { parseProof } from "../tlog/proof.ts";
+import { isCopy, openCopy } from "./copy.ts";
+import { collect, parseVkeys } from "./credentials.ts";
+import { judgeEvidence } from "./evidence.ts";
+import { appendNew, readIfThere, replaceFile } from "./keep.ts";
+import { describe, lookReport, type Report, unreachableReport, type Watched } from "./monitor-report.ts";
+import { EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
+import { readInput, readPolicy } from "./verify.ts";
+import { post } from "./webhook.ts";
+
+/** The log could not be read: nothing is known to be wrong with it, or right. */
+const EXIT_UNREACHABLE = 3;
+const DEFAULT_FOLLOW = "60";
+
+export function monitorCommand(command: Command): Command {
+  return command
+    .argument(
+      "[url]",
+      "of the anchor log: https://audit.example.org/anchor, or file:///… for a copy of its files",
+    )
+    .option("--policy <file>", "C2SP tlog-policy: the log's keys, and which witnesses must have cosigned")
+    .option("--state <file>", "what was seen before; written anew after every look")
+    .option("--follow [seconds]", `look again and again, every ${DEFAULT_FOLLOW} seconds, until interrupted`)
+    .option("--json", "the report as JSON, a line for every look")
+    .option("--webhook <url>", "where to POST the report as JSON when anything is wrong")
+    .option("--evidence <file>", "where evidence is kept (default: the state file's name and .evidence)")
+    .option("--compare <file>", "a checkpoint, or a proof, that others were given; may be repeated", collect)
+    .option("--log-vkey <vkeys>", "keys of tenants' logs, to check their entries; may be repeated", collect)
+    .option("--max-age <seconds>", "a newest checkpoint older than this is a finding")
+    .option("--max-entries <n>", "new entries that one look reads at most", "1000000")
+    .option("--timeout <seconds>", "for one look", "600")
+    .option("--from-now", "on the first look, do not read what is in the log already")
+    .option("--acknowledge", "forget the findings of earlier looks: they have been dealt with")
+    .option("--check-evidence <file>", "instead: does this evidence convince somebody with only the policy?")
+    .addHelpText(
+      "after",
+      "\nExit code: 0 all good, 1 findings, 2 used wrongly, 3 the log cannot be read.\n" +
+        "With --check-evidence: 0 convincing, 1 not convincing.",
+    )
+    .action(monitor);
+}
+
+type MonitorFlags = {
+  policy?: string;
+  state?: string;
+  follow?: string | true;
+  json?: boolean;
+  webhook?: string;
+  evidence?: string;
+  compare?: string[];
+  logVkey?: string[];
+  maxAge?: string;
+  maxEntries: string;
+  timeout: string;
+  fromNow?: boolean;
+  acknowledge?: boolean;
+  checkEvidence?: string;
+};
+
+async function monitor(url: string | undefined, flags: MonitorFlags): Promise<void> {
+  process.exitCode = EXIT_FAILED; // until it is known to be good
+  const trust = await readTrust(flags);
+  if (flags.checkEvidence !== undefined) {
+    await judgeEvidence(flags.checkEvidence, [...trust.vkeys, ...trust.logVkeys], flags.json);
+    return;
+  }
+  const monitor = await prepare(url, flags, trust);
+  const stop = new AbortController();
+  // A second signal ends it at once: the state file is replaced whole or not at all.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  if (monitor.every === undefined) process.exitCode = await lookOnce(monitor, stop.signal);
+  else process.exitCode = await follow(monitor, monitor.every, stop.signal);
+}
+
+async function readTrust(flags: MonitorFlags): Promise<MonitorTrust> {
+  if (flags.policy === undefined) throw misuse("Name the policy that has the anchor log's keys: --policy");
+  const logVkeys = (flags.logVkey ?? []).flatMap(parseVkeys);
+  const policy = await readPolicy(flags.policy);
+  try {
+    return monitorTrust(policy, logVkeys);
+  } catch (cause) {
+    throw cause instanceof TlogError ? misuse(`${flags.policy}: ${cause.message}`, cause) : cause;
+  }
+}
+
+/** Everything about a run that stays the same, and the two things that do not. */
+type Monitor = Watched & {
+  readonly flags: MonitorFlags;
+  readonly statePath: string;
+  readonly options: Omit<WatchOptions, "now">;
+  readonly timeout: number;
+  /** ms; undefined for one look. */
+  readonly every: number | undefined;
+  state: MonitorState | undefined;
+  /** What was told last, so that following does not repeat it. */
+  told: string;
+};
+
+async function prepare(url: string | undefined, flags: MonitorFlags, trust: MonitorTrust): Promise<Monitor> {
+  if (url === undefined)
+    throw misuse("Give the URL of the anchor log, such as https://audit.example.org/anchor");
+  if (flags.state === undefined) throw misuse("Name the file that keeps what was seen: --state");
+  checkUrls(url, flags.webhook);
+  if (!/^\d{1,18}$/.test(flags.maxEntries)) throw misuse("--max-entries is a number");
+  const state = await readState(flags.state, trust.origin);
+  return {
+    url,
+    trust,
+    flags,
+    statePath: flags.state,
+    policyPath: flags.policy ?? "",
+    evidencePath: flags.evidence ?? `${flags.state}.evidence`,
+    options: {
+      others: await Promise.all((flags.compare ?? []).map((path) => readOther(path, trust))),
+      ...(flags.maxAge === undefined ? {} : { maxAge: parseSeconds(flags.maxAge, "--max-age") }),
+      maxEntries: BigInt(flags.maxEntries),
+      fromNow: flags.fromNow ?? false,
+    },
+    timeout: parseSeconds(flags.timeout, "--timeout"),
+    every: parseFollow(flags.follow),
+    state: state && (flags.acknowledge ? { ...state, findings: [] } : state),
+    told: "",
+  };
+}
+
+const openFiles = (url: string, options: FilesOptions = {}) =>
+  isCopy(url) ? openCopy(url) : openLogFiles(url, options);
+
+function checkUrls(log: string, webhook: string | undefined): void {
+  try {
+    openFiles(log);
+    if (webhook !== undefined) checkUrl(webhook);
+  } catch (cause) {
+    throw cause instanceof ClientError ? misuse(cause.message, cause) : cause;
+  }
+}
+
+/** In ms. */
+function parseSeconds(text: string, flag: string): number {
+  const seconds = Number(text);
+  if (Number.isFinite(seconds) && seconds > 0 && seconds < 2_000_000) return seconds * 1000;
+  throw misuse(`${flag} is a number of seconds above 0, and below two million`);
+}
+
+function parseFollow(follow: string | true | undefined): number | undefined {
+  return follow === undefined
+    ? undefined
+    : parseSeconds(follow === true ? DEFAULT_FOLLOW : follow, "--follow");
+}
+
+/** undefined before the first look. */
+async function readState(path: string, origin: string): Promise<MonitorState | undefined> {
+  const text = await readIfThere(path);
+  if (text === undefined) return undefined;
+  try {
+    return parseState(text, origin);
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
+    const advice = "Restore it from a copy. Without it, what was seen before is forgotten";
+    throw misuse(`The state in ${path} cannot be used. ${cause.message}. ${advice}`, cause);
+  }
+}
+
+/** The note of a checkpoint of the anchor log: in a file of its own, or in the proof of an entry or an event. */
+async function readOther(path: string, trust: MonitorTrust): Promise<string> {
+  const text = new TextDecoder().decode(await readInput(path));
+  try {
+    const note = text.startsWith("c2sp.org/tlog-proof@") ? anchorNote(text) : text;
+    openHead(note, trust, Date.now());
+    return note;
+  } catch (cause) {
+    if (!(cause instanceof TlogError || cause instanceof EventError)) throw cause;
+    throw misuse(`${path} is no checkpoint that the anchor log signed. ${cause.message}`, cause);
+  }
+}
+
+function anchorNote(proof: string): string {
+  const { checkpoint, extra } = parseProof(proof);
+  const anchor = extra === undefined ? undefined : parseExtra(extra).anchor;
+  return anchor === undefined ? checkpoint : parseProof(anchor).checkpoint;
+}
+
+const EXITS = { good: 0, findings: EXIT_FAILED, unreachable: EXIT_UNREACHABLE } as const;
+
+/** Returns the exit code. Evidence is kept first and the state last: what was not told is found again. */
+async function lookOnce(monitor: Monitor, stop: AbortSignal): Promise<number> {
+  const late = new AbortController();
+  const reason = `Not done after ${monitor.timeout / 1000} s: see --timeout`;
+  const timer = setTimeout(() => late.abort(new ClientError("protocol", reason)), monitor.timeout);
+  const files = openFiles(monitor.url, { signal: AbortSignal.any([stop, late.signal]) });
+  const now = Date.now();
+  try {
+    const look = await watch(files, monitor.state, monitor.trust, { ...monitor.options, now });
+    const pieces = look.evidence.map((piece) => JSON.stringify(piece));
+    await appendNew(monitor.evidencePath, pieces);
+    return await conclude(monitor, lookReport(monitor, look, now), look.state);
+  } catch (error) {
+    if (stop.aborted) return EXIT_UNREACHABLE;
+    if (!(error instanceof ClientError)) throw error;
+    return await conclude(monitor, unreachableReport(monitor, error.message, now), monitor.state);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function conclude(monitor: Monitor, report: Report, next: MonitorState | undefined): Promise<number> {
+  if (await tell(monitor, report)) {
+    if (next !== undefined) await replaceFile(monitor.statePath, formatState(next));
+    monitor.state = next;
+  }
+  return EXITS[report.outcome];
+}
+
+/** Until stopped. The exit code is that of the worst look: findings, then unreachable. */
+async function follow(monitor: Monitor, every: number, stop: AbortSignal): Promise<number> {
+  const codes = new Set<number>();
+  while (!stop.aborted) {
+    const code = await lookOnce(monitor, stop);
+    if (!stop.aborted) codes.add(code);
+    await sleep(every, undefined, { signal: stop }).catch(() => undefined);
+  }
+  return [EXIT_FAILED, EXIT_UNREACHABLE].find((code) => codes.has(code)) ?? 0;
+}
+
+/** Whether whoever is to know was told: false when the webhook did not take it. */
+async function tell(monitor: Monitor, report: Report): Promise<boolean> {
+  const { at: _, read: __, ...what } = report;
+  const known = JSON.stringify(what);
+  const isNews = known !== monitor.told;
+  if (monitor.flags.json) printJson(report);
+  else if (isNews) print(...describe(report, monitor));
+  const { webhook } = monitor.flags;
+  if (webhook !== undefined && isNews && needsTelling(report)) {
+    try {
+      await post(webhook, report);
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      warn(`The webhook did not take the report, so the state is left as it was. ${error.message}`);
+      return false;
+    }
+  }
+  monitor.told = known;
+  return true;
+}
+
+/** What earlier looks found was told then. */
+const needsTelling = ({ outcome, findings }: Report): boolean =>
+  outcome === "unreachable" || findings.length > 0;

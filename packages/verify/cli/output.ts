@@ -1,0 +1,112 @@
+/** What the terminal sees: progress and errors on stderr, results on stdout. */
+import { writeSync } from "node:fs";
+import { ClientError } from "../error.ts";
+import { EventError } from "../events/error.ts";
+import { TlogError } from "../tlog/error.ts";
+
+/** Exit codes: done or proven; failed or not proven; used wrongly. */
+export const EXIT_FAILED = 1;
+export const EXIT_MISUSE = 2;
+
+/**
+ * Why a command stopped.
+ *
+ * - `failed`: what was asked for did not come about
+ * - `misuse`: flags, files, keys or credentials that the command cannot work with
+ */
+export class CliError extends Error {
+  readonly code: "failed" | "misuse";
+
+  constructor(code: "failed" | "misuse", message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = "CliError";
+    this.code = code;
+  }
+}
+
+export function misuse(message: string, cause?: unknown): CliError {
+  return new CliError("misuse", message, { cause });
+}
+
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
+
+/** Text of others, with nothing in it that a terminal would obey or that hides what is written. */
+function printable(text: string): string {
+  return text.replace(UNPRINTABLE, "\u{fffd}");
+}
+
+export function print(...lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(""));
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(jsonLine(value));
+}
+
+/** The same value, with \u escapes for what `printable` would replace: it may be read on a terminal after all. */
+export function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value).replace(UNPRINTABLE, escapeUnits)}\n`;
+}
+
+function escapeUnits(character: string): string {
+  const units = Array.from({ length: character.length }, (_, i) => character.charCodeAt(i));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
+}
+
+export function warn(message: string): void {
+  try {
+    writeSync(process.stderr.fd, `kedge: ${printable(message)}\n`);
+  } catch {
+    // Nobody reads it, or the disk is full: what the command was asked for goes on.
+  }
+}
+
+const PROGRESS_EVERY = { terminal: 200, file: 5_000 } as const;
+
+/** Says now and then how far a long command has come; nothing for a short one. Call `done` at the end. */
+export function progress(what: string): { add(count: number): void; done(): void } {
+  const { isTTY } = process.stderr;
+  const every = isTTY ? PROGRESS_EVERY.terminal : PROGRESS_EVERY.file;
+  let count = 0;
+  let last = performance.now();
+  let shown = false;
+  return {
+    add(more) {
+      count += more;
+      if (performance.now() - last < every) return;
+      last = performance.now();
+      shown = true;
+      process.stderr.write(isTTY ? `\r${what}: ${count}` : `${what}: ${count}\n`);
+    },
+    done() {
+      if (shown) process.stderr.write(isTTY ? `\r${what}: ${count}\n` : `${what}: ${count}\n`);
+    },
+  };
+}
+
+const WAITING_EVERY = { terminal: 1_000, file: 10_000 } as const;
+const WAITING_FROM = 2_000;
+
+/** Says now and then that a wait goes on, and since when; nothing of a short one. Call what it returns at the end. */
+export function waiting(what: string): () => void {
+  const { isTTY } = process.stderr;
+  const started = performance.now();
+  let timer = setTimeout(show, WAITING_FROM);
+  function show(): void {
+    const line = `${what}: ${Math.round((performance.now() - started) / 1000)} s`;
+    process.stderr.write(isTTY ? `\r${line}` : `${line}\n`);
+    timer = setTimeout(show, isTTY ? WAITING_EVERY.terminal : WAITING_EVERY.file);
+  }
+  return () => {
+    clearTimeout(timer);
+    if (isTTY && performance.now() - started > WAITING_FROM) process.stderr.write("\n");
+  };
+}
+
+/** Prints an error in one line and sets the exit code. */
+export function report(error: unknown): void {
+  process.exitCode = error instanceof CliError && error.code === "misuse" ? EXIT_MISUSE : EXIT_FAILED;
+  if (error instanceof CliError || error instanceof ClientError) warn(error.message);
+  else if (error instanceof EventError || error instanceof TlogError) warn(error.message);
+  else warn(`failed: ${error instanceof Error ? error.message : String(error)}`);
+}

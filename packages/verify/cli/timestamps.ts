@@ -1,0 +1,86 @@
+/** Whose word on the time `kedge verify` takes: flags and files to certificates and blocks. */
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { TimestampError } from "../error.ts";
+import { type BitcoinBlock, parseBlockHeader } from "../time/ots.ts";
+import type { TimestampTrust } from "../time/timestamps.ts";
+import { type Cert, parsePemCertificates } from "../time/x509.ts";
+import { collect } from "./credentials.ts";
+import { misuse } from "./output.ts";
+
+export type TimestampFlags = {
+  tsaCert?: string[];
+  btcHeader?: string[];
+  btcRoot?: string[];
+  requireTimestamp?: boolean;
+};
+
+export function withTimestamps(command: Command): Command {
+  return command
+    .option(
+      "--tsa-cert <file>",
+      "PEM certificate of a timestamping authority, or of its root, may be repeated (KEDGE_TSA_CERT: files, spaces between)",
+      collect,
+    )
+    .option(
+      "--btc-header <height:hex>",
+      "a Bitcoin block's header, as of bitcoin-cli getblockheader <hash> false, may be repeated",
+      collect,
+    )
+    .option("--btc-root <height:hex>", "or its merkle root alone, as explorers show it", collect)
+    .option("--require-timestamp", "a timestamp from outside must hold, with or without witnesses");
+}
+
+/** Undefined: no timestamp is to be checked. */
+export async function readTimestampTrust(
+  { tsaCert, btcHeader = [], btcRoot = [], requireTimestamp }: TimestampFlags,
+  isRequired: boolean,
+): Promise<TimestampTrust | undefined> {
+  const files = tsaCert ?? (process.env["KEDGE_TSA_CERT"] ?? "").split(/\s+/).filter((name) => name !== "");
+  const tsaCerts = (await Promise.all(files.map(readCertificates))).flat();
+  const bitcoinBlocks = [...btcHeader.map(parseHeader), ...btcRoot.map(parseRoot)];
+  if (tsaCerts.length + bitcoinBlocks.length > 0) return { tsaCerts, bitcoinBlocks };
+  if (isRequired || requireTimestamp) {
+    throw misuse(
+      "To require a timestamp, say whose: --tsa-cert for an authority, --btc-header for a Bitcoin block",
+    );
+  }
+  return undefined;
+}
+
+async function readCertificates(path: string): Promise<Cert[]> {
+  let pem: string;
+  try {
+    pem = await readFile(path, "utf8");
+  } catch (cause) {
+    throw misuse(`${path} cannot be read: there is no such file, or no permission`, cause);
+  }
+  return naming(path, () => parsePemCertificates(pem));
+}
+
+function parseHeader(text: string): BitcoinBlock {
+  const { height, hex } = heightAndHex(text, 160, "--btc-header");
+  return naming("--btc-header", () => parseBlockHeader(height, hex));
+}
+
+function parseRoot(text: string): BitcoinBlock {
+  const { height, hex } = heightAndHex(text, 64, "--btc-root");
+  return { height, root: hex.reverse() };
+}
+
+function heightAndHex(text: string, digits: number, flag: string): { height: number; hex: Uint8Array } {
+  const [, height, hex] = /^(\d{1,9}):([0-9a-fA-F]+)$/.exec(text) ?? [];
+  if (height === undefined || hex?.length !== digits) {
+    throw misuse(`${flag} is the block's height, a colon and ${digits} hex digits`);
+  }
+  return { height: Number(height), hex: new Uint8Array(Buffer.from(hex, "hex")) };
+}
+
+function naming<T>(what: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    if (!(cause instanceof TimestampError)) throw cause;
+    throw misuse(`${what}: ${cause.message.replace(/\.$/, "")}`, cause);
+  }
+}

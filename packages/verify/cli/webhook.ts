@@ -1,0 +1,33 @@
+import { ClientError } from "../error.ts";
+import { checkUrl, codeOf, reasonOf, withRetries } from "../net/http.ts";
+import { jsonLine } from "./output.ts";
+
+const ATTEMPTS = 3;
+const TIMEOUT_MS = 10_000;
+
+/** POSTs a value as JSON. What is answered is not read. Throws ClientError unless a 2xx comes. */
+export async function post(address: string, value: unknown): Promise<void> {
+  const url = checkUrl(address);
+  const body = jsonLine(value);
+  await withRetries({ attempts: ATTEMPTS }, true, () => attempt(url, body));
+}
+
+async function attempt(url: URL, body: string): Promise<void> {
+  let status: number;
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body,
+      redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    await response.body?.cancel();
+    status = response.status;
+    if (response.ok) return;
+  } catch (cause) {
+    throw new ClientError("network", `Cannot reach ${url.origin} (${reasonOf(cause)})`, { cause });
+  }
+  // The path of a webhook is often its secret.
+  throw new ClientError(codeOf(status), `${url.origin} answers ${status}`);
+}

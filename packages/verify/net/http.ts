@@ -1,0 +1,222 @@
+/** One request to the API: time-outs, size limits, retries, and from problem+json (RFC 9457) to ClientError. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { ClientError, type ClientErrorCode } from "../error.ts";
+import { quoted } from "../text.ts";
+import { concatBytes } from "../tlog/bytes.ts";
+
+export type Connection = {
+  /** Where the API is, such as `https://audit.example.org`. */
+  url: string;
+  apiKey: string;
+  /** How often to try, the first time included. */
+  attempts?: number;
+  /** Per attempt, in ms. */
+  timeout?: number;
+};
+
+export type ApiRequest = {
+  method: "GET" | "POST" | "DELETE";
+  path: string;
+  body?: unknown;
+  /** Whether to send it again when it is not known if the first one arrived. */
+  idempotent: boolean;
+};
+
+const DEFAULT_ATTEMPTS = 6;
+const DEFAULT_TIMEOUT = 30_000;
+const FIRST_DELAY = 250;
+const MAX_DELAY = 20_000;
+/** A server that asks for a longer pause is not waited for. */
+const MAX_RETRY_AFTER = 120_000;
+/** Characters of the service's reason that a message shows. */
+const MAX_DETAIL = 300;
+/** Lambda answers with at most 6 MB. */
+const MAX_BODY = 16 << 20;
+
+/** The text of a 2xx answer. Throws ClientError. */
+export async function request(connection: Connection, what: ApiRequest): Promise<string> {
+  return new TextDecoder().decode(await requestBytes(connection, what, MAX_BODY));
+}
+
+/** The bytes of a 2xx answer, `limit` at most. Throws ClientError. */
+export async function requestBytes(
+  connection: Connection,
+  { method, path, body, idempotent }: ApiRequest,
+  limit: number,
+): Promise<Uint8Array> {
+  const base = checkConnection(connection);
+  const url = new URL(base.pathname.replace(/\/$/, "") + path, base);
+  const init = {
+    method,
+    headers: {
+      Authorization: `Bearer ${connection.apiKey}`,
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  };
+  return await withRetries(connection, idempotent, () =>
+    attempt(url, init, { timeout: connection.timeout ?? DEFAULT_TIMEOUT, limit }),
+  );
+}
+
+/**
+ * Runs a call until it succeeds, fails for good, or has been tried as often as the connection allows: with exponential
+ * backoff and full jitter, or the pause that the service asked for.
+ */
+export async function withRetries<T>(
+  { attempts = DEFAULT_ATTEMPTS }: Pick<Connection, "attempts">,
+  idempotent: boolean,
+  call: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      const pause = error instanceof ClientError ? (error.retryAfter ?? backoff(attempt)) : undefined;
+      if (
+        pause === undefined ||
+        attempt >= attempts ||
+        pause > MAX_RETRY_AFTER ||
+        !isTransient(error, idempotent)
+      ) {
+        throw error;
+      }
+      await sleep(pause);
+    }
+  }
+}
+
+function backoff(attempt: number): number {
+  return Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
+}
+
+/** A throttled request was not carried out, so anything throttled may be sent again. */
+function isTransient(error: unknown, idempotent: boolean): boolean {
+  if (!(error instanceof ClientError)) return false;
+  return error.code === "throttled" || (idempotent && (error.code === "network" || error.code === "server"));
+}
+
+/** The URL, if a request could be sent with both. Throws ClientError `invalid`. */
+export function checkConnection({ url, apiKey }: Connection): URL {
+  // fetch would quote a key that no header can hold.
+  if (!/^[\x21-\x7e]+$/.test(apiKey)) {
+    throw new ClientError("invalid", "The API key has characters that no API key has: copy it again");
+  }
+  return checkUrl(url);
+}
+
+/** An API key is sent in the clear to nobody but this machine. Throws ClientError `invalid`. */
+export function checkUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isLoopback = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback)) return url;
+  throw new ClientError(
+    "invalid",
+    "The URL of the service begins with https:// (http:// only on this machine)",
+  );
+}
+
+type Bounds = { readonly timeout: number; readonly limit: number };
+
+async function attempt(url: URL, init: RequestInit, { timeout, limit }: Bounds): Promise<Uint8Array> {
+  // Not AbortSignal.timeout: with a listener it stays in memory until its time has come, and the answer with it.
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), timeout);
+  try {
+    // A redirect could carry the request, and what it holds, elsewhere.
+    const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
+    const bytes = await readBytes(response, response.ok ? limit : MAX_BODY);
+    if (response.ok) return bytes;
+    throw problemError(response, new TextDecoder().decode(bytes));
+  } catch (cause) {
+    if (cause instanceof ClientError) throw cause;
+    const reason = controller.signal.aborted ? "no answer in time" : reasonOf(cause);
+    throw new ClientError(
+      "network",
+      `Cannot reach ${url.origin} (${reason}): check the URL and the network`,
+      { cause },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** fetch reports `fetch failed`, and the reason as its cause. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return "unknown reason";
+  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined;
+  return typeof code === "string" ? code : error.message;
+}
+
+async function readBytes({ body }: Response, limit: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of body ?? []) {
+    size += part.length;
+    if (size > limit) throw new ClientError("protocol", `The answer is larger than ${limit} bytes`);
+    parts.push(part);
+  }
+  return concatBytes(...parts);
+}
+
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string().optional(),
+  detail: z.string().optional(),
+});
+
+type Problem = z.infer<typeof problemSchema>;
+
+/** The last part of a problem's type: `pending` of `urn:kedge:problem:pending`. */
+export function problemCode({ type }: Problem): string {
+  return type.slice(Math.max(type.lastIndexOf(":"), type.lastIndexOf("/")) + 1);
+}
+
+function problemError(response: Response, text: string): ClientError {
+  const problem = readProblem(text);
+  const reason = problem?.detail ?? problem?.title;
+  const detail = reason === undefined ? "the service gave no reason" : quoted(reason, MAX_DETAIL);
+  const code =
+    problem !== undefined && problemCode(problem) === "pending" ? "pending" : codeOf(response.status);
+  const retryAfter = retryAfterMs(response.headers.get("Retry-After"));
+  return new ClientError(code, `${ADVICE[code]} (${response.status}: ${detail})`, {
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  });
+}
+
+function readProblem(text: string): Problem | undefined {
+  try {
+    return problemSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+export function codeOf(status: number): ClientErrorCode {
+  if (status === 401) return "unauthorized";
+  if (status === 403) return "forbidden";
+  if (status === 404) return "not_found";
+  if (status === 429) return "throttled";
+  if (status >= 500) return "server";
+  return status >= 400 ? "invalid" : "protocol";
+}
+
+const ADVICE: Record<ClientErrorCode, string> = {
+  network: "The service cannot be reached",
+  unauthorized: "The API key is not accepted: check KEDGE_API_KEY or the credentials",
+  forbidden: "The API key lacks the scope for this: use another, or create one with `kedge key create`",
+  not_found: "Not found, or not for this API key",
+  pending: "Not sealed yet: try again shortly, or use --wait",
+  invalid: "The service refused the request",
+  throttled: "The service is busy: try again later, or with smaller batches",
+  server: "The service failed: try again later",
+  protocol: "The answer is not Kedge's: check the URL",
+};
+
+/** RFC 9110 §10.2.3: seconds or a date. */
+function retryAfterMs(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
+}

@@ -1,0 +1,151 @@
+/**
+ * Timestamps from outside, as a proof carries them, over the anchor log's checkpoint in it: the signed note, whole.
+ *
+ * Apart from verify.ts because signatures of X.509 need WebCrypto, which is asynchronous: check first, then verify.
+ */
+
+import { TimestampError, type TimestampErrorCode } from "../error.ts";
+import { parseExtra } from "../proof/extra.ts";
+import { type VerifyInput, type VerifyReport, verifyEvent } from "../proof/verify.ts";
+import { decodeBase64, utf8Encode } from "../tlog/bytes.ts";
+import { TlogError } from "../tlog/error.ts";
+import { parseProof } from "../tlog/proof.ts";
+import { type BitcoinBlock, verifyOts } from "./ots.ts";
+import { verifyToken } from "./rfc3161.ts";
+import type { Timestamp } from "./timestampform.ts";
+import type { Cert } from "./x509.ts";
+
+/** Whose word on the time is taken. */
+export type TimestampTrust = {
+  /** Certificates of timestamping authorities: their roots, or one below. */
+  readonly tsaCerts: readonly Cert[];
+  /** Blocks of the Bitcoin chain, from a source that the verifier trusts. */
+  readonly bitcoinBlocks: readonly BitcoinBlock[];
+};
+
+/** A timestamp that holds. */
+export type ShownTimestamp =
+  | {
+      type: "rfc3161";
+      /** The subject of the authority's certificate; text of others. */
+      by: string;
+      /** RFC 3339. */
+      at: string;
+      /** How far off the time may be, ms, if the authority says. */
+      accuracy?: number;
+      serial: string;
+      policy: string;
+    }
+  | {
+      type: "ots";
+      /** The Bitcoin block. */
+      height: number;
+      /** RFC 3339, the block's own time, if its header was given. */
+      at?: string;
+    };
+
+/** What was found of the timestamps of one anchor checkpoint. */
+export type CheckedTimestamps = {
+  /** The signed note that they are over. */
+  readonly note: string;
+  readonly shown: readonly ShownTimestamp[];
+  readonly refused: readonly { readonly code: TimestampErrorCode; readonly message: string }[];
+};
+
+/** More would be somebody's attempt to keep the verifier busy. */
+const MAX_TIMESTAMPS = 16;
+
+/** `verifyEvent` with the timestamps of the proof checked first. */
+export function timestampVerifier(trust: TimestampTrust): (input: VerifyInput) => Promise<VerifyReport> {
+  // The proofs of one folder carry few checkpoints, and each its timestamps again.
+  let last: { key: string; checked: CheckedTimestamps } | undefined;
+  return async (input) => {
+    const found = readTimestamps(input.proof);
+    if (found === undefined) return verifyEvent(input);
+    const key = JSON.stringify(found);
+    if (last?.key !== key)
+      last = { key, checked: await checkTimestamps(found.note, found.timestamps, trust) };
+    return verifyEvent({ ...input, timestamps: last.checked });
+  };
+}
+
+/** Checks timestamps over a signed note. Never throws for what they hold. */
+export async function checkTimestamps(
+  note: string,
+  timestamps: readonly unknown[],
+  trust: TimestampTrust,
+): Promise<CheckedTimestamps> {
+  const message = utf8Encode(note, "The checkpoint");
+  const shown: ShownTimestamp[] = [];
+  const refused: { code: TimestampErrorCode; message: string }[] = [];
+  for (const timestamp of timestamps.slice(0, MAX_TIMESTAMPS)) {
+    try {
+      shown.push(await checkOne(timestamp, message, trust));
+    } catch (error) {
+      if (!(error instanceof TimestampError)) throw error;
+      refused.push({ code: error.code, message: error.message });
+    }
+  }
+  if (timestamps.length > MAX_TIMESTAMPS) {
+    refused.push({
+      code: "unsupported",
+      message: `Only the first ${MAX_TIMESTAMPS} timestamps were looked at`,
+    });
+  }
+  return { note, shown, refused };
+}
+
+async function checkOne(value: unknown, message: Uint8Array, trust: TimestampTrust): Promise<ShownTimestamp> {
+  const timestamp = parseTimestamp(value);
+  if (timestamp.type === "ots") {
+    const proof = decode(timestamp.proof);
+    const { height, time } = verifyOts(proof, message, trust.bitcoinBlocks);
+    return { type: "ots", height, ...(time === undefined ? {} : { at: new Date(time).toISOString() }) };
+  }
+  const token = await verifyToken(decode(timestamp.token), { message, roots: trust.tsaCerts });
+  const { genTime, accuracy, serial, policy, tsa } = token;
+  const at = new Date(genTime).toISOString();
+  return { type: "rfc3161", by: tsa, at, ...(accuracy === undefined ? {} : { accuracy }), serial, policy };
+}
+
+/** @throws TimestampError `malformed`, or `unsupported` for another type. */
+export function parseTimestamp(value: unknown): Timestamp {
+  if (typeof value !== "object" || value === null || !("type" in value)) throw malformed();
+  const members = Object.keys(value).length;
+  if (value.type === "rfc3161" && "token" in value && typeof value.token === "string" && members === 2) {
+    return { type: "rfc3161", token: value.token };
+  }
+  if (value.type === "ots" && "proof" in value && typeof value.proof === "string" && members === 2) {
+    return { type: "ots", proof: value.proof };
+  }
+  if (value.type === "rfc3161" || value.type === "ots") throw malformed();
+  throw new TimestampError("unsupported", "A timestamp is of a type that is not known here");
+}
+
+/** The anchor checkpoint of a proof and its timestamps; undefined when there are none, or it is no proof. */
+function readTimestamps(proof: string | Uint8Array): { note: string; timestamps: unknown[] } | undefined {
+  try {
+    const { extra } = parseProof(proof);
+    if (extra === undefined) return undefined;
+    const { anchor, timestamps } = parseExtra(extra);
+    if (anchor === undefined || timestamps.length === 0) return undefined;
+    return { note: parseProof(anchor).checkpoint, timestamps };
+  } catch {
+    return undefined; // what is wrong with it is verifyEvent's to say
+  }
+}
+
+function decode(base64: string): Uint8Array {
+  try {
+    return decodeBase64(base64, "The timestamp");
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
+    throw malformed(cause);
+  }
+}
+
+function malformed(cause?: unknown): TimestampError {
+  return new TimestampError("malformed", "A timestamp in the proof is not of the form that Kedge writes", {
+    cause,
+  });
+}

@@ -1,0 +1,56 @@
+/**
+ * The embedded DynamoDB: dynalite on LevelDB, in a thread of its own so that its work does not hold up requests.
+ * Writes survive kill -9; LevelDB does not fsync them, so a power cut may take the last ones, unless `sync` is asked for.
+ */
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { ServiceError } from "../error.ts";
+
+/**
+ * Serves DynamoDB on 127.0.0.1, from `<dataDir>/dynamodb` or, without one, from memory; without a port, on a free
+ * one; to clients with this access key id or, without one, to every program on this machine. Throws ServiceError
+ * "unavailable" when the data or the port cannot be opened. If the thread fails later, so does the process: a store
+ * that is gone cannot be waited for. close() resolves once LevelDB has closed.
+ */
+export async function startDynamodb(
+  options: { dataDir?: string; port?: number; accessKeyId?: string; sync?: boolean } = {},
+): Promise<{ url: string; close(): Promise<void> }> {
+  const path = options.dataDir === undefined ? undefined : join(options.dataDir, "dynamodb");
+  const worker = new Worker(new URL("./dynamodb-worker.mjs", import.meta.url), {
+    workerData: {
+      path,
+      port: options.port ?? 0,
+      accessKeyId: options.accessKeyId,
+      sync: options.sync === true,
+    },
+    // The flags of the process (--input-type and the like) are not meant for this file.
+    execArgv: [],
+  });
+  const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+  const url = await started(worker).catch(async (cause: unknown) => {
+    await worker.terminate();
+    throw new ServiceError(
+      "unavailable",
+      `The embedded DynamoDB cannot open ${path ?? "its port"}; check that no other process uses it, and the disk`,
+      { cause },
+    );
+  });
+
+  const close = async () => {
+    worker.postMessage("close");
+    await exited;
+  };
+  return { url, close };
+}
+
+/** Resolves to the URL once the worker listens, rejects with what stopped it before. */
+function started(worker: Worker): Promise<string> {
+  return new Promise((resolve, reject) => {
+    worker.once("error", reject);
+    worker.once("message", (port: number) => {
+      // From here an error of the thread has no listener, and so ends the process.
+      worker.off("error", reject);
+      resolve(`http://127.0.0.1:${port}`);
+    });
+  });
+}

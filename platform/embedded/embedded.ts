@@ -1,0 +1,75 @@
+/** The AWS services of one process on one data folder: started, locked against other processes, and made its own. */
+import { randomBytes } from "node:crypto";
+import { chmod, rename, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { CreateKeyCommand, type KeySpec, KMSClient } from "@aws-sdk/client-kms";
+import { ServiceError } from "../error.ts";
+import { makeFolder } from "../folder.ts";
+import { startDynamodb } from "./dynamodb.ts";
+import { startKms } from "./kms.ts";
+
+/** @param setting what names another folder, for the message. @returns its absolute path. @throws ServiceError `unavailable` */
+export async function openFolder(data: string, setting: string): Promise<string> {
+  const folder = resolve(data);
+  await makeFolder(folder, 0o700).catch((cause: unknown) => {
+    throw new ServiceError("unavailable", `${folder} cannot be made: name another with ${setting}`, {
+      cause,
+    });
+  });
+  return folder;
+}
+
+/**
+ * Starts DynamoDB and KMS on the folder and points this process at them by the AWS SDK's own variables.
+ * With `sync` a power cut takes nothing of what the store has acknowledged.
+ * @throws ServiceError `unavailable` when another process has the folder, `corrupt` when its keys are damaged.
+ */
+export async function startEmbedded(
+  folder: string,
+  { sync = false }: { sync?: boolean } = {},
+): Promise<{ close(): Promise<void> }> {
+  // Nobody else on this machine may write to the store or sign.
+  const accessKeyId = randomBytes(16).toString("hex");
+  // First of all, because its lock tells that no other process has the folder.
+  const dynamodb = await startDynamodb({ dataDir: folder, accessKeyId, sync });
+  const kms = await startKms({ dataDir: folder, accessKeyId }).catch(async (error: unknown) => {
+    await dynamodb.close();
+    throw error;
+  });
+  useEnvironment({
+    AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url,
+    AWS_ENDPOINT_URL_KMS: kms.url,
+    AWS_REGION: "us-east-1",
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: "local",
+  });
+  return {
+    async close() {
+      await kms.close();
+      await dynamodb.close();
+    },
+  };
+}
+
+/** A new signing key in the KMS of this process. @returns its id. */
+export async function createKey(KeySpec: KeySpec): Promise<string> {
+  const client = new KMSClient({});
+  const { KeyMetadata } = await client.send(new CreateKeyCommand({ KeySpec, KeyUsage: "SIGN_VERIFY" }));
+  client.destroy();
+  return KeyMetadata?.KeyId ?? "";
+}
+
+/** Also drops what would keep the AWS SDK from these credentials: a profile, the token of others. */
+export function useEnvironment(variables: Readonly<Record<string, string>>): void {
+  delete process.env["AWS_PROFILE"];
+  delete process.env["AWS_SESSION_TOKEN"];
+  Object.assign(process.env, variables);
+}
+
+/** Readable by its owner only, and never half written. One process at a time writes to a data folder. */
+export async function writePrivately(path: string, value: unknown): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await writeFile(temporary, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600, flush: true });
+  await chmod(temporary, 0o600);
+  await rename(temporary, path);
+}

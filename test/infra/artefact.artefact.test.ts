@@ -1,0 +1,502 @@
+/** A deployment's life, on exactly the code, the configuration and the permissions that `cdk synth` makes. */
+
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import { decodeBase64 } from "@kedge/verify/tlog/bytes";
+import { openCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { leafHash, rootOf, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { parseVkey, type Vkey } from "@kedge/verify/tlog/note";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { bundlesChanged, decodeBundle, TILE_WIDTH, tilePath } from "@kedge/verify/tlog/tile";
+import { hexToBytes } from "@noble/hashes/utils.js";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import * as z from "zod";
+import { ANCHOR, apiKeyKey, checkpointKey } from "../../platform/table.ts";
+import { append } from "../../service/append.ts";
+import { createKey, createLog, createTenant, MAX_KEYS } from "../../service/tenants.ts";
+import type { Written } from "../support/lambda-process.ts";
+import { grantsOf, type Judge, judgeOf, kindsOf, principalOf, unneeded } from "./access.ts";
+import { type Artefact, synthesise } from "./artefact.ts";
+import { type Client, clientOf, newHashes, proofsOf, unasked } from "./client.ts";
+import { ACCOUNT, type Deployment, deploy, FUNCTIONS, type FunctionName } from "./deployment.ts";
+import { type ArnOf, type Case, POSSIBLE, REFUSED } from "./refusals.ts";
+
+// A synthesis and a dozen processes: more than other suites on a machine that is busy.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
+
+const CONFIG = {
+  stage: "dev",
+  region: "eu-central-1",
+  account: ACCOUNT,
+  domain: "audit.dev.example.org",
+  retentionDays: 1,
+  sealSeconds: 10,
+} as const;
+
+/** What Lambda does in a function's name, where no test can see it. */
+const PLATFORM: Readonly<Record<string, string>> = {
+  "logs:CreateLogStream": "Lambda sends a function's lines to CloudWatch",
+  "logs:PutLogEvents": "the same",
+  "dynamodb:DescribeStream": "the event source mapping reads the stream with the function's role",
+  "dynamodb:GetRecords": "the same",
+  "dynamodb:GetShardIterator": "the same",
+  "dynamodb:ListStreams": "the same",
+  "sqs:SendMessage": "the event source mapping sends what it gave up on to the queue",
+};
+
+let artefact: Artefact;
+let kedge: Deployment;
+let client: Client;
+let tenant: { readonly id: string; readonly log: string; readonly origin: string; readonly all: string };
+beforeAll(async () => {
+  artefact = await synthesise(CONFIG);
+  kedge = await deploy(artefact, CONFIG.region);
+  client = clientOf(kedge.request);
+  const { id } = await createTenant(kedge.operator, "a hospital");
+  const log = await createLog(kedge.operator, id, "ward 7");
+  const { apiKey } = await createKey(kedge.operator, id, { name: "all", scopes: ["write", "read", "admin"] });
+  tenant = { id, log: log.id, origin: log.origin, all: apiKey };
+});
+afterAll(async () => {
+  await kedge.close();
+  await artefact.remove();
+});
+
+const statusSchema = z.object({ assurance: z.string(), index: z.int().optional() });
+const logSchema = z.object({ id: z.string(), size: z.int(), vkeys: z.array(z.string()) });
+const keySchema = z.object({ id: z.string(), apiKey: z.string() });
+const keysSchema = z.object({
+  keys: z.array(z.object({ id: z.string(), revokedAt: z.string().optional() })),
+});
+const pageSchema = z.object({
+  checkpoints: z.array(z.object({ size: z.int(), checkpoint: z.string() })),
+  next: z.int().optional(),
+});
+const consistencySchema = z.object({ proof: z.array(z.string()) });
+const restoredSchema = z.array(
+  z.object({ log: z.string(), batches: z.int(), entries: z.int(), size: z.int() }),
+);
+
+const inLog = (path = "", log = tenant.log) => `/v1/logs/${log}${path}`;
+const post = (hashes: readonly string[], log = tenant.log) =>
+  client.text(`POST ${inLog("/entries", log)}`, { apiKey: tenant.all, json: { hashes } });
+const seal = () => kedge.deliver(kedge.takeChanges());
+const anchor = () => kedge.runSchedule("anchorSchedule");
+const stateOf = (log = tenant.log) => client.json(logSchema, `GET ${inLog("", log)}`, { apiKey: tenant.all });
+const assuranceOf = async (hash: string, log = tenant.log) => {
+  const { assurance } = await client.json(statusSchema, `GET ${inLog(`/entries/${hash}`, log)}`, {
+    apiKey: tenant.all,
+  });
+  return assurance;
+};
+/** As CloudFront would fetch it from the bucket. */
+function publishedText(path: string): string {
+  const { KEDGE_PUBLICATION = "" } = kedge.settings.anchorer.Environment.Variables;
+  const versions = kedge.s3.objects.get(`${KEDGE_PUBLICATION.replace("s3://", "")}/anchor/${path}`);
+  return new TextDecoder().decode(versions?.at(-1));
+}
+const signatures = () => kedge.calls.filter(({ action }) => action === "kms:Sign").length;
+const problemOf = async (what: string) => {
+  const { status, body } = await client.ask(what, { apiKey: tenant.all });
+  const { type } = z.object({ type: z.string() }).parse(JSON.parse(new TextDecoder().decode(body)));
+  return [status, type.replace("urn:kedge:problem:", "")];
+};
+
+/** The keys to pin: as the log and the anchor log name them, which a tenant has from the operator. */
+async function pins(log = tenant.log): Promise<{ logVkeys: Vkey[]; anchorVkeys: Vkey[] }> {
+  const { vkeys } = await stateOf(log);
+  const policy = parsePolicy(await client.text("GET /anchor/policy"));
+  return { logVkeys: vkeys.map(parseVkey), anchorVkeys: policy.logs.map(({ vkey }) => vkey) };
+}
+
+describe("a deployment", () => {
+  test("answers before anything was sealed", async () => {
+    expect(await client.text("GET /healthz")).toBe('{"status":"ok"}');
+    const page = await client.text("GET /docs");
+    const assets = [...page.matchAll(/(?:src|href)="(\/docs\/[^"]+)"/g)].map(([, path = ""]) => path);
+    expect(assets).toHaveLength(3);
+    for (const path of assets) expect((await client.bytes(`GET ${path}`)).length).toBeGreaterThan(100);
+    expect(await problemOf("GET /anchor/checkpoint")).toEqual([404, "not_found"]);
+    expect(await problemOf(`GET ${inLog("/checkpoint")}`)).toEqual([404, "not_found"]);
+  });
+
+  test("takes a tenant's logs and keys, and lets a key go at once", async () => {
+    const apiKey = tenant.all;
+    const made = z
+      .object({ id: z.string() })
+      .parse(JSON.parse(await client.text("POST /v1/logs", { apiKey, json: { name: "ward 8" } })));
+    expect(await client.text("GET /v1/logs", { apiKey })).toContain(made.id);
+    const json = { name: "agent", scopes: ["write"], log: made.id };
+    const key = await client.json(keySchema, "POST /v1/keys", { apiKey, json });
+    const write = () =>
+      client.ask(`POST ${inLog("/entries", made.id)}`, {
+        apiKey: key.apiKey,
+        // As clients behind proxies send it: names in any case, values twice, cookies that nobody asked for.
+        headers: [
+          ["X-Forwarded-For", "198.51.100.7"],
+          ["Accept", "application/json"],
+          ["ACCEPT", "application/problem+json"],
+        ],
+        cookies: ["a=1", "b=2"],
+        json: { hashes: newHashes(1) },
+      });
+    expect((await write()).status).toBe(202);
+    await client.bytes(`DELETE /v1/keys/${key.id}`, { apiKey });
+    expect((await write()).status).toBe(401);
+    const { keys } = await client.json(keysSchema, "GET /v1/keys", { apiKey });
+    expect(keys.find(({ id }) => id === key.id)?.revokedAt).toBeDefined();
+  });
+
+  test("forgets dead keys when their room is needed", async () => {
+    const { id } = await createTenant(kedge.operator, "another hospital");
+    const { key, apiKey } = await createKey(kedge.operator, id, { name: "admin", scopes: ["admin"] });
+    const [item] = await kedge.operator.store.get([apiKeyKey(id, key.id.slice(id.length))]);
+    if (item === undefined) expect.fail("the key is not stored");
+    const dead = Array.from({ length: MAX_KEYS - 1 }, (_, i) => ({
+      ...item,
+      ...apiKeyKey(id, `dead${i}`),
+      revokedAt: 1n,
+    }));
+    await kedge.operator.store.write(dead);
+    await client.text("POST /v1/keys", { apiKey, json: { name: "one more", scopes: ["read"] } });
+    expect((await client.json(keysSchema, "GET /v1/keys", { apiKey })).keys).toHaveLength(2);
+  });
+});
+
+describe("an entry", () => {
+  const [hash = "", octets = ""] = newHashes(2);
+
+  test("is pending once posted, in either form", async () => {
+    await post([hash]);
+    const sent = client.bytes(`POST ${inLog("/entries")}`, {
+      apiKey: tenant.all,
+      octets: hexToBytes(octets),
+    });
+    await expect(sent).resolves.toBeDefined();
+    expect([await assuranceOf(hash), await assuranceOf(octets)]).toEqual(["pending", "pending"]);
+    expect(await problemOf(`GET ${inLog(`/entries/${hash}/proof`)}`)).toEqual([404, "pending"]);
+  });
+
+  test("is sealed by the table's stream, however often its records come", async () => {
+    const changes = kedge.takeChanges();
+    await kedge.deliver(changes);
+    expect([await assuranceOf(hash), (await stateOf()).size]).toEqual(["sealed", 2]);
+    const before = signatures();
+    await Promise.all([kedge.deliver(changes), kedge.deliver(changes)]);
+    expect([signatures(), (await stateOf()).size]).toEqual([before, 2]);
+    // What sealing itself wrote to the table concerns no sealer.
+    expect(await seal()).toBe(0);
+  });
+
+  test("posted again stays where it is", async () => {
+    await post([hash, hash, octets]);
+    await seal();
+    expect((await stateOf()).size).toBe(2);
+  });
+
+  test("is sealed by a sweep when the stream has lost it", async () => {
+    const [lost = ""] = newHashes(1);
+    await post([lost]);
+    kedge.takeChanges();
+    await kedge.runSchedule("sweepSchedule");
+    expect(await assuranceOf(lost)).toBe("sealed");
+  });
+
+  test("is anchored on schedule, and proven offline from then on", async () => {
+    await anchor();
+    const proof = await client.text(`GET ${inLog(`/entries/${hash}/proof`)}`, { apiKey: tenant.all });
+    const report = verifyEvent({
+      proof,
+      commitment: hexToBytes(hash),
+      ...(await pins()),
+      requireAllKeys: true,
+    });
+    expect(report).toMatchObject({ proven: true, assurance: "anchored" });
+    await anchor();
+    const { checkpoints } = await client.json(pageSchema, `GET ${inLog("/checkpoints")}`, {
+      apiKey: tenant.all,
+    });
+    expect(checkpoints.map(({ size }) => size)).toEqual([2, 3]);
+  });
+});
+
+describe("a big batch", () => {
+  const hashes = newHashes(12_000);
+
+  test("is posted in several requests, the largest among them, and sealed", async () => {
+    await post(hashes.slice(0, 10_000));
+    const octets = new Uint8Array(Buffer.from(hashes.slice(9_000).join(""), "hex"));
+    await client.bytes(`POST ${inLog("/entries")}`, { apiKey: tenant.all, octets });
+    await seal();
+    expect((await stateOf()).size).toBe(3 + hashes.length);
+    await anchor();
+  });
+
+  test("has 1,000 proofs at a time, in as many answers as Lambda's limit takes, and they hold", async () => {
+    const wanted = hashes.filter((_, i) => i % 12 === 0);
+    const { proofs, requests } = await proofsOf(client, tenant.log, tenant.all, wanted);
+    expect(requests).toBeGreaterThan(1);
+    expect(proofs.size).toBe(wanted.length);
+    const pinned = await pins();
+    for (const [hash, proof] of [...proofs].filter((_, i) => i % 5 === 0)) {
+      const { proven, assurance } = verifyEvent({ proof, commitment: hexToBytes(hash), ...pinned });
+      expect([hash, proven, assurance]).toEqual([hash, true, "anchored"]);
+    }
+  });
+});
+
+describe("an auditor", () => {
+  test("reads a log tile by tile, and finds the tree that its checkpoint commits to", async () => {
+    const apiKey = tenant.all;
+    const { logVkeys } = await pins();
+    const note = await client.text(`GET ${inLog("/checkpoint")}`, { apiKey });
+    const { checkpoint } = openCheckpoint(note, { origin: tenant.origin, vkeys: logVkeys });
+    const bundles = bundlesChanged(0n, checkpoint.size);
+    const entries: Uint8Array[] = [];
+    for (const tile of bundles) {
+      const bytes = await client.bytes(`GET ${inLog(`/${tilePath(tile)}`)}`, { apiKey });
+      entries.push(...decodeBundle(bytes, tile.width));
+    }
+    expect(rootOf(entries.map(leafHash))).toEqual(checkpoint.root);
+    const tile = await client.bytes(`GET ${inLog("/tile/0/000")}`, { apiKey });
+    expect(tile).toEqual(new Uint8Array(Buffer.concat(entries.slice(0, TILE_WIDTH).map(leafHash))));
+  });
+
+  test("sees each checkpoint grow out of the one before, page by page", async () => {
+    const apiKey = tenant.all;
+    const { logVkeys: vkeys } = await pins();
+    const open = ({ checkpoint }: { checkpoint: string }) =>
+      openCheckpoint(checkpoint, { origin: tenant.origin, vkeys }).checkpoint;
+    const history = [];
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const ask = { apiKey, query: `after=${after}&limit=1` };
+      const page: z.infer<typeof pageSchema> = await client.json(
+        pageSchema,
+        `GET ${inLog("/checkpoints")}`,
+        ask,
+      );
+      history.push(...page.checkpoints.map(open));
+      after = page.next;
+    }
+    expect(history.length).toBeGreaterThanOrEqual(3);
+    for (const [i, to] of history.entries()) {
+      const from = history[i - 1];
+      if (from === undefined) continue;
+      const ask = { apiKey, query: `from=${from.size}&to=${to.size}` };
+      const { proof } = await client.json(consistencySchema, `GET ${inLog("/consistency")}`, ask);
+      const hashes = proof.map((hash) => decodeBase64(hash, "hash"));
+      verifyConsistency({
+        from: from.size,
+        to: to.size,
+        fromRoot: from.root,
+        toRoot: to.root,
+        proof: hashes,
+      });
+    }
+  });
+});
+
+describe("many logs", () => {
+  test("are sealed by sealers side by side, and anchored together", async () => {
+    const hashes = new Map<string, string>();
+    for (const [i, hash] of newHashes(12).entries()) {
+      const { id } = await createLog(kedge.operator, tenant.id, `ward ${i}`);
+      await post([hash], id);
+      hashes.set(id, hash);
+    }
+    expect(await seal()).toBeGreaterThan(1);
+    await anchor();
+    for (const [log, hash] of hashes) expect(await assuranceOf(hash, log)).toBe("anchored");
+  });
+
+  test("fill a tile of the anchor log, which anyone may read", async () => {
+    // As many checkpoints as a tile has leaves, as if as many logs had been sealed.
+    const sealed = await client.text(`GET ${inLog("/checkpoint")}`, { apiKey: tenant.all });
+    const waiting = Array.from({ length: TILE_WIDTH }, (_, i) =>
+      sealed.replace(tenant.log, `${i}`.padEnd(19, "a")),
+    );
+    const { size } = parseCheckpoint(sealed).checkpoint;
+    await kedge.operator.store.write(
+      waiting.map((note, i) => ({ ...checkpointKey(`${i}`.padEnd(19, "a"), size), note, at: 0n })),
+    );
+    await append(
+      kedge.operator,
+      ANCHOR,
+      waiting.map((note) => new TextEncoder().encode(note)),
+    );
+    await anchor();
+    const { anchorVkeys: vkeys } = await pins();
+    const note = await client.text("GET /anchor/checkpoint");
+    const { checkpoint } = openCheckpoint(note, { origin: `${CONFIG.domain}/anchor`, vkeys });
+    expect(await client.text(`GET /anchor/checkpoints/${checkpoint.size}`)).toBe(note);
+    expect(await client.text(`GET /anchor/timestamps/${checkpoint.size}`)).toBe('{"timestamps":[]}');
+    expect(publishedText("checkpoint")).toBe(note);
+    expect(publishedText(`checkpoints/${checkpoint.size}`)).toBe(note);
+    for (const path of ["policy", "vkeys"])
+      expect(await client.text(`GET /anchor/${path}`)).toBe(publishedText(path));
+    const bundle = await client.bytes("GET /anchor/tile/entries/000");
+    const tile = await client.bytes("GET /anchor/tile/0/000");
+    const entries = decodeBundle(bundle, TILE_WIDTH);
+    expect(tile).toEqual(new Uint8Array(Buffer.concat(entries.map(leafHash))));
+  });
+});
+
+describe("a table that is behind what was published", () => {
+  const [hash = ""] = newHashes(1);
+  const first = newHashes(3);
+  let log: string;
+  let note: string;
+  const checkpointOf = async () => client.text(`GET ${inLog("/checkpoint", log)}`, { apiKey: tenant.all });
+  const restoring = async (name: FunctionName, event: object) =>
+    restoredSchema.parse(await kedge.invoke(name, event));
+
+  /** Takes everything of these logs out of the table, but that they exist and what is pending. */
+  async function empty(...logs: string[]): Promise<void> {
+    const theirs = new RegExp(`^(log|anchored|staging|tile|index)/(${logs.join("|")})(/|$)`);
+    const keys = kedge.keys().filter(({ pk }) => theirs.test(pk));
+    await kedge.operator.store.write([], keys);
+    kedge.takeChanges();
+  }
+
+  test("is refused by sealer and anchorer: nothing is signed, nothing is published", async () => {
+    ({ id: log } = await createLog(kedge.operator, tenant.id, "a log that is lost"));
+    await post(first, log);
+    await seal();
+    await anchor();
+    note = await checkpointOf();
+    const before = [signatures(), kedge.s3.objects.size];
+    await empty(log, "anchor");
+    await post([hash], log);
+    await expect(seal()).rejects.toThrow(`not sealed, see the log lines: ${log}`);
+    await expect(kedge.runSchedule("sweepSchedule")).rejects.toThrow(`not sealed, see the log lines: ${log}`);
+    await expect(anchor()).rejects.toThrow(/log anchor: size \d+ is public .* the store, which is at 0;/);
+    expect([signatures(), kedge.s3.objects.size]).toEqual(before);
+  });
+
+  test("is restored when an operator asks for it, and goes on from there", async () => {
+    expect(await restoring("sealer", { restore: log })).toEqual([{ log, batches: 1, entries: 3, size: 3 }]);
+    const [anchorLog] = await restoring("anchorer", { restore: "anchor" });
+    expect(anchorLog?.entries).toBeGreaterThan(TILE_WIDTH);
+    await kedge.runSchedule("sweepSchedule");
+    await anchor();
+    const { proofs } = await proofsOf(client, log, tenant.all, [...first, hash]);
+    const pinned = await pins(log);
+    for (const [entry, proof] of proofs)
+      expect(verifyEvent({ proof, commitment: hexToBytes(entry), ...pinned }).assurance).toBe("anchored");
+    const open = (note: string) => parseCheckpoint(note).checkpoint;
+    const [from, to] = [open(note), open(await checkpointOf())];
+    const ask = { apiKey: tenant.all, query: `from=${from.size}&to=${to.size}` };
+    const { proof } = await client.json(consistencySchema, `GET ${inLog("/consistency", log)}`, ask);
+    const hashes = proof.map((text) => decodeBase64(text, "hash"));
+    verifyConsistency({ from: 3n, to: 4n, fromRoot: from.root, toRoot: to.root, proof: hashes });
+  });
+
+  test("is rebuilt whole, to the same size", async () => {
+    const [restored] = await restoring("sealer", { restore: log, whole: true });
+    expect(restored).toMatchObject({ log, entries: 4, size: 4 });
+    const [anchorLog] = await restoring("anchorer", { restore: "anchor", whole: true });
+    expect(anchorLog?.entries).toBe(anchorLog?.size);
+    await anchor();
+  });
+
+  test("so is one whose record is gone", async () => {
+    const { KEDGE_PUBLICATION = "" } = kedge.settings.sealer.Environment.Variables;
+    const record = `${KEDGE_PUBLICATION.replace("s3://", "")}/logs/${log}/head`;
+    const versions = kedge.s3.objects.get(record) ?? expect.fail("there is no record");
+    kedge.s3.objects.delete(record);
+    await post(newHashes(1), log);
+    await expect(seal()).rejects.toThrow(log);
+    kedge.s3.objects.set(record, versions);
+    await kedge.runSchedule("sweepSchedule");
+    expect((await stateOf(log)).size).toBe(5);
+  });
+});
+
+describe("in the end", () => {
+  let written: Readonly<Record<FunctionName, Written>>;
+  beforeAll(async () => {
+    const document: unknown = JSON.parse(await client.text("GET /openapi.json"));
+    expect(unasked(document, client.answered)).toEqual([]);
+    written = await kedge.stop();
+  });
+
+  test("every request was answered, none with an error of ours", () => {
+    expect(client.answered.filter(({ status }) => status >= 500)).toEqual([]);
+  });
+
+  test("no function wrote anything but lines of JSON, nor an API key, nor ended by itself", () => {
+    for (const name of FUNCTIONS) {
+      const { stdout, stderr, crashes } = written[name];
+      expect([name, stderr, crashes]).toEqual([name, [], []]);
+      for (const line of stdout) expect(lineSchema.safeParse(JSON.parse(line)).error).toBeUndefined();
+      expect(stdout.join()).not.toContain(tenant.all.split("_")[2]);
+    }
+  });
+
+  test("the only errors were those of a table that is behind", () => {
+    const lines = FUNCTIONS.flatMap((name) => written[name].stdout).map((line) =>
+      lineSchema.parse(JSON.parse(line)),
+    );
+    const codes = lines.filter(({ level }) => level === "error").map(({ code }) => code);
+    expect(new Set(codes)).toEqual(new Set(["rollback"]));
+  });
+});
+
+const lineSchema = z.looseObject({
+  level: z.enum(["info", "error"]),
+  time: z.iso.datetime(),
+  code: z.string().optional(),
+});
+
+const scheduleSchema = z.object({
+  Target: z.object({
+    Arn: z.string(),
+    RoleArn: z.string(),
+    DeadLetterConfig: z.object({ Arn: z.string() }),
+  }),
+});
+
+const titled = (cases: readonly Case[]): [string, Case][] => cases.map((each) => [each.what, each]);
+
+describe("permissions", () => {
+  const principal = (name: FunctionName) => principalOf(kedge.resolved, ACCOUNT, kedge.settings[name].Role);
+  const judge: Judge = (asking, call) => judgeOf(kedge.resolved)(asking, call);
+  const arn: ArnOf = (type, construct) =>
+    kedge.resolved.attribute(kedge.resolved.one(type, construct), "Arn");
+  const asked = (name: FunctionName) =>
+    kindsOf(kedge.calls.filter(({ accessKeyId }) => accessKeyId === name));
+
+  test.each(FUNCTIONS)("the %s may do everything that it did", async (name) => {
+    const calls = asked(name);
+    expect(calls.length).toBeGreaterThan(10);
+    const denied = [];
+    for (const call of calls) if (!(await judge(principal(name), call))) denied.push(call);
+    expect(denied).toEqual([]);
+  });
+
+  test.each(FUNCTIONS)("the %s needs everything that it may do", (name) => {
+    const grants = grantsOf(principal(name)).filter(({ action }) => !(action in PLATFORM));
+    expect(unneeded(grants, asked(name))).toEqual([]);
+  });
+
+  test.each(["sweepSchedule", "anchorSchedule"])(
+    "the %s may ask its function, and tell what failed",
+    async (name) => {
+      const { Target } = scheduleSchema.parse(
+        kedge.resolved.properties(kedge.resolved.one("AWS::Scheduler::Schedule", name)),
+      );
+      const asking = principalOf(kedge.resolved, ACCOUNT, Target.RoleArn);
+      const call = (action: string, resource: string) => judge(asking, { action, resource, context: {} });
+      expect(await call("lambda:InvokeFunction", Target.Arn)).toBe(true);
+      expect(await call("sqs:SendMessage", Target.DeadLetterConfig.Arn)).toBe(true);
+      expect(await call("lambda:InvokeFunction", arn("AWS::Lambda::Function", "api"))).toBe(false);
+    },
+  );
+
+  test.each(titled(POSSIBLE))("this test can tell, for %s", async (_, { asking, call }) => {
+    expect(await judge(asking(principal), call(arn))).toBe(true);
+  });
+
+  test.each(titled(REFUSED))("%s", async (_, { asking, call }) => {
+    expect(await judge(asking(principal), call(arn))).toBe(false);
+  });
+});

@@ -1,0 +1,100 @@
+/** A witness's configuration, from the environment; the AWS SDK reads its own variables itself. */
+import { readFileSync } from "node:fs";
+import { parseVkey, type Vkey } from "@kedge/verify/tlog/note";
+import * as z from "zod";
+import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
+import { parseEnvironment } from "../platform/environment.ts";
+import { ServiceError } from "../platform/error.ts";
+import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
+import type { WitnessContext } from "./witness.ts";
+
+/** An ML-DSA-44 cosignature signs origin and cosigner name, each with its length in one byte. */
+const MAX_NAME_BYTES = 255;
+/** One cosigned checkpoint, with a signature of each of a log's keys, fits an item of the store. */
+const MAX_KEYS_OF_LOG = 16;
+
+const witnessName = z
+  .string()
+  .regex(/^[^\s+\p{C}]+$/u, "a schema-less URL such as witness.example.org, without spaces and plus signs")
+  .refine((name) => !name.includes("://"), "a schema-less URL: leave out https://")
+  .refine((name) => Buffer.byteLength(name) <= MAX_NAME_BYTES, `at most ${MAX_NAME_BYTES} bytes`);
+const keyId = z.string().regex(/^[^\s,]+$/, "one KMS key id or ARN");
+
+const schema = z
+  .object({
+    /** Name of the DynamoDB table. */
+    KEDGE_TABLE: z.string().min(3),
+    KEDGE_WITNESS_NAME: witnessName,
+    /** Ed25519. */
+    KEDGE_WITNESS_KEY: keyId,
+    /** Post-quantum: an ML_DSA_44 key. */
+    KEDGE_WITNESS_MLDSA_KEY: keyId.optional(),
+    /** The vkeys of the logs to watch, separated by white space; a log may have several. */
+    KEDGE_WITNESS_LOGS: z.string().optional(),
+    /** The same in a file: the environment of a Lambda function is 4 kB, two ML-DSA-44 vkeys are 3.6 kB. */
+    KEDGE_WITNESS_LOGS_FILE: z.string().min(1).optional(),
+  })
+  .refine((env) => (env.KEDGE_WITNESS_LOGS === undefined) !== (env.KEDGE_WITNESS_LOGS_FILE === undefined), {
+    path: ["KEDGE_WITNESS_LOGS"],
+    error: "the vkeys of the logs to watch, here or in KEDGE_WITNESS_LOGS_FILE",
+  });
+
+/** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
+export function openWitness(env: NodeJS.ProcessEnv): WitnessContext {
+  const config = parseEnvironment(schema, env);
+  const kms = kmsClient();
+  const mldsa = config.KEDGE_WITNESS_MLDSA_KEY;
+  return {
+    store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
+    clock: Date.now,
+    witness: {
+      name: config.KEDGE_WITNESS_NAME,
+      ed25519: kmsEd25519Signer(kms, config.KEDGE_WITNESS_KEY),
+      ...(mldsa !== undefined && { mldsa44: kmsMldsa44Signer(kms, mldsa) }),
+    },
+    logs: readLogs(config.KEDGE_WITNESS_LOGS ?? readFile(config.KEDGE_WITNESS_LOGS_FILE ?? "")),
+  };
+}
+
+/**
+ * Vkeys by the origin of their log, which is their name.
+ * @param text vkeys, separated by white space.
+ * @throws ServiceError `invalid` when there is none, one cannot be read, or one is given twice.
+ */
+export function readLogs(text: string): Map<string, Vkey[]> {
+  const vkeys = text.split(/\s+/).filter((part) => part !== "");
+  if (vkeys.length === 0) throw new ServiceError("invalid", "no log is named: give the vkey of at least one");
+  const logs = new Map<string, Vkey[]>();
+  for (const part of vkeys) {
+    const vkey = readVkey(part);
+    const keys = logs.get(vkey.name) ?? [];
+    if (keys.some(({ id }) => id === vkey.id)) {
+      throw new ServiceError("invalid", `the vkey ${shown(part)} is given twice: leave one out`);
+    }
+    logs.set(vkey.name, [...keys, vkey]);
+    if (keys.length >= MAX_KEYS_OF_LOG || Buffer.byteLength(vkey.name) > MAX_NAME_BYTES) {
+      const limits = `${MAX_KEYS_OF_LOG} keys and its origin ${MAX_NAME_BYTES} bytes`;
+      throw new ServiceError("invalid", `${shown(part)}: a log has at most ${limits}`);
+    }
+  }
+  return logs;
+}
+
+function readVkey(text: string): Vkey {
+  try {
+    return parseVkey(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : "unknown reason";
+    throw new ServiceError("invalid", `the vkey ${shown(text)} cannot be used: ${reason}`, { cause });
+  }
+}
+
+const shown = (vkey: string): string => (vkey.length > 60 ? `${vkey.slice(0, 60)}…` : vkey);
+
+function readFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new ServiceError("invalid", `KEDGE_WITNESS_LOGS_FILE ${path} cannot be read`, { cause });
+  }
+}
