@@ -16,7 +16,7 @@ import {
 import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ed25519Cases } from "../packages/verify/tlog/ed25519.ts";
+import { ed25519Cases, smallOrderRCases } from "../packages/verify/tlog/ed25519.ts";
 import { verdict } from "../packages/verify/tlog/reference.ts";
 import {
   ecdsaSigner,
@@ -130,11 +130,10 @@ export function notes(go: Go): void {
     expect(opened.map(({ text }) => text)).toEqual(changed.map((note) => encode(parseNote(note).text)));
   });
 
-  test("a signature is valid here exactly when it is there, but for a key of small order or in another encoding", async () => {
-    const cases = sample(
-      ed25519Cases((random) => encode(`${encodeBase64(random)}\n`)),
-      1000,
-    ).map((made) => {
+  test("a signature is valid here exactly when it is there, but for small order or a key in another encoding", async () => {
+    const message = (random: Uint8Array) => encode(`${encodeBase64(random)}\n`);
+    const made = [...sample(ed25519Cases(message), 1000), ...smallOrderRCases(message)];
+    const cases = made.map((made) => {
       const key = makeVkey("log.example/1", ED25519, made.publicKey);
       const text = new TextDecoder().decode(made.message);
       return { ...made, key, note: `${text}\n${signatureLine(key, made.signature)}` };
@@ -142,13 +141,11 @@ export function notes(go: Go): void {
     const answers = verdicts(
       await go.openNote(cases.map(({ note, key }) => ({ note: encode(note), vkeys: [formatVkey(key)] }))),
     );
-    for (const [i, { note, key, isWeakKey }] of cases.entries()) {
-      const isValid = answers[i] === "accepted" && !isWeakKey;
-      expect([i, here(note, [key])]).toEqual([i, isValid ? "accepted" : "bad_signature"]);
+    for (const [i, { note, key, holds, isWeak }] of cases.entries()) {
+      expect([i, answers[i] === "accepted"]).toEqual([i, holds]);
+      expect([i, here(note, [key])]).toEqual([i, holds && !isWeak ? "accepted" : "bad_signature"]);
     }
-    expect(cases.filter(({ isWeakKey }, i) => isWeakKey && answers[i] === "accepted").length).toBeGreaterThan(
-      9,
-    );
+    expect(cases.filter(({ holds, isWeak }) => holds && isWeak).length).toBeGreaterThan(17);
   });
 
   const vkey = formatVkey(signer.vkey);

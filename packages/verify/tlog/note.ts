@@ -173,8 +173,8 @@ export function verifyTextSignature(vkey: Vkey, text: string, signature: Uint8Ar
 }
 
 /**
- * RFC 8032 §5.1.7 by the equation without the cofactor, and R compared byte for byte, as Go and OpenSSL do: what is
- * valid here is valid there (docs/decisions/0014). Stricter on keys: none of small order, no second encoding of one.
+ * RFC 8032 §5.1.7 by the equation without the cofactor, and R compared byte for byte, as Go and OpenSSL do; no key and
+ * no R of small order, as WebCrypto and libsodium have it. What is valid here is valid there (docs/decisions/0014).
  */
 export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (signature.length !== 64) return false;
@@ -190,7 +190,8 @@ export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signat
   }
   if (key.isSmallOrder()) return false;
   const k = Point.Fn.create(bytesToNumberLE(sha512(concatBytes(r, publicKey, message))));
-  return equalBytes(Point.BASE.multiplyUnsafe(s).subtract(key.multiplyUnsafe(k)).toBytes(), r);
+  const point = Point.BASE.multiplyUnsafe(s).subtract(key.multiplyUnsafe(k));
+  return equalBytes(point.toBytes(), r) && !point.isSmallOrder();
 }
 
 /** ECDSA on P-256 with SHA-256, the signature in DER as Go's crypto/ecdsa writes it. */

@@ -19,12 +19,13 @@ const SCALARS = [
 ];
 const MULTIPLES = new Map(SCALARS.map((scalar) => [scalar, BASE.multiplyUnsafe(scalar)]));
 
-export type Ed25519Case = {
-  publicKey: Uint8Array;
-  message: Uint8Array;
-  signature: Uint8Array;
-  /** Whether the key's order divides the cofactor, or its encoding is not the canonical one. */
-  isWeakKey: boolean;
+type Signed = { publicKey: Uint8Array; message: Uint8Array; signature: Uint8Array };
+
+export type Ed25519Case = Signed & {
+  /** Whether S·B = R + k·A as it stands, with S below L and R in its canonical encoding. */
+  holds: boolean;
+  /** Whether the key or R is of small order, or the key's encoding is not the canonical one. */
+  isWeak: boolean;
 };
 
 /**
@@ -40,17 +41,61 @@ export function ed25519Cases(message: (random: Uint8Array) => Uint8Array): fc.Ar
   return fc
     .record({ key: point, commitment: point, kind, random, bit: fc.nat(511) })
     .map(({ key, commitment, kind, random, bit }) => {
-      const signed = message(random);
-      const publicKey = encode(key);
-      const r = encode(commitment);
-      const k = Fn.create(bytesToNumberLE(sha512(concatBytes(r, publicKey, signed))));
-      const made = Fn.create(commitment.scalar + k * key.scalar);
-      const s = kind === "plus L" ? made + CURVE().n : kind === "another" ? Fn.create(made + 1n) : made;
-      const signature = concatBytes(r, numberToBytesLE(s, 32));
+      const made = sign(key, commitment, message(random));
+      const { signature } = made;
+      const s = bytesToNumberLE(signature.subarray(32));
+      if (kind === "plus L") signature.set(numberToBytesLE(s + CURVE().n, 32), 32);
+      if (kind === "another") signature.set(numberToBytesLE(Fn.create(s + 1n), 32), 32);
       if (kind === "flipped bit") signature[bit >> 3] = (signature[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      const isCanonical = equalBytes(publicKey, pointOf(key).toBytes());
-      return { publicKey, message: signed, signature, isWeakKey: key.scalar === 0n || !isCanonical };
+      return judge(made);
     });
+}
+
+/** For each R of small order a signature on which the equation holds, under a key that is not of small order. */
+export function smallOrderRCases(message: (random: Uint8Array) => Uint8Array): Ed25519Case[] {
+  const key = { scalar: SCALARS[1] ?? 0n, torsion: 1, encoding: 0 };
+  return TORSION.map((_, torsion) => {
+    // The key's part of small order cancels R's under one message in eight.
+    for (let i = 0; ; i += 1) {
+      const made = judge(sign(key, { scalar: 0n, torsion, encoding: 0 }, message(numberToBytesLE(i, 16))));
+      if (made.holds) return made;
+    }
+  });
+}
+
+function sign(key: Made, commitment: Made, message: Uint8Array): Signed {
+  const publicKey = encode(key);
+  const r = encode(commitment);
+  const s = Fn.create(commitment.scalar + hash(r, publicKey, message) * key.scalar);
+  return { publicKey, message, signature: concatBytes(r, numberToBytesLE(s, 32)) };
+}
+
+function judge(signed: Signed): Ed25519Case {
+  const { publicKey, message, signature } = signed;
+  const r = signature.subarray(0, 32);
+  const s = bytesToNumberLE(signature.subarray(32));
+  const [A, R] = [decode(publicKey), decode(r)];
+  if (A === undefined || R === undefined) return { ...signed, holds: false, isWeak: false };
+  const right = R.add(A.multiplyUnsafe(hash(r, publicKey, message)));
+  const isCanonical = equalBytes(R.toBytes(), r) && Fn.isValid(s);
+  return {
+    ...signed,
+    holds: isCanonical && BASE.multiplyUnsafe(s).equals(right),
+    isWeak: A.isSmallOrder() || R.isSmallOrder() || !equalBytes(A.toBytes(), publicKey),
+  };
+}
+
+function hash(...parts: Uint8Array[]): bigint {
+  return Fn.create(bytesToNumberLE(sha512(concatBytes(...parts))));
+}
+
+/** Of whichever encoding; undefined when there is no such point. */
+function decode(bytes: Uint8Array): Point | undefined {
+  try {
+    return ed25519.Point.fromBytes(bytes, true);
+  } catch {
+    return undefined;
+  }
 }
 
 type Made = { scalar: bigint; torsion: number; encoding: number };
