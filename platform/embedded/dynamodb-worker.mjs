@@ -17,7 +17,13 @@ const MAX_EXPRESSION = 4096;
 /** dynalite's parser takes ten times as long with every further parenthesis that is open. */
 const NESTED = /(\([^()]*){5}/;
 
+/** The copies of these packages that dynalite itself uses. */
+const ofDynalite = createRequire(createRequire(import.meta.url).resolve("dynalite"));
+const ofLevel = createRequire(ofDynalite.resolve("level"));
+const { Level } = ofDynalite("level");
+
 const { path, port, accessKeyId, sync } = workerData;
+closeIterators();
 if (sync) syncWrites();
 if (path !== undefined) await prepare(path);
 
@@ -124,7 +130,6 @@ function fail(request, response, status, type, message) {
  * ends what kill -9 cut short: dynalite goes from CREATING to ACTIVE, and from DELETING to nothing, by a timer.
  */
 async function prepare(path) {
-  const { Level } = levelOfDynalite();
   await mkdir(path, { recursive: true, mode: 0o700 });
   const store = new Level(path, { valueEncoding: "json" });
   try {
@@ -142,13 +147,19 @@ async function prepare(path) {
   await store.close();
 }
 
-function levelOfDynalite() {
-  return createRequire(createRequire(import.meta.url).resolve("dynalite"))("level");
+/**
+ * dynalite 4.0.0 calls `return` on an iterator that it is done with, but level's iterators have `close` instead. Each
+ * query would leave one open, and LevelDB deletes no file that an open iterator could still read.
+ */
+function closeIterators() {
+  const { AbstractKeyIterator, AbstractValueIterator } = ofLevel("abstract-level");
+  AbstractKeyIterator.prototype.return = AbstractKeyIterator.prototype.close;
+  AbstractValueIterator.prototype.return = AbstractValueIterator.prototype.close;
 }
 
 /** LevelDB says that a write is done before the disk has it, unless it is told to wait; dynalite never tells it. */
 function syncWrites() {
-  const { prototype } = levelOfDynalite().Level;
+  const { prototype } = Level;
   const { put, batch } = prototype;
   prototype.put = function (key, value, options) {
     return put.call(this, key, value, { ...options, sync: true });

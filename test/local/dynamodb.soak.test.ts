@@ -1,0 +1,99 @@
+/**
+ * Minutes of what the service does to its store, on the embedded DynamoDB: it must not hold on to what is overwritten.
+ * KEDGE_SOAK_MINUTES makes it longer than two minutes.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readdir, readFile, readlink, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DynamoDBClient, ListTablesCommand } from "@aws-sdk/client-dynamodb";
+import { expect, test } from "vitest";
+import { startDynamodb } from "../../local/dynamodb.ts";
+import { createTable } from "../../local/table.ts";
+import { dynamodbStore } from "../../service/dynamodb.ts";
+import type { Query, Store } from "../../service/store.ts";
+
+const MINUTES = Number(process.env["KEDGE_SOAK_MINUTES"] ?? "2");
+/** Rounds until every tile has been overwritten a few times, so that LevelDB has compacted. */
+const WARM_UP = 100;
+/** However slow the machine, there are this many times WARM_UP rounds, and a leak grows with their number. */
+const FACTOR = 6;
+/** What LevelDB has not yet compacted goes up and down by less than this factor. */
+const GROWTH = 3;
+const SHARDS = 8;
+const TILES = 500;
+const TILES_PER_ROUND = 25;
+
+const bytes = (length: number) => new Uint8Array(randomBytes(length));
+
+async function readAll(store: Store, query: Query): Promise<number> {
+  let count = 0;
+  for await (const _ of store.query(query)) count++;
+  return count;
+}
+
+/** Appends, and seals what was appended. What is stored afterwards is as large as before. */
+async function appendAndSeal(store: Store, round: number): Promise<void> {
+  const sk = String(round);
+  const pending = Array.from({ length: SHARDS }, (_, shard) => ({ pk: `pending/${shard}`, sk }));
+  await store.write(pending.map((key) => ({ ...key, entries: bytes(16_000) })));
+  const found = await Promise.all(pending.map(({ pk }) => readAll(store, { pk })));
+  expect(found).toEqual(pending.map(() => 1));
+  const tiles = Array.from({ length: TILES_PER_ROUND }, (_, i) => (round * TILES_PER_ROUND + i) % TILES);
+  await store.write(tiles.map((tile) => ({ pk: `tile/${tile % 10}`, sk: String(tile), data: bytes(8192) })));
+  await store.put({ pk: "log", sk: "head", size: BigInt(round), root: bytes(32) });
+  // A query that stops before the end of its partition.
+  await readAll(store, { pk: `tile/${round % 10}`, limit: 1, reverse: round % 2 === 0 });
+  await store.write([], pending);
+}
+
+/** Files of this folder that this process has open or mapped, and the bytes of all. LevelDB maps what it reads. */
+async function measure(folder: string): Promise<{ files: number; bytes: number }> {
+  const descriptors = await readdir("/proc/self/fd");
+  const opened = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
+  const mapped = (await readFile("/proc/self/maps", "utf8")).match(/\/.*$/gm) ?? [];
+  const sizes = (await readdir(folder)).map((name) =>
+    stat(join(folder, name)).then(
+      ({ size }) => size,
+      () => 0, // compacted away meanwhile
+    ),
+  );
+  return {
+    files: new Set([...opened, ...mapped].filter((path) => path.startsWith(folder))).size,
+    bytes: (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0),
+  };
+}
+
+test.skipIf(process.platform !== "linux")(
+  "neither the open files nor the disk of the embedded DynamoDB grow with what was asked of it",
+  async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "kedge-soak-"));
+    const { url, close } = await startDynamodb({ dataDir });
+    const credentials = { accessKeyId: "local", secretAccessKey: "local" };
+    const client = new DynamoDBClient({ endpoint: url, region: "us-east-1", credentials });
+    try {
+      await createTable(client, "kedge");
+      const store = dynamodbStore(client, "kedge");
+      const end = Date.now() + MINUTES * 60_000;
+      const usual = { files: 0, bytes: 0 };
+      const most = { files: 0, bytes: 0 };
+      let round = 0;
+      for (; round < WARM_UP * FACTOR || Date.now() < end; round++) {
+        await appendAndSeal(store, round);
+        await client.send(new ListTablesCommand());
+        const { files, bytes } = await measure(join(dataDir, "dynamodb"));
+        const peak = round < WARM_UP ? usual : most;
+        Object.assign(peak, { files: Math.max(peak.files, files), bytes: Math.max(peak.bytes, bytes) });
+        // At once: with a leak, the disk would be full before the end.
+        expect(most.files, `open files in round ${round}`).toBeLessThan(GROWTH * usual.files);
+        expect(most.bytes, `bytes in round ${round}`).toBeLessThan(GROWTH * usual.bytes);
+      }
+      console.log(`soak, ${round} rounds:`, { warmUp: usual, afterwards: most });
+    } finally {
+      client.destroy();
+      await close();
+      await rm(dataDir, { recursive: true });
+    }
+  },
+  MINUTES * 60_000 + 600_000,
+);
