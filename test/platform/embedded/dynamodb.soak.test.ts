@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DynamoDBClient, ListTablesCommand } from "@aws-sdk/client-dynamodb";
 import { expect, test } from "vitest";
-import { startDynamodb } from "../../local/dynamodb.ts";
-import { createTable } from "../../local/table.ts";
-import { dynamodbStore } from "../../service/dynamodb.ts";
-import type { Query, Store } from "../../service/store.ts";
+import { dynamodbStore } from "../../../platform/dynamodb.ts";
+import { startDynamodb } from "../../../platform/embedded/dynamodb.ts";
+import { createTable } from "../../../platform/embedded/table.ts";
+import type { Query, Store } from "../../../platform/store.ts";
 
 const MINUTES = Number(process.env["KEDGE_SOAK_MINUTES"] ?? "2");
 /** Rounds until every tile has been overwritten a few times, so that LevelDB has compacted. */
