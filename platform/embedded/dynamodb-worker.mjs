@@ -1,4 +1,4 @@
-// The thread in which dynalite runs. Plain JavaScript, so that it starts under node, tsx and vitest alike.
+// The thread in which dynalite runs. Plain JavaScript, so that it starts under node and vitest alike.
 import { EventEmitter } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
