@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type Opening, parseOpening } from "../events/commitment.ts";
@@ -6,11 +6,11 @@ import { EventError } from "../events/error.ts";
 import { ASSURANCES, type Assurance, type VerifyReport, verifyEvent } from "../proof/verify.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
-import { TlogError } from "../tlog/error.ts";
-import { type Policy, parsePolicy } from "../tlog/policy.ts";
+import type { Policy } from "../tlog/policy.ts";
 import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
 import { type CommitFlags, deriveOpening, where, withCommit } from "./committer.ts";
 import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
+import { readInput, readPolicy, readText } from "./files.ts";
 import {
   type EventSource,
   isNdjson,
@@ -356,28 +356,9 @@ async function readProof(path: string): Promise<Uint8Array> {
   return size > MAX_PROOF_SIZE ? new Uint8Array() : await readInput(path);
 }
 
-export async function readInput(path: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(path));
-  } catch (cause) {
-    throw misuse(`${path} cannot be read: there is no such file, or no permission`, cause);
-  }
-}
-
-export async function readPolicy(path: string): Promise<Policy> {
-  const text = new TextDecoder().decode(await readInput(path));
-  try {
-    return parsePolicy(text);
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause;
-    const ending = text.includes("\r") ? " It has the line endings of Windows: save it with LF alone." : "";
-    throw misuse(`${path} is not a policy. ${cause.message.replace(/\.$/, "")}.${ending}`, cause);
-  }
-}
-
 /** An opening, or the one of a record. */
 async function readOpening(path: string): Promise<Opening> {
-  const text = new TextDecoder().decode(await readInput(path));
+  const text = await readText(path);
   try {
     const value: unknown = JSON.parse(text);
     const isRecord = typeof value === "object" && value !== null && "opening" in value;
