@@ -55,7 +55,7 @@ export function matching(pattern: RegExp, what: string): (text: string) => strin
   };
 }
 
-export const commitment = matching(COMMITMENT, "A commitment is 64 lower-case hex digits");
+export const commitmentHex = matching(COMMITMENT, "A commitment is 64 lower-case hex digits");
 
 /** A parser of `events/` as one of an option. */
 export function ofEvents<T>(parse: (text: string) => T): (text: string) => T {
