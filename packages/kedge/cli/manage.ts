@@ -1,6 +1,6 @@
 /** `kedge key` and `kedge log`: a tenant's own keys and logs, with an admin key. */
 import { type SettingFlags, withService } from "@kedge/verify/cli/credentials";
-import { choices } from "@kedge/verify/cli/options";
+import { matching, repeated } from "@kedge/verify/cli/options";
 import { print, printJson } from "@kedge/verify/cli/output";
 import { time } from "@kedge/verify/cli/time";
 import type { Command } from "commander";
@@ -11,12 +11,13 @@ type JsonFlags = SettingFlags & { json?: boolean };
 type KeyFlags = JsonFlags & { scope: string[]; expiresAt?: number };
 
 const SCOPES = ["write", "read", "admin"];
+const scope = matching(new RegExp(`^(${SCOPES.join("|")})$`), `Allowed choices are ${SCOPES.join(", ")}`);
 
 export function keyCommand(command: Command): Command {
   withService(command.command("create"))
     .description("create an API key; it is shown once")
     .argument("<name>")
-    .requiredOption("--scope <scope>", `${SCOPES.join(", ")}; may be repeated`, choices(SCOPES))
+    .requiredOption("--scope <scope>", `${SCOPES.join(", ")}; may be repeated`, repeated(scope))
     .option("--log <id>", "the only log it may use")
     .option("--expires-at <time>", "RFC 3339", time)
     .option("--json", "as JSON")

@@ -1,10 +1,10 @@
 /** `kedge proof`: fetches proofs, and writes those that verify. */
 import { constants, existsSync } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { access, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
 import { pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
-import { makeFolder, writeWhole } from "@kedge/verify/cli/files";
+import { makeFolder, replacing } from "@kedge/verify/cli/files";
 import { PROOF_SUFFIX, proofName } from "@kedge/verify/cli/inputs";
 import { isCommitment } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
@@ -120,7 +120,7 @@ async function keep(
 async function writeProof(path: string, text: string): Promise<void> {
   try {
     await makeFolder(dirname(path));
-    await writeWhole(path, text, { mode: 0o600 });
+    await replacing(path, (partial) => writeFile(partial, text, { mode: 0o600, flag: "wx" }));
   } catch (cause) {
     throw new CliError("failed", `${path} cannot be written: check the folder and the disk`, { cause });
   }

@@ -1,6 +1,6 @@
 /** `kedge status`: how far a log, or an entry of it, has come. */
 import { pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
-import { commitmentHex } from "@kedge/verify/cli/options";
+import { commitmentHex, repeated } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, print, printJson } from "@kedge/verify/cli/output";
 import { ClientError } from "@kedge/verify/error";
 import { MAYBE_ROTATED } from "@kedge/verify/text";
@@ -13,10 +13,7 @@ import { openLog } from "./service.ts";
 
 export function statusCommand(command: Command): Command {
   return withVkeys(withLog(command))
-    .argument("[commitments...]", "in hex; without any, the log itself", (text, hashes: string[] = []) => [
-      ...hashes,
-      commitmentHex(text),
-    ])
+    .argument("[commitments...]", "in hex; without any, the log itself", repeated(commitmentHex))
     .option("--json", "as JSON")
     .action(status);
 }

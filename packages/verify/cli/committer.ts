@@ -1,13 +1,12 @@
 /** From an event to its commitment and opening, by the options that every command has for it. */
 import { randomBytes } from "node:crypto";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Canonicalisation } from "../events/canonical.ts";
 import { commitEvent, type Opening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { mediaTypeOf, parseMediaType } from "../events/media.ts";
 import { findTenantKey, needTenantKey, type SettingFlags, withTenantKey } from "./credentials.ts";
 import type { EventSource } from "./inputs.ts";
-import { ofEvents } from "./options.ts";
 import { CliError } from "./output.ts";
 
 export type CommitFlags = SettingFlags & {
@@ -22,12 +21,20 @@ export function withCommit(command: Command): Command {
     .option(
       "--media-type <type>",
       "of the events (default: by the file's name and first bytes)",
-      ofEvents(parseMediaType),
+      mediaTypeOption,
     )
     .addOption(
       new Option("--canonicalisation <name>", "of the events").choices(["raw", "jcs"]).default("raw"),
     )
     .option("--ndjson", "every input has one event a line, whatever its name");
+}
+
+function mediaTypeOption(text: string): string {
+  try {
+    return parseMediaType(text);
+  } catch (error) {
+    throw error instanceof EventError ? new InvalidArgumentError(error.message) : error;
+  }
 }
 
 /** What `kedge commit` makes of an event. `commitment` is hex. The opening is a secret until disclosed. */

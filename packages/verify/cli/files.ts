@@ -47,21 +47,19 @@ export async function readPolicy(path: string): Promise<Policy> {
 
 /** A reader sees the old file or the new one, and when this returns, the new one survives a power cut. */
 export async function replaceFile(path: string, text: string): Promise<void> {
-  await writing(path, () => writeWhole(path, text, { isDurable: true }));
+  await writing(path, async () => {
+    await replacing(path, (partial) => synced(partial, "wx", text));
+    await synced(dirname(path), "r");
+  });
 }
 
-/** The same, for a file that can be had again unless `isDurable`. Throws what the file system does. */
-export async function writeWhole(
-  path: string,
-  text: string,
-  { mode, isDurable = false }: { mode?: number; isDurable?: boolean },
-): Promise<void> {
+/** A reader sees the old file or the new one. Throws what `write`, which creates the file it is given, or renaming does. */
+export async function replacing(path: string, write: (partial: string) => Promise<void>): Promise<void> {
   const partial = `${path}.${process.pid}.partial`;
   try {
-    await rm(partial, { force: true }); // a killed process had the same id
-    await write(partial, "wx", text, { isDurable, ...(mode !== undefined && { mode }) });
+    await rm(partial, { force: true }); // a process that was killed had the same id
+    await write(partial);
     await rename(partial, path);
-    if (isDurable) await syncFolderOf(path);
   } catch (error) {
     await rm(partial, { force: true }).catch(() => undefined);
     throw error;
@@ -82,8 +80,8 @@ export async function appendNew(path: string, lines: readonly string[]): Promise
   // A line that a crash cut short is left as it is, on a line of its own.
   const start = before === "" || before.endsWith("\n") ? "" : "\n";
   await writing(path, async () => {
-    await write(path, "a", `${start}${fresh.map((line) => `${line}\n`).join("")}`, { isDurable: true });
-    await syncFolderOf(path);
+    await synced(path, "a", `${start}${fresh.map((line) => `${line}\n`).join("")}`);
+    await synced(dirname(path), "r");
   });
   return true;
 }
@@ -97,27 +95,13 @@ export async function makeFolder(folder: string, mode?: number): Promise<void> {
   });
 }
 
-async function write(
-  path: string,
-  flags: "wx" | "a",
-  text: string,
-  { mode, isDurable }: { mode?: number; isDurable: boolean },
-): Promise<void> {
-  const file = await open(path, flags, mode);
+async function synced(path: string, flags: "wx" | "a" | "r", text?: string): Promise<void> {
+  const file = await open(path, flags);
   try {
-    await file.writeFile(text);
-    if (isDurable) await file.sync();
+    if (text !== undefined) await file.writeFile(text);
+    await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-async function syncFolderOf(path: string): Promise<void> {
-  const folder = await open(dirname(path), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 
