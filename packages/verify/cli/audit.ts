@@ -41,7 +41,7 @@ import {
 import { judgeEvidence } from "./evidence.ts";
 import { readText } from "./files.ts";
 import { collect, entryNumber } from "./options.ts";
-import { CliError, EXIT_FAILED, misuse, print, progress } from "./output.ts";
+import { asMisuse, CliError, EXIT_FAILED, misuse, print, progress } from "./output.ts";
 import { time } from "./time.ts";
 
 export function auditCommand(command: Command): Command {
@@ -138,17 +138,13 @@ function checkPeriod({ fromIndex, toIndex, from, to, events, records }: AuditFla
 /** A checkpoint of this log that the auditor has, from a file of it or of a proof. */
 async function readKept(path: string, keys: LogKeys): Promise<NamedHead> {
   const text = await readText(path, MAX_PROOF_SIZE);
-  try {
-    const note = text.startsWith("c2sp.org/tlog-proof@") ? parseProof(text).checkpoint : text;
-    return { ...openHead(note, keys), name: `kept in ${quoted(path)}` };
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause;
-    const hint = cause.code === "unknown_key" ? ` ${MAYBE_ROTATED}` : "";
-    throw misuse(
-      `--since: ${path} has no checkpoint of the log ${keys.origin}. ${cause.message}.${hint}`,
-      cause,
-    );
-  }
+  const open = () =>
+    openHead(text.startsWith("c2sp.org/tlog-proof@") ? parseProof(text).checkpoint : text, keys);
+  const head = asMisuse(
+    open,
+    (cause) => `--since: ${path} has no checkpoint of the log ${whyNot(cause, keys)}`,
+  );
+  return { ...head, name: `kept in ${quoted(path)}` };
 }
 
 // ---- the log ------------------------------------------------------------------------------------------------------
@@ -202,10 +198,13 @@ function openServed(note: string, keys: LogKeys): Head {
     return openHead(note, keys);
   } catch (cause) {
     if (!(cause instanceof TlogError)) throw cause;
-    const hint = cause.code === "unknown_key" ? ` ${MAYBE_ROTATED}` : "";
-    const message = `The service's checkpoint is not one of ${keys.origin}. ${cause.message}.${hint}`;
+    const message = `The service's checkpoint is not one of ${whyNot(cause, keys)}`;
     throw new CliError("failed", message, { cause });
   }
+}
+
+function whyNot({ code, message }: { code: string; message: string }, { origin }: LogKeys): string {
+  return `${origin}. ${message}.${code === "unknown_key" ? ` ${MAYBE_ROTATED}` : ""}`;
 }
 
 async function findPeriod(

@@ -2,15 +2,12 @@
 import { readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { ClientError } from "../error.ts";
 import { parseTenantKey } from "../events/commitment.ts";
-import { EventError } from "../events/error.ts";
 import { type Connection, checkConnection } from "../net/http.ts";
 import { quoted } from "../text.ts";
-import { TlogError } from "../tlog/error.ts";
 import { parseVkey, type Vkey } from "../tlog/note.ts";
 import { collect } from "./options.ts";
-import { misuse, warn } from "./output.ts";
+import { asMisuse, misuse, warn } from "./output.ts";
 
 /**
  * What `.kedge/credentials.json` may hold, all of it strings, as `kedge tenant create` writes it. `log` is the log's id,
@@ -91,23 +88,14 @@ export function serviceConnection(flags: SettingFlags): Connection {
   if (!/^kedge_\w+_\w+$/.test(apiKey)) {
     throw misuse("The API key is malformed: it looks like kedge_<id>_<secret>. Copy it again");
   }
-  try {
-    checkConnection(connection);
-  } catch (cause) {
-    throw cause instanceof ClientError ? misuse(cause.message, cause) : cause;
-  }
+  asMisuse(() => checkConnection(connection));
   return connection;
 }
 
 /** undefined when none is set. */
 export function findTenantKey(flags: SettingFlags): Uint8Array | undefined {
   const key = setting(flags.tenantKey, readCredentials(flags).members.tenantKey);
-  if (key === undefined) return undefined;
-  try {
-    return parseTenantKey(key);
-  } catch (cause) {
-    throw cause instanceof EventError ? misuse(cause.message, cause) : cause;
-  }
+  return key === undefined ? undefined : asMisuse(() => parseTenantKey(key));
 }
 
 export function needTenantKey(flags: SettingFlags): Uint8Array {
@@ -161,11 +149,10 @@ function vkeys(
 
 /** One or more, separated by white space: while a key takes over, a log has two. */
 export function parseVkeys(text: string): Vkey[] {
-  try {
-    return text.trim().split(/\s+/).map(parseVkey);
-  } catch (cause) {
-    throw cause instanceof TlogError ? misuse(`A pinned key is malformed: ${cause.message}`, cause) : cause;
-  }
+  return asMisuse(
+    () => text.trim().split(/\s+/).map(parseVkey),
+    ({ message }) => `A pinned key is malformed: ${message}`,
+  );
 }
 
 const setting = (given: string | undefined, stored: string | undefined): string | undefined =>

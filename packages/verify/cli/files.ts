@@ -2,10 +2,9 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { TlogError } from "../tlog/error.ts";
 import { type Policy, parsePolicy } from "../tlog/policy.ts";
 import { statOf } from "./inputs.ts";
-import { misuse, warn } from "./output.ts";
+import { asMisuse, misuse, warn } from "./output.ts";
 
 /** Beyond this nothing is added: whoever is to look has enough to look at. */
 const MAX_APPENDED = 64 << 20;
@@ -36,13 +35,11 @@ export async function readIfThere(path: string): Promise<string | undefined> {
 
 export async function readPolicy(path: string): Promise<Policy> {
   const text = await readText(path);
-  try {
-    return parsePolicy(text);
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause;
-    const ending = text.includes("\r") ? " It has the line endings of Windows: save it with LF alone." : "";
-    throw misuse(`${path} is not a policy. ${cause.message.replace(/\.$/, "")}.${ending}`, cause);
-  }
+  const ending = text.includes("\r") ? " It has the line endings of Windows: save it with LF alone." : "";
+  return asMisuse(
+    () => parsePolicy(text),
+    ({ message }) => `${path} is not a policy. ${message.replace(/\.$/, "")}.${ending}`,
+  );
 }
 
 /** A reader sees the old file or the new one, and when this returns, the new one survives a power cut. */

@@ -2,14 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import { ClientError } from "../error.ts";
-import { EventError } from "../events/error.ts";
 import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "../monitor/monitor.ts";
 import { formatState, parseState } from "../monitor/state.ts";
 import { type WatchOptions, watch } from "../monitor/watch.ts";
 import { type FilesOptions, openLogFiles } from "../net/files.ts";
 import { checkUrl } from "../net/http.ts";
 import { parseExtra } from "../proof/extra.ts";
-import { TlogError } from "../tlog/error.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
 import { isCopy, openCopy } from "./copy.ts";
 import { parseVkeys } from "./credentials.ts";
@@ -17,7 +15,7 @@ import { judgeEvidence } from "./evidence.ts";
 import { appendNew, readIfThere, readPolicy, readText, replaceFile } from "./files.ts";
 import { describe, lookReport, type Report, unreachableReport, type Watched } from "./monitor-report.ts";
 import { collect, entryNumber, MAX_TIMER, seconds } from "./options.ts";
-import { EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
+import { asMisuse, EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
 import { post } from "./webhook.ts";
 
 /** The log could not be read: nothing is known to be wrong with it, or right. */
@@ -101,11 +99,10 @@ async function monitor(url: string | undefined, flags: MonitorFlags): Promise<vo
 async function readTrust(flags: MonitorFlags): Promise<MonitorTrust> {
   const logVkeys = (flags.logVkey ?? []).flatMap(parseVkeys);
   const policy = await readPolicy(flags.policy);
-  try {
-    return monitorTrust(policy, logVkeys);
-  } catch (cause) {
-    throw cause instanceof TlogError ? misuse(`${flags.policy}: ${cause.message}`, cause) : cause;
-  }
+  return asMisuse(
+    () => monitorTrust(policy, logVkeys),
+    ({ message }) => `${flags.policy}: ${message}`,
+  );
 }
 
 /** Everything about a run that stays the same, and the two things that do not. */
@@ -122,7 +119,10 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
   if (url === undefined)
     throw misuse("Give the URL of the anchor log, such as https://audit.example.org/anchor");
   if (flags.state === undefined) throw misuse("Name the file that keeps what was seen: --state");
-  checkUrls(url, flags.webhook);
+  asMisuse(() => {
+    openFiles(url);
+    if (flags.webhook !== undefined) checkUrl(flags.webhook);
+  });
   const state = await readState(flags.state, trust.origin);
   return {
     url,
@@ -145,39 +145,26 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
 const openFiles = (url: string, options: FilesOptions = {}) =>
   isCopy(url) ? openCopy(url) : openLogFiles(url, options);
 
-function checkUrls(log: string, webhook: string | undefined): void {
-  try {
-    openFiles(log);
-    if (webhook !== undefined) checkUrl(webhook);
-  } catch (cause) {
-    throw cause instanceof ClientError ? misuse(cause.message, cause) : cause;
-  }
-}
-
 /** undefined before the first look. */
 async function readState(path: string, origin: string): Promise<MonitorState | undefined> {
   const text = await readIfThere(path);
   if (text === undefined) return undefined;
-  try {
-    return parseState(text, origin);
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause;
-    const advice = "Restore it from a copy. Without it, what was seen before is forgotten";
-    throw misuse(`The state in ${path} cannot be used. ${cause.message}. ${advice}`, cause);
-  }
+  const advice = "Restore it from a copy. Without it, what was seen before is forgotten";
+  return asMisuse(
+    () => parseState(text, origin),
+    ({ message }) => `The state in ${path} cannot be used. ${message}. ${advice}`,
+  );
 }
 
 /** The note of a checkpoint of the anchor log: in a file of its own, or in the proof of an entry or an event. */
 async function readOther(path: string, trust: MonitorTrust): Promise<string> {
   const text = await readText(path, MAX_PROOF_SIZE);
-  try {
+  const open = () => {
     const note = text.startsWith("c2sp.org/tlog-proof@") ? anchorNote(text) : text;
     openHead(note, trust, Date.now());
     return note;
-  } catch (cause) {
-    if (!(cause instanceof TlogError || cause instanceof EventError)) throw cause;
-    throw misuse(`${path} is no checkpoint that the anchor log signed. ${cause.message}`, cause);
-  }
+  };
+  return asMisuse(open, ({ message }) => `${path} is no checkpoint that the anchor log signed. ${message}`);
 }
 
 function anchorNote(proof: string): string {

@@ -28,6 +28,22 @@ export function misuse(message: string, cause?: unknown): CliError {
   return new CliError("misuse", message, { cause });
 }
 
+/** Errors whose message says what to do. */
+const KNOWN = [ClientError, EventError, TlogError] as const;
+
+/** For what parses what the user gave: that it cannot is misuse. `say` makes the message. */
+export function asMisuse<T>(
+  parse: () => T,
+  say: (cause: InstanceType<(typeof KNOWN)[number]>) => string = ({ message }) => message,
+): T {
+  try {
+    return parse();
+  } catch (cause) {
+    for (const kind of KNOWN) if (cause instanceof kind) throw misuse(say(cause), cause);
+    throw cause;
+  }
+}
+
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /** Text of others, with nothing in it that a terminal would obey or that hides what is written. */
@@ -114,7 +130,6 @@ export function waiting(what: string): () => void {
 /** Prints an error in one line and sets the exit code. */
 export function report(error: unknown): void {
   process.exitCode = error instanceof CliError && error.code === "misuse" ? EXIT_MISUSE : EXIT_FAILED;
-  if (error instanceof CliError || error instanceof ClientError) warn(error.message);
-  else if (error instanceof EventError || error instanceof TlogError) warn(error.message);
-  else warn(`failed: ${error instanceof Error ? error.message : String(error)}`);
+  const message = error instanceof Error ? error.message : String(error);
+  warn([CliError, ...KNOWN].some((kind) => error instanceof kind) ? message : `failed: ${message}`);
 }
