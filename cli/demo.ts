@@ -1,9 +1,9 @@
 /** A hospital's day of access events, from commitment to a proof that is verified offline: the first run shows it. */
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openLog } from "@kedge/cli/cli/service";
-import { awaitProofs, DEFAULT_TIMEOUT, parseTimeout } from "@kedge/cli/cli/wait";
+import { awaitProofs, withTimeout } from "@kedge/cli/cli/wait";
 import type { Client } from "@kedge/cli/client/api";
 import {
   needTenantKey,
@@ -13,6 +13,7 @@ import {
   withTenantKey,
   withVkeys,
 } from "@kedge/verify/cli/credentials";
+import { makeFolder } from "@kedge/verify/cli/files";
 import { CliError, misuse, print, waiting } from "@kedge/verify/cli/output";
 import { recordLine } from "@kedge/verify/cli/records";
 import { commitEvent, type Opening } from "@kedge/verify/events/commitment";
@@ -41,14 +42,15 @@ export const SHOWN = "break-the-glass.json";
 type Committed = { readonly text: string; readonly commitment: Uint8Array; readonly opening: Opening };
 
 export function demoCommand(command: Command): Command {
-  return withVkeys(withTenantKey(withLog(command)))
+  return withTimeout(
+    withVkeys(withTenantKey(withLog(command))),
+    "how long to wait for the seal and the anchor",
+  )
     .option("--folder <dir>", "where the events, their openings and the proof go", "kedge-demo")
-    .option("--timeout <seconds>", "how long to wait for the seal and the anchor", DEFAULT_TIMEOUT)
     .action(demo);
 }
 
-async function demo(flags: SettingFlags & { folder: string; timeout: string }): Promise<void> {
-  const timeout = parseTimeout(flags.timeout);
+async function demo(flags: SettingFlags & { folder: string; timeout: number }): Promise<void> {
   const { logVkeys, anchorVkeys } = pinnedKeys(flags);
   if (anchorVkeys.length === 0) {
     throw misuse("No key of the anchor log: give --anchor-vkey, KEDGE_ANCHOR_VKEY or the credentials");
@@ -56,7 +58,7 @@ async function demo(flags: SettingFlags & { folder: string; timeout: string }): 
   const tenantKey = needTenantKey(flags);
   const tenant = { ...(await openLog(flags)), tenantKey, logVkeys, anchorVkeys };
   checkFolder(flags.folder, [...commitDay(tenantKey)]);
-  await demonstrate(tenant, flags.folder, timeout);
+  await demonstrate(tenant, flags.folder, flags.timeout);
   const event = join(flags.folder, SHOWN);
   const named = flags.credentials === undefined ? "" : ` --credentials ${flags.credentials}`;
   print("", "Again, and without a network:", `  npx kedge verify ${event} ${event}.tlog-proof${named}`);
@@ -116,7 +118,7 @@ function* commitDay(tenantKey: Uint8Array): Generator<Committed> {
 
 /** The records hold openings, which are secret until disclosed. */
 async function writeDay(folder: string, day: readonly Committed[]): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   await writeFile(join(folder, EVENTS_FILE), day.map(({ text }) => `${text}\n`).join(""));
   await writeFile(join(folder, RECORDS_FILE), recordsOf(day), { mode: 0o600 });
 }
@@ -142,7 +144,7 @@ async function reach(
 ): Promise<string> {
   const done = waiting(`waiting until it is ${assurance}`);
   try {
-    const wait = { assurance, timeout: deadline - performance.now() };
+    const wait = { wait: assurance, timeout: deadline - performance.now() };
     for await (const answer of awaitProofs({ client, log }, [commitment], wait)) {
       if (answer.state === "proof") return withOpening(answer.proof, opening);
     }

@@ -1,13 +1,28 @@
 /** What operators do under their own AWS credentials, or beside the process that serves the data folder. */
 import { existsSync } from "node:fs";
+import { matching } from "@kedge/verify/cli/options";
 import { CliError, misuse, print, printJson } from "@kedge/verify/cli/output";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type DeploymentFlags, readDeployment, withDeployment } from "./outputs.ts";
+
+const LOG_ID = "[a-z2-7]{19}";
+const tenantId = matching(
+  /^[a-z2-7]{16}$/,
+  "The id of a tenant has 16 characters of a-z and 2-7: kedge tenant list shows it",
+);
+const logId = matching(
+  new RegExp(`^${LOG_ID}$`),
+  "The id of a log has 19 characters of a-z and 2-7: kedge log list shows it",
+);
+const restorable = matching(
+  new RegExp(`^(${LOG_ID}|all|anchor)$`),
+  "Name a log by its id of 19 characters of a-z and 2-7, or all, or anchor",
+);
 
 export function tenantCommand(command: Command): Command {
   withDeployment(command.command("create"))
     .description("create a tenant with a log and a key, under the operator's AWS credentials")
-    .argument("<name>")
+    .argument("<name>", "of the tenant")
     .option("--out <file>", "where its credentials go", "credentials.json")
     .action(createTenant);
   withDeployment(command.command("list"))
@@ -16,14 +31,14 @@ export function tenantCommand(command: Command): Command {
     .action(listTenants);
   withDeployment(command.command("revoke"))
     .description("revoke every API key of a tenant at once; its logs and proofs stay")
-    .argument("<tenant>")
+    .argument("<tenant>", "its id", tenantId)
     .action(revokeTenant);
   return command;
 }
 
 export function restoreCommand(command: Command): Command {
   return command
-    .argument("<log>", "the id of a log, all, or anchor")
+    .argument("<log>", "the id of a log, all, or anchor", restorable)
     .option("--whole", "rebuild it from its first entry")
     .option("--json", "as JSON")
     .action(restoreLogs);
@@ -31,17 +46,19 @@ export function restoreCommand(command: Command): Command {
 
 export function vkeysCommand(command: Command): Command {
   return withDeployment(command)
-    .option("--log <id>", "the vkeys of this log alone")
-    .option("--policy", "the anchor log's as a C2SP tlog-policy, without witnesses")
+    .option("--log <id>", "the vkeys of this log alone", logId)
+    .addOption(
+      new Option("--policy", "the anchor log's as a C2SP tlog-policy, without witnesses").conflicts([
+        "log",
+        "json",
+      ]),
+    )
     .option("--json", "as JSON")
     .action(showVkeys);
 }
 
 async function createTenant(name: string, flags: DeploymentFlags & { out: string }): Promise<void> {
   const { out } = flags;
-  if (!/^\P{Cc}{1,100}$/u.test(name)) {
-    throw misuse("A tenant's name has 1 to 100 characters, none of them a control character");
-  }
   if (existsSync(out)) {
     throw misuse(`${out} exists: it may hold a tenant's only key, so name another file with --out`);
   }
@@ -66,18 +83,12 @@ async function listTenants(flags: DeploymentFlags & { json?: boolean }): Promise
 }
 
 async function revokeTenant(tenant: string, flags: DeploymentFlags): Promise<void> {
-  if (!/^[a-z2-7]{16}$/.test(tenant)) {
-    throw misuse("The id of a tenant has 16 characters of a-z and 2-7: kedge tenant list shows it");
-  }
   const deployment = readDeployment(flags);
   const revoked = await asOperator((operator) => operator.revokeTenantForOperator({ tenant, deployment }));
   print(`${revoked} API keys of ${tenant} are revoked. Its logs and all proofs stay as they are.`);
 }
 
 async function restoreLogs(log: string, flags: { whole?: boolean; json?: boolean }): Promise<void> {
-  if (!/^([a-z2-7]{19}|all|anchor)$/.test(log)) {
-    throw misuse("Name a log by its id of 19 characters of a-z and 2-7, or all, or anchor");
-  }
   const restored = await asOperator(({ restoreForOperator }) =>
     restoreForOperator({ log, whole: flags.whole === true }),
   );
@@ -93,12 +104,6 @@ type VkeysFlags = DeploymentFlags & { log?: string; policy?: boolean; json?: boo
 
 async function showVkeys(flags: VkeysFlags): Promise<void> {
   const { log: id, policy, json } = flags;
-  if (policy && (json || id !== undefined)) {
-    throw misuse("--policy prints the anchor log's policy, as text: leave --log and --json out");
-  }
-  if (id !== undefined && !/^[a-z2-7]{19}$/.test(id)) {
-    throw misuse("The id of a log has 19 characters of a-z and 2-7: kedge log list shows it");
-  }
   const deployment = readDeployment(flags);
   const { anchor, log, logs } = await asOperator(({ vkeysForOperator }) =>
     vkeysForOperator({ log: id, deployment }),

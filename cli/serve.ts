@@ -3,8 +3,10 @@ import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openClient } from "@kedge/cli/client/api";
 import { parseVkeys } from "@kedge/verify/cli/credentials";
+import { wholeNumber } from "@kedge/verify/cli/options";
 import { print, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";
+import { type Command, Option } from "commander";
 import type { Credentials } from "../local/operator.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
 import { stopOnSignals } from "./signals.ts";
@@ -14,7 +16,17 @@ const DEMO_TIMEOUT_MS = 60_000;
 
 type Options = { readonly host: string; readonly port: number; readonly data: string };
 
-export async function serve(options: Options): Promise<void> {
+export function serveCommand(command: Command): Command {
+  const port = new Option("--port <n>", "to listen on, 0 for a free one").env("KEDGE_PORT");
+  const data = new Option("--data <folder>", "where everything is kept").env("KEDGE_DATA");
+  return command
+    .option("--host <address>", "to listen on", "127.0.0.1")
+    .addOption(port.argParser(wholeNumber(0, 65_535)).default(8787))
+    .addOption(data.default(".kedge"))
+    .action(serve);
+}
+
+async function serve(options: Options): Promise<void> {
   // Loaded here, so that no other command loads AWS packages.
   const { startLocal } = await import("../local/start.ts");
   const log = join(options.data, "kedge.log");

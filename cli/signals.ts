@@ -1,3 +1,4 @@
+/** How what runs until it is interrupted is stopped. */
 import { print, report } from "@kedge/verify/cli/output";
 
 /** The first signal stops cleanly, a second one at once: nothing acknowledged is lost either way. */

@@ -1,6 +1,6 @@
 /** `kedge witness`: cosign the checkpoints of others' logs, on this machine. */
 
-import { collect } from "@kedge/verify/cli/credentials";
+import { collect } from "@kedge/verify/cli/options";
 import { CliError, misuse, print } from "@kedge/verify/cli/output";
 import type { Command } from "commander";
 import { stopOnSignals } from "./signals.ts";

@@ -1,3 +1,4 @@
+/** The commands of a tenant as processes, against a service in this process. */
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -357,6 +358,15 @@ describe("what goes wrong says what to do, and never what is secret", () => {
       2,
       /malformed/,
     ],
+    ["an API key for a misspelt option", ["status", "--api-kye=kedge_a_secret77"], {}, 2, /--api-kye/],
+    [
+      "a malformed API key in a flag",
+      ["status", "--api-key", "secret77"],
+      { KEDGE_URL: "https://a.example" },
+      2,
+      /API key/,
+    ],
+    ["a malformed tenant key in a flag", ["commit", "day", "--tenant-key", "secret77"], {}, 2, /tenant key/],
     ["a URL that is none", ["status", "--url", "audit.example.org"], {}, 2, /https/],
     ["an unknown scope", ["key", "create", "agent", "--scope", "root"], {}, 2, /write, read, admin/],
     ["a folder of no events", ["post", "none"], {}, 2, /no event/],
@@ -384,6 +394,23 @@ describe("what goes wrong says what to do, and never what is secret", () => {
     expect(err).toMatch(message);
     expect(code).toBe(exit);
     expect(out + err).not.toMatch(/secret77|secretsecret|0707/);
+  });
+
+  test("a flag counts before a variable, and an empty variable not at all", async () => {
+    const empty = {
+      KEDGE_URL: "",
+      KEDGE_API_KEY: "",
+      KEDGE_LOG: " ",
+      KEDGE_LOG_VKEY: "\n",
+      KEDGE_CREDENTIALS: "",
+    };
+    expect(await run(["status"], { env: empty })).toMatchObject({ code: 0, err: "" });
+    const env = { KEDGE_LOG: "other" };
+    expect(await run(["status"], { env })).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/Not found/),
+    });
+    expect(await run(["status", "--log", LOG_ID], { env })).toMatchObject({ code: 0, err: "" });
   });
 
   test("with nothing to do, or the unknown, it shows its usage", async () => {

@@ -1,28 +1,32 @@
-/** The commands of a tenant: an auditor's are among them. */
-import { auditorCommands } from "@kedge/verify/cli/commands";
+/** The commands of a tenant, and what the `kedge` command says of itself. */
 import type { Commands } from "@kedge/verify/cli/program";
 
+export const DESCRIPTION =
+  "Anchors audit events in an append-only Merkle log that anyone can check, offline.";
+
 export const tenantCommands: Commands = {
-  commit: {
-    summary: "events to commitments and openings, offline",
-    load: async () => (await import("./commit.ts")).commitCommand,
+  heading: "For tenants:",
+  commands: {
+    commit: {
+      summary: "events to commitments and openings, offline",
+      load: async () => (await import("./commit.ts")).commitCommand,
+    },
+    post: {
+      summary: "post events, or the records that commit wrote",
+      load: async () => (await import("./post.ts")).postCommand,
+    },
+    proof: {
+      summary: "fetch, verify and write proof files",
+      load: async () => (await import("./proof.ts")).proofCommand,
+    },
+    status: {
+      summary: "how far the log, or a commitment, has come",
+      load: async () => (await import("./status.ts")).statusCommand,
+    },
+    key: {
+      summary: "create, list and revoke API keys",
+      load: async () => (await import("./manage.ts")).keyCommand,
+    },
+    log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },
   },
-  post: {
-    summary: "post events, or the records that commit wrote",
-    load: async () => (await import("./post.ts")).postCommand,
-  },
-  proof: {
-    summary: "fetch, verify and write proof files",
-    load: async () => (await import("./proof.ts")).proofCommand,
-  },
-  ...auditorCommands,
-  status: {
-    summary: "how far the log, or a commitment, has come",
-    load: async () => (await import("./status.ts")).statusCommand,
-  },
-  key: {
-    summary: "create, list and revoke API keys",
-    load: async () => (await import("./manage.ts")).keyCommand,
-  },
-  log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },
 };

@@ -1,3 +1,5 @@
+/** `kedge commit`: events to records, offline. */
+import { once } from "node:events";
 import type { FileHandle } from "node:fs/promises";
 import { type CommitFlags, committer, where, withCommit } from "@kedge/verify/cli/committer";
 import { withCredentials } from "@kedge/verify/cli/credentials";
@@ -48,8 +50,5 @@ async function commit(paths: string[], flags: CommitFlags & { out?: string }): P
 
 /** Waits for the reader, so that a long run stays small. */
 async function writeOut(text: string): Promise<void> {
-  if (process.stdout.write(text)) return;
-  await new Promise<void>((resolve) => {
-    process.stdout.once("drain", resolve);
-  });
+  if (!process.stdout.write(text)) await once(process.stdout, "drain");
 }

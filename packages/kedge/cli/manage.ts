@@ -1,23 +1,25 @@
-/** A tenant's own keys and logs, with an admin key. */
-
-import { collect, type SettingFlags, withService } from "@kedge/verify/cli/credentials";
-import { misuse, print, printJson } from "@kedge/verify/cli/output";
-import { quoted } from "@kedge/verify/text";
+/** `kedge key` and `kedge log`: a tenant's own keys and logs, with an admin key. */
+import { type SettingFlags, withService } from "@kedge/verify/cli/credentials";
+import { matching, repeated } from "@kedge/verify/cli/options";
+import { print, printJson } from "@kedge/verify/cli/output";
+import { time } from "@kedge/verify/cli/time";
 import type { Command } from "commander";
 import { openService } from "./service.ts";
 
-type KeyFlags = SettingFlags & { scope?: string[]; log?: string; expiresAt?: string; json?: boolean };
-const SCOPES: readonly string[] = ["write", "read", "admin"];
-
 type JsonFlags = SettingFlags & { json?: boolean };
+/** `expiresAt` in ms since the epoch. */
+type KeyFlags = JsonFlags & { scope: string[]; expiresAt?: number };
+
+const SCOPES = ["write", "read", "admin"];
+const scope = matching(new RegExp(`^(${SCOPES.join("|")})$`), `Allowed choices are ${SCOPES.join(", ")}`);
 
 export function keyCommand(command: Command): Command {
   withService(command.command("create"))
     .description("create an API key; it is shown once")
     .argument("<name>")
-    .requiredOption("--scope <scope>", "write, read or admin; may be repeated", collect)
+    .requiredOption("--scope <scope>", `${SCOPES.join(", ")}; may be repeated`, repeated(scope))
     .option("--log <id>", "the only log it may use")
-    .option("--expires-at <time>", "RFC 3339")
+    .option("--expires-at <time>", "RFC 3339", time)
     .option("--json", "as JSON")
     .action(createKey);
   withService(command.command("list"))
@@ -52,30 +54,16 @@ export function logCommand(command: Command): Command {
 }
 
 async function createKey(name: string, flags: KeyFlags): Promise<void> {
-  const { scope = [], log, expiresAt } = flags;
-  const unknown = scope.find((name) => !SCOPES.includes(name));
-  if (unknown !== undefined) throw misuse(`--scope is one of ${SCOPES.join(", ")}, not ${quoted(unknown)}`);
-  if (expiresAt !== undefined && !isTime(expiresAt)) {
-    throw misuse("--expires-at is a time in RFC 3339, such as 2030-01-01T00:00:00Z");
-  }
+  const { scope: scopes, log, expiresAt } = flags;
   const client = await openService(flags);
   const key = await client.createKey({
     name,
-    scopes: scope,
+    scopes,
     ...(log === undefined ? {} : { log }),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
   });
   if (flags.json) printJson(key);
   else print(`key ${key.id}`, `API key, shown only now: ${key.apiKey}`);
-}
-
-const RFC3339 = /^(\d{4}-\d\d-\d\d)T(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
-
-/** RFC 3339 §5.6, in capitals. Date takes days that a month does not have for those of the next. */
-function isTime(text: string): boolean {
-  const [, day] = RFC3339.exec(text) ?? [];
-  if (day === undefined || Number.isNaN(Date.parse(text))) return false;
-  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
 }
 
 async function listKeys(flags: JsonFlags): Promise<void> {

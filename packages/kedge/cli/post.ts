@@ -1,21 +1,22 @@
+/** `kedge post`: commitments of events to a log. */
 import type { FileHandle } from "node:fs/promises";
-import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
+import { type CommitFlags, type CommitRecord, withCommit } from "@kedge/verify/cli/committer";
 import { withLog } from "@kedge/verify/cli/credentials";
+import { wholeNumber } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
-import { type CommitRecord, createRecords, readRecords, recordLine } from "@kedge/verify/cli/records";
+import { createRecords, readRecords, recordLine } from "@kedge/verify/cli/records";
 import { quoted } from "@kedge/verify/text";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import { MAX_POST } from "../client/api.ts";
 import { openLog } from "./service.ts";
-import { awaitProofs, DEFAULT_TIMEOUT, parseWait, type WaitFlags } from "./wait.ts";
+import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
 export function postCommand(command: Command): Command {
-  return withCommit(withLog(command))
+  return withWait(withCommit(withLog(command)))
     .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
     .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
-    .option("--batch <n>", `commitments in one request, at most ${MAX_POST}`, "1000")
-    .option("--wait [assurance]", "until all are sealed (default), anchored, witnessed or timestamped")
-    .option("--timeout <seconds>", "how long to wait", DEFAULT_TIMEOUT)
+    .option("--batch <n>", `commitments in one request, at most ${MAX_POST}`, wholeNumber(1, MAX_POST), 1_000)
     .action(post);
 }
 
@@ -24,11 +25,9 @@ const EXIT_INTERRUPTED = 130;
 /** Commitments that are remembered to count the distinct ones: beyond, memory would grow with the input. */
 const MAX_COUNTED = 1_000_000;
 
-type PostFlags = CommitFlags & WaitFlags & { out?: string; batch: string };
+type PostFlags = CommitFlags & WaitFlags & { out?: string; batch: number };
 
 async function post(paths: string[], flags: PostFlags): Promise<void> {
-  const wait = parseWait(flags);
-  const size = parseBatch(flags.batch);
   const target = await openLog(flags);
   const shown = progress("commitments accepted");
   const leftOut: string[] = [];
@@ -44,13 +43,13 @@ async function post(paths: string[], flags: PostFlags): Promise<void> {
   process.once("SIGINT", interrupted);
   process.exitCode = EXIT_FAILED; // until all of it is done: a reader may close the pipe before that
   try {
-    for await (const batch of batches(readRecords(paths, flags, leftOut), size)) {
+    for await (const batch of batches(readRecords(paths, flags, leftOut), flags.batch)) {
       // First the openings, then the commitments: none is posted that could not be opened.
       if (flags.out !== undefined) out ??= await createRecords(flags.out);
       await keep(out, batch);
-      const commitments = batch.map(({ commitment }) => new Uint8Array(Buffer.from(commitment, "hex")));
+      const commitments = batch.map(({ commitment }) => hexToBytes(commitment));
       accepted += (await target.client.post(target.log, commitments)).accepted;
-      if (wait !== undefined) posted.push(...commitments);
+      if (flags.wait !== undefined) posted.push(...commitments);
       for (const { commitment } of batch) if (distinct.size < MAX_COUNTED) distinct.add(commitment);
       shown.add(batch.length);
     }
@@ -64,11 +63,11 @@ async function post(paths: string[], flags: PostFlags): Promise<void> {
   }
   if (accepted === 0) throw misuse("There is no event in these files");
   print(`${[`${accepted} accepted`, ...copies(distinct, accepted), ...missed(leftOut)].join("; ")}.`);
-  if (wait !== undefined) {
-    for await (const answer of awaitProofs(target, posted, wait)) {
+  if (flags.wait !== undefined) {
+    for await (const answer of awaitProofs(target, posted, flags)) {
       if (answer.state === "unknown") throw new CliError("failed", `The log does not know ${answer.hash}`);
     }
-    print(`All are ${wait.assurance}.`);
+    print(`All are ${flags.wait}.`);
   }
   process.exitCode = 0;
 }
@@ -81,12 +80,6 @@ function copies(distinct: ReadonlySet<string>, accepted: number): string[] {
 function missed(leftOut: readonly string[]): string[] {
   const [first] = leftOut;
   return first === undefined ? [] : [`${leftOut.length} left out, such as ${quoted(first)}`];
-}
-
-function parseBatch(text: string): number {
-  const size = Number(text);
-  if (Number.isInteger(size) && size >= 1 && size <= MAX_POST) return size;
-  throw misuse(`--batch is a number from 1 to ${MAX_POST}`);
 }
 
 async function keep(out: FileHandle | undefined, records: readonly CommitRecord[]): Promise<void> {

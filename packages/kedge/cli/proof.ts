@@ -1,9 +1,12 @@
+/** `kedge proof`: fetches proofs, and writes those that verify. */
 import { constants, existsSync } from "node:fs";
-import { access, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
 import { pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
+import { makeFolder, replacing } from "@kedge/verify/cli/files";
 import { PROOF_SUFFIX, proofName } from "@kedge/verify/cli/inputs";
+import { isCommitment } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
 import { readRecords } from "@kedge/verify/cli/records";
 import type { Opening } from "@kedge/verify/events/commitment";
@@ -11,21 +14,20 @@ import { withOpening } from "@kedge/verify/proof/extra";
 import { verifyEvent } from "@kedge/verify/proof/verify";
 import { quoted } from "@kedge/verify/text";
 import type { Vkey } from "@kedge/verify/tlog/note";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import { MAX_PROOFS, type ProofAnswer } from "../client/api.ts";
 import { batches } from "./post.ts";
 import { openLog } from "./service.ts";
-import { awaitProofs, DEFAULT_TIMEOUT, parseWait, type WaitFlags } from "./wait.ts";
+import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
 export function proofCommand(command: Command): Command {
-  return withVkeys(withCommit(withLog(command)))
+  return withWait(withVkeys(withCommit(withLog(command))))
     .argument(
       "<items...>",
       "event files, folders, .ndjson files, records of kedge commit, -, or commitments in hex",
     )
     .option("--out <path>", `a folder, or for one event a file whose name ends in ${PROOF_SUFFIX}`, ".")
-    .option("--wait [assurance]", "until all are sealed (default), anchored, witnessed or timestamped")
-    .option("--timeout <seconds>", "how long to wait", DEFAULT_TIMEOUT)
     .option("--no-opening", "leave the opening out: the proof then shows the commitment alone")
     .action(proof);
 }
@@ -35,7 +37,6 @@ type ProofFlags = CommitFlags & WaitFlags & { out: string; opening: boolean };
 type Wanted = { name: string; commitment: string; opening?: Opening; path: string };
 
 async function proof(items: string[], flags: ProofFlags): Promise<void> {
-  const wait = parseWait(flags);
   const keys = pinnedKeys(flags);
   const target = await openLog(flags);
   await checkOut(flags.out);
@@ -44,9 +45,9 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
   let asked = 0;
   for await (const batch of batches(wanted(items, flags), MAX_PROOFS)) {
     asked += batch.length;
-    const commitments = batch.map(({ commitment }) => new Uint8Array(Buffer.from(commitment, "hex")));
+    const commitments = batch.map(({ commitment }) => hexToBytes(commitment));
     let at = 0;
-    for await (const answer of awaitProofs(target, commitments, wait)) {
+    for await (const answer of awaitProofs(target, commitments, flags)) {
       const item = batch[at++];
       if (item !== undefined && (await keep(item, answer, keys))) written += 1;
       shown.add(1);
@@ -73,7 +74,7 @@ async function* wanted(items: readonly string[], flags: ProofFlags): AsyncGenera
     return path;
   };
   for (const item of items) {
-    if (/^[0-9a-f]{64}$/.test(item)) {
+    if (isCommitment(item)) {
       yield { name: item, commitment: item, path: pathOf(item, item) };
       continue;
     }
@@ -103,7 +104,7 @@ async function keep(
     return false;
   }
   const { failure } = verifyEvent({
-    commitment: new Uint8Array(Buffer.from(commitment, "hex")),
+    commitment: hexToBytes(commitment),
     proof: answer.proof,
     ...keys,
   });
@@ -115,15 +116,12 @@ async function keep(
   return true;
 }
 
-/** Whole or not at all; for the owner alone, for the opening in it is a secret until disclosed. */
+/** For the owner alone, for the opening in it is a secret until disclosed. */
 async function writeProof(path: string, text: string): Promise<void> {
-  const partial = `${path}.${process.pid}.partial`;
   try {
     await makeFolder(dirname(path));
-    await writeFile(partial, text, { mode: 0o600, flag: "wx" });
-    await rename(partial, path);
+    await replacing(path, (partial) => writeFile(partial, text, { mode: 0o600, flag: "wx" }));
   } catch (cause) {
-    await rm(partial, { force: true }).catch(() => undefined);
     throw new CliError("failed", `${path} cannot be written: check the folder and the disk`, { cause });
   }
 }
@@ -138,13 +136,4 @@ async function checkOut(out: string): Promise<void> {
   } catch (cause) {
     throw cause instanceof CliError ? cause : misuse(`--out: ${folder} cannot be written to`, cause);
   }
-}
-
-/** As `mkdir -p`. Node's own does not return where no folder can be made, such as below /proc. */
-async function makeFolder(folder: string): Promise<void> {
-  const parent = dirname(folder);
-  if (!existsSync(parent) && parent !== folder) await makeFolder(parent);
-  await mkdir(folder).catch((error: unknown) => {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-  });
 }

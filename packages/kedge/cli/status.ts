@@ -1,16 +1,19 @@
+/** `kedge status`: how far a log, or an entry of it, has come. */
 import { pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
-import { CliError, EXIT_FAILED, misuse, print, printJson } from "@kedge/verify/cli/output";
+import { commitmentHex, repeated } from "@kedge/verify/cli/options";
+import { CliError, EXIT_FAILED, print, printJson } from "@kedge/verify/cli/output";
 import { ClientError } from "@kedge/verify/error";
 import { MAYBE_ROTATED } from "@kedge/verify/text";
 import { type Checkpoint, openCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import { openLog } from "./service.ts";
 
 export function statusCommand(command: Command): Command {
   return withVkeys(withLog(command))
-    .argument("[commitments...]", "in hex; without any, the log itself")
+    .argument("[commitments...]", "in hex; without any, the log itself", repeated(commitmentHex))
     .option("--json", "as JSON")
     .action(status);
 }
@@ -22,11 +25,9 @@ async function status(hashes: string[], flags: StatusFlags): Promise<void> {
     await logStatus(flags);
     return;
   }
-  const wrong = hashes.find((hash) => !/^[0-9a-f]{64}$/.test(hash));
-  if (wrong !== undefined) throw misuse(`A commitment is 64 lower-case hex digits, not ${wrong}`);
   const { client, log } = await openLog(flags);
   for (const hash of hashes) {
-    const entry = await client.entry(log, new Uint8Array(Buffer.from(hash, "hex"))).catch(unlessNotFound);
+    const entry = await client.entry(log, hexToBytes(hash)).catch(unlessNotFound);
     if (entry === undefined) process.exitCode = EXIT_FAILED;
     if (flags.json) printJson(entry ?? { hash, assurance: "unknown" });
     else print(entry === undefined ? `${hash}  unknown to this log` : entryLine(entry));

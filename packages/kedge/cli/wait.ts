@@ -1,42 +1,40 @@
+/** Waiting for entries to come as far as is asked for. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { CliError, misuse } from "@kedge/verify/cli/output";
-import { ASSURANCES } from "@kedge/verify/proof/verify";
+import { seconds } from "@kedge/verify/cli/options";
+import { CliError } from "@kedge/verify/cli/output";
+import { ASSURANCES, type Assurance } from "@kedge/verify/proof/verify";
+import { type Command, Option } from "commander";
 import type { Client, ProofAnswer } from "../client/api.ts";
 
 const FIRST_PAUSE = 500;
 const MAX_PAUSE = 10_000;
-/** Seconds; a log is sealed within seconds, and anchored on a schedule of minutes. */
-export const DEFAULT_TIMEOUT = "600";
 
-export type WaitFlags = { wait?: string | true; timeout: string };
+/** `timeout` in ms. */
+export type WaitFlags = { wait?: Assurance; timeout: number };
 
-/** What `--wait` and `--timeout` ask for: undefined without `--wait`. */
-export function parseWait({ wait, timeout }: WaitFlags): { assurance: string; timeout: number } | undefined {
-  const ms = parseTimeout(timeout);
-  if (wait === undefined) return undefined;
-  const assurance = ASSURANCES.find((known) => known === (wait === true ? "sealed" : wait));
-  if (assurance === undefined) throw misuse(`--wait is for one of ${ASSURANCES.join(", ")}`);
-  return { assurance, timeout: ms };
+export function withWait(command: Command): Command {
+  const wait = new Option("--wait [assurance]", "until all have come so far");
+  return withTimeout(command.addOption(wait.choices(ASSURANCES).preset("sealed")), "how long to wait");
 }
 
-/** In ms. */
-export function parseTimeout(text: string): number {
-  const seconds = Number(text);
-  if (Number.isFinite(seconds) && seconds > 0) return seconds * 1000;
-  throw misuse("--timeout is a number of seconds above 0");
+/** A log is sealed within seconds, and anchored on a schedule of minutes. */
+export function withTimeout(command: Command, description: string): Command {
+  return command.addOption(
+    new Option("--timeout <seconds>", description).argParser(seconds()).default(600_000, "600"),
+  );
 }
 
 /** The answers for these commitments once each has come as far as is asked for; as they are, without `wait`. */
 export async function* awaitProofs(
   { client, log }: { client: Client; log: string },
   commitments: readonly Uint8Array[],
-  wait: ReturnType<typeof parseWait>,
+  { wait, timeout }: WaitFlags,
 ): AsyncGenerator<ProofAnswer> {
-  const deadline = performance.now() + (wait?.timeout ?? 0);
+  const deadline = performance.now() + timeout;
   let from = 0;
   for (let pause = FIRST_PAUSE; from < commitments.length; pause = Math.min(2 * pause, MAX_PAUSE)) {
     for await (const answer of client.proofs(log, commitments.slice(from))) {
-      if (wait !== undefined && !hasReached(answer, wait.assurance)) break;
+      if (wait !== undefined && !hasReached(answer, wait)) break;
       yield answer;
       from += 1;
       pause = FIRST_PAUSE;
@@ -46,7 +44,7 @@ export async function* awaitProofs(
       const left = commitments.length - from;
       throw new CliError(
         "failed",
-        `${left} of ${commitments.length} are not ${wait.assurance} in time: ask later, or give a longer --timeout`,
+        `${left} of ${commitments.length} are not ${wait} in time: ask later, or give a longer --timeout`,
       );
     }
     await sleep(pause);
@@ -54,7 +52,7 @@ export async function* awaitProofs(
 }
 
 /** What the log does not know will not come by waiting. */
-function hasReached(answer: ProofAnswer, wanted: string): boolean {
+function hasReached(answer: ProofAnswer, wanted: Assurance): boolean {
   if (answer.state === "unknown") return true;
   if (answer.state === "pending") return false;
   const ranks: readonly string[] = ASSURANCES;

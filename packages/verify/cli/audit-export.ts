@@ -11,11 +11,11 @@ import {
 import { openCommitment } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import type { AuditFlags, Findings } from "./audit-report.ts";
-import { committer, where } from "./committer.ts";
+import { type CommitRecord, committer, where } from "./committer.ts";
 import { findTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, proofName, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
-import { type CommitRecord, readRecords } from "./records.ts";
+import { readRecords } from "./records.ts";
 
 /** Records of one name, such as of a file of every day, that are tried with an event. */
 const MAX_NAMESAKES = 1_000;

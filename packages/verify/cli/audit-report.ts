@@ -9,22 +9,23 @@ import type { Range } from "../tlog/merkle.ts";
 import type { CommitFlags } from "./committer.ts";
 import type { PinnedKeys } from "./credentials.ts";
 import { keepEvidence } from "./evidence.ts";
-import { replaceFile } from "./keep.ts";
+import { replaceFile } from "./files.ts";
 import { print, printJson, warn } from "./output.ts";
 
 export type AuditFlags = CommitFlags & {
   events?: string[];
   records?: string[];
-  fromIndex?: string;
-  toIndex?: string;
-  from?: string;
-  to?: string;
+  fromIndex?: bigint;
+  toIndex?: bigint;
+  /** ms since the epoch. */
+  from?: number;
+  to?: number;
   since?: string[];
   keep?: string;
   tiles?: boolean;
   evidence?: string;
   checkEvidence?: string;
-  maxEntries: string;
+  maxEntries: bigint;
   json?: boolean;
 };
 

@@ -1,7 +1,5 @@
 /** `kedge audit`: reads a whole log, recomputes it, and reconciles it with an export of events. */
-import { readFile } from "node:fs/promises";
-import type { Command } from "commander";
-import { z } from "zod";
+import { type Command, Option } from "commander";
 import {
   BUNDLED,
   compareLater,
@@ -33,7 +31,6 @@ import {
 } from "./audit-report.ts";
 import { withCommit } from "./committer.ts";
 import {
-  collect,
   namedLog,
   type PinnedKeys,
   pinnedKeys,
@@ -42,24 +39,30 @@ import {
   withVkeys,
 } from "./credentials.ts";
 import { judgeEvidence } from "./evidence.ts";
-import { statOf } from "./inputs.ts";
-import { CliError, EXIT_FAILED, misuse, print, progress } from "./output.ts";
+import { readText } from "./files.ts";
+import { collect, entryNumber } from "./options.ts";
+import { asMisuse, CliError, EXIT_FAILED, misuse, print, progress } from "./output.ts";
+import { time } from "./time.ts";
 
 export function auditCommand(command: Command): Command {
   return withCommit(withVkeys(withService(command)))
     .argument("[log]", "the log's id (KEDGE_LOG, or of the credentials)")
     .option("--events <path>", "the export: an event file, a folder or .ndjson; may be repeated", collect)
     .option("--records <file>", "its openings, as kedge commit or post --out wrote them", collect)
-    .option("--from-index <n>", "the first entry of the period (default: of the log)")
-    .option("--to-index <n>", "the last entry of the period (default: of the log)")
-    .option("--from <time>", "the period begins then, by the operator's clock (RFC 3339)")
-    .option("--to <time>", "the period ends before then")
+    .addOption(byIndex("--from-index <n>", "the first entry of the period (default: of the log)"))
+    .addOption(byIndex("--to-index <n>", "the last entry of the period (default: of the log)"))
+    .option("--from <time>", "the period begins then, by the operator's clock (RFC 3339)", time)
+    .option("--to <time>", "the period ends before then", time)
     .option("--since <file>", "a checkpoint, or a proof, that you kept from before; may be repeated", collect)
     .option("--keep <file>", "write the audited checkpoint there, for --since of the next audit")
     .option("--tiles", "compare the hash tiles too, byte for byte")
     .option("--evidence <file>", "add there which signed checkpoints contradict each other, if any do")
     .option("--check-evidence <file>", "instead: does this evidence convince with the log's key alone?")
-    .option("--max-entries <n>", "read no larger log", "100000000")
+    .addOption(
+      new Option("--max-entries <n>", "read no larger log")
+        .argParser(entryNumber)
+        .default(100_000_000n, "100000000"),
+    )
     .option("--json", "each finding as a line of JSON, and the report as the last line")
     .addHelpText(
       "after",
@@ -67,6 +70,10 @@ export function auditCommand(command: Command): Command {
         "\nExit code: 0 reconciled (or consistent), 1 not, or not read to the end, 2 used wrongly.",
     )
     .action(audit);
+}
+
+function byIndex(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(entryNumber).conflicts(["from", "to"]);
 }
 
 /** Requests under way at most: enough to hide the way to the service, and 8 bundles in memory. */
@@ -81,9 +88,8 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
     if (!flags.json) print(keysLine(pinned));
     return;
   }
-  const period = parsePeriod(flags);
-  const maxEntries = parseIndex("--max-entries", flags.maxEntries);
-  const log = namedLog(id === undefined ? flags : { ...flags, log: id });
+  checkPeriod(flags);
+  const log = namedLog({ ...flags, log: id ?? process.env["KEDGE_LOG"] });
   const target = { log: openLogReader(serviceConnection(flags), log), keys: keysOf(log, pinned) };
   const kept = await Promise.all((flags.since ?? []).map((path) => readKept(path, target.keys)));
   const found = findings(flags.json ?? false);
@@ -91,7 +97,7 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   const events = await readExport(flags, found, outcome.leftOut);
   let isRead = false;
   try {
-    await readLog(target, { kept, period, maxEntries, events, tiles: flags.tiles ?? false }, found, outcome);
+    await readLog(target, { kept, flags, events }, found, outcome);
     isRead = true;
   } catch (error) {
     const isOfService = [ClientError, TlogError, CliError].some((kind) => error instanceof kind);
@@ -118,73 +124,35 @@ function keysOf(log: string, { logVkeys }: PinnedKeys): LogKeys {
   return { origin: first.name, vkeys };
 }
 
-type Period = { fromIndex?: bigint; toIndex?: bigint; from?: number; to?: number };
-
-function parsePeriod({ fromIndex, toIndex, from, to, events, records }: AuditFlags): Period {
-  const indices = fromIndex ?? toIndex;
-  const times = from ?? to;
-  if (indices !== undefined && times !== undefined) {
-    throw misuse("Give the period by --from-index and --to-index, or by --from and --to");
-  }
-  if ((indices ?? times) !== undefined && (events ?? records) === undefined) {
+function checkPeriod({ fromIndex, toIndex, from, to, events, records }: AuditFlags): void {
+  const isGiven = (fromIndex ?? toIndex ?? from ?? to) !== undefined;
+  if (isGiven && (events ?? records) === undefined) {
     throw misuse("A period is of events: give --events or --records, or leave it out");
   }
-  const period = {
-    ...(fromIndex !== undefined && { fromIndex: parseIndex("--from-index", fromIndex) }),
-    ...(toIndex !== undefined && { toIndex: parseIndex("--to-index", toIndex) }),
-    ...(from !== undefined && { from: parseTime("--from", from) }),
-    ...(to !== undefined && { to: parseTime("--to", to) }),
-  };
   const isBackwards =
-    (period.fromIndex ?? 0n) > (period.toIndex ?? period.fromIndex ?? 0n) ||
-    (period.from ?? Number.NEGATIVE_INFINITY) >= (period.to ?? Number.POSITIVE_INFINITY);
+    (fromIndex ?? 0n) > (toIndex ?? fromIndex ?? 0n) ||
+    (from ?? Number.NEGATIVE_INFINITY) >= (to ?? Number.POSITIVE_INFINITY);
   if (isBackwards) throw misuse("The period ends before it begins");
-  return period;
-}
-
-function parseIndex(flag: string, text: string): bigint {
-  if (/^(0|[1-9]\d{0,14})$/.test(text)) return BigInt(text);
-  throw misuse(`${flag} is a number from 0 on`);
-}
-
-function parseTime(flag: string, text: string): number {
-  if (z.iso.datetime({ offset: true }).safeParse(text).success) return Date.parse(text);
-  throw misuse(`${flag} is a time in RFC 3339, such as 2030-01-01T00:00:00Z`);
 }
 
 /** A checkpoint of this log that the auditor has, from a file of it or of a proof. */
 async function readKept(path: string, keys: LogKeys): Promise<NamedHead> {
-  const text = await readSmall(path);
-  try {
-    const note = text.startsWith("c2sp.org/tlog-proof@") ? parseProof(text).checkpoint : text;
-    return { ...openHead(note, keys), name: `kept in ${quoted(path)}` };
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause;
-    const hint = cause.code === "unknown_key" ? ` ${MAYBE_ROTATED}` : "";
-    throw misuse(
-      `--since: ${path} has no checkpoint of the log ${keys.origin}. ${cause.message}.${hint}`,
-      cause,
-    );
-  }
-}
-
-async function readSmall(path: string): Promise<string> {
-  if ((await statOf(path)).size > MAX_PROOF_SIZE) throw misuse(`${path} is too large for what it should be`);
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw misuse(`${path} cannot be read: is it a file?`, cause);
-  }
+  const text = await readText(path, MAX_PROOF_SIZE);
+  const open = () =>
+    openHead(text.startsWith("c2sp.org/tlog-proof@") ? parseProof(text).checkpoint : text, keys);
+  const head = asMisuse(
+    open,
+    (cause) => `--since: ${path} has no checkpoint of the log ${whyNot(cause, keys)}`,
+  );
+  return { ...head, name: `kept in ${quoted(path)}` };
 }
 
 // ---- the log ------------------------------------------------------------------------------------------------------
 
 type Plan = {
   kept: readonly NamedHead[];
-  period: Period;
-  maxEntries: bigint;
+  flags: AuditFlags;
   events: Export | undefined;
-  tiles: boolean;
 };
 
 /** Reads the whole log once. Throws ClientError, TlogError and CliError when it cannot be read to its end. */
@@ -197,12 +165,12 @@ async function readLog(target: Target, plan: Plan, found: Findings, outcome: Out
     await found.tell(result.findings);
   };
   for (const earlier of plan.kept) await learn(compareLater(earlier, head));
-  if (head.size > plan.maxEntries) {
-    throw new CliError("failed", `It has ${head.size} entries, more than --max-entries ${plan.maxEntries}`);
+  const { kept, events, flags } = plan;
+  if (head.size > flags.maxEntries) {
+    throw new CliError("failed", `It has ${head.size} entries, more than --max-entries ${flags.maxEntries}`);
   }
-  const period = await findPeriod(target, head.size, plan.period);
+  const period = await findPeriod(target, head.size, flags);
   outcome.period = period;
-  const { kept, events } = plan;
   const audit = startAudit({ log: keys, head, kept, period, ...(events && { events }) });
   outcome.audit = audit;
 
@@ -210,7 +178,7 @@ async function readLog(target: Target, plan: Plan, found: Findings, outcome: Out
   const shown = progress("entries read");
   try {
     for await (const { tile, bundle, tiles } of inOrder(bundlesOf(head.size), AHEAD, (tile) =>
-      fetchStep(target, tile, head.size, plan.tiles),
+      fetchStep(target, tile, head.size, flags.tiles),
     )) {
       const entries = decodeCommitments(tile, bundle); // not before its turn: as objects they are ten times as large
       const heads = await history(audit.size + BigInt(entries.length));
@@ -230,16 +198,19 @@ function openServed(note: string, keys: LogKeys): Head {
     return openHead(note, keys);
   } catch (cause) {
     if (!(cause instanceof TlogError)) throw cause;
-    const hint = cause.code === "unknown_key" ? ` ${MAYBE_ROTATED}` : "";
-    const message = `The service's checkpoint is not one of ${keys.origin}. ${cause.message}.${hint}`;
+    const message = `The service's checkpoint is not one of ${whyNot(cause, keys)}`;
     throw new CliError("failed", message, { cause });
   }
+}
+
+function whyNot({ code, message }: { code: string; message: string }, { origin }: LogKeys): string {
+  return `${origin}. ${message}.${code === "unknown_key" ? ` ${MAYBE_ROTATED}` : ""}`;
 }
 
 async function findPeriod(
   target: Target,
   size: bigint,
-  { fromIndex = 0n, toIndex, from, to }: Period,
+  { fromIndex = 0n, toIndex, from, to }: AuditFlags,
 ): Promise<Range & { clockWentBack?: boolean }> {
   if (from !== undefined || to !== undefined) {
     const times = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
@@ -259,7 +230,7 @@ function* bundlesOf(size: bigint): Generator<Tile> {
 }
 
 /** A bundle, and the hash tiles that it completes if they are wanted. */
-async function fetchStep({ log }: Target, tile: Tile, size: bigint, withTiles: boolean) {
+async function fetchStep({ log }: Target, tile: Tile, size: bigint, withTiles = false) {
   const fetchTile = (tile: Tile, bytes: number) => log.tile(tile, tile.width * bytes);
   const start = tile.index * BigInt(TILE_WIDTH);
   const completed = withTiles ? tilesCompleted({ start, end: start + BigInt(tile.width) }, size) : [];

@@ -1,30 +1,46 @@
 /** From an event to its commitment and opening, by the options that every command has for it. */
 import { randomBytes } from "node:crypto";
-import type { Command } from "commander";
-import { type Canonicalisation, parseCanonicalisation } from "../events/canonical.ts";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Canonicalisation } from "../events/canonical.ts";
 import { commitEvent, type Opening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { mediaTypeOf, parseMediaType } from "../events/media.ts";
 import { findTenantKey, needTenantKey, type SettingFlags, withTenantKey } from "./credentials.ts";
 import type { EventSource } from "./inputs.ts";
-import { CliError, misuse } from "./output.ts";
-import type { CommitRecord } from "./records.ts";
+import { CliError } from "./output.ts";
 
 export type CommitFlags = SettingFlags & {
   mediaType?: string;
-  canonicalisation?: string;
+  canonicalisation?: Canonicalisation;
   randomNonce?: boolean;
   ndjson?: boolean;
 };
 
 export function withCommit(command: Command): Command {
   return withTenantKey(command)
-    .option("--media-type <type>", "of the events (default: by the file's name and first bytes)")
-    .option("--canonicalisation <name>", "raw or jcs", "raw")
+    .option(
+      "--media-type <type>",
+      "of the events (default: by the file's name and first bytes)",
+      mediaTypeOption,
+    )
+    .addOption(
+      new Option("--canonicalisation <name>", "of the events").choices(["raw", "jcs"]).default("raw"),
+    )
     .option("--ndjson", "every input has one event a line, whatever its name");
 }
 
-/** Commits to one event. The options are checked before the first event is read. */
+function mediaTypeOption(text: string): string {
+  try {
+    return parseMediaType(text);
+  } catch (error) {
+    throw error instanceof EventError ? new InvalidArgumentError(error.message) : error;
+  }
+}
+
+/** What `kedge commit` makes of an event. `commitment` is hex. The opening is a secret until disclosed. */
+export type CommitRecord = { event: string; line?: number; commitment: string; opening: Opening };
+
+/** Commits to one event. The tenant key is there before the first event is read. */
 export function committer(flags: CommitFlags): (source: EventSource) => CommitRecord {
   const fields = eventFields(flags);
   const tenantKey = flags.randomNonce ? undefined : needTenantKey(flags);
@@ -57,25 +73,11 @@ export function deriveOpening(flags: CommitFlags): (source: EventSource) => Open
 }
 
 function eventFields({ mediaType, canonicalisation = "raw" }: CommitFlags) {
-  const named = checkFlag("--media-type", () =>
-    mediaType === undefined ? undefined : parseMediaType(mediaType),
-  );
-  const form: Canonicalisation = checkFlag("--canonicalisation", () =>
-    parseCanonicalisation(canonicalisation),
-  );
-  return (source: EventSource) => ({
-    bytes: source.bytes,
-    mediaType: named ?? mediaTypeOf(source.line === undefined ? source.name : "line.json", source.bytes),
-    canonicalisation: form,
+  return ({ name, line, bytes }: EventSource) => ({
+    bytes,
+    mediaType: mediaType ?? mediaTypeOf(line === undefined ? name : "line.json", bytes),
+    canonicalisation,
   });
-}
-
-function checkFlag<T>(flag: string, check: () => T): T {
-  try {
-    return check();
-  } catch (cause) {
-    throw cause instanceof EventError ? misuse(`${flag}: ${cause.message}`, cause) : cause;
-  }
 }
 
 /** Says of which event an error is. */

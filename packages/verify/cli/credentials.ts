@@ -1,15 +1,13 @@
 /** What a command knows before it starts: flags first, then KEDGE_* variables, then the credentials file. */
 import { readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Command } from "commander";
-import { ClientError } from "../error.ts";
+import { type Command, Option } from "commander";
 import { parseTenantKey } from "../events/commitment.ts";
-import { EventError } from "../events/error.ts";
 import { type Connection, checkConnection } from "../net/http.ts";
 import { quoted } from "../text.ts";
-import { TlogError } from "../tlog/error.ts";
 import { parseVkey, type Vkey } from "../tlog/note.ts";
-import { misuse, warn } from "./output.ts";
+import { collect } from "./options.ts";
+import { asMisuse, misuse, warn } from "./output.ts";
 
 /**
  * What `.kedge/credentials.json` may hold, all of it strings, as `kedge tenant create` writes it. `log` is the log's id,
@@ -22,98 +20,82 @@ const MEMBERS = [
 
 export type Credentials = { [member in (typeof MEMBERS)[number]]?: string };
 
-/** The flags that override the credentials; each command has those that it needs. */
+/** What overrides the credentials, by flags or variables; each command has those that it needs. */
 export type SettingFlags = {
   credentials?: string;
   url?: string;
-  log?: string;
+  log?: string | undefined;
   apiKey?: string;
   tenantKey?: string;
   logVkey?: string[];
   anchorVkey?: string[];
 };
 
+const SECRET = "visible to others in the process list: prefer the variable or the credentials";
+const LOG_VARIABLE = "KEDGE_LOG_VKEY";
+const ANCHOR_VARIABLE = "KEDGE_ANCHOR_VKEY";
+
 export function withCredentials(command: Command): Command {
-  return command.option("--credentials <file>", "default: KEDGE_CREDENTIALS, or credentials.json in .kedge");
+  return command.addOption(
+    new Option("--credentials <file>", "default: credentials.json in .kedge").env("KEDGE_CREDENTIALS"),
+  );
 }
 
 export function withService(command: Command): Command {
   return withCredentials(command)
-    .option("--url <url>", "where the service is (KEDGE_URL)")
-    .option(
-      "--api-key <key>",
-      "visible to others in the process list: prefer KEDGE_API_KEY or the credentials",
-    );
+    .addOption(new Option("--url <url>", "where the service is").env("KEDGE_URL"))
+    .addOption(new Option("--api-key <key>", SECRET).env("KEDGE_API_KEY"));
 }
 
 export function withLog(command: Command): Command {
-  return withService(command).option("--log <id>", "the log (KEDGE_LOG)");
+  return withService(command).addOption(new Option("--log <id>", "the log").env("KEDGE_LOG"));
 }
 
 export function withTenantKey(command: Command): Command {
-  return command.option(
-    "--tenant-key <hex>",
-    "visible to others in the process list: prefer KEDGE_TENANT_KEY or the credentials",
-  );
+  return command.addOption(new Option("--tenant-key <hex>", SECRET).env("KEDGE_TENANT_KEY"));
 }
 
 export function withVkeys(command: Command): Command {
+  const pinned = (flags: string, whose: string, variable: string) =>
+    new Option(flags, `pinned keys of the ${whose}, may be repeated`).env(variable).argParser(collect);
   return command
-    .option("--log-vkey <vkeys>", "pinned keys of the log, may be repeated (KEDGE_LOG_VKEY)", collect)
-    .option(
-      "--anchor-vkey <vkeys>",
-      "pinned keys of the anchor log, may be repeated (KEDGE_ANCHOR_VKEY)",
-      collect,
-    );
-}
-
-/** For an option that may be repeated. */
-export function collect(value: string, previous: string[] = []): string[] {
-  return [...previous, value];
+    .addOption(pinned("--log-vkey <vkeys>", "log", LOG_VARIABLE))
+    .addOption(pinned("--anchor-vkey <vkeys>", "anchor log", ANCHOR_VARIABLE));
 }
 
 /** The id of the log. */
 export function namedLog(flags: SettingFlags): string {
-  const log = setting(flags.log, "KEDGE_LOG", readCredentials(flags).members.log);
+  const log = setting(flags.log, readCredentials(flags).members.log);
   if (log === undefined) throw misuse("No log is named: use --log, KEDGE_LOG or the credentials");
-  return log.text;
+  return log;
 }
 
 /** Where the service is, and the API key to ask it with. */
 export function serviceConnection(flags: SettingFlags): Connection {
   const { members, path, isFound } = readCredentials(flags);
-  const url = setting(flags.url, "KEDGE_URL", members.url);
-  const apiKey = setting(flags.apiKey, "KEDGE_API_KEY", members.apiKey);
+  const url = setting(flags.url, members.url);
+  const apiKey = setting(flags.apiKey, members.apiKey);
   if (url === undefined)
     throw misuse("The service's URL is not known: use --url, KEDGE_URL or the credentials");
   if (apiKey === undefined) throw misuse("No API key: set KEDGE_API_KEY or use the credentials");
   // Whoever wrote that file would receive the key of whoever runs the command beside it.
-  if (isFound && url.isStored && !apiKey.isStored) {
+  if (isFound && flags.url === undefined && flags.apiKey !== undefined) {
     throw misuse(
       `The API key is not sent to the URL of ${path}, which was only found here: give --url or KEDGE_URL too`,
     );
   }
-  const connection = { url: url.text, apiKey: apiKey.text };
-  if (!/^kedge_\w+_\w+$/.test(connection.apiKey)) {
+  const connection = { url, apiKey };
+  if (!/^kedge_\w+_\w+$/.test(apiKey)) {
     throw misuse("The API key is malformed: it looks like kedge_<id>_<secret>. Copy it again");
   }
-  try {
-    checkConnection(connection);
-  } catch (cause) {
-    throw cause instanceof ClientError ? misuse(cause.message, cause) : cause;
-  }
+  asMisuse(() => checkConnection(connection));
   return connection;
 }
 
 /** undefined when none is set. */
 export function findTenantKey(flags: SettingFlags): Uint8Array | undefined {
-  const key = setting(flags.tenantKey, "KEDGE_TENANT_KEY", readCredentials(flags).members.tenantKey);
-  if (key === undefined) return undefined;
-  try {
-    return parseTenantKey(key.text);
-  } catch (cause) {
-    throw cause instanceof EventError ? misuse(cause.message, cause) : cause;
-  }
+  const key = setting(flags.tenantKey, readCredentials(flags).members.tenantKey);
+  return key === undefined ? undefined : asMisuse(() => parseTenantKey(key));
 }
 
 export function needTenantKey(flags: SettingFlags): Uint8Array {
@@ -137,8 +119,8 @@ export type PinnedKeys = {
 export function pinnedKeys(flags: SettingFlags): PinnedKeys {
   const { members, path, isFound } = readCredentials(flags);
   const { logVkey, anchorVkey, anchorMldsaVkey } = members;
-  const log = vkeys(flags.logVkey, "--log-vkey", "KEDGE_LOG_VKEY", [logVkey]);
-  const anchor = vkeys(flags.anchorVkey, "--anchor-vkey", "KEDGE_ANCHOR_VKEY", [anchorVkey, anchorMldsaVkey]);
+  const log = vkeys(flags.logVkey, "--log-vkey", LOG_VARIABLE, [logVkey]);
+  const anchor = vkeys(flags.anchorVkey, "--anchor-vkey", ANCHOR_VARIABLE, [anchorVkey, anchorMldsaVkey]);
   if (log.vkeys.length === 0) {
     throw misuse("No key to verify with: give the log's with --log-vkey, KEDGE_LOG_VKEY or the credentials");
   }
@@ -158,39 +140,30 @@ function vkeys(
   variable: string,
   stored: (string | undefined)[],
 ): { vkeys: Vkey[]; source: string | undefined } {
-  const fromEnvironment = process.env[variable]?.trim() || undefined;
-  const named = given?.join(" ") ?? fromEnvironment;
-  if (named !== undefined) return { vkeys: parseVkeys(named), source: given ? flag : variable };
+  const named = given?.join(" ");
+  if (named !== undefined) {
+    return { vkeys: parseVkeys(named), source: named === process.env[variable] ? variable : flag };
+  }
   return { vkeys: stored.filter((text) => text !== undefined).flatMap(parseVkeys), source: undefined };
 }
 
 /** One or more, separated by white space: while a key takes over, a log has two. */
 export function parseVkeys(text: string): Vkey[] {
-  try {
-    return text.trim().split(/\s+/).map(parseVkey);
-  } catch (cause) {
-    throw cause instanceof TlogError ? misuse(`A pinned key is malformed: ${cause.message}`, cause) : cause;
-  }
+  return asMisuse(
+    () => text.trim().split(/\s+/).map(parseVkey),
+    ({ message }) => `A pinned key is malformed: ${message}`,
+  );
 }
 
-/** An empty variable is one that is not set. `isStored` when it is from the credentials. */
-function setting(
-  flag: string | undefined,
-  variable: string,
-  stored: string | undefined,
-): { text: string; isStored: boolean } | undefined {
-  const named = flag ?? (process.env[variable] || undefined);
-  const text = named ?? stored;
-  return text === undefined ? undefined : { text: text.trim(), isStored: named === undefined };
-}
+const setting = (given: string | undefined, stored: string | undefined): string | undefined =>
+  (given ?? stored)?.trim();
 
 /** `path` is absolute; `isFound` when nothing but the folder that the command runs in led to it. */
 type CredentialsFile = { members: Credentials; path: string; isFound: boolean };
 
 /** No members when there is no file, unless one was named. */
-function readCredentials({ credentials }: SettingFlags): CredentialsFile {
-  const named = credentials ?? (process.env["KEDGE_CREDENTIALS"] || undefined);
-  const folder = process.env["KEDGE_DATA"] || undefined;
+function readCredentials({ credentials: named }: SettingFlags): CredentialsFile {
+  const folder = process.env["KEDGE_DATA"];
   const path = resolve(named ?? join(folder ?? ".kedge", "credentials.json"));
   const isFound = named === undefined && folder === undefined;
   const text = readIfThere(path);

@@ -2,9 +2,8 @@
 import { checkEvidence, type Evidence, parseEvidence, type Verdict } from "../evidence/evidence.ts";
 import { TlogError } from "../tlog/error.ts";
 import type { Vkey } from "../tlog/note.ts";
-import { appendNew } from "./keep.ts";
+import { appendNew, readText } from "./files.ts";
 import { CliError, jsonLine, misuse, print, printJson, warn } from "./output.ts";
-import { readInput } from "./verify.ts";
 
 /** Shown instead where it cannot be written: it may never be had again. */
 export async function keepEvidence(path: string, evidence: readonly Evidence[]): Promise<void> {
@@ -21,7 +20,7 @@ export async function keepEvidence(path: string, evidence: readonly Evidence[]):
 
 /** Every line is a piece of evidence, judged by itself: one that convinces is enough for exit code 0. */
 export async function judgeEvidence(path: string, vkeys: readonly Vkey[], json = false): Promise<void> {
-  const text = new TextDecoder().decode(await readInput(path));
+  const text = await readText(path);
   const pieces = text.split("\n").filter((line) => line !== "");
   if (pieces.length === 0) throw misuse(`${path} holds no evidence`);
   for (const [i, line] of pieces.entries()) {

@@ -3,11 +3,6 @@
 import { auditorCommands } from "./commands.ts";
 import { run } from "./program.ts";
 
-await run(
-  {
-    name: "kedge-verify",
-    description: "Verifies Kedge proofs, audits logs and monitors the anchor log.",
-  },
+await run("kedge-verify", "Verifies Kedge proofs, audits logs and monitors the anchor log.", [
   auditorCommands,
-  process.argv,
-);
+]);

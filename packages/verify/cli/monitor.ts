@@ -1,28 +1,26 @@
 /** `kedge monitor`: looks at the anchor log's static files, keeps what it saw, and tells what is wrong. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { ClientError } from "../error.ts";
-import { EventError } from "../events/error.ts";
 import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "../monitor/monitor.ts";
 import { formatState, parseState } from "../monitor/state.ts";
 import { type WatchOptions, watch } from "../monitor/watch.ts";
 import { type FilesOptions, openLogFiles } from "../net/files.ts";
 import { checkUrl } from "../net/http.ts";
 import { parseExtra } from "../proof/extra.ts";
-import { TlogError } from "../tlog/error.ts";
-import { parseProof } from "../tlog/proof.ts";
+import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
 import { isCopy, openCopy } from "./copy.ts";
-import { collect, parseVkeys } from "./credentials.ts";
+import { parseVkeys } from "./credentials.ts";
 import { judgeEvidence } from "./evidence.ts";
-import { appendNew, readIfThere, replaceFile } from "./keep.ts";
+import { appendNew, readIfThere, readPolicy, readText, replaceFile } from "./files.ts";
 import { describe, lookReport, type Report, unreachableReport, type Watched } from "./monitor-report.ts";
-import { EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
-import { readInput, readPolicy } from "./verify.ts";
+import { collect, entryNumber, MAX_TIMER, seconds } from "./options.ts";
+import { asMisuse, EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
 import { post } from "./webhook.ts";
 
 /** The log could not be read: nothing is known to be wrong with it, or right. */
 const EXIT_UNREACHABLE = 3;
-const DEFAULT_FOLLOW = "60";
+const parseTimer = seconds(MAX_TIMER);
 
 export function monitorCommand(command: Command): Command {
   return command
@@ -30,17 +28,30 @@ export function monitorCommand(command: Command): Command {
       "[url]",
       "of the anchor log: https://audit.example.org/anchor, or file:///… for a copy of its files",
     )
-    .option("--policy <file>", "C2SP tlog-policy: the log's keys, and which witnesses must have cosigned")
+    .requiredOption(
+      "--policy <file>",
+      "C2SP tlog-policy: the log's keys, and which witnesses must have cosigned",
+    )
     .option("--state <file>", "what was seen before; written anew after every look")
-    .option("--follow [seconds]", `look again and again, every ${DEFAULT_FOLLOW} seconds, until interrupted`)
+    .addOption(
+      new Option("--follow [seconds]", "look again and again, until interrupted")
+        .preset("60")
+        .argParser(parseTimer),
+    )
     .option("--json", "the report as JSON, a line for every look")
     .option("--webhook <url>", "where to POST the report as JSON when anything is wrong")
     .option("--evidence <file>", "where evidence is kept (default: the state file's name and .evidence)")
     .option("--compare <file>", "a checkpoint, or a proof, that others were given; may be repeated", collect)
     .option("--log-vkey <vkeys>", "keys of tenants' logs, to check their entries; may be repeated", collect)
-    .option("--max-age <seconds>", "a newest checkpoint older than this is a finding")
-    .option("--max-entries <n>", "new entries that one look reads at most", "1000000")
-    .option("--timeout <seconds>", "for one look", "600")
+    .option("--max-age <seconds>", "a newest checkpoint older than this is a finding", parseTimer)
+    .addOption(
+      new Option("--max-entries <n>", "new entries that one look reads at most")
+        .argParser(entryNumber)
+        .default(1_000_000n, "1000000"),
+    )
+    .addOption(
+      new Option("--timeout <seconds>", "for one look").argParser(parseTimer).default(600_000, "600"),
+    )
     .option("--from-now", "on the first look, do not read what is in the log already")
     .option("--acknowledge", "forget the findings of earlier looks: they have been dealt with")
     .option("--check-evidence <file>", "instead: does this evidence convince somebody with only the policy?")
@@ -53,17 +64,18 @@ export function monitorCommand(command: Command): Command {
 }
 
 type MonitorFlags = {
-  policy?: string;
+  policy: string;
   state?: string;
-  follow?: string | true;
+  /** Seconds are ms here. */
+  follow?: number;
   json?: boolean;
   webhook?: string;
   evidence?: string;
   compare?: string[];
   logVkey?: string[];
-  maxAge?: string;
-  maxEntries: string;
-  timeout: string;
+  maxAge?: number;
+  maxEntries: bigint;
+  timeout: number;
   fromNow?: boolean;
   acknowledge?: boolean;
   checkEvidence?: string;
@@ -80,19 +92,17 @@ async function monitor(url: string | undefined, flags: MonitorFlags): Promise<vo
   const stop = new AbortController();
   // A second signal ends it at once: the state file is replaced whole or not at all.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
-  if (monitor.every === undefined) process.exitCode = await lookOnce(monitor, stop.signal);
-  else process.exitCode = await follow(monitor, monitor.every, stop.signal);
+  if (flags.follow === undefined) process.exitCode = await lookOnce(monitor, stop.signal);
+  else process.exitCode = await follow(monitor, flags.follow, stop.signal);
 }
 
 async function readTrust(flags: MonitorFlags): Promise<MonitorTrust> {
-  if (flags.policy === undefined) throw misuse("Name the policy that has the anchor log's keys: --policy");
   const logVkeys = (flags.logVkey ?? []).flatMap(parseVkeys);
   const policy = await readPolicy(flags.policy);
-  try {
-    return monitorTrust(policy, logVkeys);
-  } catch (cause) {
-    throw cause instanceof TlogError ? misuse(`${flags.policy}: ${cause.message}`, cause) : cause;
-  }
+  return asMisuse(
+    () => monitorTrust(policy, logVkeys),
+    ({ message }) => `${flags.policy}: ${message}`,
+  );
 }
 
 /** Everything about a run that stays the same, and the two things that do not. */
@@ -100,9 +110,6 @@ type Monitor = Watched & {
   readonly flags: MonitorFlags;
   readonly statePath: string;
   readonly options: Omit<WatchOptions, "now">;
-  readonly timeout: number;
-  /** ms; undefined for one look. */
-  readonly every: number | undefined;
   state: MonitorState | undefined;
   /** What was told last, so that following does not repeat it. */
   told: string;
@@ -112,24 +119,24 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
   if (url === undefined)
     throw misuse("Give the URL of the anchor log, such as https://audit.example.org/anchor");
   if (flags.state === undefined) throw misuse("Name the file that keeps what was seen: --state");
-  checkUrls(url, flags.webhook);
-  if (!/^\d{1,18}$/.test(flags.maxEntries)) throw misuse("--max-entries is a number");
+  asMisuse(() => {
+    openFiles(url);
+    if (flags.webhook !== undefined) checkUrl(flags.webhook);
+  });
   const state = await readState(flags.state, trust.origin);
   return {
     url,
     trust,
     flags,
     statePath: flags.state,
-    policyPath: flags.policy ?? "",
+    policyPath: flags.policy,
     evidencePath: flags.evidence ?? `${flags.state}.evidence`,
     options: {
       others: await Promise.all((flags.compare ?? []).map((path) => readOther(path, trust))),
-      ...(flags.maxAge === undefined ? {} : { maxAge: parseSeconds(flags.maxAge, "--max-age") }),
-      maxEntries: BigInt(flags.maxEntries),
+      ...(flags.maxAge === undefined ? {} : { maxAge: flags.maxAge }),
+      maxEntries: flags.maxEntries,
       fromNow: flags.fromNow ?? false,
     },
-    timeout: parseSeconds(flags.timeout, "--timeout"),
-    every: parseFollow(flags.follow),
     state: state && (flags.acknowledge ? { ...state, findings: [] } : state),
     told: "",
   };
@@ -138,52 +145,26 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
 const openFiles = (url: string, options: FilesOptions = {}) =>
   isCopy(url) ? openCopy(url) : openLogFiles(url, options);
 
-function checkUrls(log: string, webhook: string | undefined): void {
-  try {
-    openFiles(log);
-    if (webhook !== undefined) checkUrl(webhook);
-  } catch (cause) {
-    throw cause instanceof ClientError ? misuse(cause.message, cause) : cause;
-  }
-}
-
-/** In ms. */
-function parseSeconds(text: string, flag: string): number {
-  const seconds = Number(text);
-  if (Number.isFinite(seconds) && seconds > 0 && seconds < 2_000_000) return seconds * 1000;
-  throw misuse(`${flag} is a number of seconds above 0, and below two million`);
-}
-
-function parseFollow(follow: string | true | undefined): number | undefined {
-  return follow === undefined
-    ? undefined
-    : parseSeconds(follow === true ? DEFAULT_FOLLOW : follow, "--follow");
-}
-
 /** undefined before the first look. */
 async function readState(path: string, origin: string): Promise<MonitorState | undefined> {
   const text = await readIfThere(path);
   if (text === undefined) return undefined;
-  try {
-    return parseState(text, origin);
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause;
-    const advice = "Restore it from a copy. Without it, what was seen before is forgotten";
-    throw misuse(`The state in ${path} cannot be used. ${cause.message}. ${advice}`, cause);
-  }
+  const advice = "Restore it from a copy. Without it, what was seen before is forgotten";
+  return asMisuse(
+    () => parseState(text, origin),
+    ({ message }) => `The state in ${path} cannot be used. ${message}. ${advice}`,
+  );
 }
 
 /** The note of a checkpoint of the anchor log: in a file of its own, or in the proof of an entry or an event. */
 async function readOther(path: string, trust: MonitorTrust): Promise<string> {
-  const text = new TextDecoder().decode(await readInput(path));
-  try {
+  const text = await readText(path, MAX_PROOF_SIZE);
+  const open = () => {
     const note = text.startsWith("c2sp.org/tlog-proof@") ? anchorNote(text) : text;
     openHead(note, trust, Date.now());
     return note;
-  } catch (cause) {
-    if (!(cause instanceof TlogError || cause instanceof EventError)) throw cause;
-    throw misuse(`${path} is no checkpoint that the anchor log signed. ${cause.message}`, cause);
-  }
+  };
+  return asMisuse(open, ({ message }) => `${path} is no checkpoint that the anchor log signed. ${message}`);
 }
 
 function anchorNote(proof: string): string {
@@ -196,9 +177,10 @@ const EXITS = { good: 0, findings: EXIT_FAILED, unreachable: EXIT_UNREACHABLE } 
 
 /** Returns the exit code. Evidence is kept first and the state last: what was not told is found again. */
 async function lookOnce(monitor: Monitor, stop: AbortSignal): Promise<number> {
+  const { timeout } = monitor.flags;
   const late = new AbortController();
-  const reason = `Not done after ${monitor.timeout / 1000} s: see --timeout`;
-  const timer = setTimeout(() => late.abort(new ClientError("protocol", reason)), monitor.timeout);
+  const reason = `Not done after ${timeout / 1000} s: see --timeout`;
+  const timer = setTimeout(() => late.abort(new ClientError("protocol", reason)), timeout);
   const files = openFiles(monitor.url, { signal: AbortSignal.any([stop, late.signal]) });
   const now = Date.now();
   try {

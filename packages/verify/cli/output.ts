@@ -28,6 +28,22 @@ export function misuse(message: string, cause?: unknown): CliError {
   return new CliError("misuse", message, { cause });
 }
 
+/** Errors whose message says what to do. */
+const KNOWN = [ClientError, EventError, TlogError] as const;
+
+/** For what parses what the user gave: that it cannot is misuse. `say` makes the message. */
+export function asMisuse<T>(
+  parse: () => T,
+  say: (cause: InstanceType<(typeof KNOWN)[number]>) => string = ({ message }) => message,
+): T {
+  try {
+    return parse();
+  } catch (cause) {
+    for (const kind of KNOWN) if (cause instanceof kind) throw misuse(say(cause), cause);
+    throw cause;
+  }
+}
+
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /** Text of others, with nothing in it that a terminal would obey or that hides what is written. */
@@ -61,12 +77,23 @@ export function warn(message: string): void {
   }
 }
 
+/** ms between two lines of progress. */
 const PROGRESS_EVERY = { terminal: 200, file: 5_000 } as const;
+const WAITING_EVERY = { terminal: 1_000, file: 10_000 } as const;
+const WAITING_FROM = 2_000;
+
+/** In place of the line before, on a terminal. */
+function showProgress(line: string): void {
+  process.stderr.write(process.stderr.isTTY ? `\r${line}` : `${line}\n`);
+}
+
+function endProgress(): void {
+  if (process.stderr.isTTY) process.stderr.write("\n");
+}
 
 /** Says now and then how far a long command has come; nothing for a short one. Call `done` at the end. */
 export function progress(what: string): { add(count: number): void; done(): void } {
-  const { isTTY } = process.stderr;
-  const every = isTTY ? PROGRESS_EVERY.terminal : PROGRESS_EVERY.file;
+  const every = PROGRESS_EVERY[process.stderr.isTTY ? "terminal" : "file"];
   let count = 0;
   let last = performance.now();
   let shown = false;
@@ -76,37 +103,33 @@ export function progress(what: string): { add(count: number): void; done(): void
       if (performance.now() - last < every) return;
       last = performance.now();
       shown = true;
-      process.stderr.write(isTTY ? `\r${what}: ${count}` : `${what}: ${count}\n`);
+      showProgress(`${what}: ${count}`);
     },
     done() {
-      if (shown) process.stderr.write(isTTY ? `\r${what}: ${count}\n` : `${what}: ${count}\n`);
+      if (!shown) return;
+      showProgress(`${what}: ${count}`);
+      endProgress();
     },
   };
 }
 
-const WAITING_EVERY = { terminal: 1_000, file: 10_000 } as const;
-const WAITING_FROM = 2_000;
-
 /** Says now and then that a wait goes on, and since when; nothing of a short one. Call what it returns at the end. */
 export function waiting(what: string): () => void {
-  const { isTTY } = process.stderr;
   const started = performance.now();
   let timer = setTimeout(show, WAITING_FROM);
   function show(): void {
-    const line = `${what}: ${Math.round((performance.now() - started) / 1000)} s`;
-    process.stderr.write(isTTY ? `\r${line}` : `${line}\n`);
-    timer = setTimeout(show, isTTY ? WAITING_EVERY.terminal : WAITING_EVERY.file);
+    showProgress(`${what}: ${Math.round((performance.now() - started) / 1000)} s`);
+    timer = setTimeout(show, WAITING_EVERY[process.stderr.isTTY ? "terminal" : "file"]);
   }
   return () => {
     clearTimeout(timer);
-    if (isTTY && performance.now() - started > WAITING_FROM) process.stderr.write("\n");
+    if (performance.now() - started > WAITING_FROM) endProgress();
   };
 }
 
 /** Prints an error in one line and sets the exit code. */
 export function report(error: unknown): void {
   process.exitCode = error instanceof CliError && error.code === "misuse" ? EXIT_MISUSE : EXIT_FAILED;
-  if (error instanceof CliError || error instanceof ClientError) warn(error.message);
-  else if (error instanceof EventError || error instanceof TlogError) warn(error.message);
-  else warn(`failed: ${error instanceof Error ? error.message : String(error)}`);
+  const message = error instanceof Error ? error.message : String(error);
+  warn([CliError, ...KNOWN].some((kind) => error instanceof kind) ? message : `failed: ${message}`);
 }

@@ -1,22 +1,24 @@
-/** A command line made of subcommands: each one's module is loaded when it runs, or its help is asked for. */
+/**
+ * A command line made of subcommands, each with its home: kedge-verify has an auditor's, the kedge of @kedge/cli a
+ * tenant's as well, and the kedge of the repository an operator's as well as both.
+ */
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
-import { EXIT_MISUSE, misuse, report } from "./output.ts";
+import { EXIT_MISUSE, misuse, report, warn } from "./output.ts";
 
-/** What a subcommand is for, and how it gets its options. Nothing else is loaded to list them. */
+/** The subcommands of those who use them. Only what is here is loaded to list them. */
 export type Commands = {
-  readonly [name: string]: {
-    readonly summary: string;
-    readonly load: () => Promise<(command: Command) => Command>;
+  readonly heading: string;
+  readonly commands: {
+    readonly [name: string]: {
+      readonly summary: string;
+      readonly load: () => Promise<(command: Command) => Command>;
+    };
   };
 };
 
-/** Runs the subcommand that `argv` names, as process.argv does, and sets the exit code. */
-export async function run(
-  { name, description }: { name: string; description: string },
-  commands: Commands,
-  argv: readonly string[],
-): Promise<void> {
+/** Runs the subcommand that process.argv names, and sets the exit code. */
+export async function run(name: string, description: string, groups: readonly Commands[]): Promise<void> {
   process.stdout.on("error", (error) => {
     // A reader such as `head` that has seen enough is no failure of what was done by then.
     const isClosed = "code" in error && error.code === "EPIPE";
@@ -24,19 +26,42 @@ export async function run(
     process.exit();
   });
   process.stderr.on("error", () => undefined); // nobody left to tell
-  const program = new Command(name).description(description).version(readVersion()).exitOverride();
-  const asked = argv[2] ?? "";
-  for (const [name, { summary, load }] of Object.entries(commands)) {
-    const command = program.command(name).summary(summary).description(summary);
-    if (name === asked || argv.includes("help")) (await load())(command);
+  dropEmptyVariables();
+  const program = new Command(name)
+    .description(description)
+    .version(readVersion())
+    .exitOverride()
+    .configureOutput({ outputError: (text) => warn(withoutSecrets(text)) });
+  const [asked = ""] = process.argv.slice(2);
+  for (const { heading, commands } of groups) {
+    for (const [name, { summary, load }] of Object.entries(commands)) {
+      const command = program.command(name).summary(summary).description(summary).helpGroup(heading);
+      if (name === asked || process.argv.includes("help")) (await load())(command);
+    }
   }
   try {
-    await program.parseAsync(argv);
+    await program.parseAsync();
   } catch (error) {
     // Commander has printed what is wrong already; asking for help is no error.
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_MISUSE;
     else report(error);
   }
+}
+
+/** They count as not set; commander would take them for what is given. */
+function dropEmptyVariables(): void {
+  for (const [name, value] of Object.entries(process.env)) {
+    if (name.startsWith("KEDGE_") && value?.trim() === "") delete process.env[name];
+  }
+}
+
+/** Commander's message on one line. It quotes an unknown option with its value, as of --api-kye=…. */
+function withoutSecrets(text: string): string {
+  const line = text
+    .trim()
+    .replace(/^error: /, "")
+    .replaceAll("\n", " ");
+  return line.replace(/^(unknown option '[^=]*)=.*'/, "$1'");
 }
 
 /** Every package of Kedge has the same version. */

@@ -1,13 +1,10 @@
 /** What `kedge commit` writes, one JSON object a line, and what `post` and `proof` take in its place. */
 import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
-import { type Opening, parseOpening } from "../events/commitment.ts";
-import { type CommitFlags, committer, locating, where } from "./committer.ts";
+import { parseOpening } from "../events/commitment.ts";
+import { type CommitFlags, type CommitRecord, committer, locating, where } from "./committer.ts";
 import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
 import { jsonLine, misuse } from "./output.ts";
-
-/** `commitment` is hex. The opening is a secret until disclosed. */
-export type CommitRecord = { event: string; line?: number; commitment: string; opening: Opening };
 
 export function recordLine(record: CommitRecord): string {
   const { event, line, commitment, opening } = record;

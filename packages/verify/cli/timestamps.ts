@@ -1,11 +1,11 @@
 /** Whose word on the time `kedge verify` takes: flags and files to certificates and blocks. */
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { TimestampError } from "../error.ts";
 import { type BitcoinBlock, parseBlockHeader } from "../time/ots.ts";
 import type { TimestampTrust } from "../time/timestamps.ts";
 import { type Cert, parsePemCertificates } from "../time/x509.ts";
-import { collect } from "./credentials.ts";
+import { readText } from "./files.ts";
+import { collect } from "./options.ts";
 import { misuse } from "./output.ts";
 
 export type TimestampFlags = {
@@ -49,12 +49,7 @@ export async function readTimestampTrust(
 }
 
 async function readCertificates(path: string): Promise<Cert[]> {
-  let pem: string;
-  try {
-    pem = await readFile(path, "utf8");
-  } catch (cause) {
-    throw misuse(`${path} cannot be read: there is no such file, or no permission`, cause);
-  }
+  const pem = await readText(path);
   return naming(path, () => parsePemCertificates(pem));
 }
 

@@ -1,16 +1,17 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { hexToBytes } from "@noble/hashes/utils.js";
+import { type Command, Option } from "commander";
 import { type Opening, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { ASSURANCES, type Assurance, type VerifyReport, verifyEvent } from "../proof/verify.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
-import { TlogError } from "../tlog/error.ts";
-import { type Policy, parsePolicy } from "../tlog/policy.ts";
+import type { Policy } from "../tlog/policy.ts";
 import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
 import { type CommitFlags, deriveOpening, where, withCommit } from "./committer.ts";
 import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
+import { readInput, readPolicy, readText } from "./files.ts";
 import {
   type EventSource,
   isNdjson,
@@ -21,6 +22,7 @@ import {
   readEvents,
   statOf,
 } from "./inputs.ts";
+import { commitmentHex, wholeNumber } from "./options.ts";
 import { EXIT_FAILED, misuse, print, printJson, progress, warn } from "./output.ts";
 import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
 
@@ -32,9 +34,9 @@ export function verifyCommand(command: Command): Command {
     )
     .option("--policy <file>", "C2SP tlog-policy: which witnesses must have cosigned the anchor log")
     .option("--opening <file>", "the opening, or the record of kedge commit, if the proof carries none")
-    .option("--commitment <hex>", "instead of an event")
-    .option("--line <n>", "the line of the event in an .ndjson file")
-    .option("--require <assurance>", `at least ${ASSURANCES.join(", ")}`)
+    .option("--commitment <hex>", "instead of an event", commitmentHex)
+    .option("--line <n>", "the line of the event in an .ndjson file", wholeNumber(1))
+    .addOption(new Option("--require <assurance>", "at least").choices(ASSURANCES))
     .option("--require-all-keys", "a key of every kind that is pinned must have signed: Ed25519, ML-DSA-44")
     .option("--json", "the report as JSON")
     .addHelpText("after", "\nExit code: 0 proven, 1 not proven, 2 used wrongly. Works without a network.")
@@ -46,8 +48,8 @@ type VerifyFlags = CommitFlags &
     policy?: string;
     opening?: string;
     commitment?: string;
-    line?: string;
-    require?: string;
+    line?: number;
+    require?: Assurance;
     requireAllKeys?: boolean;
     json?: boolean;
   };
@@ -67,7 +69,7 @@ async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
   const [first, second, ...more] = paths;
   if (flags.commitment !== undefined) {
     if (first === undefined || second !== undefined) throw misuse("With --commitment, give one proof file");
-    const commitment = parseCommitment(flags.commitment);
+    const commitment = hexToBytes(flags.commitment);
     const report = await trust.verifyEvent({ commitment, proof: await readProof(first), ...trust });
     conclude(report, trust, flags);
     return;
@@ -87,10 +89,6 @@ async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
 
 async function readTrust(flags: VerifyFlags): Promise<Trust> {
   const { require: required } = flags;
-  const assurance = ASSURANCES.find((known) => known === required);
-  if (required !== undefined && assurance === undefined) {
-    throw misuse(`--require is one of ${ASSURANCES.join(", ")}`);
-  }
   if ((required === "witnessed" || required === "timestamped") && flags.policy === undefined) {
     const instead =
       required === "timestamped" ? ". For a timestamp without witnesses: --require-timestamp" : "";
@@ -105,7 +103,7 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
     requireTimestamp: flags.requireTimestamp ?? false,
     verifyEvent:
       timestamps === undefined ? async (input) => verifyEvent(input) : timestampVerifier(timestamps),
-    ...(assurance === undefined ? {} : { require: assurance }),
+    ...(required === undefined ? {} : { require: required }),
     ...(policy === undefined ? {} : { policy }),
   };
 }
@@ -322,7 +320,7 @@ async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
   if (path !== "-" && (await statOf(path)).isDirectory()) {
     throw misuse("Events in a folder need a folder of proofs");
   }
-  const wanted = flags.line === undefined ? undefined : parseLine(flags.line);
+  const wanted = flags.line;
   for await (const file of listFiles([path])) {
     if (wanted === undefined && isNdjson(file, flags.ndjson)) {
       throw misuse(`${path} has one event a line: say which with --line, or give a folder of proofs`);
@@ -339,16 +337,6 @@ async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
   throw misuse(`${path} has no event in line ${wanted}`);
 }
 
-function parseLine(text: string): number {
-  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
-  throw misuse("--line is a number from 1 on");
-}
-
-function parseCommitment(hex: string): Uint8Array {
-  if (/^[0-9a-f]{64}$/.test(hex)) return new Uint8Array(Buffer.from(hex, "hex"));
-  throw misuse("--commitment is 64 lower-case hex digits");
-}
-
 /** A file too large to be a proof is read no further than shows it. */
 async function readProof(path: string): Promise<Uint8Array> {
   const { size } = await statOf(path);
@@ -356,28 +344,9 @@ async function readProof(path: string): Promise<Uint8Array> {
   return size > MAX_PROOF_SIZE ? new Uint8Array() : await readInput(path);
 }
 
-export async function readInput(path: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(path));
-  } catch (cause) {
-    throw misuse(`${path} cannot be read: there is no such file, or no permission`, cause);
-  }
-}
-
-export async function readPolicy(path: string): Promise<Policy> {
-  const text = new TextDecoder().decode(await readInput(path));
-  try {
-    return parsePolicy(text);
-  } catch (cause) {
-    if (!(cause instanceof TlogError)) throw cause;
-    const ending = text.includes("\r") ? " It has the line endings of Windows: save it with LF alone." : "";
-    throw misuse(`${path} is not a policy. ${cause.message.replace(/\.$/, "")}.${ending}`, cause);
-  }
-}
-
 /** An opening, or the one of a record. */
 async function readOpening(path: string): Promise<Opening> {
-  const text = new TextDecoder().decode(await readInput(path));
+  const text = await readText(path);
   try {
     const value: unknown = JSON.parse(text);
     const isRecord = typeof value === "object" && value !== null && "opening" in value;

@@ -1,3 +1,4 @@
+/** Where `kedge monitor` reports to, besides the terminal. */
 import { ClientError } from "../error.ts";
 import { checkUrl, codeOf, reasonOf, withRetries } from "../net/http.ts";
 import { jsonLine } from "./output.ts";

@@ -1,3 +1,4 @@
+/** `kedge commit` and `kedge verify` as processes, without a network. */
 import { existsSync } from "node:fs";
 import {
   chmod,

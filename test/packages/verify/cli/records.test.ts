@@ -1,3 +1,4 @@
+/** What `kedge commit` wrote is never taken for an event. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

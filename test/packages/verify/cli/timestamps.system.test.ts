@@ -1,3 +1,4 @@
+/** `kedge verify` as a process, with timestamps from outside. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
