@@ -1,5 +1,6 @@
 /** What operators do under their own AWS credentials, or beside the process that serves the data folder. */
 import { existsSync } from "node:fs";
+import { LOG_ID, TENANT_ID } from "@kedge/cli/contract/ids";
 import { CliError, misuse, print, printJson } from "@kedge/verify/cli/output";
 import type { Command } from "commander";
 import { type DeploymentFlags, readDeployment, withDeployment } from "./outputs.ts";
@@ -66,7 +67,7 @@ async function listTenants(flags: DeploymentFlags & { json?: boolean }): Promise
 }
 
 async function revokeTenant(tenant: string, flags: DeploymentFlags): Promise<void> {
-  if (!/^[a-z2-7]{16}$/.test(tenant)) {
+  if (!TENANT_ID.test(tenant)) {
     throw misuse("The id of a tenant has 16 characters of a-z and 2-7: kedge tenant list shows it");
   }
   const deployment = readDeployment(flags);
@@ -75,7 +76,7 @@ async function revokeTenant(tenant: string, flags: DeploymentFlags): Promise<voi
 }
 
 async function restoreLogs(log: string, flags: { whole?: boolean; json?: boolean }): Promise<void> {
-  if (!/^([a-z2-7]{19}|all|anchor)$/.test(log)) {
+  if (!LOG_ID.test(log) && log !== "all" && log !== "anchor") {
     throw misuse("Name a log by its id of 19 characters of a-z and 2-7, or all, or anchor");
   }
   const restored = await asOperator(({ restoreForOperator }) =>
@@ -96,7 +97,7 @@ async function showVkeys(flags: VkeysFlags): Promise<void> {
   if (policy && (json || id !== undefined)) {
     throw misuse("--policy prints the anchor log's policy, as text: leave --log and --json out");
   }
-  if (id !== undefined && !/^[a-z2-7]{19}$/.test(id)) {
+  if (id !== undefined && !LOG_ID.test(id)) {
     throw misuse("The id of a log has 19 characters of a-z and 2-7: kedge log list shows it");
   }
   const deployment = readDeployment(flags);

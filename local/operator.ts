@@ -1,6 +1,9 @@
 /** What an operator does under their own AWS credentials, or beside the process that serves the data folder. */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import { logOrigin, SCOPES } from "@kedge/cli/contract/ids";
+import { MAX_NAME } from "@kedge/cli/contract/limits";
+import { nameSchema } from "@kedge/cli/contract/wire";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
@@ -54,10 +57,10 @@ export async function createTenantForOperator(input: {
   readonly out: string;
   readonly deployment?: Deployment;
 }): Promise<Credentials> {
-  if (!/^[^\p{Cc}\p{Cs}]{1,100}$/u.test(input.name)) {
+  if (!nameSchema.safeParse(input.name).success) {
     throw new ServiceError(
       "invalid",
-      "a tenant's name has 1 to 100 characters, none of them a control character",
+      `a tenant's name has 1 to ${MAX_NAME} characters, none of them a control character`,
     );
   }
   const environment = await configure(input.deployment);
@@ -104,7 +107,7 @@ export async function vkeysForOperator(input: {
       vkeys: (await logVkeys(logKeys, origin)).map(formatVkey),
     });
     const anchorVkeys = await logVkeys(anchorKeys, anchorOrigin);
-    const origins = `${domain}/log/<log id>`;
+    const origins = logOrigin(domain, "<log id>");
     const keys = (await logVkeys(logKeys, anchorOrigin)).map(({ type, publicKey }) =>
       encodeBase64(concatBytes(Uint8Array.of(type), publicKey)),
     );
@@ -222,8 +225,7 @@ async function create(service: ApiService, name: string, url: string): Promise<C
   await Promise.all(service.logKeys.ed25519.map((signer) => signer.publicKey()));
   const tenant = await createTenant(service, name);
   const log = await createLog(service, tenant.id, "audit");
-  const scopes = ["write", "read", "admin"] as const;
-  const { apiKey } = await createKey(service, tenant.id, { name: "first key", scopes });
+  const { apiKey } = await createKey(service, tenant.id, { name: "first key", scopes: SCOPES });
   const anchorMldsaVkey = ofType(anchorVkeys, MLDSA44_COSIGNATURE);
   return {
     url,

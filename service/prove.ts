@@ -5,6 +5,7 @@
  * one the anchor checkpoint, and one round trip fetches every tile of both trees.
  */
 
+import type { Assurance } from "@kedge/verify/proof/verify";
 import type { Timestamp } from "@kedge/verify/time/timestampform";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
@@ -38,16 +39,13 @@ const PARALLEL = 16;
 /** Pending entries that one question reads at most: a bound for its time and its cost. */
 const MAX_PENDING_READ = 131_072;
 
-/** How far an entry has come, lowest first (design: assurance). */
-export type Assurance = "pending" | "sealed" | "anchored" | "witnessed" | "timestamped";
-
 export type ProveContext = { readonly store: Store; readonly policy: Policy };
 
 /** Where an entry stands. Times are ms since the epoch, by the operator's clock: informative, not evidence. */
 export type EntryStatus =
   | { readonly assurance: "pending" }
   | {
-      readonly assurance: Exclude<Assurance, "pending">;
+      readonly assurance: Assurance;
       readonly index: bigint;
       /** Size of the tree of the checkpoint that its proof carries. */
       readonly treeSize: bigint;
@@ -55,7 +53,7 @@ export type EntryStatus =
       readonly anchoredAt?: bigint;
     };
 
-export type Proof = { readonly assurance: Exclude<Assurance, "pending">; readonly proof: string };
+export type Proof = { readonly assurance: Assurance; readonly proof: string };
 
 /** @returns undefined when the log does not know the entry. */
 export async function entryStatus(
@@ -157,7 +155,7 @@ async function whichPending(store: Store, log: string, wanted: ReadonlySet<strin
 
 /** The checkpoint that a proof is made for, and the anchor checkpoint that covers it. */
 type Evidence = {
-  readonly assurance: Exclude<Assurance, "pending">;
+  readonly assurance: Assurance;
   readonly size: bigint;
   readonly note: string;
   readonly anchor?: AnchorEvidence;

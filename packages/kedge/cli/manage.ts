@@ -4,10 +4,10 @@ import { collect, type SettingFlags, withService } from "@kedge/verify/cli/crede
 import { misuse, print, printJson } from "@kedge/verify/cli/output";
 import { quoted } from "@kedge/verify/text";
 import type { Command } from "commander";
+import { SCOPES } from "../contract/ids.ts";
 import { openService } from "./service.ts";
 
 type KeyFlags = SettingFlags & { scope?: string[]; log?: string; expiresAt?: string; json?: boolean };
-const SCOPES: readonly string[] = ["write", "read", "admin"];
 
 type JsonFlags = SettingFlags & { json?: boolean };
 
@@ -53,7 +53,7 @@ export function logCommand(command: Command): Command {
 
 async function createKey(name: string, flags: KeyFlags): Promise<void> {
   const { scope = [], log, expiresAt } = flags;
-  const unknown = scope.find((name) => !SCOPES.includes(name));
+  const unknown = scope.find((name) => !SCOPES.some((known) => known === name));
   if (unknown !== undefined) throw misuse(`--scope is one of ${SCOPES.join(", ")}, not ${quoted(unknown)}`);
   if (expiresAt !== undefined && !isTime(expiresAt)) {
     throw misuse("--expires-at is a time in RFC 3339, such as 2030-01-01T00:00:00Z");

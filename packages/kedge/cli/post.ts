@@ -5,7 +5,7 @@ import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/ver
 import { type CommitRecord, createRecords, readRecords, recordLine } from "@kedge/verify/cli/records";
 import { quoted } from "@kedge/verify/text";
 import type { Command } from "commander";
-import { MAX_POST } from "../client/api.ts";
+import { MAX_ENTRIES } from "../contract/limits.ts";
 import { openLog } from "./service.ts";
 import { awaitProofs, DEFAULT_TIMEOUT, parseWait, type WaitFlags } from "./wait.ts";
 
@@ -13,7 +13,7 @@ export function postCommand(command: Command): Command {
   return withCommit(withLog(command))
     .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
     .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
-    .option("--batch <n>", `commitments in one request, at most ${MAX_POST}`, "1000")
+    .option("--batch <n>", `commitments in one request, at most ${MAX_ENTRIES}`, "1000")
     .option("--wait [assurance]", "until all are sealed (default), anchored, witnessed or timestamped")
     .option("--timeout <seconds>", "how long to wait", DEFAULT_TIMEOUT)
     .action(post);
@@ -85,8 +85,8 @@ function missed(leftOut: readonly string[]): string[] {
 
 function parseBatch(text: string): number {
   const size = Number(text);
-  if (Number.isInteger(size) && size >= 1 && size <= MAX_POST) return size;
-  throw misuse(`--batch is a number from 1 to ${MAX_POST}`);
+  if (Number.isInteger(size) && size >= 1 && size <= MAX_ENTRIES) return size;
+  throw misuse(`--batch is a number from 1 to ${MAX_ENTRIES}`);
 }
 
 async function keep(out: FileHandle | undefined, records: readonly CommitRecord[]): Promise<void> {

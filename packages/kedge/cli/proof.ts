@@ -12,7 +12,9 @@ import { verifyEvent } from "@kedge/verify/proof/verify";
 import { quoted } from "@kedge/verify/text";
 import type { Vkey } from "@kedge/verify/tlog/note";
 import type { Command } from "commander";
-import { MAX_PROOFS, type ProofAnswer } from "../client/api.ts";
+import type { ProofAnswer } from "../client/api.ts";
+import { HASH_HEX } from "../contract/ids.ts";
+import { MAX_PROOFS } from "../contract/limits.ts";
 import { batches } from "./post.ts";
 import { openLog } from "./service.ts";
 import { awaitProofs, DEFAULT_TIMEOUT, parseWait, type WaitFlags } from "./wait.ts";
@@ -73,7 +75,7 @@ async function* wanted(items: readonly string[], flags: ProofFlags): AsyncGenera
     return path;
   };
   for (const item of items) {
-    if (/^[0-9a-f]{64}$/.test(item)) {
+    if (HASH_HEX.test(item)) {
       yield { name: item, commitment: item, path: pathOf(item, item) };
       continue;
     }

@@ -6,6 +6,7 @@ import { type Checkpoint, openCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
 import type { Command } from "commander";
+import { HASH_HEX } from "../contract/ids.ts";
 import { openLog } from "./service.ts";
 
 export function statusCommand(command: Command): Command {
@@ -22,7 +23,7 @@ async function status(hashes: string[], flags: StatusFlags): Promise<void> {
     await logStatus(flags);
     return;
   }
-  const wrong = hashes.find((hash) => !/^[0-9a-f]{64}$/.test(hash));
+  const wrong = hashes.find((hash) => !HASH_HEX.test(hash));
   if (wrong !== undefined) throw misuse(`A commitment is 64 lower-case hex digits, not ${wrong}`);
   const { client, log } = await openLog(flags);
   for (const hash of hashes) {
