@@ -37,7 +37,7 @@ export type Verb<Input extends readonly unknown[], Output> = {
   open(ctx: VerbContext, principal: Principal, log: string): Promise<(...input: Input) => Promise<Output>>;
 };
 
-type Run<About, Input extends readonly unknown[], Output> = (
+type Work<About, Input extends readonly unknown[], Output> = (
   ctx: VerbContext,
   about: About,
   ...input: Input
@@ -45,7 +45,7 @@ type Run<About, Input extends readonly unknown[], Output> = (
 
 function onLog<Input extends readonly unknown[], Output>(
   scope: Scope,
-  run: Run<TenantLog, Input, Output>,
+  run: Work<TenantLog, Input, Output>,
 ): Verb<Input, Output> {
   return {
     scope,
@@ -61,7 +61,7 @@ function onLog<Input extends readonly unknown[], Output>(
 
 function onTenant<Input extends readonly unknown[], Output>(
   scope: Scope,
-  run: Run<string, Input, Output>,
+  run: Work<string, Input, Output>,
 ): Verb<Input, Output> {
   return {
     scope,

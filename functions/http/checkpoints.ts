@@ -65,11 +65,11 @@ export function checkpointRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService):
       query: z.object({
         after: sizeText
           .default("0")
-          .openapi({ ...sizeQuery, default: 0, description: "Only of larger trees." }),
+          .meta({ ...sizeQuery, default: 0, description: "Only of larger trees." }),
         limit: sizeText
           .default("100")
           .refine((text) => Number(text) >= 1 && Number(text) <= MAX_PAGE, `1 to ${MAX_PAGE}`)
-          .openapi({ type: "integer", minimum: 1, maximum: MAX_PAGE, default: 100 }),
+          .meta({ type: "integer", minimum: 1, maximum: MAX_PAGE, default: 100 }),
       }),
     },
     responses: {
@@ -99,7 +99,7 @@ export function checkpointRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService):
     description: "Between any two sizes up to the published one; they need not be those of checkpoints.",
     request: {
       params: logParams,
-      query: z.object({ from: sizeText.openapi(sizeQuery), to: sizeText.openapi(sizeQuery) }),
+      query: z.object({ from: sizeText.meta(sizeQuery), to: sizeText.meta(sizeQuery) }),
     },
     responses: {
       200: json("The proof.", consistencySchema),

@@ -22,7 +22,8 @@ import { entryParams, json, logParams } from "./schema.ts";
 
 export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
   // By reference, because a body of one of two types is not for the framework to validate.
-  app.openAPIRegistry.register("NewEntries", newEntriesSchema);
+  // A copy, because the framework adds to what it registers, and only to schemas made since it was loaded.
+  app.openAPIRegistry.register("NewEntries", newEntriesSchema.clone());
   const post = createRoute({
     ...allow(service, verbs.append, JSON_TYPE, OCTETS),
     method: "post",

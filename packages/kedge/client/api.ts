@@ -16,12 +16,12 @@ import { MAX_PROOFS } from "../contract/limits.ts";
 import {
   acceptedSchema,
   apiKeySchema,
-  createdApiKeySchema,
   entryStatusSchema,
   logSchema,
   logStateSchema,
   logsSchema,
   proofLineSchema,
+  secretSchema,
 } from "../contract/wire.ts";
 
 /** One API key's view of the service. Commitments are 32 bytes in the calls and lower-case hex in the answers. */
@@ -50,7 +50,7 @@ export function openClient(connection: Connection) {
     createLog: (name: string) => call(connection, logSchema, create("/v1/logs", { name })),
     keys: async () => (await call(connection, keysSchema, read("/v1/keys"))).keys,
     /** `apiKey` is in the answer to this call and never again. */
-    createKey: (key: NewKey) => call(connection, newKeySchema, create("/v1/keys", key)),
+    createKey: (key: KeyRequest) => call(connection, newKeySchema, create("/v1/keys", key)),
     revokeKey: async (id: string): Promise<void> => {
       const path = `/v1/keys/${encodeURIComponent(id)}`;
       await request(connection, { method: "DELETE", path, idempotent: true });
@@ -59,7 +59,7 @@ export function openClient(connection: Connection) {
 }
 
 /** `expiresAt` in RFC 3339. */
-type NewKey = { name: string; scopes: string[]; log?: string; expiresAt?: string };
+type KeyRequest = { name: string; scopes: string[]; log?: string; expiresAt?: string };
 
 /** One hash's answer: its proof at the highest assurance there is, or why there is none. */
 export type ProofAnswer = { hash: string } & (
@@ -72,7 +72,7 @@ export type ProofAnswer = { hash: string } & (
 const entrySchema = entryStatusSchema.extend({ assurance: z.string() });
 const keySchema = apiKeySchema.extend({ scopes: z.array(z.string()) });
 const keysSchema = z.object({ keys: z.array(keySchema) });
-const newKeySchema = createdApiKeySchema.extend({ scopes: z.array(z.string()) });
+const newKeySchema = keySchema.and(secretSchema);
 const lineSchema = z.union([
   proofLineSchema.pick({ hash: true, proof: true }).required().extend({ assurance: z.string() }),
   proofLineSchema.pick({ hash: true }).extend({ problem: problemSchema }),

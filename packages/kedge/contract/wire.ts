@@ -11,9 +11,8 @@ import { MAX_ENTRIES, MAX_NAME, MAX_PROOFS } from "./limits.ts";
 
 export { MAX_PAGE } from "@kedge/verify/net/page";
 
-/** How far an entry has come, lowest first (design: assurance). */
-export const ASSURANCES = ["pending", ...PROVABLE] as const;
-export type Assurance = (typeof ASSURANCES)[number];
+/** How far an entry has come, lowest first: what is pending has no proof yet. */
+const ASSURANCES = ["pending", ...PROVABLE] as const;
 
 // ---- parts -------------------------------------------------------------------------------------------------------
 
@@ -110,10 +109,12 @@ export const logSchema = z
   })
   .meta({ id: "Log" });
 export const logStateSchema = logSchema
-  .extend({
-    size: sizeSchema.meta({ description: "Entries in the published tree." }),
-    publishedAt: timeSchema.optional().meta({ description: "Of the newest checkpoint." }),
-  })
+  .and(
+    z.object({
+      size: sizeSchema.meta({ description: "Entries in the published tree." }),
+      publishedAt: timeSchema.optional().meta({ description: "Of the newest checkpoint." }),
+    }),
+  )
   .meta({ id: "LogState" });
 export const logsSchema = z.object({ logs: z.array(logSchema) });
 export const newLogSchema = z.strictObject({ name: nameSchema }).meta({ id: "NewLog" });
@@ -153,9 +154,10 @@ export const apiKeySchema = z
     revokedAt: timeSchema.optional(),
   })
   .meta({ id: "ApiKey" });
-export const createdApiKeySchema = apiKeySchema
-  .extend({ apiKey: z.string().meta({ description: "The key itself: shown once, stored by its hash." }) })
-  .meta({ id: "CreatedApiKey" });
+export const secretSchema = z.object({
+  apiKey: z.string().meta({ description: "The key itself: shown once, stored by its hash." }),
+});
+export const createdApiKeySchema = apiKeySchema.and(secretSchema).meta({ id: "CreatedApiKey" });
 export const apiKeysSchema = z.object({ keys: z.array(apiKeySchema) });
 
 export const newApiKeySchema = z
