@@ -63,9 +63,7 @@ export function checkpointRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService):
     request: {
       params: logParams,
       query: z.object({
-        after: sizeText
-          .default("0")
-          .meta({ ...sizeQuery, default: 0, description: "Only of larger trees." }),
+        after: sizeText.default("0").meta({ ...sizeQuery, default: 0, description: "Only of larger trees." }),
         limit: sizeText
           .default("100")
           .refine((text) => Number(text) >= 1 && Number(text) <= MAX_PAGE, `1 to ${MAX_PAGE}`)
