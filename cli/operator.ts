@@ -1,21 +1,21 @@
 /** What operators do under their own AWS credentials, or beside the process that serves the data folder. */
 import { existsSync } from "node:fs";
+import { LOG_ID, TENANT_ID } from "@kedge/cli/contract/ids";
 import { matching } from "@kedge/verify/cli/options";
 import { CliError, misuse, print, printJson } from "@kedge/verify/cli/output";
 import { type Command, Option } from "commander";
 import { type DeploymentFlags, readDeployment, withDeployment } from "./outputs.ts";
 
-const LOG_ID = "[a-z2-7]{19}";
 const tenantId = matching(
-  /^[a-z2-7]{16}$/,
+  TENANT_ID,
   "The id of a tenant has 16 characters of a-z and 2-7: kedge tenant list shows it",
 );
 const logId = matching(
-  new RegExp(`^${LOG_ID}$`),
+  LOG_ID,
   "The id of a log has 19 characters of a-z and 2-7: kedge log list shows it",
 );
 const restorable = matching(
-  new RegExp(`^(${LOG_ID}|all|anchor)$`),
+  new RegExp(`${LOG_ID.source}|^all$|^anchor$`),
   "Name a log by its id of 19 characters of a-z and 2-7, or all, or anchor",
 );
 

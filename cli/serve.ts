@@ -7,7 +7,7 @@ import { wholeNumber } from "@kedge/verify/cli/options";
 import { print, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";
 import { type Command, Option } from "commander";
-import type { Credentials } from "../local/operator.ts";
+import type { TenantCredentials } from "../local/operator.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
 import { stopOnSignals } from "./signals.ts";
 
@@ -62,7 +62,7 @@ async function showOnce(data: string, url: string): Promise<void> {
   else await demonstrate(opened({ ...tenant, url }), demoIn(data), DEMO_TIMEOUT_MS);
 }
 
-const opened = ({ url, log, apiKey, tenantKey, logVkey, ...anchor }: Credentials) => ({
+const opened = ({ url, log, apiKey, tenantKey, logVkey, ...anchor }: TenantCredentials) => ({
   client: openClient({ url, apiKey }),
   log,
   tenantKey: parseTenantKey(tenantKey),

@@ -1,16 +1,23 @@
-/** What an operator does under their own AWS credentials, or beside the process that serves the data folder. */
+/**
+ * What an operator does, for any tenant: whoever has AWS credentials for the table may, or runs on the machine of the
+ * data folder. There is no principal and no scope here, and nothing of it is reached over HTTP (service/verbs.ts is).
+ */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import { logOrigin, SCOPES } from "@kedge/cli/contract/ids";
+import { MAX_NAME } from "@kedge/cli/contract/limits";
+import { nameSchema, timeText } from "@kedge/cli/contract/wire";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
 import { anchorLog, type RestoreResult, restoreLogs, tenantLogs } from "../functions/restore.ts";
 import { useEnvironment } from "../platform/embedded/embedded.ts";
 import { ServiceError, type ServiceErrorCode } from "../platform/error.ts";
+import type { Store } from "../platform/store.ts";
 import { ANCHOR } from "../platform/table.ts";
 import { type ApiService, openApiService, openService } from "../service/config.ts";
 import { allLogs, findLog } from "../service/logs.ts";
-import { logVkeys } from "../service/sign.ts";
+import { type LogKeys, logVkeys } from "../service/sign.ts";
 import { createKey, createLog, createTenant, findTenant, revokeAllKeys } from "../service/tenants.ts";
 import { readEnvironment } from "./start.ts";
 
@@ -28,10 +35,10 @@ const credentialsSchema = z.object({
 });
 
 /** What a tenant's engineer is handed, and what the `kedge` command takes its defaults from. */
-export type Credentials = Readonly<z.infer<typeof credentialsSchema>>;
+export type TenantCredentials = Readonly<z.infer<typeof credentialsSchema>>;
 
 /** @returns undefined when the file is not what was written here: its owner may have put others in its place. */
-export async function readCredentials(path: string): Promise<Credentials | undefined> {
+export async function readCredentials(path: string): Promise<TenantCredentials | undefined> {
   try {
     return credentialsSchema.parse(JSON.parse(await readFile(path, "utf8")));
   } catch {
@@ -45,19 +52,19 @@ type Deployment = Readonly<Record<string, string>> | undefined;
 /**
  * Creates a tenant with one log and one API key of all scopes, and writes its credentials (mode 0600).
  * @throws ServiceError `invalid` for a wrong name, file or configuration, and without AWS credentials; `conflict` when
- * the file exists; `unavailable` when no process serves the data folder or AWS refuses. Nothing is created then, but
- * when AWS refuses some writes and not others: what is left behind has no API key.
+ * the file exists; `unavailable` when no process serves the data folder or AWS refuses. Nothing usable is created then:
+ * where AWS took some writes and refused others, what is left behind has no API key.
  */
 export async function createTenantForOperator(input: {
   /** 1 to 100 characters without control characters. */
   readonly name: string;
   readonly out: string;
   readonly deployment?: Deployment;
-}): Promise<Credentials> {
-  if (!/^[^\p{Cc}\p{Cs}]{1,100}$/u.test(input.name)) {
+}): Promise<TenantCredentials> {
+  if (!nameSchema.safeParse(input.name).success) {
     throw new ServiceError(
       "invalid",
-      "a tenant's name has 1 to 100 characters, none of them a control character",
+      `a tenant's name has 1 to ${MAX_NAME} characters, none of them a control character`,
     );
   }
   const environment = await configure(input.deployment);
@@ -96,26 +103,20 @@ export async function vkeysForOperator(input: {
   logs: { origins: string; keys: readonly string[] };
   log: LogVkeys | undefined;
 }> {
-  const service = openApiService(await configure(input.deployment));
-  const { logKeys, anchorKeys, anchorOrigin, domain } = service;
-  try {
-    const vkeysOf = async (origin: string) => ({
+  return await withService(input.deployment, async ({ store, logKeys, anchorKeys, anchorOrigin, domain }) => {
+    const vkeysOf = async (keys: LogKeys, origin: string): Promise<LogVkeys> => ({
       origin,
-      vkeys: (await logVkeys(logKeys, origin)).map(formatVkey),
+      vkeys: (await logVkeys(keys, origin)).map(formatVkey),
     });
-    const anchorVkeys = await logVkeys(anchorKeys, anchorOrigin);
-    const origins = `${domain}/log/<log id>`;
     const keys = (await logVkeys(logKeys, anchorOrigin)).map(({ type, publicKey }) =>
       encodeBase64(concatBytes(Uint8Array.of(type), publicKey)),
     );
     return {
-      anchor: { origin: anchorOrigin, vkeys: anchorVkeys.map(formatVkey) },
-      logs: { origins, keys },
-      log: input.log === undefined ? undefined : await vkeysOf(await originOf(service, input.log)),
+      anchor: await vkeysOf(anchorKeys, anchorOrigin),
+      logs: { origins: logOrigin(domain, "<log id>"), keys },
+      log: input.log === undefined ? undefined : await vkeysOf(logKeys, await originOf(store, input.log)),
     };
-  } catch (error) {
-    throw explained(error);
-  }
+  });
 }
 
 /** A tenant and the ids of its logs. */
@@ -130,23 +131,18 @@ export type ListedTenant = {
 export async function tenantsForOperator(input: {
   readonly deployment?: Deployment;
 }): Promise<ListedTenant[]> {
-  const service = openApiService(await configure(input.deployment));
-  try {
+  return await withService(input.deployment, async (service) => {
     const logs = new Map<string, string[]>();
     for await (const { id, tenant } of allLogs(service.store)) {
       logs.set(tenant, [...(logs.get(tenant) ?? []), id]);
     }
     const tenants: ListedTenant[] = [];
     for (const id of [...logs.keys()].sort()) {
-      const tenant = await findTenant(service, id);
-      const { name, createdAt } = tenant ?? { name: "", createdAt: 0n };
-      const time = new Date(Number(createdAt)).toISOString();
-      tenants.push({ id, name, createdAt: time, logs: logs.get(id) ?? [] });
+      const { name, createdAt } = (await findTenant(service, id)) ?? { name: "", createdAt: 0n };
+      tenants.push({ id, name, createdAt: timeText(createdAt), logs: logs.get(id) ?? [] });
     }
     return tenants;
-  } catch (error) {
-    throw explained(error);
-  }
+  });
 }
 
 /**
@@ -157,15 +153,12 @@ export async function revokeTenantForOperator(input: {
   readonly tenant: string;
   readonly deployment?: Deployment;
 }): Promise<number> {
-  const service = openApiService(await configure(input.deployment));
-  try {
+  return await withService(input.deployment, async (service) => {
     if ((await findTenant(service, input.tenant)) === undefined) {
       throw new ServiceError("not_found", "there is no such tenant: kedge tenant list names those there are");
     }
     return await revokeAllKeys(service, input.tenant);
-  } catch (error) {
-    throw explained(error);
-  }
+  });
 }
 
 /**
@@ -183,7 +176,16 @@ export async function restoreForOperator(input: {
   return await restoreLogs(service, logs, { restore: input.log, whole: input.whole });
 }
 
-async function originOf({ store }: ApiService, id: string): Promise<string> {
+async function withService<T>(deployment: Deployment, run: (service: ApiService) => Promise<T>): Promise<T> {
+  const service = openApiService(await configure(deployment));
+  try {
+    return await run(service);
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+async function originOf(store: Store, id: string): Promise<string> {
   const log = await findLog(store, id);
   if (log !== undefined) return log.origin;
   throw new ServiceError("not_found", `there is no log ${id} in this deployment: check the id`);
@@ -216,14 +218,13 @@ async function openExclusively(path: string): Promise<FileHandle> {
   }
 }
 
-async function create(service: ApiService, name: string, url: string): Promise<Credentials> {
+async function create(service: ApiService, name: string, url: string): Promise<TenantCredentials> {
   const anchorVkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
   // Of every key, before anything is created: without them nobody could verify the new log.
   await Promise.all(service.logKeys.ed25519.map((signer) => signer.publicKey()));
   const tenant = await createTenant(service, name);
   const log = await createLog(service, tenant.id, "audit");
-  const scopes = ["write", "read", "admin"] as const;
-  const { apiKey } = await createKey(service, tenant.id, { name: "first key", scopes });
+  const { apiKey } = await createKey(service, tenant.id, { name: "first key", scopes: SCOPES });
   const anchorMldsaVkey = ofType(anchorVkeys, MLDSA44_COSIGNATURE);
   return {
     url,

@@ -3,6 +3,7 @@ export type ServiceErrorCode =
   | "throttled"
   | "unavailable"
   | "condition_failed"
+  | "forbidden"
   | "not_found"
   | "invalid"
   | "conflict"

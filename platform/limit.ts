@@ -19,11 +19,5 @@ export async function readLimited(
     // Nothing else stops a body half-way than that its sender went away.
     return "ended_early";
   }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
+  return new Uint8Array(Buffer.concat(chunks));
 }

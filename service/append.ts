@@ -1,13 +1,13 @@
 /** Append: accept entries durably. They are in no tree until the sealer comes. */
 import { createHash } from "node:crypto";
+import { MAX_ENTRIES } from "@kedge/cli/contract/limits";
 import { decodeEntries, encodeEntries } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import type { Item, Key, Store } from "../platform/store.ts";
 import { PENDING_SHARDS, pendingPartition, pendingSort } from "../platform/table.ts";
 
-/** Entries in one request at most; at 34 bytes each a chunk stays below DynamoDB's 400 KB an item. */
-export const MAX_ENTRIES = 10_000;
+/** At 34 bytes each, MAX_ENTRIES of commitments stay below it; DynamoDB takes 400 KB an item. */
 const MAX_CHUNK_BYTES = 390_000;
 /** So that a bundle of 256 stays below an item's limit too. */
 export const MAX_ENTRY_BYTES = 1_400;

@@ -1,6 +1,7 @@
 /** The service's configuration, from the environment; the AWS SDK reads its own variables itself. */
 import { readFileSync } from "node:fs";
 import type { KMSClient } from "@aws-sdk/client-kms";
+import { anchorOrigin } from "@kedge/cli/contract/ids";
 import { checkPolicyLog, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import * as z from "zod";
 import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
@@ -72,13 +73,13 @@ export function openService(env: NodeJS.ProcessEnv) {
 
 function open(config: z.infer<typeof apiSchema>) {
   const kms = kmsClient();
-  const anchorOrigin = `${config.KEDGE_DOMAIN}/anchor`;
+  const origin = anchorOrigin(config.KEDGE_DOMAIN);
   return {
     store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
     clock: Date.now,
     domain: config.KEDGE_DOMAIN,
-    anchorOrigin,
-    policy: readPolicy(config.KEDGE_POLICY, anchorOrigin),
+    anchorOrigin: origin,
+    policy: readPolicy(config.KEDGE_POLICY, origin),
     logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
   };

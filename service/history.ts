@@ -1,5 +1,7 @@
-/** History: a log's published checkpoints in order, and proofs that one tree grew out of another. */
+/** What of a log is published: its checkpoints, its tiles, and proofs that one tree grew out of another. */
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { TlogError } from "@kedge/verify/tlog/error";
+import { parseTilePath, type Tile, tileKey, widthAt } from "@kedge/verify/tlog/tile";
 import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
 import { ServiceError } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
@@ -13,6 +15,12 @@ export type HistoryPage = {
   /** The size to go on after; absent: this was the last page. */
   readonly next?: bigint;
 };
+
+/** @returns its signed note; undefined before the first seal. */
+export async function newestCheckpoint(store: Store, log: string): Promise<string | undefined> {
+  const { published, checkpoint } = await readHead(store, log);
+  return published === 0n ? undefined : checkpoint;
+}
 
 /** Published checkpoints of more than `after` entries, smallest first. */
 export async function history(
@@ -51,4 +59,31 @@ export async function consistency(
     consistencyTiles(from, to).map((tile) => ({ log, tile })),
   );
   return consistencyProof(from, to, tiles.get(log) ?? new Map());
+}
+
+/**
+ * The bytes of the tile at a path below `tile/`, c2sp.org/tlog-tiles.
+ * @returns undefined for a path that is no tile's, and for a tile beyond the published tree.
+ */
+export async function publishedTile(
+  store: Store,
+  log: string,
+  path: string,
+  publishedSize: () => Promise<bigint>,
+): Promise<Uint8Array | undefined> {
+  const tile = parseTile(path);
+  if (tile === undefined || tile.width > widthAt(await publishedSize(), tile.level, tile.index)) {
+    return undefined;
+  }
+  const tiles = await readTiles(store, [{ log, tile }]);
+  return tiles.get(log)?.get(tileKey(tile.level, tile.index));
+}
+
+function parseTile(path: string): Tile | undefined {
+  try {
+    return parseTilePath(`tile/${path}`);
+  } catch (error) {
+    if (error instanceof TlogError) return undefined;
+    throw error;
+  }
 }

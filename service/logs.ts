@@ -1,4 +1,5 @@
 /** The registry of tenant logs: what sweeps walk, and where a log's origin is fixed for ever. */
+import { logOrigin } from "@kedge/cli/contract/ids";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import type { Item, Store } from "../platform/store.ts";
@@ -37,7 +38,7 @@ function decode(item: Item): RegisteredLog {
   const parsed = schema.safeParse(item);
   if (!parsed.success) throw new ServiceError("corrupt", `registered log ${item.sk} is malformed`);
   // One key signs for all logs: whoever can write here must not have it sign under another log's name.
-  if (!parsed.data.origin.endsWith(`/log/${item.sk}`)) {
+  if (!parsed.data.origin.endsWith(logOrigin("", item.sk))) {
     throw new ServiceError("corrupt", `registered log ${item.sk} has the origin of another`);
   }
   return { id: item.sk, ...parsed.data };

@@ -5,6 +5,7 @@
  * one the anchor checkpoint, and one round trip fetches every tile of both trees.
  */
 
+import type { Assurance } from "@kedge/verify/proof/verify";
 import type { Timestamp } from "@kedge/verify/time/timestampform";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
@@ -33,13 +34,10 @@ import { decodeHead, type Head } from "./head.ts";
 import { decodeIndex, type LogTile, readTiles } from "./tiles.ts";
 import { firstTimestamps, type StoredTimestamp, timestampsOver } from "./timestamps.ts";
 
-/** Stretches of entries whose checkpoints are looked up side by side. */
+/** Ranges of indexes whose checkpoints are looked up in parallel. */
 const PARALLEL = 16;
 /** Pending entries that one question reads at most: a bound for its time and its cost. */
 const MAX_PENDING_READ = 131_072;
-
-/** How far an entry has come, lowest first (design: assurance). */
-export type Assurance = "pending" | "sealed" | "anchored" | "witnessed" | "timestamped";
 
 export type ProveContext = { readonly store: Store; readonly policy: Policy };
 
@@ -47,7 +45,7 @@ export type ProveContext = { readonly store: Store; readonly policy: Policy };
 export type EntryStatus =
   | { readonly assurance: "pending" }
   | {
-      readonly assurance: Exclude<Assurance, "pending">;
+      readonly assurance: Assurance;
       readonly index: bigint;
       /** Size of the tree of the checkpoint that its proof carries. */
       readonly treeSize: bigint;
@@ -55,7 +53,7 @@ export type EntryStatus =
       readonly anchoredAt?: bigint;
     };
 
-export type Proof = { readonly assurance: Exclude<Assurance, "pending">; readonly proof: string };
+export type Proof = { readonly assurance: Assurance; readonly proof: string };
 
 /** @returns undefined when the log does not know the entry. */
 export async function entryStatus(
@@ -66,11 +64,11 @@ export async function entryStatus(
   const [position] = await locate(ctx.store, log, [entry]);
   if (position === undefined || position === "pending") return position && { assurance: "pending" };
   const { index, head } = position;
-  const [evidence, sealed] = await Promise.all([
-    findEvidence(ctx, position),
+  const [covering, sealed] = await Promise.all([
+    findCovering(ctx, position),
     first(ctx.store, `log/${log}`, checkpointKey(log, index + 1n).sk, checkpointKey(log, head.published).sk),
   ]);
-  const { assurance, size, anchor } = evidence;
+  const { assurance, size, anchor } = covering;
   return {
     assurance,
     index,
@@ -87,23 +85,23 @@ export async function prove(
   entries: readonly Uint8Array[],
 ): Promise<(Proof | "pending" | undefined)[]> {
   const positions = await locate(ctx.store, log, entries);
-  const evidences = await findEvidences(ctx, positions);
+  const coverings = await findCoverings(ctx, positions);
 
-  const checkpoints = [...new Set(evidences.values())];
+  const checkpoints = [...new Set(coverings.values())];
   const tiles = await readWidest(ctx.store, [
-    ...[...evidences].flatMap(([{ index }, { size }]) => logTiles(log, index, size)),
+    ...[...coverings].flatMap(([{ index }, { size }]) => logTiles(log, index, size)),
     ...checkpoints.flatMap(({ anchor }) => (anchor ? logTiles(ANCHOR, anchor.index, anchor.size) : [])),
   ]);
-  // What is said of the anchor log is the same for every entry of a checkpoint.
-  const extras = new Map(checkpoints.map((evidence) => [evidence, anchorExtra(evidence, tiles)] as const));
+  // The part about the anchor log is the same for every entry of a checkpoint.
+  const extras = new Map(checkpoints.map((covering) => [covering, anchorExtra(covering, tiles)] as const));
   return positions.map((position, i) => {
     if (position === undefined || position === "pending") return position;
-    const evidence = evidences.get(position);
+    const covering = coverings.get(position);
     const entry = entries[i];
-    if (evidence === undefined || entry === undefined) return undefined;
-    const { assurance, note: checkpoint } = evidence;
+    if (covering === undefined || entry === undefined) return undefined;
+    const { assurance, note: checkpoint } = covering;
     const hashes = checkedProof(log, entry, position.index, checkpoint, tiles);
-    const extra = extras.get(evidence);
+    const extra = extras.get(covering);
     return {
       assurance,
       proof: formatProof({ index: position.index, hashes, checkpoint, ...(extra && { extra }) }),
@@ -114,7 +112,7 @@ export async function prove(
 /** A published entry: its index, and the head that it was found under. */
 type Position = { readonly index: bigint; readonly head: Head };
 
-/** The index first, then what is pending, then the index again for what was sealed meanwhile. */
+/** Looks in the index, then among the pending entries, then in the index again: an entry may have been sealed meanwhile. */
 async function locate(store: Store, log: string, entries: readonly Uint8Array[]) {
   const leaves = entries.map((entry) => bytesToHex(leafHash(entry)));
   const positions = await readIndex(store, log, leaves);
@@ -155,54 +153,54 @@ async function whichPending(store: Store, log: string, wanted: ReadonlySet<strin
   return pending;
 }
 
-/** The checkpoint that a proof is made for, and the anchor checkpoint that covers it. */
-type Evidence = {
-  readonly assurance: Exclude<Assurance, "pending">;
+/** The checkpoint that a proof is made for, and the anchor checkpoint whose tree holds that one, if there is any. */
+type Covering = {
+  readonly assurance: Assurance;
   readonly size: bigint;
   readonly note: string;
-  readonly anchor?: AnchorEvidence;
+  readonly anchor?: CoveringAnchor;
 };
-/** The tenant checkpoint's index in the anchor log, in a tree of `size`; `at` in ms since the epoch. */
-type AnchorEvidence = {
+/** `index` is the tenant checkpoint's in the anchor log, in a tree of `size`; `at` is in ms since the epoch. */
+type CoveringAnchor = {
   readonly index: bigint;
   readonly size: bigint;
   readonly note: string;
   readonly at: bigint;
-  /** Over exactly this note. */
+  /** Of this note, byte for byte. */
   readonly timestamps: readonly Timestamp[];
 };
 
-async function findEvidences(
+async function findCoverings(
   ctx: ProveContext,
   positions: readonly (Position | "pending" | undefined)[],
-): Promise<Map<Position, Evidence>> {
+): Promise<Map<Position, Covering>> {
   const sorted = positions
     .filter((position) => position !== undefined && position !== "pending")
     .sort((a, b) => (a.index < b.index ? -1 : 1));
-  const evidences = new Map<Position, Evidence>();
-  // One object for all entries of a checkpoint, so that what is the same for them is made once.
-  const byNote = new Map<string, Evidence>();
-  const find = async (position: Position): Promise<Evidence> => {
-    const found = await findEvidence(ctx, position);
+  const coverings = new Map<Position, Covering>();
+  // One object for all entries of a checkpoint, so that their common part of the proof is made once.
+  const byNote = new Map<string, Covering>();
+  const find = async (position: Position): Promise<Covering> => {
+    const found = await findCovering(ctx, position);
     const kept = byNote.get(found.note) ?? found;
     byNote.set(found.note, kept);
     return kept;
   };
   const findStretch = async (stretch: readonly Position[]) => {
-    let last: Evidence | undefined;
+    let last: Covering | undefined;
     for (const position of stretch) {
       // The earliest anchored checkpoint that covers an index covers the next ones too, up to its size.
       if (last === undefined || position.index >= last.size) last = await find(position);
-      evidences.set(position, last);
+      coverings.set(position, last);
     }
   };
   const length = Math.ceil(sorted.length / PARALLEL);
   const stretches = Array.from({ length: PARALLEL }, (_, i) => sorted.slice(i * length, (i + 1) * length));
   await Promise.all(stretches.map(findStretch));
-  return evidences;
+  return coverings;
 }
 
-async function findEvidence(ctx: ProveContext, { index, head }: Position): Promise<Evidence> {
+async function findCovering(ctx: ProveContext, { index, head }: Position): Promise<Covering> {
   const { log, published } = head;
   const { pk, sk: from } = anchoredKey(log, index + 1n);
   const anchored = await first(ctx.store, pk, from, anchoredKey(log, published).sk);
@@ -214,12 +212,13 @@ async function findEvidence(ctx: ProveContext, { index, head }: Position): Promi
 }
 
 /**
- * The earliest public anchor checkpoint that covers this index and is timestamped, or the earliest; where the policy has
- * changed since and that one does not meet it any more, the current one. While none is public, the earliest signed one.
+ * Of the public anchor checkpoints that cover this index: the earliest with a timestamp, or else the earliest. Where it
+ * does not meet the policy, which may have changed since, the next of these and then the newest is tried. While none is
+ * public, the earliest that is signed.
  */
 async function findAnchor({ store, policy }: ProveContext, index: bigint) {
   const pk = `log/${ANCHOR}`;
-  const at = (item: Item | undefined, stored: readonly StoredTimestamp[] = []): AnchorEvidence => {
+  const at = (item: Item | undefined, stored: readonly StoredTimestamp[] = []): CoveringAnchor => {
     const { note, at } = decodeCheckpoint(ANCHOR, item);
     const timestamps = timestampsOver(note, stored);
     return { index, size: parseCheckpoint(note).checkpoint.size, note, at, timestamps };
@@ -258,7 +257,7 @@ const logTiles = (log: string, index: bigint, size: bigint): LogTile[] =>
 
 type Tiles = ReadonlyMap<string, TileMap>;
 
-/** One read for the tiles of both trees, each once, as wide as any of the proofs needs it. */
+/** Reads the tiles of both trees in one round trip, each once and as wide as any of the proofs needs it. */
 async function readWidest(store: Store, tiles: readonly LogTile[]): Promise<Tiles> {
   const widest = new Map<string, LogTile>();
   for (const wanted of tiles) {
@@ -269,14 +268,14 @@ async function readWidest(store: Store, tiles: readonly LogTile[]): Promise<Tile
 }
 
 /** The extra line of a checkpoint's proofs: its own proof in the anchor log (design: "Exact formats"). */
-function anchorExtra({ note, anchor }: Evidence, tiles: Tiles): Uint8Array | undefined {
+function anchorExtra({ note, anchor }: Covering, tiles: Tiles): Uint8Array | undefined {
   if (anchor === undefined) return undefined;
   const hashes = checkedProof(ANCHOR, utf8(note), anchor.index, anchor.note, tiles);
   const proof = formatProof({ index: anchor.index, hashes, checkpoint: anchor.note });
   return utf8(JSON.stringify({ anchor: proof, timestamps: anchor.timestamps }));
 }
 
-/** An inclusion proof that holds: one that does not, from altered tiles, must not leave the house. */
+/** Makes an inclusion proof and verifies it: tiles that were altered must not lead to a proof that fails elsewhere. */
 function checkedProof(
   log: string,
   entry: Uint8Array,

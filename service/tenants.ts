@@ -1,10 +1,15 @@
-/** Tenants, their logs and their API keys. All of a tenant is one partition: no read can reach another's (I7). */
+/**
+ * Tenants, their logs and their API keys. All of a tenant is one partition: no read can reach another's (I7). Who may is
+ * not asked here: a tenant comes through verbs.ts, an operator under their own AWS credentials.
+ */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { API_KEY, KEY_ID, logOrigin, SCOPES, type Scope } from "@kedge/cli/contract/ids";
 import { base32nopad } from "@scure/base";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import type { Item, Store } from "../platform/store.ts";
 import { apiKeyKey, logsKey, tenantKey, tenantLogKey, tenantPartition } from "../platform/table.ts";
+import type { Principal } from "./principal.ts";
 
 export type TenantContext = {
   readonly store: Store;
@@ -12,9 +17,6 @@ export type TenantContext = {
   /** The operator's domain, the first part of every origin. */
   readonly domain: string;
 };
-
-export const SCOPES = ["write", "read", "admin"] as const;
-export type Scope = (typeof SCOPES)[number];
 
 export type Tenant = { readonly id: string; readonly name: string; readonly createdAt: bigint };
 export type TenantLog = {
@@ -34,9 +36,6 @@ export type ApiKey = {
   readonly expiresAt?: bigint;
   readonly revokedAt?: bigint;
 };
-/** Who is asking: a live key and its tenant. */
-export type Principal = { readonly tenant: string; readonly key: ApiKey };
-
 /** Per tenant: keeps every listing small enough to answer whole. */
 const MAX_LOGS = 1_000;
 export const MAX_KEYS = 1_000;
@@ -66,7 +65,7 @@ export async function findTenant({ store }: TenantContext, id: string): Promise<
 export async function createLog(ctx: TenantContext, tenant: string, name: string): Promise<TenantLog> {
   await refuseMore(ctx.store, tenant, "log/", MAX_LOGS);
   const id = newId(ID.log);
-  const origin = `${ctx.domain}/log/${id}`;
+  const origin = logOrigin(ctx.domain, id);
   const createdAt = BigInt(ctx.clock());
   // The registry first: a log that can take entries must be one that sweeps find.
   await ctx.store.put({ ...logsKey(id), origin, tenant });
@@ -84,15 +83,14 @@ export async function listLogs(ctx: TenantContext, tenant: string): Promise<Tena
   return logs;
 }
 
-/** A log of this principal's. @returns undefined when it is absent, another tenant's, or not this key's: all alike. */
+/** @returns undefined when it is absent or another tenant's: both alike. */
 export async function findTenantLog(
-  ctx: TenantContext,
-  { tenant, key }: Principal,
+  { store }: Pick<TenantContext, "store">,
+  tenant: string,
   log: string,
 ): Promise<TenantLog | undefined> {
-  const [item] = await ctx.store.get([tenantLogKey(tenant, log)]);
-  if (item === undefined || (key.log !== undefined && key.log !== log)) return undefined;
-  return { id: log, ...decode(logSchema, item) };
+  const [item] = await store.get([tenantLogKey(tenant, log)]);
+  return item && { id: log, ...decode(logSchema, item) };
 }
 
 export type NewKey = {
@@ -121,7 +119,7 @@ export async function createKey(
   if (expiresAt !== undefined && expiresAt <= createdAt) {
     throw new ServiceError("invalid", "the expiry is in the past: name a later time");
   }
-  if (log !== undefined && (await ctx.store.get([tenantLogKey(tenant, log)]))[0] === undefined) {
+  if (log !== undefined && (await findTenantLog(ctx, tenant, log)) === undefined) {
     throw new ServiceError("not_found", "the log that the key is limited to does not exist");
   }
   if (await isFull(ctx.store, tenant, "key/", MAX_KEYS)) await forgetDeadKeys(ctx, tenant);
@@ -144,8 +142,9 @@ export async function listKeys(ctx: TenantContext, tenant: string): Promise<ApiK
 
 /** Revokes at once; revoking again changes nothing. @throws ServiceError `not_found` for a key that is not the tenant's. */
 export async function revokeKey(ctx: TenantContext, tenant: string, id: string): Promise<void> {
-  const own = id.startsWith(tenant) ? id.slice(tenant.length) : "";
-  const [item] = await ctx.store.get([apiKeyKey(tenant, own)]);
+  // Any other text is not worth a read, and may be too long for a key of the store.
+  const isOwn = KEY_ID.test(id) && id.startsWith(tenant);
+  const [item] = isOwn ? await ctx.store.get([apiKeyKey(tenant, id.slice(tenant.length))]) : [];
   if (item === undefined) throw new ServiceError("not_found", "there is no such API key");
   if (decodeKey(tenant, item).key.revokedAt === undefined)
     await ctx.store.put({ ...item, revokedAt: BigInt(ctx.clock()) });
@@ -165,8 +164,6 @@ export async function revokeAllKeys(ctx: TenantContext, tenant: string): Promise
   }
 }
 
-const API_KEY = /^kedge_([a-z2-7]{16})([a-z2-7]{9})_([a-z2-7]{52})$/;
-
 /** @returns undefined for a key that is malformed, unknown, wrong, expired or revoked: all alike. */
 export async function authenticate(ctx: TenantContext, apiKey: string): Promise<Principal | undefined> {
   const [, tenant, id, secret] = API_KEY.exec(apiKey) ?? [];
@@ -175,7 +172,9 @@ export async function authenticate(ctx: TenantContext, apiKey: string): Promise<
   if (item === undefined) return undefined;
   const { key, hash } = decodeKey(tenant, item);
   if (!timingSafeEqual(hash, hashOf(secret))) return undefined;
-  return isDead(key, ctx.clock()) ? undefined : { tenant, key };
+  if (isDead(key, ctx.clock())) return undefined;
+  const logs = key.log === undefined ? "all" : [key.log];
+  return { tenant, scopes: key.scopes, logs, who: { kind: "api key", id: key.id } };
 }
 
 const hashOf = (secret: string): Uint8Array => new Uint8Array(createHash("sha256").update(secret).digest());

@@ -4,27 +4,15 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { matchedRoutes } from "hono/route";
 import { errorFields, logLine } from "../../platform/log.ts";
 import type { ApiService } from "../../service/config.ts";
-import type { Principal, TenantLog } from "../../service/tenants.ts";
 import { anchorRoutes } from "./anchor.ts";
+import { checkpointRoutes } from "./checkpoints.ts";
 import { entryRoutes } from "./entries.ts";
+import type { ApiEnv } from "./env.ts";
+import { keyRoutes } from "./keys.ts";
 import { logRoutes } from "./logs.ts";
-import { manageRoutes } from "./manage.ts";
 import { metaRoutes } from "./meta.ts";
-import { notFound, problemOf, respondProblem } from "./problem.ts";
-import { invalidInput } from "./schema.ts";
-
-export type ApiEnv = {
-  /** Set by API Gateway, absent elsewhere. */
-  Bindings: { requestContext?: { requestId?: string } };
-  Variables: {
-    requestId: string;
-    /** Set by requireScope and requireLog, so only on routes behind them. */
-    principal: Principal;
-    log: TenantLog;
-    /** How many entries the request names, for the log line. */
-    entries: number;
-  };
-};
+import { invalidInput, notFound, problemOf, respondProblem } from "./problem.ts";
+import { proofRoutes } from "./proofs.ts";
 
 /** @example const response = await createApp(openService(process.env)).request("/healthz"); */
 export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
@@ -52,7 +40,7 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
       status: c.res.status,
       ms: Math.round(performance.now() - started),
       tenant: c.var.principal?.tenant,
-      keyId: c.var.principal?.key.id,
+      keyId: c.var.principal?.who.id,
       entries: c.get("entries"),
       ...(c.error !== undefined && (failed ? errorFields(c.error) : { code: problemOf(c.error).code })),
     };
@@ -67,8 +55,10 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
   });
 
   entryRoutes(app, service);
+  proofRoutes(app, service);
   logRoutes(app, service);
-  manageRoutes(app, service);
+  checkpointRoutes(app, service);
+  keyRoutes(app, service);
   anchorRoutes(app, service);
   metaRoutes(app);
   return app;

@@ -1,34 +1,38 @@
-/** Who may: first the API key, then its scope, then the log; each step sees only what the one before allows (I7). */
+/** Who asks, by the API key. What they may do is for the verb to check (service/verbs.ts). */
 import { createMiddleware } from "hono/factory";
 import type { ApiService } from "../../service/config.ts";
-import { authenticate, findTenantLog, type Principal, type Scope } from "../../service/tenants.ts";
-import type { ApiEnv } from "./app.ts";
-import { notFound, Problem } from "./problem.ts";
+import type { Principal } from "../../service/principal.ts";
+import { authenticate } from "../../service/tenants.ts";
+import type { Verb } from "../../service/verbs.ts";
+import { acceptBody } from "./body.ts";
+import type { ApiEnv } from "./env.ts";
+import { Problem } from "./problem.ts";
 
-/** Lower-case base32 of tenants.ts; anything else is not worth a read, and may be too long for a key. */
-const LOG_ID = /^[a-z2-7]{19}$/;
-
-/** @throws Problem `unauthorized`, or `forbidden` by the key alone. */
-export const requireScope = (service: ApiService, scope: Scope) =>
-  createMiddleware<ApiEnv>(async (c, next) => {
+/**
+ * What a route of this verb declares, and does before anything else: the scope in the document is the verb's own. The
+ * handler finds the verb, opened for whoever asks, as `c.var.act`.
+ * @param bodyTypes the media types of the request's body, where the route takes one: it is read once the verb is open.
+ */
+export const allow = <Input extends readonly unknown[], Output>(
+  service: ApiService,
+  verb: Verb<Input, Output>,
+  ...bodyTypes: readonly string[]
+) => ({
+  security: [{ apiKey: [verb.scope] }],
+  middleware: createMiddleware<ActEnv<Input, Output>>(async (c, next) => {
     const principal = await identify(service, c.req.header("authorization"));
     c.set("principal", principal);
-    if (!principal.key.scopes.includes(scope)) {
-      throw new Problem("forbidden", `This needs an API key with the scope ${scope}.`);
-    }
+    c.set("act", await verb.open(service, principal, c.req.param("log") ?? ""));
+    if (bodyTypes.length > 0) await acceptBody(c, bodyTypes);
     await next();
-  });
+  }),
+});
 
-/** After requireScope. @throws Problem `not_found`, the same for a log that is absent, malformed or foreign. */
-export const requireLog = (service: ApiService) =>
-  createMiddleware<ApiEnv>(async (c, next) => {
-    const id = c.req.param("log") ?? "";
-    const log = LOG_ID.test(id) ? await findTenantLog(service, c.get("principal"), id) : undefined;
-    if (log === undefined) throw notFound();
-    c.set("log", log);
-    await next();
-  });
+type ActEnv<Input extends readonly unknown[], Output> = ApiEnv & {
+  Variables: { act: (...input: Input) => Promise<Output> };
+};
 
+/** @throws Problem `unauthorized`. */
 async function identify(service: ApiService, header: string | undefined): Promise<Principal> {
   const apiKey = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1];
   const principal = apiKey === undefined ? undefined : await authenticate(service, apiKey);

@@ -1,11 +1,8 @@
 /** Request bodies: media type and size are settled before anything is parsed. */
+import { MAX_BODY } from "@kedge/cli/contract/limits";
 import type { Context } from "hono";
-import { createMiddleware } from "hono/factory";
 import { readLimited } from "../../platform/limit.ts";
 import { Problem } from "./problem.ts";
-
-/** 1 MiB: 10,000 hashes in JSON are 670 kB. */
-const MAX_BODY = 1 << 20;
 
 export const JSON_TYPE = "application/json";
 export const OCTETS = "application/octet-stream";
@@ -14,20 +11,20 @@ export const OCTETS = "application/octet-stream";
  * Replaces the request by one whose body is in memory and within the limit.
  * @throws Problem `unsupported_media_type`, `too_large`, or `invalid` for JSON that is not UTF-8.
  */
-export const acceptBody = (...types: readonly string[]) =>
-  createMiddleware(async (c, next) => {
-    const type = mediaType(c);
-    if (type === undefined || !types.includes(type) || c.req.header("content-encoding") !== undefined) {
-      const detail = `Send the body as ${types.join(" or ")}, without Content-Encoding.`;
-      throw new Problem("unsupported_media_type", detail, { Accept: types.join(", ") });
-    }
-    const body = await readLimited(c.req.raw, MAX_BODY);
-    if (body === "too_large") throw tooLarge();
-    if (body === "ended_early") throw new Problem("invalid", "The body ended early: send it again.");
-    if (type === JSON_TYPE) checkUtf8(body);
-    c.req.raw = new Request(c.req.raw, { body });
-    await next();
-  });
+export async function acceptBody(c: Context, types: readonly string[]): Promise<void> {
+  const type = mediaType(c);
+  if (type === undefined || !types.includes(type) || c.req.header("content-encoding") !== undefined) {
+    const detail = `Send the body as ${types.join(" or ")}, without Content-Encoding.`;
+    throw new Problem("unsupported_media_type", detail, { Accept: types.join(", ") });
+  }
+  const body = await readLimited(c.req.raw, MAX_BODY);
+  if (body === "too_large") {
+    throw new Problem("too_large", `A body is at most ${MAX_BODY} bytes: split it into several requests.`);
+  }
+  if (body === "ended_early") throw new Problem("invalid", "The body ended early: send it again.");
+  if (type === JSON_TYPE) checkUtf8(body);
+  c.req.raw = new Request(c.req.raw, { body });
+}
 
 /** The media type, when its only parameter is at most a charset of UTF-8. */
 export function mediaType(c: Context): string | undefined {
@@ -36,9 +33,6 @@ export function mediaType(c: Context): string | undefined {
   const name = type?.toLowerCase();
   return charset !== undefined && name !== JSON_TYPE ? undefined : name;
 }
-
-const tooLarge = (): Problem =>
-  new Problem("too_large", `A body is at most ${MAX_BODY} bytes: split it into several requests.`);
 
 function checkUtf8(body: Uint8Array): void {
   try {

@@ -1,163 +1,57 @@
-/** A log as a C2SP tlog-tiles prefix, and what auditors compare over time: its checkpoints and their consistency. */
+/** A tenant's logs: created and listed by its administrator, read by whoever may read them. */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { encodeBase64 } from "@kedge/verify/tlog/bytes";
-import * as z from "zod";
-import { NOTE_TYPE } from "../../platform/publication.ts";
+import { logSchema, logStateSchema, logsSchema, newLogSchema, timeText } from "@kedge/cli/contract/wire";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import type { ApiService } from "../../service/config.ts";
-import { readHead } from "../../service/head.ts";
-import { consistency, history } from "../../service/history.ts";
-import type { ApiEnv } from "./app.ts";
-import { requireLog, requireScope } from "./auth.ts";
-import { JSON_TYPE, OCTETS } from "./body.ts";
-import { absentProblem, invalidProblem, keyProblems, notFound } from "./problem.ts";
-import { logParams, sizeSchema, sizeText, timeSchema, timeText } from "./schema.ts";
-import { publishedTile, tileParams } from "./tiles.ts";
-
-const MAX_PAGE = 1_000;
-
-const checkpoints = z
-  .object({
-    checkpoints: z.array(
-      z.object({ size: sizeSchema, publishedAt: timeSchema, checkpoint: z.string() }).openapi("Checkpoint"),
-    ),
-    next: sizeSchema.optional().openapi({ description: "`after` of the next page. Absent on the last." }),
-  })
-  .openapi("Checkpoints");
-
-const proof = z
-  .object({
-    from: sizeSchema,
-    to: sizeSchema,
-    proof: z.array(z.string()).openapi({ description: "Hashes of RFC 6962 §2.1.2, base64." }),
-  })
-  .openapi("ConsistencyProof");
+import { type NamedLog, verbs } from "../../service/verbs.ts";
+import { allow } from "./auth.ts";
+import { JSON_TYPE } from "./body.ts";
+import type { ApiEnv } from "./env.ts";
+import { absentProblem, bodyProblems, conflictProblem, keyProblems } from "./problem.ts";
+import { json, jsonBody, logParams } from "./schema.ts";
 
 export function logRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
-  const scope = requireScope(service, "read");
-  const ofLog = requireLog(service);
-  const common = {
-    method: "get" as const,
+  const postLog = createRoute({
+    ...allow(service, verbs.createLog, JSON_TYPE),
+    method: "post",
+    path: "/v1/logs",
+    operationId: "createLog",
+    summary: "Create a log",
+    tags: ["Manage"],
+    request: jsonBody(newLogSchema),
+    responses: { 201: json("The log.", logSchema), ...bodyProblems, ...keyProblems, ...conflictProblem },
+  });
+  app.openapi(postLog, async (c) => c.json(logBody(await c.var.act(c.req.valid("json").name)), 201));
+
+  const getLogs = createRoute({
+    ...allow(service, verbs.listLogs),
+    method: "get",
+    path: "/v1/logs",
+    operationId: "listLogs",
+    summary: "The tenant's logs",
+    tags: ["Manage"],
+    responses: { 200: json("All.", logsSchema), ...keyProblems },
+  });
+  app.openapi(getLogs, async (c) => c.json({ logs: (await c.var.act()).map(logBody) }, 200));
+
+  const getLog = createRoute({
+    ...allow(service, verbs.readLog),
+    method: "get",
+    path: "/v1/logs/{log}",
+    operationId: "getLog",
+    summary: "A log: its origin, verifier key and size",
     tags: ["Log"],
-    security: [{ apiKey: ["read"] }],
-    middleware: [scope, ofLog],
-  };
-
-  const getCheckpoint = createRoute({
-    ...common,
-    path: "/v1/logs/{log}/checkpoint",
-    operationId: "getCheckpoint",
-    summary: "The newest checkpoint",
-    description: "c2sp.org/tlog-checkpoint. Every tile that it needs is readable.",
     request: { params: logParams },
-    responses: {
-      200: { description: "A signed note.", content: { [NOTE_TYPE]: { schema: z.string() } } },
-      ...keyProblems,
-      ...absentProblem,
-    },
+    responses: { 200: json("The log.", logStateSchema), ...keyProblems, ...absentProblem },
   });
-  app.openapi(getCheckpoint, async (c) => {
-    const { published, checkpoint } = await readHead(service.store, c.get("log").id);
-    if (published === 0n) throw notFound("The log has no checkpoint yet: post an entry first.");
-    return c.text(checkpoint, 200, { "Content-Type": NOTE_TYPE });
+  app.openapi(getLog, async (c) => {
+    const log = await c.var.act();
+    const published = log.publishedAt !== undefined && { publishedAt: timeText(log.publishedAt) };
+    return c.json({ ...logBody(log), size: Number(log.size), ...published }, 200);
   });
+}
 
-  const getTile = createRoute({
-    ...common,
-    path: "/v1/logs/{log}/tile/{path}",
-    operationId: "getTile",
-    summary: "A tile or entry bundle",
-    description: "c2sp.org/tlog-tiles: `<L>/<N>[.p/<W>]` or `entries/<N>[.p/<W>]`. The path has slashes.",
-    request: { params: logParams.extend(tileParams) },
-    responses: {
-      200: {
-        description: "The tile. It never changes.",
-        content: { [OCTETS]: { schema: z.string().openapi({ format: "binary" }) } },
-      },
-      ...keyProblems,
-      ...absentProblem,
-    },
-  });
-  // The document names the parameter; the router needs to be told that it spans slashes.
-  app.openAPIRegistry.registerPath(getTile);
-  app.get("/v1/logs/:log/tile/:path{.+}", scope, ofLog, async (c) => {
-    const { id } = c.get("log");
-    const tile = await publishedTile(service.store, id, c.req.param("path"), async () => {
-      const { published } = await readHead(service.store, id);
-      return published;
-    });
-    return c.body(tile, 200, {
-      "Content-Type": OCTETS,
-      "Cache-Control": "private, max-age=31536000, immutable",
-    });
-  });
-
-  const getCheckpoints = createRoute({
-    ...common,
-    path: "/v1/logs/{log}/checkpoints",
-    operationId: "listCheckpoints",
-    summary: "Published checkpoints",
-    description: "Smallest first. Each is consistent with every earlier one.",
-    request: {
-      params: logParams,
-      query: z.object({
-        after: sizeText
-          .default("0")
-          .openapi({ type: "integer", minimum: 0, default: 0, description: "Only of larger trees." }),
-        limit: sizeText
-          .default("100")
-          .refine((text) => Number(text) >= 1 && Number(text) <= MAX_PAGE, `1 to ${MAX_PAGE}`)
-          .openapi({ type: "integer", minimum: 1, maximum: MAX_PAGE, default: 100 }),
-      }),
-    },
-    responses: {
-      200: { description: "A page.", content: { [JSON_TYPE]: { schema: checkpoints } } },
-      ...invalidProblem,
-      ...keyProblems,
-      ...absentProblem,
-    },
-  });
-  app.openapi(getCheckpoints, async (c) => {
-    const { after, limit } = c.req.valid("query");
-    const page = await history(service.store, c.get("log").id, {
-      after: BigInt(after),
-      limit: Number(limit),
-    });
-    return c.json(
-      {
-        checkpoints: page.checkpoints.map(({ size, at, note }) => ({
-          size: Number(size),
-          publishedAt: timeText(at),
-          checkpoint: note,
-        })),
-        ...(page.next !== undefined && { next: Number(page.next) }),
-      },
-      200,
-    );
-  });
-
-  const getConsistency = createRoute({
-    ...common,
-    path: "/v1/logs/{log}/consistency",
-    operationId: "getConsistency",
-    summary: "Prove that a tree grew out of another",
-    description: "Between any two sizes up to the published one; they need not be those of checkpoints.",
-    request: {
-      params: logParams,
-      query: z.object({
-        from: sizeText.openapi({ type: "integer", minimum: 0 }),
-        to: sizeText.openapi({ type: "integer", minimum: 0 }),
-      }),
-    },
-    responses: {
-      200: { description: "The proof.", content: { [JSON_TYPE]: { schema: proof } } },
-      ...invalidProblem,
-      ...keyProblems,
-      ...absentProblem,
-    },
-  });
-  app.openapi(getConsistency, async (c) => {
-    const { from, to } = c.req.valid("query");
-    const hashes = await consistency(service.store, c.get("log").id, { from: BigInt(from), to: BigInt(to) });
-    return c.json({ from: Number(from), to: Number(to), proof: hashes.map(encodeBase64) }, 200);
-  });
+function logBody({ id, origin, name, vkeys: keys, createdAt }: NamedLog) {
+  const vkeys = keys.map(formatVkey);
+  return { id, origin, name, vkey: vkeys[0] ?? "", vkeys, createdAt: timeText(createdAt) };
 }

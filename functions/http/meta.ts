@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import * as z from "zod";
-import type { ApiEnv } from "./app.ts";
 import { JSON_TYPE } from "./body.ts";
+import type { ApiEnv } from "./env.ts";
 import { anyProblems } from "./problem.ts";
 
 const FOR_MINUTES = "public, max-age=300";

@@ -1,8 +1,9 @@
 /** RFC 9457 problem details: the closed set of what can go wrong with a request, and the one switch that chooses. */
 
+import { problemSchema } from "@kedge/cli/contract/wire";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
-import * as z from "zod";
+import type { ZodError } from "zod";
 import { ServiceError } from "../../platform/error.ts";
 
 const PROBLEMS = {
@@ -51,24 +52,27 @@ export class Problem extends Error {
   }
 }
 
-export const problemSchema = z
-  .object({
-    type: z.string().openapi({ description: "`urn:kedge:problem:<code>`: what programs switch on." }),
-    title: z.string(),
-    status: z.int(),
-    detail: z.string().openapi({ description: "What happened, and what to do next." }),
-    instance: z.string().optional().openapi({ description: "`urn:kedge:request:<X-Request-Id>`" }),
-  })
-  .openapi("Problem");
-
 export function notFound(what = "There is no such resource, or not for this API key."): Problem {
   return new Problem("not_found", what);
 }
+
+export const noEntry = (): Problem => notFound("The log does not have this entry: post it.");
+export const noTile = (): Problem => notFound("The published tree has no such tile.");
 
 export function pending(): Problem {
   return new Problem("pending", "The entry is accepted and in no tree yet; ask again shortly.", {
     "Retry-After": String(RETRY_SECONDS),
   });
+}
+
+const MAX_DETAIL = 300;
+
+/** The first issue of a refused input: where, and what is expected there. */
+export function invalidInput(error: ZodError): Problem {
+  const [issue] = error.issues;
+  const where = issue?.path.join(".");
+  const detail = `${where ? `${where}: ` : ""}${issue?.message ?? "malformed"}`;
+  return new Problem("invalid", detail.slice(0, MAX_DETAIL));
 }
 
 const unavailable = (code: "throttled" | "unavailable"): Problem =>
@@ -86,6 +90,7 @@ export function problemOf(error: unknown): Problem {
   if (!(error instanceof ServiceError)) return internal();
   switch (error.code) {
     case "invalid":
+    case "forbidden":
     case "conflict":
       return new Problem(error.code, error.message);
     case "not_found":

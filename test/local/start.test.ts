@@ -9,14 +9,14 @@ import { formatVkey } from "@kedge/verify/tlog/note";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { service } from "../../functions/open.ts";
-import { type Credentials, createTenantForOperator, readCredentials } from "../../local/operator.ts";
+import { createTenantForOperator, readCredentials, type TenantCredentials } from "../../local/operator.ts";
 import { type Local, readEnvironment, startLocal } from "../../local/start.ts";
 import { ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 
 let folder: string;
 let data: string;
 let local: Local;
-let tenant: Credentials;
+let tenant: TenantCredentials;
 
 beforeAll(async () => {
   // What a developer's shell may hold.

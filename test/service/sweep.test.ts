@@ -1,9 +1,10 @@
+import { MAX_ENTRIES } from "@kedge/cli/contract/limits";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { headKey, logsKey, pendingPartition, pendingSort } from "../../platform/table.ts";
-import { append, MAX_ENTRIES } from "../../service/append.ts";
+import { append } from "../../service/append.ts";
 import { readHead } from "../../service/head.ts";
 import { entryStatus } from "../../service/prove.ts";
 import { MAX_BATCH } from "../../service/seal.ts";

@@ -99,7 +99,14 @@ export async function startServer() {
   );
   const state = () => {
     const vkeys = signers.map(({ vkey }) => formatVkey(vkey));
-    return { id: LOG_ID, origin: LOG_ORIGIN, name: "ward 7", vkey: vkeys[0], vkeys };
+    return {
+      id: LOG_ID,
+      origin: LOG_ORIGIN,
+      name: "ward 7",
+      vkey: vkeys[0],
+      vkeys,
+      createdAt: "2026-03-02T08:00:00.000Z",
+    };
   };
   app.get("/v1/logs", (c) => c.json({ logs: [{ ...state(), createdAt: "2026-03-02T08:00:00.000Z" }] }));
   app.post("/v1/logs", async (c) => c.json({ ...state(), ...(await c.req.json()) }, 201));

@@ -4,13 +4,13 @@ import { matching, repeated } from "@kedge/verify/cli/options";
 import { print, printJson } from "@kedge/verify/cli/output";
 import { time } from "@kedge/verify/cli/time";
 import type { Command } from "commander";
+import { SCOPES } from "../contract/ids.ts";
 import { openService } from "./service.ts";
 
 type JsonFlags = SettingFlags & { json?: boolean };
 /** `expiresAt` in ms since the epoch. */
 type KeyFlags = JsonFlags & { scope: string[]; expiresAt?: number };
 
-const SCOPES = ["write", "read", "admin"];
 const scope = matching(new RegExp(`^(${SCOPES.join("|")})$`), `Allowed choices are ${SCOPES.join(", ")}`);
 
 export function keyCommand(command: Command): Command {

@@ -8,7 +8,7 @@ import { createRecords, readRecords, recordLine } from "@kedge/verify/cli/record
 import { quoted } from "@kedge/verify/text";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
-import { MAX_POST } from "../client/api.ts";
+import { MAX_ENTRIES } from "../contract/limits.ts";
 import { openLog } from "./service.ts";
 import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
@@ -16,7 +16,7 @@ export function postCommand(command: Command): Command {
   return withWait(withCommit(withLog(command)))
     .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
     .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
-    .option("--batch <n>", `commitments in one request, at most ${MAX_POST}`, wholeNumber(1, MAX_POST), 1_000)
+    .option("--batch <n>", `commitments in one request, at most ${MAX_ENTRIES}`, wholeNumber(1, MAX_ENTRIES), 1_000)
     .action(post);
 }
 

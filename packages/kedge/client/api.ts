@@ -11,11 +11,18 @@ import {
 } from "@kedge/verify/net/http";
 import { logPath, openLogReader, parseAnswer, read } from "@kedge/verify/net/log";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { z } from "zod";
-
-/** Most commitments in one post, and most hashes in one request for proofs. */
-export const MAX_POST = 10_000;
-export const MAX_PROOFS = 1_000;
+import * as z from "zod";
+import { MAX_PROOFS } from "../contract/limits.ts";
+import {
+  acceptedSchema,
+  apiKeySchema,
+  entryStatusSchema,
+  logSchema,
+  logStateSchema,
+  logsSchema,
+  proofLineSchema,
+  secretSchema,
+} from "../contract/wire.ts";
 
 /** One API key's view of the service. Commitments are 32 bytes in the calls and lower-case hex in the answers. */
 export type Client = ReturnType<typeof openClient>;
@@ -35,7 +42,7 @@ export function openClient(connection: Connection) {
       call(connection, entrySchema, read(`${logPath(log)}/entries/${bytesToHex(commitment)}`)),
     proofs: (log: string, commitments: readonly Uint8Array[]) => proofs(connection, log, commitments),
     /** `vkeys` are all that sign its checkpoints now, by the service's own word. */
-    log: (log: string) => call(connection, logSchema, read(logPath(log))),
+    log: (log: string) => call(connection, logStateSchema, read(logPath(log))),
     /** The log's signed checkpoint; nothing is verified. */
     checkpoint: (log: string) => openLogReader(connection, log).checkpoint(),
 
@@ -43,7 +50,7 @@ export function openClient(connection: Connection) {
     createLog: (name: string) => call(connection, logSchema, create("/v1/logs", { name })),
     keys: async () => (await call(connection, keysSchema, read("/v1/keys"))).keys,
     /** `apiKey` is in the answer to this call and never again. */
-    createKey: (key: NewKey) => call(connection, newKeySchema, create("/v1/keys", key)),
+    createKey: (key: KeyRequest) => call(connection, newKeySchema, create("/v1/keys", key)),
     revokeKey: async (id: string): Promise<void> => {
       const path = `/v1/keys/${encodeURIComponent(id)}`;
       await request(connection, { method: "DELETE", path, idempotent: true });
@@ -52,7 +59,7 @@ export function openClient(connection: Connection) {
 }
 
 /** `expiresAt` in RFC 3339. */
-type NewKey = { name: string; scopes: string[]; log?: string; expiresAt?: string };
+type KeyRequest = { name: string; scopes: string[]; log?: string; expiresAt?: string };
 
 /** One hash's answer: its proof at the highest assurance there is, or why there is none. */
 export type ProofAnswer = { hash: string } & (
@@ -61,45 +68,16 @@ export type ProofAnswer = { hash: string } & (
   | { state: "unknown"; detail: string }
 );
 
-const acceptedSchema = z.object({ accepted: z.int().nonnegative(), receivedAt: z.string() });
-
-const entrySchema = z.object({
-  hash: z.string(),
-  assurance: z.string(),
-  index: z.int().nonnegative().optional(),
-  treeSize: z.int().nonnegative().optional(),
-  sealedAt: z.string().optional(),
-  anchoredAt: z.string().optional(),
-});
-
-const logSchema = z.object({
-  id: z.string(),
-  origin: z.string(),
-  name: z.string(),
-  vkey: z.string(),
-  vkeys: z.array(z.string()).min(1),
-  size: z.int().nonnegative().optional(),
-  createdAt: z.string().optional(),
-});
-const logsSchema = z.object({ logs: z.array(logSchema) });
-
-const keySchema = z.object({
-  id: z.string(),
-  name: z.string(),
-  scopes: z.array(z.string()),
-  log: z.string().optional(),
-  createdAt: z.string(),
-  expiresAt: z.string().optional(),
-  revokedAt: z.string().optional(),
-});
+/** What a later version of the service may add to is read as any text. */
+const entrySchema = entryStatusSchema.extend({ assurance: z.string() });
+const keySchema = apiKeySchema.extend({ scopes: z.array(z.string()) });
 const keysSchema = z.object({ keys: z.array(keySchema) });
-const newKeySchema = keySchema.extend({ apiKey: z.string() });
-
-const proofLineSchema = z.union([
-  z.object({ hash: z.string(), assurance: z.string(), proof: z.string() }),
-  z.object({ hash: z.string(), problem: problemSchema }),
+const newKeySchema = keySchema.and(secretSchema);
+const lineSchema = z.union([
+  proofLineSchema.pick({ hash: true, proof: true }).required().extend({ assurance: z.string() }),
+  proofLineSchema.pick({ hash: true }).extend({ problem: problemSchema }),
 ]);
-type ProofLine = z.infer<typeof proofLineSchema>;
+type ProofLine = z.infer<typeof lineSchema>;
 
 /** Answers for every commitment, in order, in as many requests as the sizes of the proofs take. */
 async function* proofs(
@@ -141,7 +119,7 @@ function readProofLines(text: string, asked: readonly string[]): ProofLine[] {
   if (lines.pop() !== "" || lines.length < asked.length) {
     throw new ClientError("network", "The service's answer was cut short: try again");
   }
-  const parsed = lines.map((line) => parseAnswer(proofLineSchema, line));
+  const parsed = lines.map((line) => parseAnswer(lineSchema, line));
   if (parsed.length > asked.length || parsed.some(({ hash }, i) => hash !== asked[i])) {
     throw new ClientError("protocol", "The service answered for other hashes than were asked for");
   }

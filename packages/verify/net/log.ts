@@ -1,18 +1,9 @@
 /** A tenant's log as an auditor reads it: the C2SP tlog-tiles prefix of the HTTP API, with an API key of scope `read`. */
-import { z } from "zod";
+import type { z } from "zod";
 import { ClientError } from "../error.ts";
 import { type Tile, tilePath } from "../tlog/tile.ts";
 import { type Connection, request, requestBytes } from "./http.ts";
-
-/** Most checkpoints in a page of the history. */
-const MAX_PAGE = 1_000;
-
-export const checkpointsSchema = z.object({
-  checkpoints: z.array(
-    z.object({ size: z.int().positive(), publishedAt: z.iso.datetime(), checkpoint: z.string() }),
-  ),
-  next: z.int().positive().optional(),
-});
+import { checkpointsSchema, MAX_PAGE } from "./page.ts";
 
 /** Every call throws ClientError, and is repeated on network errors, 429 and 5xx. Nothing is verified. */
 export type LogReader = ReturnType<typeof openLogReader>;

@@ -1,0 +1,14 @@
+/** What the handlers of one request share. */
+import type { Principal } from "../../service/principal.ts";
+
+export type ApiEnv = {
+  /** Set by API Gateway, absent elsewhere. */
+  Bindings: { requestContext?: { requestId?: string } };
+  Variables: {
+    requestId: string;
+    /** Set by `allow`, so only on routes behind it. */
+    principal: Principal;
+    /** How many entries the request names, for the log line. */
+    entries: number;
+  };
+};

@@ -1,0 +1,178 @@
+/**
+ * Requests and answers of the HTTP API, with what its OpenAPI document says of them. The server checks requests by
+ * these, strictly; a client checks answers, and leaves out members that it does not know.
+ */
+import { checkpointSchema, checkpointsSchema as pageSchema } from "@kedge/verify/net/page";
+import { ASSURANCES as PROVABLE } from "@kedge/verify/proof/verify";
+import { timestampSchema } from "@kedge/verify/time/timestampform";
+import * as z from "zod";
+import { HASH_HEX, LOG_ID, SCOPES } from "./ids.ts";
+import { MAX_ENTRIES, MAX_NAME, MAX_PROOFS } from "./limits.ts";
+
+export { MAX_PAGE } from "@kedge/verify/net/page";
+
+/** How far an entry has come, lowest first: what is pending has no proof yet. */
+const ASSURANCES = ["pending", ...PROVABLE] as const;
+
+// ---- parts -------------------------------------------------------------------------------------------------------
+
+const EXAMPLE_HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+export const EXAMPLE_LOG = "k3v7q2m5xj4t6n2hbya";
+
+export const hashSchema = z.string().regex(HASH_HEX, "64 lower-case hexadecimal digits").meta({
+  id: "Hash",
+  description: "A commitment: 32 bytes as lower-case hex.",
+  example: EXAMPLE_HASH,
+});
+
+const sizeDoc = { description: "Entries in the tree.", example: 4096 };
+const sizeSchema = z.int().nonnegative().meta(sizeDoc);
+
+const timeSchema = z.iso.datetime().meta({ example: "2026-03-01T08:30:00.000Z" });
+/** RFC 3339 of a time in ms since the epoch. */
+export const timeText = (ms: bigint | number): string => new Date(Number(ms)).toISOString();
+
+export const nameSchema = z
+  .string()
+  .min(1)
+  .max(MAX_NAME)
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "text without control characters")
+  .meta({ example: "EHR access, ward 7" });
+
+export const assuranceSchema = z.enum(ASSURANCES).meta({
+  id: "Assurance",
+  description: `How far the entry has come: ${ASSURANCES.join(" < ")}.`,
+});
+
+// ---- entries and their proofs ------------------------------------------------------------------------------------
+
+export const newEntriesSchema = z.strictObject({ hashes: z.array(hashSchema).min(1).max(MAX_ENTRIES) });
+
+export const acceptedSchema = z
+  .object({
+    accepted: z.int().meta({ example: 1, description: "Hashes in the request, repeated ones included." }),
+    receivedAt: timeSchema,
+  })
+  .meta({ id: "Accepted" });
+
+export const entryStatusSchema = z
+  .object({
+    hash: hashSchema,
+    assurance: assuranceSchema,
+    index: sizeSchema.optional().meta({ description: "Index of the leaf. Absent while pending." }),
+    treeSize: sizeSchema.optional().meta({ description: "Size of the tree that its proof is made for." }),
+    sealedAt: timeSchema.optional(),
+    anchoredAt: timeSchema.optional(),
+  })
+  .meta({ id: "EntryStatus" });
+
+export const proofsRequestSchema = z
+  .strictObject({ hashes: z.array(hashSchema).min(1).max(MAX_PROOFS) })
+  .meta({ id: "ProofsRequest" });
+
+/** RFC 9457 problem details. */
+export const problemSchema = z
+  .object({
+    type: z.string().meta({ description: "`urn:kedge:problem:<code>`: what programs switch on." }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().meta({ description: "What happened, and what to do next." }),
+    instance: z.string().optional().meta({ description: "`urn:kedge:request:<X-Request-Id>`" }),
+  })
+  .meta({ id: "Problem" });
+
+export const proofLineSchema = z
+  .object({
+    hash: hashSchema,
+    assurance: assuranceSchema.optional(),
+    proof: z.string().optional().meta({ description: "The .tlog-proof file." }),
+    problem: z
+      .object({ type: z.string(), title: z.string(), status: z.int(), detail: z.string() })
+      .optional()
+      .meta({ description: "Instead of a proof. Type `not_found`, `pending` or `response_full`." }),
+  })
+  .meta({ id: "ProofLine", description: "One line of the answer." });
+
+// ---- a log and its history ---------------------------------------------------------------------------------------
+
+export const logSchema = z
+  .object({
+    id: z.string().meta({ example: EXAMPLE_LOG }),
+    origin: z.string().meta({ example: `audit.example.org/log/${EXAMPLE_LOG}` }),
+    name: z.string(),
+    vkey: z.string().meta({ description: "Verifier key of its checkpoints, c2sp.org/signed-note." }),
+    vkeys: z.array(z.string()).meta({
+      description:
+        "All that sign its checkpoints now, `vkey` first: while a key takes over from another, both do. Who serves a log cannot vouch for its keys: pin those of a source you trust.",
+    }),
+    createdAt: timeSchema,
+  })
+  .meta({ id: "Log" });
+export const logStateSchema = logSchema
+  .and(
+    z.object({
+      size: sizeSchema.meta({ description: "Entries in the published tree." }),
+      publishedAt: timeSchema.optional().meta({ description: "Of the newest checkpoint." }),
+    }),
+  )
+  .meta({ id: "LogState" });
+export const logsSchema = z.object({ logs: z.array(logSchema) });
+export const newLogSchema = z.strictObject({ name: nameSchema }).meta({ id: "NewLog" });
+
+export const checkpointsSchema = pageSchema
+  .extend({
+    checkpoints: z.array(
+      checkpointSchema
+        .extend({ size: checkpointSchema.shape.size.meta(sizeDoc), publishedAt: timeSchema })
+        .meta({ id: "Checkpoint" }),
+    ),
+    next: pageSchema.shape.next.meta({
+      ...sizeDoc,
+      description: "`after` of the next page. Absent on the last.",
+    }),
+  })
+  .meta({ id: "Checkpoints" });
+
+export const consistencySchema = z
+  .object({
+    from: sizeSchema,
+    to: sizeSchema,
+    proof: z.array(z.string()).meta({ description: "Hashes of RFC 6962 §2.1.2, base64." }),
+  })
+  .meta({ id: "ConsistencyProof" });
+
+// ---- API keys ----------------------------------------------------------------------------------------------------
+
+export const apiKeySchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    scopes: z.array(z.enum(SCOPES)),
+    log: z.string().optional().meta({ description: "The only log the key may use." }),
+    createdAt: timeSchema,
+    expiresAt: timeSchema.optional(),
+    revokedAt: timeSchema.optional(),
+  })
+  .meta({ id: "ApiKey" });
+export const secretSchema = z.object({
+  apiKey: z.string().meta({ description: "The key itself: shown once, stored by its hash." }),
+});
+export const createdApiKeySchema = apiKeySchema.and(secretSchema).meta({ id: "CreatedApiKey" });
+export const apiKeysSchema = z.object({ keys: z.array(apiKeySchema) });
+
+export const newApiKeySchema = z
+  .strictObject({
+    name: nameSchema,
+    scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+    log: z
+      .string()
+      .regex(LOG_ID, "the id of a log")
+      .optional()
+      .meta({ description: "Limits the key to one log. Not for admin keys.", example: EXAMPLE_LOG }),
+    expiresAt: z.iso.datetime({ offset: true }).optional().meta({ example: "2027-03-01T00:00:00Z" }),
+  })
+  .meta({ id: "NewApiKey" });
+
+// ---- the anchor log ----------------------------------------------------------------------------------------------
+
+export const timestampsSchema = z.object({ timestamps: z.array(timestampSchema) }).meta({ id: "Timestamps" });

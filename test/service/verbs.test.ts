@@ -1,0 +1,146 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { SCOPES } from "@kedge/cli/contract/ids";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { randomBytes } from "@noble/hashes/utils.js";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Principal } from "../../service/principal.ts";
+import { createKey, createLog, createTenant } from "../../service/tenants.ts";
+import { verbs } from "../../service/verbs.ts";
+import { memoryStore } from "../support/memory-store.ts";
+
+/** Two tenants with two logs each and a key, in memory, and the partitions that have been read. */
+async function start() {
+  const memory = memoryStore();
+  const reads: string[] = [];
+  const store = {
+    ...memory,
+    get: (keys: Parameters<typeof memory.get>[0]) => {
+      reads.push(...keys.map(({ pk }) => pk));
+      return memory.get(keys);
+    },
+    query: (query: Parameters<typeof memory.query>[0]) => {
+      reads.push(query.pk);
+      return memory.query(query);
+    },
+  };
+  const publicKey = randomBytes(32);
+  const signer = { publicKey: async () => publicKey, sign: async () => randomBytes(64) };
+  const logKeys = { ed25519: [signer], mldsa44: [] };
+  const policy = parsePolicy("quorum none\n");
+  const ctx = { store, clock: () => 1_000, domain: "kedge.example", policy, logKeys };
+  const tenant = async () => {
+    const { id } = await createTenant(ctx, "a hospital");
+    const [log, other] = [await createLog(ctx, id, "ward 7"), await createLog(ctx, id, "ward 9")];
+    const { key } = await createKey(ctx, id, { name: "agent", scopes: ["read"] });
+    return { id, log: log.id, other: other.id, key: key.id };
+  };
+  return { ctx, items: memory.items, reads, a: await tenant(), b: await tenant() };
+}
+
+let world: Awaited<ReturnType<typeof start>>;
+beforeEach(async () => {
+  world = await start();
+});
+
+const principal = (limits: Partial<Principal> = {}): Principal => ({
+  tenant: world.a.id,
+  scopes: SCOPES,
+  logs: "all",
+  who: { kind: "api key", id: "a".repeat(25) },
+  ...limits,
+});
+
+const WALK = Object.entries(verbs);
+const ABOUT_LOGS = WALK.filter(([, { about }]) => about === "log");
+
+/** Whether a verb opens, or the error of the refusal: it must be all that can be told of it. */
+const answer = (opening: Promise<unknown>): Promise<unknown> =>
+  opening.then(
+    () => "opens",
+    (error: unknown) => error,
+  );
+
+describe("I7 isolation: a verb", () => {
+  test.each(WALK)(
+    "%s opens with its scope, and without it is forbidden before anything is read",
+    async (_, verb) => {
+      const { a, b, ctx, reads, items } = world;
+      expect(await answer(verb.open(ctx, principal({ scopes: [verb.scope] }), a.log))).toBe("opens");
+      const before = items();
+      reads.length = 0;
+      for (const scopes of [SCOPES.filter((scope) => scope !== verb.scope), []]) {
+        for (const log of [a.log, b.log, "a".repeat(19), ""]) {
+          const refusal = await answer(verb.open(ctx, principal({ scopes }), log));
+          expect(refusal).toMatchObject({ code: "forbidden" });
+          expect(refusal).toEqual(await answer(verb.open(ctx, principal({ scopes }), a.log)));
+        }
+      }
+      expect([reads, items()]).toEqual([[], before]);
+    },
+  );
+
+  test.each(ABOUT_LOGS)("%s finds another tenant's log as little as one that is absent", async (_, verb) => {
+    const { a, b, ctx, reads } = world;
+    const absent = await answer(verb.open(ctx, principal(), "a".repeat(19)));
+    expect(absent).toMatchObject({ code: "not_found" });
+    for (const log of [b.log, b.other, "anchor", "", "../head", "A".repeat(19), "a".repeat(5_000)]) {
+      expect(await answer(verb.open(ctx, principal(), log))).toEqual(absent);
+    }
+    expect(await answer(verb.open(ctx, principal({ tenant: b.id }), a.log))).toEqual(absent);
+    expect(reads.every((pk) => pk === `tenant/${a.id}` || pk === `tenant/${b.id}`)).toBe(true);
+  });
+
+  test.each(ABOUT_LOGS)("%s finds no log beyond those that the principal is limited to", async (_, verb) => {
+    const { a, b, ctx } = world;
+    const absent = await answer(verb.open(ctx, principal(), "a".repeat(19)));
+    const limited = principal({ logs: [a.log, b.log] });
+    expect(await answer(verb.open(ctx, limited, a.log))).toBe("opens");
+    for (const log of [a.other, b.log]) expect(await answer(verb.open(ctx, limited, log))).toEqual(absent);
+    for (const log of [a.log, a.other]) {
+      expect(await answer(verb.open(ctx, principal({ logs: [] }), log))).toEqual(absent);
+    }
+  });
+});
+
+describe("I7 isolation: what is about a tenant", () => {
+  test("lists that tenant's logs and keys, and no other's", async () => {
+    const { a, ctx } = world;
+    const logs = await (await verbs.listLogs.open(ctx, principal(), ""))();
+    expect(logs.map(({ id }) => id).sort()).toEqual([a.log, a.other].sort());
+    const keys = await (await verbs.listKeys.open(ctx, principal(), ""))();
+    expect(keys.map(({ id }) => id)).toEqual([a.key]);
+  });
+
+  test("changes nothing of another's", async () => {
+    const { b, ctx, items } = world;
+    const before = items();
+    const revoke = await verbs.revokeKey.open(ctx, principal(), "");
+    const create = await verbs.createKey.open(ctx, principal(), "");
+    for (const id of [b.key, "a".repeat(25), `${world.a.id}${"b".repeat(2_000)}`, ""]) {
+      await expect(revoke(id)).rejects.toMatchObject({ code: "not_found" });
+    }
+    const key = { name: "k", scopes: ["read"], log: b.log } as const;
+    await expect(create(key)).rejects.toMatchObject({ code: "not_found" });
+    expect(items()).toEqual(before);
+  });
+});
+
+/** Of service/, what a door may call: verbs, what is public, and whose an API key is. Types do nothing. */
+const DOORS_MAY_CALL = ["verbs.ts verbs", "public.ts *", "tenants.ts authenticate"];
+
+test("a door reaches what is a tenant's through a verb alone", () => {
+  const folder = new URL("../../functions/http/", import.meta.url);
+  const called = readdirSync(folder).flatMap((file) => {
+    const text = readFileSync(new URL(file, folder), "utf8");
+    expect([file, text.match(/platform\/(?:store|table|dynamodb)|import\(/)]).toEqual([file, null]);
+    return [...text.matchAll(/import (?!type)\{([^}]*)\} from "\.\.\/\.\.\/service\/([^"]+)"/g)].flatMap(
+      ([, names = "", module]) =>
+        names
+          .split(",")
+          .map((name) => name.trim())
+          .filter((name) => name !== "" && !name.startsWith("type "))
+          .map((name) => (module === "public.ts" ? "public.ts *" : `${module} ${name}`)),
+    );
+  });
+  expect(new Set(called)).toEqual(new Set(DOORS_MAY_CALL));
+});
