@@ -1,10 +1,11 @@
 /** Alarms that tell a topic when they rise and when they end. Each has an entry in a runbook, under its own name. */
-import { ArnFormat, type Stack } from "aws-cdk-lib";
+import { ArnFormat, Duration, type Stack } from "aws-cdk-lib";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import * as sns from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
+import type { MetricName } from "../platform/log.ts";
 
 /** What pages. `missing` is what no data means: by default that nothing happened. */
 export type Alarm = {
@@ -28,6 +29,12 @@ type Told = {
   /** The document with an entry for each alarm. */
   readonly runbooks: string;
 };
+
+/** The metrics that functions write into their log lines, in this namespace. */
+export const metricsOf =
+  (namespace: string) =>
+  (metricName: MetricName, statistic: string, period = Duration.minutes(5)): cloudwatch.Metric =>
+    new cloudwatch.Metric({ namespace, metricName, statistic, period });
 
 export function makeAlarms(
   stack: Stack,

@@ -99,9 +99,6 @@ const schema = z.strictObject({
 /** `policyPath` and `timestamps.tsaCerts` are absolute, and their files have been parsed. */
 export type Config = Omit<z.infer<typeof schema>, "policy"> & { readonly policyPath?: string };
 
-/** Whether what is stateful outlives its stack. */
-export const isDurable = ({ stage }: Pick<Config, "stage">): boolean => stage === "prod";
-
 export const HELP = `Kedge is deployed with one JSON file of configuration:
 
   npx cdk deploy --all -c config=config/prod.json --outputs-file cdk-outputs.json

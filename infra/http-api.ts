@@ -1,13 +1,13 @@
 /** An HTTP API whose every route is one function, throttled, with an access log that names nobody. */
-import { RemovalPolicy, type Stack, Validations } from "aws-cdk-lib";
+import type { Stack } from "aws-cdk-lib";
 import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
 import * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
 import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
-import type { Construct } from "constructs";
-import { isDurable } from "./config.ts";
+import { acknowledge } from "./nag.ts";
 import type { Deployed } from "./settings.ts";
+import { removalPolicyOf } from "./stage.ts";
 
 /** No path: it names hashes, or which log a monitor follows. No address: it may be a person's. */
 const ACCESS_LOG = {
@@ -44,7 +44,7 @@ export function makeHttpApi(
   acknowledge(http, "APIG4", authorization);
   const accessLogs = new logs.LogGroup(stack, "AccessLogs", {
     retention: config.logRetentionDays,
-    removalPolicy: isDurable(config) ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    removalPolicy: removalPolicyOf(config),
   });
   new apigateway.HttpStage(stack, "DefaultStage", {
     httpApi: http,
@@ -58,7 +58,3 @@ export function makeHttpApi(
   });
   return http;
 }
-
-/** Why a rule of cdk-nag's AwsSolutions does not hold here. */
-export const acknowledge = (construct: Construct, rule: string, reason: string): void =>
-  Validations.of(construct).acknowledge({ id: `AwsSolutions::AwsSolutions-${rule}`, reason });

@@ -7,3 +7,5 @@ export type FunctionName = (typeof FUNCTIONS)[number];
 /** IAM is global, so the region is part of the name. */
 export const roleName = ({ stage, region }: Config, name: FunctionName): string =>
   `kedge-${stage}-${region}-${name}`;
+
+export const metricNamespace = ({ stage }: Config): string => `Kedge/${stage}`;

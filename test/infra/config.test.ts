@@ -167,7 +167,7 @@ const configured = (settings: Readonly<Record<string, unknown>>): Config =>
 
 describe("the committed examples", async () => {
   const examples = join(import.meta.dirname, "../../config");
-  // A witness's is of another kind: infra/witness-config.ts.
+  // A witness's is of another kind: infra/witness/config.ts.
   const names = (await readdir(examples)).filter((name) => name !== "witness.json");
 
   test.each(names)("%s can be deployed, as the stage that it is called", (name) => {

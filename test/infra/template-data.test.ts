@@ -47,7 +47,7 @@ test("the Service stack holds nothing that must outlive it", () => {
 });
 
 describe.each(ALL)("%s: the table and the bucket", (_, { data }) => {
-  test("the table is that of service/table.ts, with a stream of keys and point-in-time recovery", () => {
+  test("the table is that of platform/table.ts, with a stream of keys and point-in-time recovery", () => {
     const [, { Properties }] = only(data, "AWS::DynamoDB::Table");
     expect(Properties).toMatchObject({
       KeySchema: [

@@ -199,7 +199,7 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
   });
 });
 
-// ---- the partitions of the table, as service/table.ts names them -----------------------------------------------------
+// ---- the partitions of the table, as platform/table.ts names them -----------------------------------------------------
 
 const TENANT_LOG = "abcdefghij234567abc";
 const logId = fc.stringMatching(/^[a-z2-7]{19}$/);

@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { TSA_CERTS_FILE } from "../../infra/bundle.ts";
 import { FUNCTIONS } from "../../infra/names.ts";
 import {
   headKey,
@@ -147,7 +146,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
 test("timestamps are asked for as configured", () => {
   expect(lambda(full.service, "anchorer").Environment.Variables).toMatchObject({
     KEDGE_TSA_URLS: "https://tsa.example.org/tsr https://tsa.example.com",
-    KEDGE_TSA_CERTS: TSA_CERTS_FILE,
+    KEDGE_TSA_CERTS: "tsa-certs",
     KEDGE_TSA_EVERY: "30",
     KEDGE_OTS_CALENDARS: "https://ots.example.org",
     KEDGE_BITCOIN_URL: "https://blocks.example.org/api",

@@ -11,9 +11,8 @@ import { z } from "zod";
 import { ENTRY_FILE } from "../../infra/bundle.ts";
 import { parseConfig } from "../../infra/config.ts";
 import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
-import { buildStacks } from "../../infra/stacks.ts";
-import { buildWitness } from "../../infra/witness.ts";
-import { parseWitnessConfig } from "../../infra/witness-config.ts";
+import { buildStacks, buildWitness } from "../../infra/stacks.ts";
+import { parseWitnessConfig } from "../../infra/witness/config.ts";
 import { NAME, VKEYS } from "../support/witness-cases.ts";
 
 const oneOrMore = <T extends z.ZodType>(schema: T) =>

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { formatVkey } from "@kedge/verify/tlog/note";
 import { describe, expect, test } from "vitest";
-import { parseWitnessConfig, readWitnessConfig, WITNESS_HELP } from "../../infra/witness-config.ts";
+import { parseWitnessConfig, readWitnessConfig, WITNESS_HELP } from "../../infra/witness/config.ts";
 import { NAME, VKEYS } from "../support/witness-cases.ts";
 import { refusal } from "./refused.ts";
 

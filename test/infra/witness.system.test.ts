@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { bundleWitness } from "../../infra/witness.ts";
-import { parseWitnessConfig } from "../../infra/witness-config.ts";
+import { bundle as writeBundle } from "../../infra/bundle.ts";
+import { parseWitnessConfig } from "../../infra/witness/config.ts";
+import { WITNESS as SPEC } from "../../infra/witness/function.ts";
 import { dynamodbClient } from "../../platform/dynamodb.ts";
 import { createKey, startEmbedded } from "../../platform/embedded/embedded.ts";
 import { createTable } from "../../platform/embedded/table.ts";
@@ -30,7 +31,7 @@ let folder: string;
 const bundle = () => join(folder, "bundle");
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-witness-stack-"));
-  await bundleWitness(bundle(), parseWitnessConfig(WITNESS, "a test"));
+  await writeBundle(SPEC, bundle(), parseWitnessConfig(WITNESS, "a test"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -74,7 +75,7 @@ describe("the stack", () => {
     expect(policies).not.toContain("Retain");
   });
 
-  test("the record is the table of service/table.ts, and no backup of it is kept that could be restored", async () => {
+  test("the record is the table of platform/table.ts, and no backup of it is kept that could be restored", async () => {
     const [table, ...more] = properties(synthesiseWitness(), "AWS::DynamoDB::Table");
     expect(more).toEqual([]);
     expect(table).toMatchObject({

@@ -1,7 +1,7 @@
 /** What a witness is deployed with: one JSON file, `-c witness=config/witness.json`. */
 import { z } from "zod";
-import { readLogs } from "../witness/config.ts";
-import { ConfigError, deployed, parseSettings, readJson, throttle } from "./settings.ts";
+import { readLogs } from "../../witness/config.ts";
+import { ConfigError, deployed, parseSettings, readJson, throttle } from "../settings.ts";
 
 const schema = z.strictObject({
   ...deployed,
