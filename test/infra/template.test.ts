@@ -18,7 +18,6 @@ import {
   dev,
   full,
   lambda,
-  matches,
   only,
   POLICY,
   prod,
@@ -198,6 +197,10 @@ test("whatever is configured, a function's environment is within Lambda's 4 KB",
 });
 
 // ---- CloudFront ------------------------------------------------------------------------------------------------------
+
+/** `*` in a path pattern is any text (CloudFront Developer Guide, "Path pattern"). */
+const matches = (pattern: string, path: string): boolean =>
+  new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", ".*")}$`).test(path);
 
 const CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
 const behaviour = z.looseObject({
