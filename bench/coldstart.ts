@@ -10,7 +10,7 @@ import { z } from "zod";
 import { bundle, bundleEntry, ENTRY_FILE } from "../infra/bundle.ts";
 import { readConfig } from "../infra/config.ts";
 import { FUNCTIONS } from "../infra/names.ts";
-import { SPECS } from "../infra/service/functions.ts";
+import { SPECS } from "../infra/service/specs.ts";
 import { figure, median, type Section, spread } from "./report.ts";
 
 const RUNS = 21;

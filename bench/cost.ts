@@ -3,7 +3,7 @@
  * scale, and prices a month of it. It needs no AWS account and opens no connection but to itself.
  */
 import { Command, InvalidArgumentError } from "commander";
-import { SPECS } from "../infra/service/functions.ts";
+import { SPECS } from "../infra/service/specs.ts";
 import { ASSUMED, billOf, type Use } from "./cost/bill.ts";
 import { type Load, monthOf } from "./cost/month.ts";
 import { PRICES_OF, REGIONS, type Region, regionSchema } from "./cost/prices.ts";

@@ -1,14 +1,14 @@
-/** One function as Lambda gets it: our code and its libraries, the AWS SDK among them, in a folder of its own. */
+/** Bundles a function for Lambda: its code, its libraries (the AWS SDK too) and the files that it reads, in one folder. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { build, type Plugin } from "esbuild";
 
-/** Of each function, the module that Lambda loads. */
+/** The module that Lambda loads. */
 export const ENTRY_FILE = "index.mjs";
 
 const ROOT = join(import.meta.dirname, "..");
 
-/** What a bundle is made of, in the terms of a function's spec. */
+/** The part of a function's spec that its bundle is made of. */
 type Bundled<C> = {
   readonly entry: string;
   files(config: C): Readonly<Record<string, string | Uint8Array>>;
@@ -24,7 +24,7 @@ export async function bundle<C>({ entry, files }: Bundled<C>, folder: string, co
   }
 }
 
-/** @param path of the module, without its extension: sources and what is compiled lie alike. */
+/** @param path of the module without extension: `.ts` in the sources, `.js` once compiled. */
 export async function bundleEntry(path: string, folder: string): Promise<void> {
   await build({
     entryPoints: { index: path },
@@ -35,19 +35,19 @@ export async function bundleEntry(path: string, folder: string): Promise<void> {
     // Node 24 runs it; so does every Node on which this repository is tested.
     target: "node20",
     format: "esm",
-    // What the SDK loads on demand (ways to log in that no Lambda uses) stays out of what is parsed at a start.
+    // Keeps out of a cold start what the SDK imports on demand: credential providers that Lambda never uses.
     splitting: true,
     minify: true,
     legalComments: "none",
     mainFields: ["module", "main"],
-    // Our packages by their sources.
+    // Our own packages resolve to their sources.
     conditions: ["source"],
-    // For the CommonJS that is left among the libraries.
+    // Some libraries are CommonJS and call `require`.
     banner: {
       js: 'import{createRequire as kedgeRequire}from"node:module";const require=kedgeRequire(import.meta.url);',
     },
     plugins: [onlyZodType],
-    // Whatever the folder this runs in: chunk names must not depend on it.
+    // Chunk names must not depend on the folder that this runs in.
     absWorkingDir: ROOT,
     logLevel: "error",
   });
@@ -55,7 +55,7 @@ export async function bundleEntry(path: string, folder: string): Promise<void> {
 
 /**
  * @hono/zod-openapi imports the whole of zod, 260 KB of it translations, to extend one class. It gets that class alone;
- * everything else of zod is tree-shaken by what our own modules use.
+ * the rest of zod is tree-shaken as usual.
  */
 const onlyZodType: Plugin = {
   name: "only-zod-type",

@@ -11,7 +11,7 @@ import { acknowledge } from "./nag.ts";
 import type { Deployed } from "./settings.ts";
 import { removalPolicyOf } from "./stage.ts";
 
-/** Of configuration `C`, and on resources `R` of its stack. */
+/** @typeParam C its configuration. @typeParam R what it uses of its stack: names and ARNs. */
 export type FunctionSpec<C extends Deployed, R, Name extends string = string> = {
   readonly name: Name;
   /** The module that exports its `handler`: its path in the repository, without extension. */
@@ -19,21 +19,21 @@ export type FunctionSpec<C extends Deployed, R, Name extends string = string> = 
   /** MB. Memory is CPU too: 1,769 MB is one vCPU (Lambda Developer Guide, "Memory"). */
   readonly memory: number;
   readonly timeout: Duration;
-  /** What it reads, beside its code: contents by their names in its folder. */
+  /** Files that it reads, which are put beside its code: contents by name. */
   files(config: C): Readonly<Record<string, string | Uint8Array>>;
   environment(config: C, resources: R): Record<string, string>;
-  /** All that it may do, as inline policies of its role by name. */
+  /** All that it may do: the inline policies of its role, by name. */
   policies(resources: R & LogGroup): Readonly<Record<string, iam.PolicyStatement[]>>;
-  /** The patterns among the resources in these policies, each with its reason. */
+  /** Resources in these policies that hold a wildcard, each with the reason. */
   wildcards?(resources: R): Readonly<Record<string, string>>;
-  /** Runs it every so often: a run sees what the one before has missed. */
+  /** For a function that runs on a schedule. */
   readonly schedule?: { readonly name: string; minutes(config: C): number };
   alarms(config: C, running: Running): Alarm[];
 };
 
 type LogGroup = { readonly logGroupArn: string };
 
-/** What alarms look at, besides the metrics that the function emits itself. */
+/** What alarms can watch, besides the metrics that the function emits itself. */
 export type Running = { readonly function: lambda.Function; readonly http: HttpApi };
 
 type Deployment<C, R> = {
@@ -41,7 +41,7 @@ type Deployment<C, R> = {
   readonly resources: R;
   /** Its bundle, as `bundle` writes it. */
   readonly folder: string;
-  /** Of its constructs. */
+  /** Its construct id; its role's and its log group's start with it. */
   readonly id: string;
   readonly description: string;
   readonly role: { readonly roleName: string; readonly description: string };
@@ -77,7 +77,7 @@ export function makeFunction<C extends Deployed, R>(
     systemLogLevelV2: lambda.SystemLogLevel.WARN,
     memorySize: spec.memory,
     timeout: spec.timeout,
-    // Exactly the policies of the spec: nothing that a construct would add.
+    // The role has exactly the policies of the spec: no construct may add to them.
     role: role.withoutPolicyUpdates(),
     logGroup,
     environment: spec.environment(config, resources),

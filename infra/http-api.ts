@@ -1,4 +1,4 @@
-/** An HTTP API whose every route is one function, throttled, with an access log that names nobody. */
+/** An HTTP API that sends every request to one function, with a throttle and an access log without personal data. */
 import type { Stack } from "aws-cdk-lib";
 import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
 import * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
@@ -9,7 +9,7 @@ import { acknowledge } from "./nag.ts";
 import type { Deployed } from "./settings.ts";
 import { removalPolicyOf } from "./stage.ts";
 
-/** No path: it names hashes, or which log a monitor follows. No address: it may be a person's. */
+/** No path: it holds hashes, or tells which log a monitor follows. No IP address: it may be a person's. */
 const ACCESS_LOG = {
   requestId: "$context.requestId",
   time: "$context.requestTimeEpoch",
@@ -21,7 +21,7 @@ const ACCESS_LOG = {
 };
 
 type Route = {
-  /** The integration's construct id: it is part of the function's permission's. */
+  /** Construct id of the integration, and so part of the logical id of the function's permission. */
   readonly id: string;
   readonly target: lambda.Function;
   readonly description: string;

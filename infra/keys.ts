@@ -1,4 +1,4 @@
-/** Signing keys in KMS: administered by the account, and used by one role. */
+/** Signing keys in KMS: the account administers them, and one role signs with each. */
 import { Duration, type Stack } from "aws-cdk-lib";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as kms from "aws-cdk-lib/aws-kms";
@@ -10,7 +10,7 @@ export type KeyType = { readonly spec: kms.KeySpec; readonly algorithm: string }
 export const ED25519: KeyType = { spec: kms.KeySpec.ECC_NIST_EDWARDS25519, algorithm: "ED25519_SHA_512" };
 export const MLDSA44: KeyType = { spec: kms.KeySpec.ML_DSA_44, algorithm: "ML_DSA_SHAKE_256" };
 
-/** What an administrator of the account may do with a signing key: everything but sign, replicate it or use it. */
+/** What administrators of the account may do with a signing key: neither sign with it nor copy it. */
 const KEY_ADMINISTRATION = [
   "kms:CancelKeyDeletion",
   "kms:DescribeKey",
@@ -30,7 +30,7 @@ const KEY_ADMINISTRATION = [
   "kms:UpdateKeyDescription",
 ];
 
-/** Of a role of this account, whether or not it exists yet. */
+/** The ARN of a role of this account, which need not exist yet. */
 export const roleArn = (stack: Stack, resourceName: string): string =>
   stack.formatArn({ service: "iam", region: "", resource: "role", resourceName });
 
@@ -57,7 +57,7 @@ export function makeSigningKey(
     }),
   ];
   if (signer !== undefined) {
-    // The role is named, not referenced: it may belong to a stack that comes and goes.
+    // By name, not by reference: the role is of a stack that may be deleted and deployed again.
     const role = roleArn(stack, signer);
     statements.push(
       new iam.PolicyStatement({

@@ -1,4 +1,4 @@
-/** cdk-nag's rule pack AwsSolutions checks every stack when it is synthesised; what it is to pass over has a reason. */
+/** cdk-nag checks every stack against its rule pack AwsSolutions at synth; each exception states its reason. */
 import { Validations } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 

@@ -1,4 +1,4 @@
-/** Statements that roles share the shape of: exactly the calls that a function makes, on exactly what it makes them on. */
+/** Policy statements: exactly the actions that a function calls, on exactly the resources that it calls them on. */
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { KeyType } from "./keys.ts";
 
@@ -6,8 +6,8 @@ export const allow = (actions: readonly string[], ...resources: readonly string[
   new PolicyStatement({ actions: [...actions], resources: [...resources] });
 
 /**
- * Actions of DynamoDB, each on partitions of the table (platform/table.ts). `dynamodb:LeadingKeys` holds the partition
- * key of every item that a call names.
+ * Allows each DynamoDB action on these partitions of the table (platform/table.ts). `dynamodb:LeadingKeys` holds the
+ * partition key of every item in a request.
  */
 export const onPartitions = (
   tableArn: string,
@@ -22,7 +22,7 @@ export const onPartitions = (
       }),
   );
 
-/** With each of these keys, by the algorithm of their type, a message and not a digest. */
+/** Signing with these keys: by their own algorithm, of whole messages and never of a digest. */
 export function signing(keyArns: readonly string[], { algorithm }: KeyType): PolicyStatement[] {
   if (keyArns.length === 0) return [];
   return [
@@ -35,6 +35,6 @@ export function signing(keyArns: readonly string[], { algorithm }: KeyType): Pol
   ];
 }
 
-/** Lambda sends a function's lines to CloudWatch in its name. */
+/** Lambda sends log lines to CloudWatch with the function's role. */
 export const writeLogs = (logGroupArn: string): PolicyStatement =>
   allow(["logs:CreateLogStream", "logs:PutLogEvents"], logGroupArn);

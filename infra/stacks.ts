@@ -1,4 +1,4 @@
-/** The stacks of a deployment: the service's two, of what must outlive a deployment and of what need not, or a witness's. */
+/** The stacks: Data and Service for the service, one for a witness. */
 import { type App, Tags, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
 import type { Config } from "./config.ts";
@@ -9,7 +9,7 @@ import { isDurable } from "./stage.ts";
 import type { WitnessConfig } from "./witness/config.ts";
 import { WitnessStack } from "./witness/stack.ts";
 
-/** @param bundles a folder with a folder for each function, as `bundle` writes it. */
+/** @param bundles a folder that holds each function's bundle under the function's name. */
 export function buildStacks(app: App, config: Config, bundles: string): void {
   const { stage } = config;
   const data = new DataStack(app, `Kedge-${stage}-Data`, {
@@ -28,7 +28,7 @@ export function buildStacks(app: App, config: Config, bundles: string): void {
   tagAndCheck(app, "kedge", config);
 }
 
-/** @param folder the function's, as `bundle` writes it. */
+/** @param folder the function's bundle, as `bundle` writes it. */
 export function buildWitness(app: App, config: WitnessConfig, folder: string): void {
   new WitnessStack(app, `KedgeWitness-${config.stage}`, {
     config,

@@ -1,4 +1,4 @@
-/** What the stage decides: whether what is stateful outlives its stack. */
+/** What depends on the stage: in prod, tables, keys, buckets and logs outlive their stack. */
 import { RemovalPolicy } from "aws-cdk-lib";
 import type { Deployed } from "./settings.ts";
 

@@ -1,4 +1,4 @@
-/** The table of platform/table.ts. */
+/** A DynamoDB table as platform/table.ts defines it. */
 import type { Stack } from "aws-cdk-lib";
 import * as dynamodb from "aws-cdk-lib/aws-dynamodb";
 import { TABLE } from "../platform/table.ts";

@@ -8,7 +8,7 @@ import { ED25519, MLDSA44 } from "../keys.ts";
 import { metricNamespace } from "../names.ts";
 import { allow, onPartitions, signing, writeLogs } from "../permissions.ts";
 import {
-  common,
+  commonEnvironment,
   errorsOf,
   LOG,
   policyFile,
@@ -18,9 +18,9 @@ import {
 
 const TSA_CERTS_FILE = "tsa-certs";
 
-/** The anchor log's record, and what is public of it. */
+/** The anchor log's record, and its public files. */
 const filesIn = (bucketArn: string): string[] => [`${bucketArn}/logs/anchor/*`, `${bucketArn}/anchor/*`];
-/** No shorter than the time between two runs. */
+/** Of alarms: no shorter than the time between two runs, or a period would have no data. */
 const period = ({ anchorMinutes }: Config): Duration => Duration.minutes(Math.max(5, anchorMinutes));
 
 export const ANCHORER: ServiceFunction = {
@@ -30,7 +30,7 @@ export const ANCHORER: ServiceFunction = {
   timeout: Duration.minutes(15),
   files: (config) => ({ ...policyFile(config), ...certsFile(config) }),
   environment: (config, resources) => ({
-    ...common(config, resources),
+    ...commonEnvironment(config, resources),
     ...policyVariable(config),
     ...timestamping(config),
     KEDGE_PUBLICATION: `s3://${resources.bucketName}`,
@@ -52,7 +52,7 @@ export const ANCHORER: ServiceFunction = {
       ...signing(anchorKeys, ED25519),
       ...signing(anchorMldsaKeys, MLDSA44),
       allow(["s3:GetObject", "s3:PutObject"], ...filesIn(bucketArn)),
-      // Without it S3 answers 403 for an object that is absent.
+      // S3 answers 403, not 404, for a missing object to a role that may not list the bucket.
       allow(["s3:ListBucket"], bucketArn),
     ],
     lambda: [writeLogs(logGroupArn)],
@@ -86,7 +86,7 @@ export const ANCHORER: ServiceFunction = {
   },
 };
 
-// ---- timestamps, where they are configured ---------------------------------------------------------------------------
+// ---- timestamps, if configured ---------------------------------------------------------------------------------------
 
 const certsFile = ({ timestamps }: Config): Record<string, Uint8Array> =>
   timestamps?.tsaCerts === undefined ? {} : { [TSA_CERTS_FILE]: readFileSync(timestamps.tsaCerts) };
@@ -111,9 +111,9 @@ function timestampAge(config: Config): Alarm[] {
       name: "timestamp-age",
       means: "No timestamp comes for the public anchor checkpoints.",
       metric: metricsOf(metricNamespace(config))("TimestampAge", "Maximum", period(config)),
-      // A calendar alone takes hours at its best.
+      // With calendars alone a timestamp takes hours even when all is well.
       threshold: 60_000 * (timestamps.everyMinutes + (timestamps.tsaUrls === undefined ? 24 * 60 : 0)),
-      // For an hour: nothing stops for it, and what stops the anchorer is told by other alarms before.
+      // For an hour: nothing waits for a timestamp, and other alarms tell earlier that the anchorer has stopped.
       periods: Math.max(2, Math.ceil(60 / period(config).toMinutes())),
       missing: TreatMissingData.BREACHING,
     },

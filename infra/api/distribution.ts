@@ -9,8 +9,8 @@ import type { Config } from "../config.ts";
 import { acknowledge } from "../nag.ts";
 
 /**
- * The anchor log from the published bucket, all else from the API. What may be kept is for the origin to say, in
- * `Cache-Control`: tiles for ever, the checkpoint for seconds.
+ * Serves the anchor log from the published bucket and everything else from the API. Origins say in `Cache-Control` what
+ * may be cached: tiles for ever, the checkpoint for seconds.
  */
 export function publicDistribution(
   stack: Stack,
@@ -44,12 +44,12 @@ export function publicDistribution(
         originAccessControlName: `kedge-${stage}-${stack.region}`,
       }),
     }),
-    // A verifier in a browser reads it from any page.
+    // So that a verifier in a browser can read it from any page.
     responseHeadersPolicy: cloudfront.ResponseHeadersPolicy.CORS_ALLOW_ALL_ORIGINS_AND_SECURITY_HEADERS,
   };
   const distribution = new cloudfront.Distribution(stack, "Public", {
     comment: `Kedge ${stage}`,
-    // /v1/* is the tenants' own: nothing of it is kept, and their API keys pass through.
+    // /v1/* belongs to tenants: nothing is cached, and their API keys pass through.
     defaultBehavior: {
       ...secured,
       allowedMethods: cloudfront.AllowedMethods.ALLOW_ALL,

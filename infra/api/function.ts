@@ -4,9 +4,15 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Duration } from "aws-cdk-lib";
 import { allow, onPartitions, writeLogs } from "../permissions.ts";
-import { common, LOG, policyFile, policyVariable, type ServiceFunction } from "../service/function.ts";
+import {
+  commonEnvironment,
+  LOG,
+  policyFile,
+  policyVariable,
+  type ServiceFunction,
+} from "../service/function.ts";
 
-/** Read at the first request for the reference page (functions/http/meta.ts): a megabyte that is never parsed. */
+/** Files of the API reference page, read on its first request (functions/http/meta.ts): too large to bundle as code. */
 const REFERENCE_PAGE = ["swagger-ui-dist/swagger-ui-bundle.js", "swagger-ui-dist/swagger-ui.css"];
 const { resolve } = createRequire(import.meta.url);
 
@@ -22,7 +28,10 @@ export const API: ServiceFunction = {
       REFERENCE_PAGE.map((file) => [join("node_modules", file), readFileSync(resolve(file))]),
     ),
   }),
-  environment: (config, resources) => ({ ...common(config, resources), ...policyVariable(config) }),
+  environment: (config, resources) => ({
+    ...commonEnvironment(config, resources),
+    ...policyVariable(config),
+  }),
   policies: ({ tableArn, logKeys, anchorKeys, anchorMldsaKeys, logGroupArn }) => ({
     kedge: [
       ...onPartitions(tableArn, {

@@ -11,7 +11,7 @@ import { type FunctionName, roleName } from "../names.ts";
 import { removalPolicyOf } from "../stage.ts";
 import { makeTable } from "../table.ts";
 
-/** A kind of key: what it signs for, and who may ask for it. */
+/** A kind of key: which logs it signs, and the function that may sign with it. */
 type KeyKind = {
   readonly id: string;
   readonly of: string;
@@ -23,7 +23,7 @@ const LOG_KEY: KeyKind = { id: "LogKey", of: "tenants' logs", type: ED25519, sig
 const ANCHOR_KEY: KeyKind = { id: "AnchorKey", of: "the anchor log", type: ED25519, signer: "anchorer" };
 const ANCHOR_MLDSA_KEY: KeyKind = { ...ANCHOR_KEY, id: "AnchorMldsaKey", type: MLDSA44 };
 
-/** What the service needs of the data, as imports of the stack's exports. */
+/** What the Service stack uses of the Data stack, by cross-stack references. */
 export type Data = {
   readonly tableArn: string;
   readonly streamArn: string;
@@ -36,8 +36,8 @@ export type Data = {
 };
 
 /**
- * Everything is exported whether or not it is used: an export that appears and goes with its use would keep a key from
- * retiring, and a restored table from taking the place of the stack's own.
+ * Exports everything, used or not. CloudFormation refuses to drop an export while another stack imports it, so an export
+ * that came and went with its use would block retiring a key and switching to a restored table.
  */
 export class DataStack extends Stack {
   readonly data: Data;
@@ -67,7 +67,7 @@ export class DataStack extends Stack {
     };
   }
 
-  /** @returns its ARN, as an import. */
+  /** @returns its ARN, as a cross-stack reference. */
   private signingKey(
     { id, of, type, signer }: KeyKind,
     name: string,
@@ -82,7 +82,7 @@ export class DataStack extends Stack {
     return this.exportValue(key.keyArn);
   }
 
-  /** Every version of every object is locked; what is newer is a new version beside it. */
+  /** Every version of every object is locked: an overwrite adds a version. */
   private publishedBucket(config: Config): s3.Bucket {
     const { retentionDays } = config;
     const removalPolicy = removalPolicyOf(config);
@@ -95,7 +95,7 @@ export class DataStack extends Stack {
       enforceSSL: true,
       minimumTLSVersion: 1.2,
       removalPolicy,
-      // Of each log's record only the newest version counts; the others go when their lock ends.
+      // Only the newest version of an object counts: older ones are deleted when their lock ends.
       lifecycleRules: [{ noncurrentVersionExpiration: Duration.days(retentionDays) }],
     });
     bucket.addToResourcePolicy(
@@ -136,15 +136,15 @@ export class DataStack extends Stack {
         principals: [new iam.ServicePrincipal("cloudfront.amazonaws.com")],
         actions: [action],
         resources: [resource],
-        // Of any distribution of this account: which one it is, this stack does not know yet.
+        // Any distribution of this account: this stack is deployed before the distribution exists.
         conditions: { ArnLike: { "aws:SourceArn": distributions } },
       });
     bucket.addToResourcePolicy(
       cloudfront("CloudFrontReadsTheAnchorLog", "s3:GetObject", bucket.arnForObjects("anchor/*")),
     );
-    // Without it S3 answers 403 for an object that is absent, and a client of tiles goes by 404.
+    // S3 answers 403 for a missing object to who may not list the bucket; tiles clients rely on 404.
     bucket.addToResourcePolicy(cloudfront("AbsentIsNotForbidden", "s3:ListBucket", bucket.bucketArn));
-    // It outlives its stack with the bucket.
+    // The policy stays with the bucket.
     bucket.policy?.applyRemovalPolicy(removalPolicy);
     acknowledge(
       bucket,

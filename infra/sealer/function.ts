@@ -6,10 +6,10 @@ import type { Config } from "../config.ts";
 import { ED25519 } from "../keys.ts";
 import { metricNamespace } from "../names.ts";
 import { allow, onPartitions, signing, writeLogs } from "../permissions.ts";
-import { common, errorsOf, LOG, type ServiceFunction } from "../service/function.ts";
+import { commonEnvironment, errorsOf, LOG, type ServiceFunction } from "../service/function.ts";
 
 const recordsIn = (bucketArn: string): string => `${bucketArn}/logs/${LOG}/*`;
-/** No shorter than the time between two sweeps. */
+/** Of alarms: no shorter than the time between two sweeps, or a period would have no data. */
 const period = ({ sweepMinutes }: Config): Duration => Duration.minutes(Math.max(5, sweepMinutes));
 
 export const SEALER: ServiceFunction = {
@@ -19,7 +19,7 @@ export const SEALER: ServiceFunction = {
   timeout: Duration.minutes(15),
   files: () => ({}),
   environment: (config, resources) => ({
-    ...common(config, resources),
+    ...commonEnvironment(config, resources),
     KEDGE_PUBLICATION: `s3://${resources.bucketName}`,
   }),
   policies: ({ tableArn, bucketArn, logKeys, streamArn, deadLettersArn, logGroupArn }) => ({
@@ -32,7 +32,7 @@ export const SEALER: ServiceFunction = {
       }),
       ...signing(logKeys, ED25519),
       allow(["s3:GetObject", "s3:PutObject"], recordsIn(bucketArn)),
-      // Without it S3 answers 403 for an object that is absent.
+      // S3 answers 403, not 404, for a missing object to a role that may not list the bucket.
       allow(["s3:ListBucket"], bucketArn),
     ],
     lambda: [
@@ -43,7 +43,7 @@ export const SEALER: ServiceFunction = {
     ],
   }),
   wildcards: ({ bucketArn }) => ({
-    [recordsIn(bucketArn)]: "The records of logs, most of them created later.",
+    [recordsIn(bucketArn)]: "The records of logs, most of which do not exist yet.",
     "*": "IAM knows no resource for ListStreams, which tells names of streams and nothing that is in them.",
   }),
   schedule: { name: "sweep", minutes: ({ sweepMinutes }) => sweepMinutes },
@@ -55,7 +55,7 @@ export const SEALER: ServiceFunction = {
         name: "seal-lag",
         means: "Accepted entries wait too long for a checkpoint, or the sealer does not run.",
         metric: ours("SealLag", "Maximum", period(config)),
-        // A stream's window and a sweep may have to pass before an entry's turn, twice.
+        // Twice the longest wait when all is well: the stream's batching window, then a sweep.
         threshold: 2_000 * (sealSeconds + sweepMinutes * 60),
         periods: 2,
         missing: TreatMissingData.BREACHING,

@@ -1,11 +1,11 @@
-/** What wakes the sealer: the table's stream, told of new pending chunks. */
+/** The table's stream calls the sealer when new pending chunks come. */
 import { Duration, type Stack } from "aws-cdk-lib";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import { SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import type { Config } from "../config.ts";
 
-/** The batching window is the seal interval: Lambda gathers what arrives in it and calls the sealer once a shard. */
+/** The batching window is the seal interval: Lambda collects records for so long and calls the sealer once per shard. */
 export function sealOnNewEntries(
   stack: Stack,
   sealer: lambda.Function,
@@ -24,7 +24,7 @@ export function sealOnNewEntries(
         dynamodb: { Keys: { pk: { S: lambda.FilterRule.beginsWith("pending/") } } },
       }),
     ],
-    // A log that stays broken must not hold up its shard: the sweep comes back to it.
+    // A log that keeps failing must not block its shard: the sweep tries it again.
     retryAttempts: 2,
     onFailure: new SqsDlq(deadLetters),
   });

@@ -8,7 +8,7 @@ import type { Data } from "../data/stack.ts";
 import type { FunctionSpec } from "../function.ts";
 import { type FunctionName, metricNamespace } from "../names.ts";
 
-/** The data, with the table that was restored in the place of the stack's own, if any. */
+/** The data, with the restored table in place of the stack's own if one is configured. */
 export type Resources = Data & {
   readonly tableName: string;
   readonly deadLettersArn: string;
@@ -16,11 +16,11 @@ export type Resources = Data & {
 
 export type ServiceFunction = FunctionSpec<Config, Resources, FunctionName>;
 
-/** The id of a tenant log, 19 characters, in a pattern: never `anchor`. */
+/** Matches the id of a tenant log, which has 19 characters; never `anchor`. */
 export const LOG = "?".repeat(19);
 
-/** Variables of every function. */
-export const common = (
+/** Variables of all three. */
+export const commonEnvironment = (
   config: Config,
   { tableName, logKeys, anchorKeys, anchorMldsaKeys }: Resources,
 ): Record<string, string> => ({
@@ -34,7 +34,7 @@ export const common = (
 
 const POLICY_FILE = "policy";
 
-/** The operator's policy of witnesses, for who shows it and who holds to it. */
+/** The operator's witness policy: the API serves it, the anchorer enforces it. */
 export const policyFile = ({ policyPath }: Config): Record<string, Uint8Array> =>
   policyPath === undefined ? {} : { [POLICY_FILE]: readFileSync(policyPath) };
 export const policyVariable = ({ policyPath }: Config): Record<string, string> =>

@@ -1,4 +1,4 @@
-/** Runs the functions whose specs have a schedule. */
+/** Schedules for the functions whose specs have one. */
 import { Duration, type Stack } from "aws-cdk-lib";
 import * as iam from "aws-cdk-lib/aws-iam";
 import type * as lambda from "aws-cdk-lib/aws-lambda";
@@ -8,9 +8,9 @@ import type * as sqs from "aws-cdk-lib/aws-sqs";
 import type { Config } from "../config.ts";
 import { FUNCTIONS, type FunctionName } from "../names.ts";
 import { allow } from "../permissions.ts";
-import { SPECS } from "./functions.ts";
+import { SPECS } from "./specs.ts";
 
-/** Without retries: what one run missed the next one does. */
+/** No retries: the next run does what one has missed. */
 export function runOnSchedules(
   stack: Stack,
   config: Config,

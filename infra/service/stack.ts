@@ -1,4 +1,4 @@
-/** What may come and go: the functions, the API, the schedules, and what watches them. */
+/** The Service stack: functions, API, schedules and alarms. It holds no state: it can be deleted and deployed again. */
 import { join } from "node:path";
 import { CfnOutput, Duration, Fn, Stack, type StackProps } from "aws-cdk-lib";
 import * as sqs from "aws-cdk-lib/aws-sqs";
@@ -12,14 +12,14 @@ import { acknowledge } from "../nag.ts";
 import { type FunctionName, roleName } from "../names.ts";
 import { sealOnNewEntries } from "../sealer/stream.ts";
 import type { Resources } from "./function.ts";
-import { SPECS } from "./functions.ts";
 import { runOnSchedules } from "./schedules.ts";
+import { SPECS } from "./specs.ts";
 import { watch } from "./watch.ts";
 
 type ServiceProps = StackProps & {
   readonly config: Config;
   readonly data: Data;
-  /** The folder with a folder for each function's bundle. */
+  /** The folder that holds each function's bundle under the function's name. */
   readonly bundles: string;
 };
 
@@ -82,7 +82,7 @@ function resourcesOf({ table }: Config, data: Data, { queueArn }: sqs.Queue): Re
   return { ...data, tableArn, streamArn, tableName, deadLettersArn: queueArn };
 }
 
-/** What `npx kedge … --outputs-file` reads. */
+/** The stack's outputs, which operators' commands read from `--outputs-file`. */
 function outputs(
   stack: Stack,
   config: Config,

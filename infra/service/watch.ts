@@ -7,7 +7,7 @@ import type { Queue } from "aws-cdk-lib/aws-sqs";
 import { type Alarm, makeAlarms, metricsOf } from "../alarms.ts";
 import type { Config } from "../config.ts";
 import { FUNCTIONS, type FunctionName, metricNamespace } from "../names.ts";
-import { SPECS } from "./functions.ts";
+import { SPECS } from "./specs.ts";
 
 type Watched = {
   readonly config: Config;
@@ -25,12 +25,12 @@ export function watch(stack: Stack, watched: Watched): cloudwatch.Dashboard {
   const ofFunctions = FUNCTIONS.flatMap((name) =>
     SPECS[name].alarms(config, { function: functions[name], http }),
   );
-  const told = { prefix: `kedge-${stage}`, alarmEmail, runbooks };
-  return dashboard(stack, watched, makeAlarms(stack, [...ofFunctions, ...common(watched)], told));
+  const settings = { prefix: `kedge-${stage}`, alarmEmail, runbooks };
+  return dashboard(stack, watched, makeAlarms(stack, [...ofFunctions, ...sharedAlarms(watched)], settings));
 }
 
-/** The alarms that are not of one function. */
-function common({ config, functions, deadLetters, tableName }: Watched): Alarm[] {
+/** Alarms that belong to no single function. */
+function sharedAlarms({ config, functions, deadLetters, tableName }: Watched): Alarm[] {
   return [
     {
       name: "rollback-refused",
@@ -62,7 +62,7 @@ function common({ config, functions, deadLetters, tableName }: Watched): Alarm[]
       name: "table-throttled",
       means: "DynamoDB throttles the table.",
       metric: new cloudwatch.MathExpression({
-        // Each is there only while it throttles.
+        // DynamoDB reports either only while it throttles.
         expression: "FILL(reads, 0) + FILL(writes, 0)",
         usingMetrics: {
           reads: tableMetric(tableName, "ReadThrottleEvents"),

@@ -1,4 +1,4 @@
-/** The witness's function: cosigns what logs submit, once it has checked that they only grow. */
+/** The witness's function: cosigns checkpoints that logs submit, after checking that each extends the last one. */
 import { Duration } from "aws-cdk-lib";
 import { TreatMissingData } from "aws-cdk-lib/aws-cloudwatch";
 import { type Alarm, metricsOf } from "../alarms.ts";
@@ -15,9 +15,9 @@ type WitnessResources = {
   readonly mldsaKeyArn: string | undefined;
 };
 
-/** In the function's folder: an ML-DSA-44 vkey is 1.8 kB, and a function's environment 4 kB. */
+/** A file, not a variable: an ML-DSA-44 vkey takes 1.8 kB, and a function's environment holds 4 kB. */
 const LOGS_FILE = "logs";
-/** Every item is in the partition of a log's origin (platform/table.ts). */
+/** One partition per log origin (platform/table.ts). */
 const PARTITIONS = ["witness/*"];
 const PERIOD = Duration.minutes(5);
 
@@ -58,7 +58,7 @@ export const WITNESS: FunctionSpec<WitnessConfig, WitnessResources> = {
       means: "The witness answers with 5xx: logs get no cosignatures.",
       metric: http.metricServerError({ period: PERIOD, statistic: "Sum" }),
       threshold: 0,
-      // Twice in two hours: a log may ask once an hour.
+      // Twice within two hours, since a log may submit only once an hour.
       periods: 2,
       of: 24,
     },

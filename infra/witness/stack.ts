@@ -1,4 +1,4 @@
-/** A witness by itself: its record, its keys, one function and the way in. Nothing of the anchoring service is needed. */
+/** A witness's stack: its record, its keys, one function and an HTTP API. It needs nothing of the anchoring service. */
 import { CfnOutput, Fn, Stack, type StackProps } from "aws-cdk-lib";
 import type * as kms from "aws-cdk-lib/aws-kms";
 import type { Construct } from "constructs";
@@ -11,7 +11,7 @@ import { makeTable } from "../table.ts";
 import type { WitnessConfig } from "./config.ts";
 import { WITNESS } from "./function.ts";
 
-/** With an entry for each alarm. */
+/** The document with an entry for each alarm. */
 const RUNBOOKS = "docs/witness.md";
 
 type WitnessProps = StackProps & {
@@ -26,7 +26,7 @@ export class WitnessStack extends Stack {
     const { stage, region, name, alarmEmail, runbooks = RUNBOOKS } = config;
     // IAM is global, so the region is part of the name.
     const roleName = `kedge-witness-${stage}-${region}`;
-    // Without backups: an older copy has forgotten what was cosigned, and would let the keys cosign a fork of it.
+    // No backups: a restored copy would not know the latest cosigned checkpoints, and a fork of one could be cosigned.
     const record = makeTable(this, "Record", config);
     acknowledge(
       record,

@@ -14,7 +14,7 @@ const mayPut = (...partitions: string[]) => ({
   Resource: TABLE,
   Condition: { "ForAllValues:StringLike": { "dynamodb:LeadingKeys": partitions } },
 });
-/** Of a role with these statements, what these calls do not need. */
+/** The grants of these statements that these calls do not need. */
 const left = (statements: object[], calls: Call[]) => {
   const policies = { a: { Version: "2012-10-17", Statement: statements } };
   return unneeded(judgeOf("000000000000"), { name: "r", policies }, calls);
@@ -36,7 +36,7 @@ test("a grant that no call uses is not needed, nor is one that another covers", 
   ]);
 });
 
-test("each partition of a call is a need of its own", async () => {
+test("a call needs a grant for each of its partitions", async () => {
   expect(await left([mayPut("log/*", "tile/*")], [put("log/a", "tile/b")])).toEqual([]);
 });
 

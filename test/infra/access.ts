@@ -1,6 +1,6 @@
 /**
- * The one judge of who may do what: IAM's rules (iam-simulate) on the policies of synthesised templates. It judges calls
- * that were recorded and calls that a test makes up, and finds what the policies allow that nobody does.
+ * The one judge of who may do what: iam-simulate evaluates the policies of synthesised templates. It judges recorded
+ * calls and made-up ones, and finds grants that no call needs.
  */
 import { runSimulation } from "@cloud-copilot/iam-simulate";
 import * as z from "zod";
@@ -21,7 +21,7 @@ export type Judge = (role: Role, call: Call) => Promise<boolean>;
 
 const oneOrMore = <T extends z.ZodType>(schema: T) =>
   z.union([z.array(schema), schema.transform((one) => [one])]);
-/** NotAction, NotPrincipal and NotResource are not read: a policy that has one fails here. */
+/** Strict: a policy with NotAction, NotPrincipal or NotResource fails here. */
 const statementSchema = z.strictObject({
   Sid: z.string().optional(),
   Effect: z.enum(["Allow", "Deny"]),
@@ -36,8 +36,8 @@ const documentSchema = z.object({ Statement: z.array(statementSchema) });
 export const statementsOf = (document: unknown): Statement[] => documentSchema.parse(document).Statement;
 
 /**
- * A judge of everything in one account. A KMS key trusts its account's policies only as far as its own policy says; the
- * library knows.
+ * A judge for one account. The library knows that a KMS key trusts IAM policies only as far as the key's own policy
+ * says.
  * @param resourcePolicies of keys and buckets, by ARN.
  * @throws when a call names a context key that AWS does not set for it: a condition on it would never hold.
  */
@@ -69,7 +69,7 @@ export function judgeOf(account: string, resourcePolicies: ReadonlyMap<string, u
   };
 }
 
-/** What AWS says of every call by itself: who asks, and over what. */
+/** The context that AWS adds to every call. */
 const circumstances = (account: string, role: string, action: string): Record<string, string> => ({
   "aws:PrincipalArn": `arn:aws:iam::${account}:role/${role}`,
   "aws:PrincipalAccount": account,
@@ -151,13 +151,13 @@ export function accessOf(
   };
 }
 
-/** May do everything in the account, as far as policies of IAM go. */
+/** A role whose IAM policies allow everything; only resource policies can stop it. */
 export const almighty = (name: string): Role => ({
   name,
   policies: { all: { Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: "*", Resource: "*" }] } },
 });
 
-// ---- what nobody needs -----------------------------------------------------------------------------------------------
+// ---- unneeded grants -------------------------------------------------------------------------------------------------
 
 /** One thing that a role may do: an action on a resource pattern, and on partitions of this pattern if it names any. */
 export type Grant = { readonly action: string; readonly resource: unknown; readonly partitions?: string };
@@ -200,8 +200,8 @@ export async function unneeded(
 // ---- kinds of calls --------------------------------------------------------------------------------------------------
 
 /**
- * One call of each kind: of those that differ in nothing but the ids, hashes and numbers in their names, whose lengths
- * are part of the kind, and in how many items they are about.
+ * One call of each kind. Calls are of one kind if they differ only in how many items they name, and in the ids, hashes
+ * and numbers of these names; an id's length is part of the kind.
  */
 export function kindsOf(calls: readonly Call[]): Call[] {
   const kinds = new Map<string, Call>();

@@ -32,7 +32,7 @@ const CONFIG = {
   sealSeconds: 10,
 } as const;
 
-/** What Lambda does in a function's name, where no test can see it. */
+/** Actions that Lambda itself takes with a function's role: no test can see them. */
 const PLATFORM: Readonly<Record<string, string>> = {
   "logs:CreateLogStream": "Lambda sends a function's lines to CloudWatch",
   "logs:PutLogEvents": "the same",
@@ -146,7 +146,7 @@ describe("a deployment", () => {
     expect(keys.find(({ id }) => id === key.id)?.revokedAt).toBeDefined();
   });
 
-  test("forgets dead keys when their room is needed", async () => {
+  test("drops revoked keys when their room is needed", async () => {
     const { id } = await createTenant(kedge.operator, "another hospital");
     const { key, apiKey } = await createKey(kedge.operator, id, { name: "admin", scopes: ["admin"] });
     const [item] = await kedge.operator.store.get([apiKeyKey(id, key.id.slice(id.length))]);
@@ -183,7 +183,7 @@ describe("an entry", () => {
     const before = signatures();
     await Promise.all([kedge.deliver(changes), kedge.deliver(changes)]);
     expect([signatures(), (await stateOf()).size]).toEqual([before, 2]);
-    // What sealing itself wrote to the table concerns no sealer.
+    // What sealing itself writes to the table calls no sealer.
     expect(await seal()).toBe(0);
   });
 
@@ -349,7 +349,7 @@ describe("a table that is behind what was published", () => {
   const restoring = async (name: FunctionName, event: object) =>
     restoredSchema.parse(await kedge.invoke(name, event));
 
-  /** Takes everything of these logs out of the table, but that they exist and what is pending. */
+  /** Deletes everything of these logs from the table but their registration and pending entries. */
   async function empty(...logs: string[]): Promise<void> {
     const theirs = new RegExp(`^(log|anchored|staging|tile|index)/(${logs.join("|")})(/|$)`);
     const keys = kedge.keys().filter(({ pk }) => theirs.test(pk));
@@ -423,7 +423,7 @@ describe("in the end", () => {
     expect(client.answered.filter(({ status }) => status >= 500)).toEqual([]);
   });
 
-  test("no function wrote anything but lines of JSON, nor an API key, nor ended by itself", () => {
+  test("no function crashed, or wrote an API key or anything but lines of JSON", () => {
     for (const name of FUNCTIONS) {
       const { stdout, stderr, crashes } = written[name];
       expect([name, stderr, crashes]).toEqual([name, [], []]);
@@ -472,7 +472,7 @@ describe("permissions", () => {
   });
 
   test.each(["sweepSchedule", "anchorSchedule"])(
-    "the %s may ask its function, and tell what failed",
+    "the %s may invoke its function and report what failed, and nothing else",
     async (name) => {
       const { Target } = scheduleSchema.parse(
         kedge.resolved.properties(kedge.resolved.one("AWS::Scheduler::Schedule", name)),

@@ -1,4 +1,4 @@
-/** CloudFormation's part in these tests: templates as they are read, and with their intrinsic functions done. */
+/** Templates as they are read, and with their intrinsic functions resolved as CloudFormation would. */
 import * as z from "zod";
 import type { Place } from "../support/lambda-events.ts";
 
@@ -19,7 +19,7 @@ export type StackTemplate = z.infer<typeof templateSchema>;
 
 export const readTemplate = (value: unknown): StackTemplate => templateSchema.parse(value);
 
-/** Stacks by their names. */
+/** Templates by the names of their stacks. */
 export type Stacks = Readonly<Record<string, StackTemplate>>;
 
 export type Resource = z.infer<typeof resourceSchema> & {
@@ -29,7 +29,7 @@ export type Resource = z.infer<typeof resourceSchema> & {
   readonly construct: string;
 };
 
-/** Templates as a deployment would have them. */
+/** Templates with their references resolved. */
 export type Resolved = {
   readonly place: Place;
   all(type: string): Resource[];
@@ -42,7 +42,7 @@ export type Resolved = {
   arn(type: string, construct: string): string;
 };
 
-/** @param keyId of a key's logical id: by default the same. */
+/** @param keyId gives the KMS id of a key by its logical id; by default the same. */
 export function resolved(stacks: Stacks, place: Place, keyId = (id: string) => id): Resolved {
   const resources = Object.entries(stacks).flatMap(([stack, { Resources }]) =>
     Object.entries(Resources).map(([id, resource]) => {
@@ -126,7 +126,7 @@ export function resolved(stacks: Stacks, place: Place, keyId = (id: string) => i
 const pseudoParameter = (name: string, { account }: Place): string | undefined =>
   ({ "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com", "AWS::AccountId": account })[name];
 
-/** What AWS would make up while it deploys. */
+/** Names and ARNs that AWS would make up at deployment. */
 function attributesOf(
   { stack, id, Properties }: Resource,
   { region, account }: Place,

@@ -20,7 +20,7 @@ import {
 
 const DURABLE = ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key"];
 
-test("of a production stage nothing goes with its stack that cannot be made again", () => {
+test("in production, deleting a stack deletes nothing that cannot be made again", () => {
   for (const deployment of [prod, full, restored]) {
     expect(deployment.terminationProtection).toEqual([true, true]);
     asserted(deployment.data).hasResourceProperties("AWS::DynamoDB::Table", {
@@ -58,7 +58,7 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data, view, access }) =
         AttributeType: "S",
       })),
       BillingMode: TABLE.billingMode,
-      // Keys only: an entry is nobody's to see on its way.
+      // Keys only: the stream must not carry entries.
       StreamSpecification: { StreamViewType: "KEYS_ONLY" },
       PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35 },
     });
@@ -66,7 +66,7 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data, view, access }) =
       expect(Properties).not.toHaveProperty(never);
   });
 
-  test("every version in the bucket is locked, in compliance mode, and none is public", () => {
+  test("every version in the bucket is locked in compliance mode, and none is public", () => {
     const [, { Properties }] = only(data, "AWS::S3::Bucket");
     expect(Properties).toMatchObject({
       VersioningConfiguration: { Status: "Enabled" },
@@ -81,7 +81,7 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data, view, access }) =
     });
   });
 
-  test("the lifecycle takes no current version, and no other before its lock has ended", () => {
+  test("the lifecycle never deletes a current version, nor an older one before its lock ends", () => {
     const [, { Properties }] = only(data, "AWS::S3::Bucket");
     const { LifecycleConfiguration, ObjectLockConfiguration } = z
       .object({
@@ -163,7 +163,7 @@ describe("a signing key is rotated", () => {
     synthesise({ logKeys: keys, anchorKeys: keys, anchorMldsaKeys: keys }),
   );
 
-  test("no step takes a key, or an export of the Data stack, away", () => {
+  test("no step removes a key or an export of the Data stack", () => {
     for (const [i, { data }] of steps.entries()) {
       for (const before of steps.slice(0, i)) {
         const ids = resources(before.data, "AWS::KMS::Key").map(([id]) => id);
@@ -173,7 +173,7 @@ describe("a signing key is rotated", () => {
     }
   });
 
-  test("a key stays the key it was: nothing changes of it but who may sign with it", () => {
+  test("nothing of a key changes but who may sign with it", () => {
     const [first, ...later] = steps.map(({ data }) => resources(data, "AWS::KMS::Key"));
     for (const [id, key] of first ?? []) {
       for (const now of later) {
@@ -192,7 +192,7 @@ describe("a signing key is rotated", () => {
   });
 });
 
-describe("a restored table takes the place of the stack's own", () => {
+describe("a restored table replaces the stack's own", () => {
   test("the Data stack does not change, so the old table stays", () => {
     expect(restored.data).toEqual(prod.data);
   });

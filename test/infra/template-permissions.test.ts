@@ -66,7 +66,7 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     );
     const everyone = [
       ...rolesOf(deployment),
-      // Whatever policies a role has, each key's own policy names one role.
+      // With any IAM policy: each key's own policy names the one role that signs.
       ...rolesOf(deployment).map(([who, { name }]) => [who, almighty(name)] as const),
       ["an administrator", ADMINISTRATOR] as const,
       ["the sealer's policies, under another name", { ...sealer, name: `${sealer.name}2` }] as const,
@@ -82,12 +82,12 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
           }
   });
 
-  test("nobody may do anything by a wildcard, but be denied it", () => {
+  test("no Allow statement has a wildcard in its actions", () => {
     const wide = everyStatement(deployment).filter(({ Action }) =>
       Action.some((action) => /[*?]/.test(action)),
     );
     expect(wide.filter(({ Effect }) => Effect === "Allow")).toEqual([]);
-    // Which proves that there were statements with wildcards to look at.
+    // Proof that statements with wildcards were looked at: there are Deny ones.
     expect(wide.length).toBeGreaterThan(0);
   });
 
@@ -140,7 +140,7 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
         for (const pk of sealed)
           expect([pk, await writes(sealer, pk), await writes(anchorer, pk)]).toEqual([pk, true, false]);
         for (const pk of [...anchor.made, ...anchor.posted]) {
-          // The anchor log is anchored nowhere.
+          // The anchor log itself is not anchored.
           const isOwn = pk !== anchoredKey(ANCHOR, n).pk;
           expect([pk, await writes(sealer, pk), await writes(anchorer, pk)]).toEqual([pk, false, isOwn]);
         }
@@ -177,7 +177,7 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     );
   });
 
-  test("only Lambda may be a function, only the account's own schedules may be the scheduler", () => {
+  test("only Lambda may assume a function's role, and only schedules of this account the scheduler's", () => {
     for (const [id, { Properties }] of resources(service, "AWS::IAM::Role")) {
       const trusted = JSON.stringify(Properties["AssumeRolePolicyDocument"]);
       if (FUNCTIONS.some((name) => roleOf(service, name).id === id)) {
@@ -196,10 +196,10 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
 const TENANT_LOG = "abcdefghij234567abc";
 const logId = fc.stringMatching(/^[a-z2-7]{19}$/);
 const index = fc.bigInt({ min: 0n, max: 2n ** 53n - 1n });
-/** A hundred over all the deployments. */
+/** A hundred runs over all deployments together. */
 const RUNS = { numRuns: 100 / ALL.length };
 
-/** Partitions of a log: those that clients' entries go to, and those that are made of them. */
+/** Partitions of a log: those that posted entries go to, and those that are made from them. */
 function ofLog(log: string, n = 1_234n): { posted: string[]; made: string[] } {
   const shards = Array.from({ length: PENDING_SHARDS }, (_, shard) => pendingPartition(log, shard));
   const anchors = log === ANCHOR ? [cursorKey(), publicKey(), publicCheckpointKey(n)] : [];
@@ -219,7 +219,7 @@ describe.each(ALL)("%s: signing keys", (_, deployment) => {
     return { ...key, resource, arn: view.attribute(resource, "Arn") };
   });
 
-  test("an administrator can change the policy, read the public key and stop a key, so that none is lost", async () => {
+  test("an administrator can change a key's policy, read its public key and disable it", async () => {
     for (const { arn } of keys)
       for (const name of ["PutKeyPolicy", "DescribeKey", "GetPublicKey", "DisableKey", "EnableKey"]) {
         const call = { action: `kms:${name}`, resource: arn, context: {} };
@@ -227,7 +227,7 @@ describe.each(ALL)("%s: signing keys", (_, deployment) => {
       }
   });
 
-  test("nobody may use a key in another way, hand it on or copy it", async () => {
+  test("nobody may use a key for anything else, grant its use or copy it", async () => {
     const forbidden = [
       ...["CreateGrant", "ReplicateKey", "UpdatePrimaryRegion", "GetParametersForImport"],
       ...["ImportKeyMaterial", "Encrypt", "Decrypt", "DeriveSharedSecret", "GenerateMac", "Verify"],

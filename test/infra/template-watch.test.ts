@@ -1,4 +1,4 @@
-/** The alarms and the dashboard: of metrics that exist, with a runbook entry that helps, to someone who is told. */
+/** Alarms and dashboard: of metrics that are emitted, with a runbook entry, to a topic that somebody reads. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -33,7 +33,7 @@ const TIMESTAMPS = { tsaUrls: ["https://tsa.example.org"], tsaCerts: ROOTS };
 
 const read = (document: string): string => readFileSync(join(import.meta.dirname, "../..", document), "utf8");
 
-/** The text under a heading of a runbook, by the anchor that its heading is given. */
+/** The section of a runbook whose heading has this anchor. */
 function runbook(document: string, anchor: string): string {
   const sections = read(document)
     .split(/^#{2,3} /m)
@@ -47,7 +47,7 @@ function runbook(document: string, anchor: string): string {
   return sections.find((section) => slug(section) === anchor) ?? "";
 }
 
-/** A witness's operator does not read the service's. */
+/** Runbooks by the prefix of the alarms' names. */
 const RUNBOOKS = {
   "kedge-prod-": "docs/operations.md",
   "kedge-witness-prod-": "docs/witness.md",
@@ -66,7 +66,7 @@ const documented = Object.entries(RUNBOOKS).flatMap(([prefix, document]) =>
 
 describe("alarms", () => {
   test.each(documented)(
-    "$name says what it means and links its entry in the runbook, which says what to look at and what to do",
+    "$name says what it means and links its entry in the runbook, which has all three parts",
     ({ description, document, anchor }) => {
       expect(description).toMatch(/^[A-Z].+\. Runbook: /);
       expect(description.endsWith(` Runbook: ${document}#${anchor}`)).toBe(true);
@@ -76,7 +76,7 @@ describe("alarms", () => {
     },
   );
 
-  test("the runbook's address is the configured one", () => {
+  test("the runbook's address can be configured", () => {
     for (const [stack, document] of [
       [full.service, "operations.md"],
       [witness.template, "witness.md"],
@@ -96,7 +96,7 @@ describe("alarms", () => {
     expect(alarmsOf(service).length).toBeGreaterThan(0);
     for (const { AlarmActions, OKActions } of alarmsOf(service))
       expect([AlarmActions, OKActions]).toEqual([[{ Ref: topic }], [{ Ref: topic }]]);
-    // A policy of a topic's own takes the place of the one by which CloudWatch could publish.
+    // A topic policy replaces the default one, by which CloudWatch could publish.
     const policies = resources(service, "AWS::SNS::TopicPolicy").map(([, policy]) => policyOf(policy));
     for (const statements of policies) {
       const [publish, ...more] = statements.filter(({ Effect }) => Effect === "Allow");
@@ -115,7 +115,7 @@ describe("alarms", () => {
     asserted(prod.service).resourceCountIs("AWS::SNS::Subscription", 0);
   });
 
-  test("are the alarms that the metrics' page names, and no data is a breach where it means that nothing runs", () => {
+  test("are those that docs/metrics.md names; missing data is a breach where it means that nothing runs", () => {
     const rows = [...read("docs/metrics.md").matchAll(/^\| `(\w+)` \| (\w+) \|.*\| (?:`([a-z-]+)`)? *\|$/gm)];
     expect(Object.fromEntries(rows.map(([, metric, unit]) => [metric, unit]))).toEqual(SERVICE_METRICS);
     const ours = alarmsOf(full.service).filter(({ Namespace }) => Namespace === "Kedge/prod");
@@ -133,7 +133,7 @@ describe("alarms", () => {
   });
   const calendars = synthesise({ timestamps: CALENDARS });
 
-  test("no timestamps page where none are configured; else after a period, and for an hour, without any", () => {
+  test("timestamp-age exists only where timestamps are configured, and rises after an hour at least", () => {
     const timestampAge = (deployment: Deployment) =>
       alarmsOf(deployment.service).filter(({ MetricName }) => MetricName === "TimestampAge");
     for (const deployment of [prod, dev, restored]) expect(timestampAge(deployment)).toEqual([]);
@@ -150,7 +150,7 @@ describe("alarms", () => {
     }
   });
 
-  test("look at periods that CloudWatch takes: whole minutes, a day at most in all, and of whole hours a week", () => {
+  test("have periods that CloudWatch accepts: whole minutes, a day at most in all, and a week if of whole hours", () => {
     const week = synthesiseWitness({ silentHours: 168 }).template;
     const all = [week, ...[slow, calendars, full, prod, dev].map(({ service }) => service)].flatMap(alarmsOf);
     for (const { AlarmName, Period, EvaluationPeriods } of all) {
@@ -161,7 +161,7 @@ describe("alarms", () => {
     }
   });
 
-  test("look at no shorter time than passes between two values of what they look at", () => {
+  test("have periods no shorter than the time between two values of their metric", () => {
     const periods = Object.fromEntries(
       alarmsOf(slow.service).map(({ MetricName, Period }) => [MetricName ?? "", Period]),
     );
@@ -172,7 +172,7 @@ describe("alarms", () => {
 });
 
 test.each(ALL)(
-  "%s: every metric of ours that is looked at is one that the functions emit",
+  "%s: alarms and dashboard watch the metrics that the functions emit, and all of them",
   (_, deployment) => {
     const { service } = deployment;
     const namespace = z.string().parse(lambda(service, "api").Environment.Variables["KEDGE_METRICS"]);
@@ -191,7 +191,7 @@ test.each(ALL)(
       expect(space).toBe(namespace);
       expect(EMITTED).toContain(metric);
     }
-    // And none is emitted, and paid for, that nobody looks at.
+    // None is emitted, and paid for, that nobody watches.
     const asksForTimestamps = "KEDGE_TSA_EVERY" in lambda(service, "anchorer").Environment.Variables;
     const emitted = EMITTED.filter((metric) => asksForTimestamps || !OF_TIMESTAMPS.includes(metric));
     expect([...new Set(shown.map(([, metric]) => metric))].sort()).toEqual(emitted.sort());

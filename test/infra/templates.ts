@@ -1,4 +1,4 @@
-/** The stacks, synthesised in this process over bundles with nothing in them: what CloudFormation would be given. */
+/** The stacks, synthesised in this process with empty bundles: the templates that CloudFormation would get. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -46,7 +46,7 @@ export type Deployment = {
   readonly report: z.infer<typeof reportSchema>;
 };
 
-/** Where a deployment is, whatever account it names. */
+/** The account of every deployment, also where none is configured. */
 const ACCOUNT = "111122223333";
 
 /** Files that stand beside the configuration. */
@@ -71,7 +71,7 @@ function readReport(directory: string): z.infer<typeof reportSchema> {
   return reportSchema.parse(JSON.parse(readFileSync(join(directory, "validation-report.json"), "utf8")));
 }
 
-/** A bundle with nothing in it. */
+/** An empty bundle. */
 function emptyBundle(folder: string): string {
   mkdirSync(folder);
   writeFileSync(join(folder, ENTRY_FILE), `// ${basename(folder)}\n`);
@@ -141,7 +141,7 @@ export function resources({ Resources }: StackTemplate, type: string): [id: stri
   return Object.entries(Resources).filter(([, { Type }]) => Type === type);
 }
 
-/** @throws when there are none, or several: the test would be of something else. */
+/** The only resource of this type. @throws unless there is exactly one. */
 export function only(stack: StackTemplate, type: string): [id: string, TemplateResource] {
   const [found, ...more] = resources(stack, type);
   return found !== undefined && more.length === 0
@@ -174,7 +174,7 @@ export type Role = {
   readonly statements: Statement[];
 };
 
-/** Every role of the stack with all that it may do; a policy that stands apart from its role fails the test. */
+/** Every role of the stack with its statements; a policy outside its role fails the test. */
 export function roles(stack: StackTemplate): Role[] {
   const apart = [
     "AWS::IAM::Policy",
@@ -235,14 +235,14 @@ const alarmSchema = z.looseObject({
 export const alarmsOf = (stack: StackTemplate) =>
   resources(stack, "AWS::CloudWatch::Alarm").map(([, { Properties }]) => alarmSchema.parse(Properties));
 
-// ---- deployments that the suites look at -----------------------------------------------------------------------------
+// ---- the deployments under test --------------------------------------------------------------------------------------
 
 const TABLE_ARN = "arn:aws:dynamodb:eu-central-1:111122223333:table/kedge-restored";
 export const RESTORED = { arn: TABLE_ARN, streamArn: `${TABLE_ARN}/stream/2026-01-01T00:00:00.000` };
 
 export const prod = synthesise();
 export const dev = synthesise({ stage: "dev", retentionDays: 1, sealSeconds: 10 });
-/** Everything that can be configured, other than by default. */
+/** Every setting other than its default. */
 export const full = synthesise({
   account: "111122223333",
   sealSeconds: 120,
@@ -269,6 +269,6 @@ export const full = synthesise({
     certificateArn: "arn:aws:acm:us-east-1:111122223333:certificate/0123abcd-01ab-23cd",
   },
 });
-/** A table in the place of the stack's own. */
+/** With a restored table in place of the stack's own. */
 export const restored = synthesise({ table: RESTORED });
 export const ALL: [string, Deployment][] = Object.entries({ prod, dev, full, restored });

@@ -46,7 +46,7 @@ describe("the stack", () => {
     }
   });
 
-  test("a region has room for its alarms beside those of the service, and its outputs are what its manual reads", () => {
+  test("its alarms share no name with the service's, and its outputs include what docs/witness.md reads", () => {
     const { template } = synthesiseWitness(ALARMED);
     for (const { AlarmName } of alarmsOf(template)) expect(AlarmName).toMatch(/^kedge-witness-prod-/);
     const manual = readFileSync(join(import.meta.dirname, "../../docs/witness.md"), "utf8");
@@ -55,7 +55,7 @@ describe("the stack", () => {
     expect(Object.keys(template.Outputs)).toEqual(expect.arrayContaining(read));
   });
 
-  test("in production its record and its keys outlive it, and a development stage leaves nothing behind", async () => {
+  test("in production its record and keys outlive the stack; a development stage leaves nothing behind", async () => {
     const prod = synthesiseWitness();
     expect([prod.name, prod.terminationProtection]).toEqual(["KedgeWitness-prod", true]);
     for (const type of ["AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup"]) {
@@ -102,7 +102,7 @@ describe("the stack", () => {
             for (const asking of [almighty("Administrator"), { ...role, name: `${role.name}2` }])
               expect(await may(asking, call)).toBe(false);
           }
-        // Nor does a grant, or a policy of the key's with wildcards, let anyone.
+        // Nor can anyone grant it to others.
         const grant = { ...sign(construct), action: "kms:CreateGrant", context: {} };
         for (const name of ["Administrator", role.name]) expect(await may(almighty(name), grant)).toBe(false);
       }
@@ -140,7 +140,7 @@ describe("alarms", () => {
     alarmsOf(of).find(({ AlarmName }) => AlarmName === `kedge-witness-prod-${name}`) ??
     expect.fail(`no ${name}`);
 
-  test("one piece of evidence pages at once; that nothing came is no evidence", () => {
+  test("one piece of evidence raises the alarm at once; missing data does not", () => {
     expect(named("equivocation")).toMatchObject({
       ...{ Namespace: "KedgeWitness/prod", MetricName: "Equivocations", Statistic: "Sum" },
       ...{ Threshold: 0, ComparisonOperator: "GreaterThanThreshold", EvaluationPeriods: 1 },
@@ -148,14 +148,14 @@ describe("alarms", () => {
     });
   });
 
-  test("5xx page when they come again, also to a log that asks once an hour", () => {
+  test("repeated 5xx raise the alarm, also for a log that submits once an hour", () => {
     const { MetricName, Period = 0, EvaluationPeriods, DatapointsToAlarm } = named("errors");
     expect([MetricName, DatapointsToAlarm]).toEqual(["5xx", 2]);
     expect(Period * EvaluationPeriods).toBeGreaterThanOrEqual(2 * 3_600);
     expect(named("throttles")).toMatchObject({ Namespace: "AWS/Lambda", MetricName: "Throttles" });
   });
 
-  test("silence pages after the hours that are configured, and without them never", () => {
+  test("silence raises the alarm after the configured hours, and never without them", () => {
     for (const silentHours of [1, 24, 168]) {
       const silent = named("silent", synthesiseWitness({ silentHours }).template);
       expect(silent).toMatchObject({
@@ -221,7 +221,7 @@ test("the bundle is a witness of the configured logs", async () => {
     });
     expect(await handler(event)).toMatchObject({ statusCode: 409, body: "23\n" });
     expect(await handler({ ...event, body: request(23n, 23n, fork) })).toMatchObject({ statusCode: 422 });
-    // What its alarms look at.
+    // What its alarms watch.
     const lines = readFileSync(given["KEDGE_LOG_FILE"] ?? "", "utf8")
       .trim()
       .split("\n");
