@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Call, judgeOf, kindsOf, unneeded } from "./access.ts";
+import { type Call, judgeOf, kindsOf, policyWith, unneeded } from "./access.ts";
 
 const TABLE = "arn:aws:dynamodb:eu-central-1:000000000000:table/t";
 const LOG = "abcdefghijklmnop234";
@@ -16,8 +16,8 @@ const mayPut = (...partitions: string[]) => ({
 });
 /** The grants of these statements that these calls do not need. */
 const left = (statements: object[], calls: Call[]) => {
-  const policies = { a: { Version: "2012-10-17", Statement: statements } };
-  return unneeded(judgeOf("000000000000"), { name: "r", policies }, calls);
+  const role = { name: "r", policies: { all: policyWith(...statements) } };
+  return unneeded(judgeOf("000000000000"), role, calls);
 };
 const grant = { action: "dynamodb:PutItem", resource: TABLE };
 

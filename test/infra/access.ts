@@ -154,8 +154,10 @@ export function accessOf(
 /** A role whose IAM policies allow everything; only resource policies can stop it. */
 export const almighty = (name: string): Role => ({
   name,
-  policies: { all: { Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: "*", Resource: "*" }] } },
+  policies: { all: policyWith({ Effect: "Allow", Action: "*", Resource: "*" }) },
 });
+
+export const policyWith = (...Statement: readonly object[]) => ({ Version: "2012-10-17", Statement });
 
 // ---- unneeded grants -------------------------------------------------------------------------------------------------
 
@@ -187,7 +189,7 @@ export async function unneeded(
         const { action: Action, resource: Resource } = grant;
         return [{ Effect: "Allow", Action, Resource, Condition: j === i ? narrowed : grant.Condition }];
       });
-      const without = { name, policies: { all: { Version: "2012-10-17", Statement } } };
+      const without = { name, policies: { all: policyWith(...Statement) } };
       const asked = calls.filter((call) => call.action === action);
       const allowed = await Promise.all(asked.map((call) => may(without, call)));
       if (!allowed.includes(false))

@@ -19,7 +19,7 @@ import {
   tenantPartition,
   tileItemKey,
 } from "../../platform/table.ts";
-import { almighty, type Call, type Role, type Statement } from "./access.ts";
+import { almighty, type Call, judgeOf, policyWith, type Role, type Statement } from "./access.ts";
 import {
   ALL,
   type Deployment,
@@ -64,19 +64,26 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     expect(view.all("AWS::KMS::Key").map(({ construct }) => construct)).toEqual(
       keysOf(deployment).map(({ construct }) => construct),
     );
+    // Keys whose own policies leave it to IAM: a role's policies must name its keys by themselves.
+    const trust = { Effect: "Allow", Principal: { AWS: view.place.account }, Action: "kms:*", Resource: "*" };
+    const keys = view.all("AWS::KMS::Key").map((key) => view.attribute(key, "Arn"));
+    const byIam = judgeOf(view.place.account, new Map(keys.map((arn) => [arn, policyWith(trust)])));
     const everyone = [
-      ...rolesOf(deployment),
-      // With any IAM policy: each key's own policy names the one role that signs.
-      ...rolesOf(deployment).map(([who, { name }]) => [who, almighty(name)] as const),
-      ["an administrator", ADMINISTRATOR] as const,
-      ["the sealer's policies, under another name", { ...sealer, name: `${sealer.name}2` }] as const,
+      ...rolesOf(deployment).flatMap(([who, role]) => [
+        { who, asking: role, judge: may },
+        { who, asking: role, judge: byIam },
+        // With any IAM policy: each key's own policy names the one role that signs.
+        { who, asking: almighty(role.name), judge: may },
+      ]),
+      { who: "an administrator", asking: ADMINISTRATOR, judge: may },
+      { who: "the sealer renamed", asking: { ...sealer, name: `${sealer.name}2` }, judge: may },
     ];
     for (const { construct, kind, signs } of keysOf(deployment))
       for (const algorithm of ["ED25519_SHA_512", "ED25519_PH_SHA_512", "ML_DSA_SHAKE_256"])
         for (const type of ["RAW", "DIGEST"])
-          for (const [who, asking] of everyone) {
+          for (const { who, asking, judge } of everyone) {
             const right = algorithm === algorithmOf(kind) && type === "RAW";
-            const allowed = await may(asking, sign(construct, algorithm, type));
+            const allowed = await judge(asking, sign(construct, algorithm, type));
             const case_ = [who, construct, algorithm, type];
             expect([...case_, allowed]).toEqual([...case_, signs && right && who === SIGNERS[kind]]);
           }
