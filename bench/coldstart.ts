@@ -8,7 +8,9 @@ import { text } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
 import { bundle, bundleEntry, ENTRY_FILE } from "../infra/bundle.ts";
+import { readConfig } from "../infra/config.ts";
 import { FUNCTIONS } from "../infra/names.ts";
+import { SPECS } from "../infra/service/specs.ts";
 import { figure, median, type Section, spread } from "./report.ts";
 
 const RUNS = 21;
@@ -24,7 +26,8 @@ export async function coldstart(): Promise<Section> {
   const folder = await mkdtemp(join(tmpdir(), "kedge-coldstart-"));
   const folderOf = (name: Name) => join(folder, name.replace(" ", "-"));
   await bundleEntry(join(import.meta.dirname, "bare"), folderOf(BARE));
-  await Promise.all(FUNCTIONS.map((name) => bundle(name, folderOf(name), {})));
+  const config = readConfig("config/prod.json");
+  await Promise.all(FUNCTIONS.map((name) => bundle(SPECS[name], folderOf(name), config)));
 
   const starts = new Map<Name, Start[]>(NAMES.map((name) => [name, []]));
   for (let run = 0; run <= RUNS; run++) {

@@ -3,7 +3,7 @@
  * scale, and prices a month of it. It needs no AWS account and opens no connection but to itself.
  */
 import { Command, InvalidArgumentError } from "commander";
-import { SIZES } from "../infra/functions.ts";
+import { SPECS } from "../infra/service/specs.ts";
 import { ASSUMED, billOf, type Use } from "./cost/bill.ts";
 import { type Load, monthOf } from "./cost/month.ts";
 import { PRICES_OF, REGIONS, type Region, regionSchema } from "./cost/prices.ts";
@@ -13,7 +13,7 @@ import { measure } from "./cost/run.ts";
 // The AWS SDK announces its end of support for Node 20 on every start.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
 
-const memory = { api: SIZES.api.memory, sealer: SIZES.sealer.memory, anchorer: SIZES.anchorer.memory };
+const memory = { api: SPECS.api.memory, sealer: SPECS.sealer.memory, anchorer: SPECS.anchorer.memory };
 
 type Options = {
   events: number;

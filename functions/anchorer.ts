@@ -25,7 +25,7 @@ export async function handler(event?: unknown): Promise<RestoreResult[] | undefi
       publicSize: Number(publicSize),
       quorum,
     };
-    const metrics = { ...(await runMetrics()), WitnessQuorum: quorum ? 1 : 0 };
+    const metrics: Metrics = { ...(await runMetrics()), WitnessQuorum: quorum ? 1 : 0 };
     if (anchored > 0 || !quorum) logLine(quorum ? "info" : "error", line, metrics);
     else metricLine(line, metrics);
     await stampPublic();
@@ -57,7 +57,7 @@ async function runMetrics(error?: unknown): Promise<Metrics> {
   const age = await anchorAge();
   return {
     // After a failure it is not known that nothing waits: the run may not have come to look.
-    ...(age !== undefined && (age > 0 || error === undefined) && { AnchorAge: age }),
+    AnchorAge: age === 0 && error !== undefined ? undefined : age,
     Signatures: takeSignatures("anchor"),
     RollbackRefused: error instanceof ServiceError && error.code === "rollback" ? 1 : 0,
   };

@@ -53,7 +53,7 @@ function report(swept: SweptLog): void {
   // A schedule finds most logs idle.
   if (oldest === undefined) return;
   const line = { event: "seal", log, sealed, batches, size: Number(size), lagMs: age(oldest) };
-  logLine("info", line, batches > 0 ? { BatchSize: sealed / batches } : {});
+  logLine("info", line, { BatchSize: batches > 0 ? sealed / batches : undefined });
 }
 
 /** What the metrics of a run are made of. */
@@ -100,7 +100,7 @@ function reportRun({ logs, failed, lags, conflicts, rollbacks }: Run): void {
     { event: "sweep", logs, failed: failed.length },
     {
       // Of logs of which nothing is known, 0 would say that all is well.
-      ...((lags.length > 0 || logs === 0) && { SealLag: lag }),
+      SealLag: lags.length > 0 || logs === 0 ? lag : undefined,
       Signatures: takeSignatures("log"),
       Conflicts: conflicts,
       RollbackRefused: rollbacks,

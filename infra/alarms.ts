@@ -1,38 +1,45 @@
 /** Alarms that tell a topic when they rise and when they end. Each has an entry in a runbook, under its own name. */
-import { ArnFormat, type Stack } from "aws-cdk-lib";
+import { ArnFormat, Duration, type Stack } from "aws-cdk-lib";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import * as sns from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
+import type { MetricName } from "../platform/log.ts";
 
-/** What pages. `missing` is what no data means: by default that nothing happened. */
+/** `missing` says how CloudWatch treats missing data; by default as no breach. */
 export type Alarm = {
   readonly name: string;
   readonly means: string;
   readonly metric: cloudwatch.IMetric;
-  /** Breached by more than this, or by less if `below`. */
+  /** The alarm rises above this, or, if `below`, under it. */
   readonly threshold: number;
   readonly below?: boolean;
-  /** Breached for so many periods, of so many: by default one, and one after the other. */
+  /** It rises when `periods` of the last `of` periods breach: by default 1, and as many as `periods`. */
   readonly periods?: number;
   readonly of?: number;
   readonly missing?: cloudwatch.TreatMissingData;
 };
 
-type Told = {
-  /** Of the alarms' names: a name is there once in an account's region. */
+type AlarmSettings = {
+  /** Starts each alarm's name, which must be unique in an account's region. */
   readonly prefix: string;
-  /** Who is told; undefined: nobody yet. */
+  /** Who gets an e-mail; undefined: the topic has no subscriber. */
   readonly alarmEmail: string | undefined;
   /** The document with an entry for each alarm. */
   readonly runbooks: string;
 };
 
+/** The metrics that functions write into their log lines, in this namespace. */
+export const metricsOf =
+  (namespace: string) =>
+  (metricName: MetricName, statistic: string, period = Duration.minutes(5)): cloudwatch.Metric =>
+    new cloudwatch.Metric({ namespace, metricName, statistic, period });
+
 export function makeAlarms(
   stack: Stack,
   alarms: readonly Alarm[],
-  { prefix, alarmEmail, runbooks }: Told,
+  { prefix, alarmEmail, runbooks }: AlarmSettings,
 ): cloudwatch.Alarm[] {
   const topic = alarmTopic(stack);
   if (alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(alarmEmail));
@@ -57,7 +64,7 @@ export function makeAlarms(
   });
 }
 
-/** enforceSSL gives the topic a policy, in the place of the one by which the account's alarms could publish. */
+/** `enforceSSL` gives the topic a policy, which replaces the default one that lets alarms of this account publish. */
 function alarmTopic(stack: Stack): sns.Topic {
   const topic = new sns.Topic(stack, "Alarms", { enforceSSL: true });
   const alarms = stack.formatArn({

@@ -1,17 +1,17 @@
-/** The CDK app: two stacks, of what must outlive a deployment and of what need not; or, with `-c witness=…`, a witness. */
+/** The CDK app: the service (`-c config=…`) or a witness (`-c witness=…`). */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App } from "aws-cdk-lib";
 import { bundle } from "./bundle.ts";
 import { readConfig } from "./config.ts";
-import { FUNCTIONS } from "./names.ts";
+import { SPECS } from "./service/specs.ts";
 import { ConfigError } from "./settings.ts";
-import { buildStacks } from "./stacks.ts";
-import { buildWitness, bundleWitness } from "./witness.ts";
-import { readWitnessConfig } from "./witness-config.ts";
+import { buildStacks, buildWitness } from "./stacks.ts";
+import { readWitnessConfig } from "./witness/config.ts";
+import { WITNESS } from "./witness/function.ts";
 
-// CDK writes stack traces into its output: of this machine's paths, and not the same ones in every run.
+// CDK writes stack traces into its output: they hold this machine's paths and differ from run to run.
 if (!process.env["CDK_DEBUG"]) Error.stackTraceLimit = 0;
 
 const app = new App();
@@ -20,11 +20,11 @@ try {
   const witness = app.node.tryGetContext("witness");
   if (witness === undefined) {
     const config = readConfig(app.node.tryGetContext("config"));
-    await Promise.all(FUNCTIONS.map((name) => bundle(name, join(bundles, name), config)));
+    await Promise.all(Object.values(SPECS).map((spec) => bundle(spec, join(bundles, spec.name), config)));
     buildStacks(app, config, bundles);
   } else {
     const config = readWitnessConfig(witness);
-    await bundleWitness(bundles, config);
+    await bundle(WITNESS, bundles, config);
     buildWitness(app, config, bundles);
   }
   app.synth();

@@ -1,4 +1,4 @@
-/** What a deployment is configured with: one JSON file, `-c config=config/prod.json`. */
+/** The service's configuration: one JSON file, `-c config=config/prod.json`. */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parsePemCertificates } from "@kedge/verify/time/x509";
@@ -11,13 +11,14 @@ import {
   parseSettings,
   readJson,
   reasonOf,
+  schemalessUrl,
   throttle,
 } from "./settings.ts";
 
 /**
- * A log's signing keys, by a name that is never used again, in the order in which they were made. All that sign do, and
- * the first of them is the log's own: `{"a": "signs"}`, then `{"a": "signs", "b": "signs"}`, then
- * `{"a": "retired", "b": "signs"}`. A retired key is kept, and nobody may sign with it.
+ * A log's signing keys by name, oldest first; a name is never reused. Every key that "signs" signs each checkpoint. A
+ * rotation goes from `{"a": "signs"}` over `{"a": "signs", "b": "signs"}` to `{"a": "retired", "b": "signs"}`. A retired
+ * key is kept, and nobody may sign with it.
  */
 const optionalKeys = z
   .record(
@@ -33,7 +34,7 @@ const keys = optionalKeys.refine(
   'at least one key must sign: set one to "signs"',
 );
 
-/** Its length and its letters bound what a function's environment holds, 4 KB in all: 17 of them at most. */
+/** Bounded because a function's environment holds at most 4 KB, and up to 17 of these go into one. */
 const httpsUrl = z
   .url({ protocol: /^https$/, error: "an https URL" })
   .max(128, "a URL of at most 128 characters")
@@ -45,21 +46,18 @@ const httpsUrls = z
   .refine((urls) => new Set(urls).size === urls.length, "name each once");
 
 const timestamps = z.strictObject({
-  /** Authorities of RFC 3161, and a PEM file of certificates that theirs must lead to. */
+  /** RFC 3161 authorities, and a PEM file of the root certificates that theirs must chain to. */
   tsaUrls: httpsUrls.optional(),
   tsaCerts: z.string().min(1).optional(),
   everyMinutes: z.int().min(1).max(1_440).default(60),
-  /** OpenTimestamps, and an Esplora API that knows the blocks of Bitcoin. */
+  /** OpenTimestamps calendars, and an Esplora API to look up Bitcoin blocks. */
   otsCalendars: httpsUrls.optional(),
   bitcoinUrl: httpsUrl.optional(),
 });
 
 const schema = z.strictObject({
   ...deployed,
-  domain: z
-    .string()
-    .max(200)
-    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, "a schema-less URL such as audit.example.org"),
+  domain: schemalessUrl("audit.example.org"),
   sealSeconds: z.int().min(1).max(300).default(60),
   anchorMinutes: z.int().min(1).max(60).default(1),
   sweepMinutes: z.int().min(1).max(60).default(5),
@@ -98,9 +96,6 @@ const schema = z.strictObject({
 
 /** `policyPath` and `timestamps.tsaCerts` are absolute, and their files have been parsed. */
 export type Config = Omit<z.infer<typeof schema>, "policy"> & { readonly policyPath?: string };
-
-/** Whether what is stateful outlives its stack. */
-export const isDurable = ({ stage }: Pick<Config, "stage">): boolean => stage === "prod";
 
 export const HELP = `Kedge is deployed with one JSON file of configuration:
 
@@ -181,7 +176,7 @@ function impossibleTimestamps({ timestamps, anchorMinutes }: Config): string[] {
     ...(tsaUrls === undefined && otsCalendars === undefined
       ? ["timestamps: names nobody to ask: set tsaUrls or otsCalendars, or leave it out"]
       : []),
-    // Nothing is stored that is not checked.
+    // A timestamp is stored only once it has been verified.
     ...((tsaUrls === undefined) !== (tsaCerts === undefined)
       ? ["timestamps.tsaCerts: set it with tsaUrls: a PEM file of the authorities' root certificates"]
       : []),

@@ -1,15 +1,15 @@
-/** An HTTP API whose every route is one function, throttled, with an access log that names nobody. */
-import { RemovalPolicy, type Stack, Validations } from "aws-cdk-lib";
+/** An HTTP API that sends every request to one function, with a throttle and an access log without personal data. */
+import type { Stack } from "aws-cdk-lib";
 import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
 import * as apigateway from "aws-cdk-lib/aws-apigatewayv2";
 import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
-import type { Construct } from "constructs";
-import { isDurable } from "./config.ts";
+import { acknowledge } from "./nag.ts";
 import type { Deployed } from "./settings.ts";
+import { removalPolicyOf } from "./stage.ts";
 
-/** No path: it names hashes, or which log a monitor follows. No address: it may be a person's. */
+/** No path: it holds hashes, or tells which log a monitor follows. No IP address: it may be a person's. */
 const ACCESS_LOG = {
   requestId: "$context.requestId",
   time: "$context.requestTimeEpoch",
@@ -21,7 +21,7 @@ const ACCESS_LOG = {
 };
 
 type Route = {
-  /** The integration's construct id: it is part of the function's permission's. */
+  /** Construct id of the integration, and so part of the logical id of the function's permission. */
   readonly id: string;
   readonly target: lambda.Function;
   readonly description: string;
@@ -44,7 +44,7 @@ export function makeHttpApi(
   acknowledge(http, "APIG4", authorization);
   const accessLogs = new logs.LogGroup(stack, "AccessLogs", {
     retention: config.logRetentionDays,
-    removalPolicy: isDurable(config) ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    removalPolicy: removalPolicyOf(config),
   });
   new apigateway.HttpStage(stack, "DefaultStage", {
     httpApi: http,
@@ -58,7 +58,3 @@ export function makeHttpApi(
   });
   return http;
 }
-
-/** Why a rule of cdk-nag's AwsSolutions does not hold here. */
-export const acknowledge = (construct: Construct, rule: string, reason: string): void =>
-  Validations.of(construct).acknowledge({ id: `AwsSolutions::AwsSolutions-${rule}`, reason });

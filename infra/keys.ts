@@ -1,11 +1,16 @@
-/** Signing keys in KMS: administered by the account, and used by one role. */
-import { Duration, type RemovalPolicy, type Stack } from "aws-cdk-lib";
+/** Signing keys in KMS: the account administers them, and one role signs with each. */
+import { Duration, type Stack } from "aws-cdk-lib";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as kms from "aws-cdk-lib/aws-kms";
+import type { Deployed } from "./settings.ts";
+import { isDurable, removalPolicyOf } from "./stage.ts";
 
-export type KeyAlgorithm = "ED25519_SHA_512" | "ML_DSA_SHAKE_256";
+/** A key's type, and the algorithm that it signs by. */
+export type KeyType = { readonly spec: kms.KeySpec; readonly algorithm: string };
+export const ED25519: KeyType = { spec: kms.KeySpec.ECC_NIST_EDWARDS25519, algorithm: "ED25519_SHA_512" };
+export const MLDSA44: KeyType = { spec: kms.KeySpec.ML_DSA_44, algorithm: "ML_DSA_SHAKE_256" };
 
-/** What an administrator of the account may do with a signing key: everything but sign, replicate it or use it. */
+/** What administrators of the account may do with a signing key: neither sign with it nor copy it. */
 const KEY_ADMINISTRATION = [
   "kms:CancelKeyDeletion",
   "kms:DescribeKey",
@@ -25,22 +30,22 @@ const KEY_ADMINISTRATION = [
   "kms:UpdateKeyDescription",
 ];
 
-/** Of a role of this account, whether or not it exists yet. */
+/** The ARN of a role of this account, which need not exist yet. */
 export const roleArn = (stack: Stack, resourceName: string): string =>
   stack.formatArn({ service: "iam", region: "", resource: "role", resourceName });
 
-/** @param signer the name of the role that may sign; undefined for a retired key, with which nobody may. */
+type SigningKey = {
+  readonly description: string;
+  readonly type: KeyType;
+  /** The name of the role that may sign; undefined for a retired key, with which nobody may. */
+  readonly signer: string | undefined;
+};
+
 export function makeSigningKey(
   stack: Stack,
   id: string,
-  key: {
-    readonly description: string;
-    readonly spec: kms.KeySpec;
-    readonly algorithm: KeyAlgorithm;
-    readonly signer: string | undefined;
-    readonly durable: boolean;
-    readonly removalPolicy: RemovalPolicy;
-  },
+  config: Deployed,
+  { description, type, signer }: SigningKey,
 ): kms.Key {
   const account = new iam.AccountRootPrincipal();
   const statements = [
@@ -51,9 +56,9 @@ export function makeSigningKey(
       resources: ["*"],
     }),
   ];
-  if (key.signer !== undefined) {
-    // The role is named, not referenced: it may belong to a stack that comes and goes.
-    const role = roleArn(stack, key.signer);
+  if (signer !== undefined) {
+    // By name, not by reference: the role is of a stack that may be deleted and deployed again.
+    const role = roleArn(stack, signer);
     statements.push(
       new iam.PolicyStatement({
         sid: "SignCheckpoints",
@@ -62,17 +67,17 @@ export function makeSigningKey(
         resources: ["*"],
         conditions: {
           ArnEquals: { "aws:PrincipalArn": role },
-          StringEquals: { "kms:SigningAlgorithm": key.algorithm, "kms:MessageType": "RAW" },
+          StringEquals: { "kms:SigningAlgorithm": type.algorithm, "kms:MessageType": "RAW" },
         },
       }),
     );
   }
   return new kms.Key(stack, id, {
-    description: key.description,
-    keySpec: key.spec,
+    description,
+    keySpec: type.spec,
     keyUsage: kms.KeyUsage.SIGN_VERIFY,
     policy: new iam.PolicyDocument({ statements }),
-    pendingWindow: Duration.days(key.durable ? 30 : 7),
-    removalPolicy: key.removalPolicy,
+    pendingWindow: Duration.days(isDurable(config) ? 30 : 7),
+    removalPolicy: removalPolicyOf(config),
   });
 }

@@ -1,8 +1,8 @@
-/** What both deployments' configurations share: settings of their own, and how a file that cannot be used is refused. */
+/** What the configurations of the service and of a witness share: common settings, and how a wrong file is refused. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 
-/** Settings of whatever is deployed, a witness too. */
+/** Settings that both have. */
 export const deployed = {
   stage: z.enum(["dev", "prod"]),
   region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
@@ -15,6 +15,13 @@ export const deployed = {
   runbooks: z.url({ protocol: /^https$/ }).optional(),
 };
 
+/** The first part of key names and origins. */
+export const schemalessUrl = (example: string) =>
+  z
+    .string()
+    .max(200)
+    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, `a schema-less URL such as ${example}`);
+
 /** Requests a second. */
 export const throttle = z.strictObject({
   rate: z.int().min(1).max(10_000),
@@ -24,12 +31,12 @@ export const throttle = z.strictObject({
 const deployedSchema = z.object({ ...deployed, throttle });
 export type Deployed = z.infer<typeof deployedSchema>;
 
-/** A configuration that cannot be used: its message names every problem and the way to mend it. */
+/** A configuration that cannot be used; the message names every problem and how to fix it. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-/** One kind of configuration: its schema, and the command that lists all of its settings. */
+/** A kind of configuration: its schema, and the command that lists all settings. */
 export type Settings<T extends z.ZodObject> = { readonly schema: T; readonly help: string };
 
 /**
@@ -65,7 +72,7 @@ function describe({ path, message, input, ...issue }: z.core.$ZodIssue, schema: 
     const known = settingsAt(schema, path);
     return issue.keys.map((key) => `${within}${key} is no setting${suggest(key, known)}`);
   }
-  // Of a key in a record, the issue within says what is wrong with it.
+  // For a key of a record, the nested issue says what is wrong.
   const [why] = issue.code === "invalid_key" ? issue.issues : [];
   const isAbsent = path.length > 0 && input === undefined;
   return [
@@ -73,14 +80,14 @@ function describe({ path, message, input, ...issue }: z.core.$ZodIssue, schema: 
   ];
 }
 
-/** The names of the settings that there are at this place. */
+/** The names of the settings at this path. */
 function settingsAt(schema: unknown, [name, ...within]: readonly PropertyKey[]): string[] {
   const is = schema instanceof z.ZodOptional || schema instanceof z.ZodDefault ? schema.unwrap() : schema;
   if (!(is instanceof z.ZodObject)) return [];
   return name === undefined ? Object.keys(is.shape) : settingsAt(is.shape[String(name)], within);
 }
 
-/** The setting that was most likely meant: the one that shares the longest beginning, and of these the shortest. */
+/** Suggests the known setting with the longest common prefix; of several, the shortest. */
 function suggest(key: string, known: readonly string[]): string {
   const shared = (name: string) => {
     const at = [...name].findIndex((letter, i) => letter.toLowerCase() !== key[i]?.toLowerCase());

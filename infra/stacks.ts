@@ -1,32 +1,51 @@
+/** The stacks: Data and Service for the service, one for a witness. */
 import { type App, Tags, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
-import { type Config, isDurable } from "./config.ts";
-import { DataStack } from "./data.ts";
-import { ServiceStack } from "./service.ts";
+import type { Config } from "./config.ts";
+import { DataStack } from "./data/stack.ts";
+import { ServiceStack } from "./service/stack.ts";
+import type { Deployed } from "./settings.ts";
+import { isDurable } from "./stage.ts";
+import type { WitnessConfig } from "./witness/config.ts";
+import { WitnessStack } from "./witness/stack.ts";
 
-/**
- * Everything that a deployment is made of, checked by cdk-nag when it is synthesised.
- * @param bundles a folder with a folder for each function, as `bundle` writes it.
- */
+/** @param bundles a folder that holds each function's bundle under the function's name. */
 export function buildStacks(app: App, config: Config, bundles: string): void {
-  const { stage, region, account } = config;
-  const props = {
+  const { stage } = config;
+  const data = new DataStack(app, `Kedge-${stage}-Data`, {
     config,
-    env: { region, ...(account !== undefined && { account }) },
-    terminationProtection: isDurable(config),
-  };
-  const stack = new DataStack(app, `Kedge-${stage}-Data`, {
-    ...props,
+    ...propsOf(config),
     description: "Kedge: the table, the signing keys and the published bucket",
   });
   const service = new ServiceStack(app, `Kedge-${stage}-Service`, {
-    ...props,
-    data: stack.data,
+    config,
+    ...propsOf(config),
+    data: data.data,
     bundles,
     description: "Kedge: the functions, the API, the schedules and what watches them",
   });
-  service.addStackDependency(stack);
-  Tags.of(app).add("service", "kedge");
+  service.addStackDependency(data);
+  tagAndCheck(app, "kedge", config);
+}
+
+/** @param folder the function's bundle, as `bundle` writes it. */
+export function buildWitness(app: App, config: WitnessConfig, folder: string): void {
+  new WitnessStack(app, `KedgeWitness-${config.stage}`, {
+    config,
+    ...propsOf(config),
+    folder,
+    description: "Kedge: a witness of transparency logs",
+  });
+  tagAndCheck(app, "kedge-witness", config);
+}
+
+const propsOf = (config: Deployed) => ({
+  env: { region: config.region, ...(config.account !== undefined && { account: config.account }) },
+  terminationProtection: isDurable(config),
+});
+
+function tagAndCheck(app: App, service: string, { stage }: Deployed): void {
+  Tags.of(app).add("service", service);
   Tags.of(app).add("stage", stage);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 }

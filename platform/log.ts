@@ -9,7 +9,8 @@ import { appendFileSync } from "node:fs";
 
 export type LogFields = { readonly [name: string]: string | number | boolean | undefined };
 
-const UNITS = {
+/** Every metric of the service with its unit, by name. Alarms and the dashboard look at these; docs/metrics.md explains them. */
+export const SERVICE_METRICS = {
   EntriesAccepted: "Count",
   SealLag: "Milliseconds",
   BatchSize: "Count",
@@ -19,12 +20,14 @@ const UNITS = {
   AnchorAge: "Milliseconds",
   WitnessQuorum: "Count",
   TimestampAge: "Milliseconds",
-  // Of a witness: docs/witness.md.
-  Cosigned: "Count",
-  Equivocations: "Count",
 } as const;
+/** The same of a witness; docs/witness.md explains them. */
+export const WITNESS_METRICS = { Cosigned: "Count", Equivocations: "Count" } as const;
 
-export type Metrics = { readonly [name in keyof typeof UNITS]?: number };
+const UNITS = { ...SERVICE_METRICS, ...WITNESS_METRICS };
+export type MetricName = keyof typeof UNITS;
+/** Values by name; undefined is none. */
+export type Metrics = { readonly [name in MetricName]?: number | undefined };
 
 export function logLine(level: "info" | "error", fields: LogFields, metrics: Metrics = {}): void {
   const now = new Date();
@@ -49,8 +52,9 @@ export const metricsWanted = (): boolean => Boolean(process.env["KEDGE_METRICS"]
  */
 function embedded(metrics: Metrics, now: Date) {
   const namespace = process.env["KEDGE_METRICS"];
+  const values: Readonly<Record<string, number | undefined>> = metrics;
   const definitions = Object.entries(UNITS)
-    .filter(([name]) => name in metrics)
+    .filter(([name]) => values[name] !== undefined)
     .map(([Name, Unit]) => ({ Name, Unit }));
   if (!namespace || definitions.length === 0) return {};
   const directive = { Namespace: namespace, Dimensions: [[]], Metrics: definitions };

@@ -111,7 +111,7 @@ function logRequest(c: Context<WitnessEnv>, ms: number): void {
   };
   logLine(c.res.status >= 500 || isEvidence ? "error" : "info", line, {
     // The latest once more says nothing of the log: anyone can send it.
-    ...(answer?.status === 200 && answer.isNew && { Cosigned: 1 }),
-    ...(isEvidence && { Equivocations: 1 }),
+    Cosigned: answer?.status === 200 && answer.isNew ? 1 : undefined,
+    Equivocations: isEvidence ? 1 : undefined,
   });
 }

@@ -27,9 +27,9 @@ export const ASSUMED = {
   /** Share of runs that start a new instance, and how long that takes, ms; Lambda charges for it. */
   coldStarts: 0.001,
   coldStartMs: 600,
-  /** A line of the API's access log, CloudWatch's own bytes included (infra/service.ts). */
+  /** A line of the API's access log, CloudWatch's own bytes included (infra/http-api.ts). */
   accessLogBytes: 150,
-  /** CloudWatch stores log lines compressed to this share, for a year (infra/config.ts). */
+  /** CloudWatch stores log lines compressed to this share, for a year (infra/settings.ts). */
   logCompression: 0.15,
   logMonths: 12,
   /** In the templates (infra/): metrics that alarms look at, dashboards, keys. */

@@ -35,7 +35,7 @@ export type Month = {
 export const MONTH_SECONDS = 30 * 24 * 3_600;
 /** Enough that chance does not show in the third digit. */
 const MAX_ARRIVALS = 200_000;
-/** Records in one call of the sealer (infra/service.ts); a window ends early when as many have come. */
+/** Records in one call of the sealer (infra/sealer/stream.ts); a window ends early when as many have come. */
 const MAX_RECORDS = 10_000;
 
 /**

@@ -45,8 +45,9 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
       ...(c.error !== undefined && (failed ? errorFields(c.error) : { code: problemOf(c.error).code })),
     };
     // 202 says that entries are durable, and nothing else does.
-    const metrics = c.res.status === 202 ? { EntriesAccepted: c.get("entries") } : {};
-    logLine(failed ? "error" : "info", line, metrics);
+    logLine(failed ? "error" : "info", line, {
+      EntriesAccepted: c.res.status === 202 ? c.get("entries") : undefined,
+    });
   });
   app.onError((error, c) => respondProblem(c, problemOf(error), c.get("requestId")));
   app.notFound((c) => {

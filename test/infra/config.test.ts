@@ -1,4 +1,4 @@
-/** What can be configured: every setting's bounds, and what a wrong one is answered with. */
+/** The service's configuration: every setting's bounds, and the message for a wrong one. */
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
@@ -43,13 +43,13 @@ const keys: Cases = {
   ],
 };
 const needsOne: Cases = { ...keys, bad: [...keys.bad, {}, { a: "retired" }] };
-/** Whole numbers, to both ends. */
+/** Whole numbers, at both bounds. */
 const between = (least: number, most: number): Cases => ({
   good: [least, most],
   bad: [least - 1, most + 1, least + 0.5, `${least}`, Number.NaN],
 });
 
-/** A setting that is added, or goes, is a type error here. */
+/** Adding or removing a setting is a type error here. */
 const SETTINGS: Record<Setting, Cases> = {
   stage: { good: ["dev", "prod"], bad: ["Prod", "test", "", 1] },
   region: {
@@ -167,10 +167,10 @@ const configured = (settings: Readonly<Record<string, unknown>>): Config =>
 
 describe("the committed examples", async () => {
   const examples = join(import.meta.dirname, "../../config");
-  // A witness's is of another kind: infra/witness-config.ts.
+  // A witness's is of another kind: infra/witness/config.ts.
   const names = (await readdir(examples)).filter((name) => name !== "witness.json");
 
-  test.each(names)("%s can be deployed, as the stage that it is called", (name) => {
+  test.each(names)("%s can be deployed, as the stage in its name", (name) => {
     expect(`${readConfig(join(examples, name)).stage}.json`).toBe(name);
   });
 
@@ -180,7 +180,7 @@ describe("the committed examples", async () => {
 });
 
 describe("a setting", () => {
-  test.each(ALL)("%s is taken where it can be deployed, to its bounds", (name, { good }) => {
+  test.each(ALL)("%s is accepted up to its bounds", (name, { good }) => {
     for (const value of good) {
       const config = configured({ [name]: value });
       // Of these the file's name does not stay as it was.
@@ -189,20 +189,20 @@ describe("a setting", () => {
     }
   });
 
-  test.each(ALL)("%s is refused by its name beyond them", (name, { bad }) => {
+  test.each(ALL)("%s is refused by name beyond its bounds", (name, { bad }) => {
     for (const value of bad) {
       const message = refusal(() => configured({ [name]: value }));
       expect(message, JSON.stringify(value)).toMatch(new RegExp(`^ *${name}\\b`, "m"));
     }
   });
 
-  test.each(NAMES)("%s is refused where it is null, or nothing that it could be", (name) => {
+  test.each(NAMES)("%s is refused when it is null or of another type", (name) => {
     for (const value of [null, true, -1]) {
       expect(refusal(() => configured({ [name]: value }))).toMatch(new RegExp(`^ *${name}\\b`, "m"));
     }
   });
 
-  test("is required only if it cannot be guessed", () => {
+  test("is required only if it has no default", () => {
     expect(configured({})).toMatchObject(REQUIRED);
     for (const name of Object.keys(REQUIRED)) {
       const message = refusal(() => parseConfig({ ...REQUIRED, [name]: undefined }, path));
@@ -231,13 +231,13 @@ describe("a typo", () => {
     }
   });
 
-  test("that is like no setting is to be removed, and where all are listed is said", () => {
+  test("that resembles no setting: the message says to remove it, and where all are listed", () => {
     const message = refusal(() => configured({ colour: "red" }));
     expect(message).toContain("colour is no setting: remove it");
     expect(message).toMatch(/\nAll settings: npx cdk synth$/);
   });
 
-  test("within a setting is told with it", () => {
+  test("within a nested setting is named by its path", () => {
     const message = refusal(() => configured({ throttle: { rate: 1, burst: 1, rates: 2 } }));
     expect(message).toContain("throttle.rates is no setting: is it rate?");
     const host = { nam: "a.example.org", certificateArn: CERTIFICATE };
@@ -285,7 +285,7 @@ describe("what cannot be", () => {
     expect(configured({ stage: "dev", retentionDays: 1 }).retentionDays).toBe(1);
   });
 
-  test("as many seconds to seal as to anchor may be", () => {
+  test("sealSeconds may equal anchorMinutes", () => {
     expect(configured({ sealSeconds: 300, anchorMinutes: 5 }).sealSeconds).toBe(300);
   });
 });
@@ -352,7 +352,7 @@ describe("timestamps", () => {
     expect(message).toMatch(/:\n {2}timestamps\.bitcoinUrl: an https URL\nAll settings/);
   });
 
-  test("may be as rare as anchoring", () => {
+  test("may be as frequent as anchoring", () => {
     const timestamps = { ...OTS, everyMinutes: 60 };
     expect(configured({ anchorMinutes: 60, timestamps }).timestamps?.everyMinutes).toBe(60);
   });
@@ -364,7 +364,7 @@ describe("the help", () => {
     [...HELP.matchAll(/^ {2}(\w+) {2,}(.+)$/gm)].map(([, name = "", text = ""]) => [name, text]),
   );
 
-  test("names every setting, and none that is not", () => {
+  test("names every setting and no other", () => {
     expect([...listed.keys()].sort()).toEqual([...NAMES].sort());
   });
 
@@ -382,7 +382,7 @@ describe("the help", () => {
     expect(required.sort()).toEqual(Object.keys(REQUIRED).sort());
   });
 
-  test("says the defaults that there are", () => {
+  test("says every default", () => {
     const config: Readonly<Record<string, unknown>> = { ...configured({}) };
     for (const [name, text] of listed) {
       const [, number] = /Default (\d+)\b/.exec(text) ?? [];
@@ -395,7 +395,7 @@ describe("the help", () => {
     expect(config["throttle"]).toEqual({ rate: 500, burst: 1_000 });
   });
 
-  test("says the bounds that there are", () => {
+  test("says every bound", () => {
     const bounded = [...listed].flatMap(([name, text]) => {
       const [, least, most] = /\b(\d+) to (\d+)\b/.exec(text) ?? [];
       return least === undefined || most === undefined
@@ -403,7 +403,7 @@ describe("the help", () => {
         : [{ name, least: Number(least), most: Number(most) }];
     });
     expect(bounded.length).toBeGreaterThan(3);
-    // In a stage, and beside an anchorMinutes, that narrow none of them.
+    // With a stage and an anchorMinutes that narrow no bound.
     const parsed = (name: string, value: number) =>
       parseConfig(
         {

@@ -4,7 +4,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { CreateKeyCommand, KeySpec, KMSClient } from "@aws-sdk/client-kms";
 import * as z from "zod";
+import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
 import { dynamodbStore } from "../../platform/dynamodb.ts";
 import { startDynamodb } from "../../platform/embedded/dynamodb.ts";
 import { startKms } from "../../platform/embedded/kms.ts";
@@ -24,24 +26,25 @@ import {
 } from "../support/lambda-events.ts";
 import { type LambdaFunction, lambdaFunction, type Written } from "../support/lambda-process.ts";
 import { type S3Server, startS3 } from "../support/s3-server.ts";
-import { type Artefact, type Resolved, resolved } from "./artefact.ts";
-import { namesFor } from "./names.ts";
+import { type Access, accessOf, type Call, kindsOf } from "./access.ts";
+import type { Artefact } from "./artefact.ts";
+import { type Resolved, type Resource, resolved } from "./cloudformation.ts";
 import { matches } from "./pattern.ts";
-import { type Call, recordDynamodb, recordKms } from "./recorder.ts";
+import { type Recorded, recordDynamodb, recordKms } from "./recorder.ts";
 
 /** The embedded KMS's: its key ARNs name it. */
 export const ACCOUNT = "000000000000";
 
-export const FUNCTIONS = ["api", "sealer", "anchorer"] as const;
-export type FunctionName = (typeof FUNCTIONS)[number];
-
 export type Deployment = {
   readonly resolved: Resolved;
+  readonly access: Access;
   readonly s3: S3Server;
   /** Under the operator's own credentials, as `kedge tenant create`. */
   readonly operator: TenantContext;
   /** Everything that was asked of AWS; each function's access key id is its name. */
-  readonly calls: readonly Call[];
+  readonly calls: readonly Recorded[];
+  /** Of these, one of each kind that a function made. */
+  callsOf(name: FunctionName): Call[];
   readonly settings: Readonly<Record<FunctionName, FunctionProperties>>;
   request(request: HttpRequest): Promise<HttpAnswer>;
   /** Asks a function itself, as `aws lambda invoke` does. */
@@ -80,12 +83,11 @@ export async function deploy(
   machine: Readonly<Record<string, string>> = {},
 ): Promise<Deployment> {
   const place: Place = { region, account: ACCOUNT };
-  const calls: Call[] = [];
+  const calls: Recorded[] = [];
   const servers = await startServers(artefact, place, (call) => {
     calls.push(call);
   });
-  const { names, dynamodb, s3, endpoints } = servers;
-  const view = resolved(artefact, names);
+  const { view, dynamodb, s3, endpoints } = servers;
 
   const resources = perFunction((name) => view.one("AWS::Lambda::Function", name));
   const settings = perFunction((name) => functionSchema.parse(view.properties(resources[name])));
@@ -93,7 +95,7 @@ export async function deploy(
     const { Handler, MemorySize, Timeout, Environment, Code } = settings[name];
     const folder = artefact.assets.get(Code.S3Key);
     if (folder === undefined) throw new Error(`nothing is uploaded as ${Code.S3Key}`);
-    const functionName = names(resources[name], "Ref");
+    const functionName = view.attribute(resources[name], "Ref");
     const environment = {
       ...Environment.Variables,
       AWS_REGION: region,
@@ -106,14 +108,14 @@ export async function deploy(
       ...endpoints,
       ...machine,
     };
-    const arn = names(resources[name], "Arn");
+    const arn = view.attribute(resources[name], "Arn");
     const limits = { memoryMb: MemorySize, timeoutSeconds: Timeout };
     return lambdaFunction({ name: functionName, arn, folder, handler: Handler, ...limits, environment });
   });
   /** A template may name a function by its ARN or its name. */
   const target = (named: string): LambdaFunction => {
     const name = FUNCTIONS.find((name) =>
-      ["Arn", "Ref"].some((attribute) => names(resources[name], attribute) === named),
+      ["Arn", "Ref"].some((attribute) => view.attribute(resources[name], attribute) === named),
     );
     if (name === undefined) throw new Error(`${named} is no function of ours`);
     return functions[name];
@@ -129,6 +131,7 @@ export async function deploy(
 
   return {
     resolved: view,
+    access: accessOf(view),
     s3,
     operator: {
       store: dynamodbStore(operatorClient(dynamodb.url, region), servers.tableName),
@@ -136,6 +139,7 @@ export async function deploy(
       domain: settings.api.Environment.Variables["KEDGE_DOMAIN"] ?? "",
     },
     calls,
+    callsOf: (name) => kindsOf(calls.filter(({ accessKeyId }) => accessKeyId === name)),
     settings,
     request: async (request) => gatewayAnswer(await functions.api.invoke(gatewayEvent(place, request))),
     invoke: (name, event) => functions[name].invoke(event),
@@ -189,7 +193,7 @@ const perFunction = <T>(make: (name: FunctionName) => T): Record<FunctionName, T
   anchorer: make("anchorer"),
 });
 
-async function startServers(artefact: Artefact, place: Place, onCall: (call: Call) => void) {
+async function startServers(artefact: Artefact, place: Place, onCall: (call: Recorded) => void) {
   const folder = await mkdtemp(join(tmpdir(), "kedge-deployment-"));
   const [embedded, kms] = await Promise.all([startDynamodb(), startKms({ dataDir: folder })]);
   const s3 = await startS3({
@@ -208,14 +212,15 @@ async function startServers(artefact: Artefact, place: Place, onCall: (call: Cal
         onCall({ accessKeyId, action: "s3:ListBucket", resource: `arn:aws:s3:::${bucket}`, context: {} });
     },
   });
-  const names = await namesFor(artefact, place, kms.url);
-  const table = resolved(artefact, names).one("AWS::DynamoDB::Table", "Table");
-  const tableName = names(table, "Ref");
+  const keys = await makeKeys(resolved(artefact.stacks, place).all("AWS::KMS::Key"), place, kms.url);
+  const view = resolved(artefact.stacks, place, (id) => keys.get(id) ?? id);
+  const table = view.one("AWS::DynamoDB::Table", "Table");
+  const tableName = view.attribute(table, "Ref");
   await createTable(operatorClient(embedded.url, place.region), tableName);
-  const dynamodb = await recordDynamodb(embedded.url, names(table, "Arn"), onCall);
+  const dynamodb = await recordDynamodb(embedded.url, view.attribute(table, "Arn"), onCall);
   const recordedKms = await recordKms(kms.url, onCall);
   return {
-    names,
+    view,
     tableName,
     dynamodb,
     s3,
@@ -232,12 +237,30 @@ async function startServers(artefact: Artefact, place: Place, onCall: (call: Cal
   };
 }
 
+const credentials = { accessKeyId: "operator", secretAccessKey: "secret" };
+
 const operatorClient = (endpoint: string, region: string): DynamoDBClient =>
-  new DynamoDBClient({
-    endpoint,
-    region,
-    credentials: { accessKeyId: "operator", secretAccessKey: "secret" },
-  });
+  new DynamoDBClient({ endpoint, region, credentials });
+
+/** Makes the signing keys of the templates in the embedded KMS. @returns the keys' ids, by logical id. */
+async function makeKeys(
+  keys: readonly Resource[],
+  { region }: Place,
+  endpoint: string,
+): Promise<Map<string, string>> {
+  const client = new KMSClient({ endpoint, region, credentials });
+  const ids = new Map<string, string>();
+  for (const { id, Properties } of keys) {
+    const command = new CreateKeyCommand({
+      KeySpec: z.enum(KeySpec).parse(Properties["KeySpec"]),
+      KeyUsage: "SIGN_VERIFY",
+    });
+    const { KeyMetadata } = await client.send(command);
+    ids.set(id, z.string().parse(KeyMetadata?.KeyId));
+  }
+  client.destroy();
+  return ids;
+}
 
 const SHARDS = 3;
 

@@ -5,24 +5,19 @@ import { buffer } from "node:stream/consumers";
 import * as z from "zod";
 import { TABLE } from "../../platform/table.ts";
 import type { Change } from "../support/lambda-events.ts";
+import type { Call } from "./access.ts";
 
-/** A call as IAM judges it. */
-export type Call = {
-  readonly accessKeyId: string;
-  readonly action: string;
-  readonly resource: string;
-  readonly context: Readonly<Record<string, string | readonly string[]>>;
-};
+/** A call, and who made it. */
+export type Recorded = Call & { readonly accessKeyId: string };
 
-type Described = Omit<Call, "accessKeyId">;
 /** What an X-Amz-Target with this body is. */
-type Describe = (operation: string, body: unknown) => Described;
+type Describe = (operation: string, body: unknown) => Call;
 type Recorder = { readonly url: string; close(): Promise<void> };
 
 type Settings = {
   readonly upstream: string;
   readonly describe: Describe;
-  readonly onCall: (call: Call) => void;
+  readonly onCall: (call: Recorded) => void;
   /** Told of each call that succeeded, before its caller is. */
   readonly onSuccess?: (operation: string, body: unknown) => void;
 };
@@ -82,7 +77,7 @@ const kmsSchema = z.object({
   MessageType: z.string().optional(),
 });
 
-export const recordKms = (upstream: string, onCall: (call: Call) => void): Promise<Recorder> =>
+export const recordKms = (upstream: string, onCall: (call: Recorded) => void): Promise<Recorder> =>
   startRecorder({
     upstream,
     onCall,
@@ -172,7 +167,7 @@ export type TableRecorder = Recorder & {
 export async function recordDynamodb(
   upstream: string,
   tableArn: string,
-  onCall: (call: Call) => void,
+  onCall: (call: Recorded) => void,
 ): Promise<TableRecorder> {
   const present = new Map<string, TableKey>();
   let changes: Change[] = [];

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { HELP } from "../../infra/config.ts";
-import { WITNESS_HELP } from "../../infra/witness-config.ts";
+import { WITNESS_HELP } from "../../infra/witness/config.ts";
 
 // Several syntheses: more than other suites on a machine that is busy.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });

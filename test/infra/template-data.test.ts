@@ -1,27 +1,26 @@
 /** What must outlive a deployment: the table, the keys, the bucket, and what a change of configuration does to them. */
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { FUNCTIONS } from "../../infra/names.ts";
 import { TABLE } from "../../platform/table.ts";
+import { almighty, statementsOf } from "./access.ts";
 import {
   ALL,
   asserted,
-  covers,
   dev,
   full,
   only,
-  policyOf,
   prod,
   RESTORED,
   resources,
   restored,
   roleOf,
-  suffixOf,
   synthesise,
 } from "./templates.ts";
 
 const DURABLE = ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key"];
 
-test("of a production stage nothing goes with its stack that cannot be made again", () => {
+test("in production, deleting a stack deletes nothing that cannot be made again", () => {
   for (const deployment of [prod, full, restored]) {
     expect(deployment.terminationProtection).toEqual([true, true]);
     asserted(deployment.data).hasResourceProperties("AWS::DynamoDB::Table", {
@@ -46,8 +45,8 @@ test("the Service stack holds nothing that must outlive it", () => {
   for (const type of DURABLE) asserted(prod.service).resourceCountIs(type, 0);
 });
 
-describe.each(ALL)("%s: the table and the bucket", (_, { data }) => {
-  test("the table is that of service/table.ts, with a stream of keys and point-in-time recovery", () => {
+describe.each(ALL)("%s: the table and the bucket", (_, { data, view, access }) => {
+  test("the table is that of platform/table.ts, with a stream of keys and point-in-time recovery", () => {
     const [, { Properties }] = only(data, "AWS::DynamoDB::Table");
     expect(Properties).toMatchObject({
       KeySchema: [
@@ -59,7 +58,7 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data }) => {
         AttributeType: "S",
       })),
       BillingMode: TABLE.billingMode,
-      // Keys only: an entry is nobody's to see on its way.
+      // Keys only: the stream must not carry entries.
       StreamSpecification: { StreamViewType: "KEYS_ONLY" },
       PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35 },
     });
@@ -67,7 +66,7 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data }) => {
       expect(Properties).not.toHaveProperty(never);
   });
 
-  test("every version in the bucket is locked, in compliance mode, and none is public", () => {
+  test("every version in the bucket is locked in compliance mode, and none is public", () => {
     const [, { Properties }] = only(data, "AWS::S3::Bucket");
     expect(Properties).toMatchObject({
       VersioningConfiguration: { Status: "Enabled" },
@@ -82,7 +81,7 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data }) => {
     });
   });
 
-  test("the lifecycle takes no current version, and no other before its lock has ended", () => {
+  test("the lifecycle never deletes a current version, nor an older one before its lock ends", () => {
     const [, { Properties }] = only(data, "AWS::S3::Bucket");
     const { LifecycleConfiguration, ObjectLockConfiguration } = z
       .object({
@@ -105,44 +104,44 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data }) => {
   });
 
   test("of the bucket, CloudFront reads the anchor log's files and nothing else, for this account's distributions", () => {
-    const allowed = policyOf(only(data, "AWS::S3::BucketPolicy")[1]).filter(
-      ({ Effect }) => Effect === "Allow",
-    );
-    const [read, list] = allowed;
-    expect([read?.Action, read?.Resource.map(suffixOf)]).toEqual([["s3:GetObject"], ["/anchor/*"]]);
-    // Only so that what is absent is answered with 404.
-    expect([list?.Action, list?.Resource]).toEqual([
-      ["s3:ListBucket"],
-      [{ "Fn::GetAtt": [only(data, "AWS::S3::Bucket")[0], "Arn"] }],
+    const { PolicyDocument } = z
+      .object({ PolicyDocument: z.unknown() })
+      .parse(view.properties(view.one("AWS::S3::BucketPolicy", "Published")));
+    const bucket = view.arn("AWS::S3::Bucket", "Published");
+    const cloudfront = {
+      Principal: { Service: "cloudfront.amazonaws.com" },
+      Condition: {
+        ArnLike: { "aws:SourceArn": `arn:aws:cloudfront::${view.place.account}:distribution/*` },
+      },
+    };
+    expect(statementsOf(PolicyDocument).filter(({ Effect }) => Effect === "Allow")).toMatchObject([
+      { Action: ["s3:GetObject"], Resource: [`${bucket}/anchor/*`], ...cloudfront },
+      // Only so that what is absent is answered with 404.
+      { Action: ["s3:ListBucket"], Resource: [bucket], ...cloudfront },
     ]);
-    expect(allowed).toHaveLength(2);
-    for (const { Principal, Condition } of allowed) {
-      expect(Principal).toEqual({ Service: "cloudfront.amazonaws.com" });
-      expect(Object.keys(Condition)).toEqual(["ArnLike"]);
-      expect(JSON.stringify(Condition["ArnLike"]?.["aws:SourceArn"])).toMatch(
-        /:cloudfront::(",\{"Ref":"AWS::AccountId"\},"|\d{12}):distribution\/\*"/,
-      );
-    }
   });
 
-  test("the bucket takes TLS only, and lets nobody delete, unlock or relock", () => {
-    const statements = policyOf(only(data, "AWS::S3::BucketPolicy")[1]);
-    const denied = statements.filter(
-      ({ Effect, Principal }) => Effect === "Deny" && JSON.stringify(Principal) === '{"AWS":"*"}',
-    );
-    const plain = denied.find(({ Condition }) => Condition["Bool"]?.["aws:SecureTransport"] === "false");
-    expect(plain?.Action).toEqual(["s3:*"]);
-    const old = denied.find(({ Condition }) => Condition["NumericLessThan"]?.["s3:TlsVersion"] === 1.2);
-    expect(old?.Action).toEqual(["s3:*"]);
-    for (const action of [
-      ...["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObjectRetention", "s3:PutObjectLegalHold"],
-      "s3:BypassGovernanceRetention",
-    ]) {
-      const always = denied.filter(
-        ({ Condition, ...each }) =>
-          Object.keys(Condition).length === 0 && covers({ Condition, ...each }, action),
-      );
-      expect([action, always.map(({ Resource }) => Resource.map(suffixOf))]).toEqual([action, [["/*"]]]);
+  test("the bucket takes TLS only, and lets nobody delete, unlock or relock", async () => {
+    const { may, roleOf, onObject } = access;
+    const administrator = almighty("Administrator");
+    for (const path of ["logs/a/head", "anchor/checkpoint", "other"]) {
+      expect(await may(administrator, onObject("GetObject", path))).toBe(true);
+      for (const context of [{ "aws:SecureTransport": "false" }, { "s3:TlsVersion": "1.1" }])
+        expect(await may(administrator, onObject("GetObject", path, context))).toBe(false);
+      for (const action of [
+        ...["DeleteObject", "DeleteObjectVersion", "PutObjectRetention", "PutObjectLegalHold"],
+        ...["BypassGovernanceRetention", "PutObject"],
+      ])
+        expect([path, action, await may(administrator, onObject(action, path))]).toEqual([
+          path,
+          action,
+          false,
+        ]);
+      for (const name of FUNCTIONS) {
+        const asking = almighty(roleOf(name).name);
+        expect(await may(asking, onObject("DeleteObject", path))).toBe(false);
+        expect(await may(asking, onObject("PutObject", path))).toBe(name !== "api");
+      }
     }
   });
 });
@@ -164,7 +163,7 @@ describe("a signing key is rotated", () => {
     synthesise({ logKeys: keys, anchorKeys: keys, anchorMldsaKeys: keys }),
   );
 
-  test("no step takes a key, or an export of the Data stack, away", () => {
+  test("no step removes a key or an export of the Data stack", () => {
     for (const [i, { data }] of steps.entries()) {
       for (const before of steps.slice(0, i)) {
         const ids = resources(before.data, "AWS::KMS::Key").map(([id]) => id);
@@ -174,7 +173,7 @@ describe("a signing key is rotated", () => {
     }
   });
 
-  test("a key stays the key it was: nothing changes of it but who may sign with it", () => {
+  test("nothing of a key changes but who may sign with it", () => {
     const [first, ...later] = steps.map(({ data }) => resources(data, "AWS::KMS::Key"));
     for (const [id, key] of first ?? []) {
       for (const now of later) {
@@ -193,7 +192,7 @@ describe("a signing key is rotated", () => {
   });
 });
 
-describe("a restored table takes the place of the stack's own", () => {
+describe("a restored table replaces the stack's own", () => {
   test("the Data stack does not change, so the old table stays", () => {
     expect(restored.data).toEqual(prod.data);
   });

@@ -1,15 +1,14 @@
-/** The alarms and the dashboard: of metrics that exist, with a runbook entry that helps, to someone who is told. */
+/** Alarms and dashboard: of metrics that are emitted, with a runbook entry, to a topic that somebody reads. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { ASSUMED } from "../../bench/cost/bill.ts";
 import { FUNCTIONS } from "../../infra/names.ts";
-import type { Metrics } from "../../platform/log.ts";
+import { SERVICE_METRICS, WITNESS_METRICS } from "../../platform/log.ts";
 import {
   ALL,
   alarmsOf,
-  allows,
   asserted,
   type Deployment,
   dev,
@@ -25,29 +24,20 @@ import {
   synthesiseWitness,
 } from "./templates.ts";
 
-/** A metric that is no longer emitted, or a new one, is a type error here. */
-const OF_WITNESS = { Cosigned: true, Equivocations: true } satisfies { [name in keyof Metrics]: true };
-const EMITTED = Object.keys({
-  EntriesAccepted: true,
-  SealLag: true,
-  BatchSize: true,
-  Signatures: true,
-  Conflicts: true,
-  RollbackRefused: true,
-  AnchorAge: true,
-  WitnessQuorum: true,
-  TimestampAge: true,
-} satisfies Record<Exclude<keyof Metrics, keyof typeof OF_WITNESS>, true>);
+const EMITTED = Object.keys(SERVICE_METRICS);
 /** Of these, what is emitted only where timestamps are configured. */
 const OF_TIMESTAMPS = ["TimestampAge"];
 
 const CALENDARS = { otsCalendars: ["https://ots.example.org"], bitcoinUrl: "https://blocks.example.org" };
 const TIMESTAMPS = { tsaUrls: ["https://tsa.example.org"], tsaCerts: ROOTS };
 
-/** The text under a heading of a runbook, by the anchor that its heading is given. */
+const read = (document: string): string => readFileSync(join(import.meta.dirname, "../..", document), "utf8");
+
+/** The section of a runbook whose heading has this anchor. */
 function runbook(document: string, anchor: string): string {
-  const text = readFileSync(join(import.meta.dirname, "../..", document), "utf8");
-  const sections = text.split(/^#{2,3} /m).slice(1);
+  const sections = read(document)
+    .split(/^#{2,3} /m)
+    .slice(1);
   const slug = (section: string) =>
     (section.split("\n", 1)[0] ?? "")
       .trim()
@@ -57,7 +47,7 @@ function runbook(document: string, anchor: string): string {
   return sections.find((section) => slug(section) === anchor) ?? "";
 }
 
-/** A witness's operator does not read the service's. */
+/** Runbooks by the prefix of the alarms' names. */
 const RUNBOOKS = {
   "kedge-prod-": "docs/operations.md",
   "kedge-witness-prod-": "docs/witness.md",
@@ -76,7 +66,7 @@ const documented = Object.entries(RUNBOOKS).flatMap(([prefix, document]) =>
 
 describe("alarms", () => {
   test.each(documented)(
-    "$name says what it means and links its entry in the runbook, which says what to look at and what to do",
+    "$name says what it means and links its entry in the runbook, which has all three parts",
     ({ description, document, anchor }) => {
       expect(description).toMatch(/^[A-Z].+\. Runbook: /);
       expect(description.endsWith(` Runbook: ${document}#${anchor}`)).toBe(true);
@@ -86,7 +76,7 @@ describe("alarms", () => {
     },
   );
 
-  test("the runbook's address is the configured one", () => {
+  test("the runbook's address can be configured", () => {
     for (const [stack, document] of [
       [full.service, "operations.md"],
       [witness.template, "witness.md"],
@@ -106,10 +96,11 @@ describe("alarms", () => {
     expect(alarmsOf(service).length).toBeGreaterThan(0);
     for (const { AlarmActions, OKActions } of alarmsOf(service))
       expect([AlarmActions, OKActions]).toEqual([[{ Ref: topic }], [{ Ref: topic }]]);
-    // A policy of a topic's own takes the place of the one by which CloudWatch could publish.
+    // A topic policy replaces the default one, by which CloudWatch could publish.
     const policies = resources(service, "AWS::SNS::TopicPolicy").map(([, policy]) => policyOf(policy));
     for (const statements of policies) {
-      const [publish, ...more] = allows(statements, "sns:Publish");
+      const [publish, ...more] = statements.filter(({ Effect }) => Effect === "Allow");
+      expect(publish?.Action).toEqual(["sns:Publish"]);
       expect(publish?.Principal).toEqual({ Service: "cloudwatch.amazonaws.com" });
       expect(JSON.stringify(publish?.Condition["ArnLike"])).toMatch(/aws:SourceArn.*:cloudwatch:.*:alarm:/);
       expect(more).toEqual([]);
@@ -124,16 +115,14 @@ describe("alarms", () => {
     asserted(prod.service).resourceCountIs("AWS::SNS::Subscription", 0);
   });
 
-  test("are the alarms that the metrics' page names, and no data is a breach where it means that nothing runs", () => {
-    const page = readFileSync(join(import.meta.dirname, "../../docs/metrics.md"), "utf8");
-    const rows = [...page.matchAll(/^\| `(\w+)` \|.*\| (?:`([a-z-]+)`)? *\|$/gm)];
-    expect(rows.map(([, metric]) => metric).sort()).toEqual([...EMITTED].sort());
+  test("are those that docs/metrics.md names; missing data is a breach where it means that nothing runs", () => {
+    const rows = [...read("docs/metrics.md").matchAll(/^\| `(\w+)` \| (\w+) \|.*\| (?:`([a-z-]+)`)? *\|$/gm)];
+    expect(Object.fromEntries(rows.map(([, metric, unit]) => [metric, unit]))).toEqual(SERVICE_METRICS);
     const ours = alarmsOf(full.service).filter(({ Namespace }) => Namespace === "Kedge/prod");
+    const alarmed = rows.flatMap(([, metric, , name]) => (name === undefined ? [] : [[metric, name]]));
     expect(
-      ours.map(({ AlarmName, MetricName }) => [MetricName, AlarmName.replace("kedge-prod-", "")]),
-    ).toEqual(
-      expect.arrayContaining(rows.filter(([, , name]) => name).map(([, metric, name]) => [metric, name])),
-    );
+      ours.map(({ AlarmName, MetricName }) => [MetricName, AlarmName.replace("kedge-prod-", "")]).sort(),
+    ).toEqual(alarmed.sort());
     const breaching = ours.filter(({ TreatMissingData }) => TreatMissingData === "breaching");
     expect(breaching.map(({ MetricName }) => MetricName)).toEqual(["SealLag", "AnchorAge", "TimestampAge"]);
   });
@@ -144,7 +133,7 @@ describe("alarms", () => {
   });
   const calendars = synthesise({ timestamps: CALENDARS });
 
-  test("no timestamps page where none are configured; else after a period, and for an hour, without any", () => {
+  test("timestamp-age exists only where timestamps are configured, and rises after an hour at least", () => {
     const timestampAge = (deployment: Deployment) =>
       alarmsOf(deployment.service).filter(({ MetricName }) => MetricName === "TimestampAge");
     for (const deployment of [prod, dev, restored]) expect(timestampAge(deployment)).toEqual([]);
@@ -161,7 +150,7 @@ describe("alarms", () => {
     }
   });
 
-  test("look at periods that CloudWatch takes: whole minutes, a day at most in all, and of whole hours a week", () => {
+  test("have periods that CloudWatch accepts: whole minutes, a day at most in all, and a week if of whole hours", () => {
     const week = synthesiseWitness({ silentHours: 168 }).template;
     const all = [week, ...[slow, calendars, full, prod, dev].map(({ service }) => service)].flatMap(alarmsOf);
     for (const { AlarmName, Period, EvaluationPeriods } of all) {
@@ -172,7 +161,7 @@ describe("alarms", () => {
     }
   });
 
-  test("look at no shorter time than passes between two values of what they look at", () => {
+  test("have periods no shorter than the time between two values of their metric", () => {
     const periods = Object.fromEntries(
       alarmsOf(slow.service).map(({ MetricName, Period }) => [MetricName ?? "", Period]),
     );
@@ -183,7 +172,7 @@ describe("alarms", () => {
 });
 
 test.each(ALL)(
-  "%s: every metric of ours that is looked at is one that the functions emit",
+  "%s: alarms and dashboard watch the metrics that the functions emit, and all of them",
   (_, deployment) => {
     const { service } = deployment;
     const namespace = z.string().parse(lambda(service, "api").Environment.Variables["KEDGE_METRICS"]);
@@ -202,12 +191,21 @@ test.each(ALL)(
       expect(space).toBe(namespace);
       expect(EMITTED).toContain(metric);
     }
-    // And none is emitted, and paid for, that nobody looks at.
+    // None is emitted, and paid for, that nobody watches.
     const asksForTimestamps = "KEDGE_TSA_EVERY" in lambda(service, "anchorer").Environment.Variables;
     const emitted = EMITTED.filter((metric) => asksForTimestamps || !OF_TIMESTAMPS.includes(metric));
     expect([...new Set(shown.map(([, metric]) => metric))].sort()).toEqual(emitted.sort());
   },
 );
+
+test("every metric of a witness pages, and its page names them all", () => {
+  const { template } = synthesiseWitness({ silentHours: 24 });
+  const watched = alarmsOf(template).filter(({ Namespace }) => Namespace?.startsWith("KedgeWitness/"));
+  expect(watched.map(({ MetricName }) => MetricName).sort()).toEqual(Object.keys(WITNESS_METRICS).sort());
+  const [, section = ""] = read("docs/witness.md").split(/^## Metrics$/m);
+  const named = [...section.matchAll(/^- `(\w+)`:/gm)].map(([, name]) => name);
+  expect(named.sort()).toEqual(Object.keys(WITNESS_METRICS).sort());
+});
 
 test("the bill of bench/cost counts as many alarm metrics, dashboards and keys as there are", () => {
   const watched = resources(prod.service, "AWS::CloudWatch::Alarm").map(([, { Properties }]) =>

@@ -1,9 +1,8 @@
-/** What may come and go: the functions, what calls them, the way in, and what is told of it. */
+/** The Service stack: functions, what calls them, the HTTP API, CloudFront and the outputs. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { TSA_CERTS_FILE } from "../../infra/bundle.ts";
 import { FUNCTIONS } from "../../infra/names.ts";
 import {
   headKey,
@@ -19,7 +18,6 @@ import {
   dev,
   full,
   lambda,
-  matches,
   only,
   POLICY,
   prod,
@@ -40,9 +38,9 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     expect(new Set(made.map(({ LoggingConfig }) => LoggingConfig.LogGroup.Ref)).size).toBe(made.length);
   });
 
-  test("every log group forgets in the end", () => {
+  test("every log group has a retention", () => {
     const groups = resources(service, "AWS::Logs::LogGroup");
-    // One a function, and the access log.
+    // One per function, and the access log.
     expect(groups).toHaveLength(FUNCTIONS.length + 1);
     const days = name === "full" ? 731 : 365;
     for (const [, { Properties }] of groups) expect(Properties["RetentionInDays"]).toBe(days);
@@ -66,11 +64,11 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     }
   });
 
-  test("the API answers before the gateway gives up, which it does after 30 s", () => {
+  test("the API times out before the gateway does, after 30 s", () => {
     expect(lambda(service, "api").Timeout).toBeLessThan(30);
   });
 
-  test("new pending chunks wake the sealer, once a seal interval, and no other write does", () => {
+  test("new pending chunks call the sealer once per seal interval, and no other write does", () => {
     const [, { Properties }] = only(service, "AWS::Lambda::EventSourceMapping");
     const { FilterCriteria } = z
       .object({
@@ -94,7 +92,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     expect(retries).toBeLessThanOrEqual(10);
   });
 
-  test("the filter lets every tenant's pending partition through, the sealer's own writes never", () => {
+  test("the filter passes every pending partition, and never what the sealer itself writes", () => {
     const [, { Properties }] = only(service, "AWS::Lambda::EventSourceMapping");
     const prefix = /"prefix\\":\\"([^\\]+)/.exec(JSON.stringify(Properties["FilterCriteria"]))?.[1] ?? "";
     const log = "abcdefghij234567abc";
@@ -105,7 +103,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
       expect(pk.startsWith(prefix)).toBe(false);
   });
 
-  test("the sealer sweeps and the anchorer anchors on a schedule, what fails is kept and not repeated", () => {
+  test("sealer and anchorer run on schedules; a failed event is kept, not retried", () => {
     const [minutes, sweeps] = name === "full" ? [2, 10] : [1, 5];
     const rates = {
       anchorer: `rate(${minutes} minute${minutes === 1 ? "" : "s"})`,
@@ -147,7 +145,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
 test("timestamps are asked for as configured", () => {
   expect(lambda(full.service, "anchorer").Environment.Variables).toMatchObject({
     KEDGE_TSA_URLS: "https://tsa.example.org/tsr https://tsa.example.com",
-    KEDGE_TSA_CERTS: TSA_CERTS_FILE,
+    KEDGE_TSA_CERTS: "tsa-certs",
     KEDGE_TSA_EVERY: "30",
     KEDGE_OTS_CALENDARS: "https://ots.example.org",
     KEDGE_BITCOIN_URL: "https://blocks.example.org/api",
@@ -172,7 +170,7 @@ test("whatever is configured, a function's environment is within Lambda's 4 KB",
       ...{ otsCalendars: urls("ots"), bitcoinUrl: url("blocks") },
     },
   });
-  /** A value with the longest names of keys and buckets in the place of references. */
+  /** The value with the longest possible names of keys and buckets in place of references. */
   const widest = (value: unknown): unknown =>
     JSON.parse(
       JSON.stringify(value)
@@ -199,6 +197,10 @@ test("whatever is configured, a function's environment is within Lambda's 4 KB",
 });
 
 // ---- CloudFront ------------------------------------------------------------------------------------------------------
+
+/** `*` in a path pattern is any text (CloudFront Developer Guide, "Path pattern"). */
+const matches = (pattern: string, path: string): boolean =>
+  new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", ".*")}$`).test(path);
 
 const CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
 const behaviour = z.looseObject({
@@ -259,7 +261,7 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
     expect(fromBucket.map(({ PathPattern }) => PathPattern)).toEqual(["/anchor/*"]);
   });
 
-  test("keeps nothing of /v1, and hands its tenants' keys on", () => {
+  test("caches nothing of /v1, and passes tenants' keys on", () => {
     expect(DefaultCacheBehavior.CachePolicyId).toBe(CACHING_DISABLED);
     expect(DefaultCacheBehavior.AllowedMethods).toEqual(expect.arrayContaining(["POST", "DELETE"]));
     expect(DefaultCacheBehavior.OriginRequestPolicyId).toBeDefined();
@@ -270,7 +272,7 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
       expect(kept.filter((pattern) => matches(pattern, path))).toEqual(["/anchor/*"]);
   });
 
-  test("what is kept is kept as long as its origin says, and asked for without a key, cookie or query", () => {
+  test("caches as long as the origin says, and requests what it caches without a key, cookie or query", () => {
     const [id, { Properties }] = only(service, "AWS::CloudFront::CachePolicy");
     expect(Properties).toMatchObject({
       CachePolicyConfig: {
@@ -286,13 +288,13 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
     });
     for (const { CachePolicyId, OriginRequestPolicyId, AllowedMethods } of CacheBehaviors) {
       expect(CachePolicyId).toEqual({ Ref: id });
-      // Either would send the Authorization header along, and one tenant's answer to another.
+      // Either would forward the Authorization header, and cache one tenant's answer for another.
       expect(OriginRequestPolicyId).toBeUndefined();
       expect(AllowedMethods ?? ["GET", "HEAD"]).toEqual(["GET", "HEAD"]);
     }
   });
 
-  test("has a name and TLS 1.2 as the least where a host is configured", () => {
+  test("has the host name and at least TLS 1.2 where a host is configured", () => {
     if (name === "full") {
       expect(DistributionConfig).toMatchObject({
         Aliases: ["audit.example.org"],
@@ -316,11 +318,11 @@ test.each(ALL)("%s: the outputs are what the kedge command and the runbook read"
   expect(Object.keys(service.Outputs)).toEqual(expect.arrayContaining([...wanted, ...runbookReads]));
 });
 
-test("a log without post-quantum keys says so in place of their list", () => {
+test("without post-quantum keys their output is `-`", () => {
   expect(full.service.Outputs["AnchorMldsaKeys"]?.Value).toBe("-");
 });
 
-test("two stages, or two regions, of one account do not meet: no name that IAM or CloudWatch knows is shared", () => {
+test("stages and regions of one account share no name of a role, a dashboard or an origin access control", () => {
   const names = [prod, dev, synthesise({ region: "us-east-1" })].map(({ service }) => [
     ...roles(service).flatMap(({ name }) => name ?? []),
     only(service, "AWS::CloudWatch::Dashboard")[1].Properties["DashboardName"],
@@ -332,15 +334,12 @@ test("two stages, or two regions, of one account do not meet: no name that IAM o
   expect(new Set(all).size).toBe(all.length);
 });
 
-test.each(ALL)(
-  "%s: cdk-nag finds nothing, and what it was told to pass over has a reason",
-  (_, { report }) => {
-    const [nag] = report.pluginReports.filter(({ pluginName }) => pluginName === "AwsSolutions");
-    expect(nag?.violations).toEqual([]);
-    expect(nag?.conclusion).toBe("success");
-    // It looked: these are what it would have found.
-    expect(nag?.suppressedViolations.length).toBeGreaterThan(0);
-    for (const { ruleName, reason } of nag?.suppressedViolations ?? [])
-      expect(reason, ruleName).toMatch(/^[A-Z].{20,}[.;]?$/);
-  },
-);
+test.each(ALL)("%s: cdk-nag finds nothing, and every exception has a reason", (_, { report }) => {
+  const [nag] = report.pluginReports.filter(({ pluginName }) => pluginName === "AwsSolutions");
+  expect(nag?.violations).toEqual([]);
+  expect(nag?.conclusion).toBe("success");
+  // Proof that it looked.
+  expect(nag?.suppressedViolations.length).toBeGreaterThan(0);
+  for (const { ruleName, reason } of nag?.suppressedViolations ?? [])
+    expect(reason, ruleName).toMatch(/^[A-Z].{20,}[.;]?$/);
+});

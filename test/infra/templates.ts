@@ -1,4 +1,4 @@
-/** The stacks, synthesised in this process over bundles with nothing in them: what CloudFormation would be given. */
+/** The stacks, synthesised in this process with empty bundles: the templates that CloudFormation would get. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -9,47 +9,20 @@ import { Template } from "aws-cdk-lib/assertions";
 import { expect } from "vitest";
 import { z } from "zod";
 import { ENTRY_FILE } from "../../infra/bundle.ts";
-import { parseConfig } from "../../infra/config.ts";
+import { type Config, parseConfig } from "../../infra/config.ts";
 import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
-import { buildStacks } from "../../infra/stacks.ts";
-import { buildWitness } from "../../infra/witness.ts";
-import { parseWitnessConfig } from "../../infra/witness-config.ts";
+import { buildStacks, buildWitness } from "../../infra/stacks.ts";
+import { parseWitnessConfig } from "../../infra/witness/config.ts";
 import { NAME, VKEYS } from "../support/witness-cases.ts";
+import { type Access, accessOf, type Statement, statementsOf } from "./access.ts";
+import { type Resolved, readTemplate, resolved, type StackTemplate } from "./cloudformation.ts";
 
-const oneOrMore = <T extends z.ZodType>(schema: T) =>
-  z.union([z.array(schema), schema.transform((one) => [one])]);
-
-/** NotAction, NotPrincipal and NotResource are not read: a policy that has one fails here. */
-const statementSchema = z.strictObject({
-  Sid: z.string().optional(),
-  Effect: z.enum(["Allow", "Deny"]),
-  Principal: z.unknown().optional(),
-  Action: oneOrMore(z.string()),
-  Resource: oneOrMore(z.unknown()).default([]),
-  Condition: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
-});
-export type Statement = z.infer<typeof statementSchema>;
-
-const policySchema = z.object({ Statement: z.array(statementSchema) });
 const roleSchema = z.object({
   RoleName: z.string().optional(),
   ManagedPolicyArns: z.array(z.unknown()).default([]),
-  Policies: z.array(z.object({ PolicyDocument: policySchema })),
+  Policies: z.array(z.object({ PolicyDocument: z.unknown() })),
 });
-
-const resourceSchema = z.looseObject({
-  Type: z.string(),
-  Properties: z.record(z.string(), z.unknown()).default({}),
-  DeletionPolicy: z.string().optional(),
-  UpdateReplacePolicy: z.string().optional(),
-});
-export type Resource = z.infer<typeof resourceSchema>;
-
-const templateSchema = z.looseObject({
-  Resources: z.record(z.string(), resourceSchema),
-  Outputs: z.record(z.string(), z.looseObject({ Value: z.unknown() })),
-});
-export type StackTemplate = z.infer<typeof templateSchema>;
+type TemplateResource = StackTemplate["Resources"][string];
 
 const findingSchema = z.object({ ruleName: z.string(), reason: z.string().optional() });
 const reportSchema = z.object({
@@ -64,11 +37,17 @@ const reportSchema = z.object({
 });
 
 export type Deployment = {
+  readonly config: Config;
+  readonly view: Resolved;
+  readonly access: Access;
   readonly data: StackTemplate;
   readonly service: StackTemplate;
   readonly terminationProtection: readonly (boolean | undefined)[];
   readonly report: z.infer<typeof reportSchema>;
 };
+
+/** The account of every deployment, also where none is configured. */
+const ACCOUNT = "111122223333";
 
 /** Files that stand beside the configuration. */
 export const POLICY = "policy.txt";
@@ -84,14 +63,15 @@ function newApp(): { app: App; folder: string } {
   const { context } = z
     .object({ context: z.record(z.string(), z.unknown()) })
     .parse(JSON.parse(readFileSync(join(import.meta.dirname, "../../cdk.json"), "utf8")));
-  return { app: new App({ outdir: join(folder, "out"), context }), folder };
+  const paths = { "aws:cdk:enable-path-metadata": true };
+  return { app: new App({ outdir: join(folder, "out"), context: { ...context, ...paths } }), folder };
 }
 
 function readReport(directory: string): z.infer<typeof reportSchema> {
   return reportSchema.parse(JSON.parse(readFileSync(join(directory, "validation-report.json"), "utf8")));
 }
 
-/** A bundle with nothing in it. */
+/** An empty bundle. */
 function emptyBundle(folder: string): string {
   mkdirSync(folder);
   writeFileSync(join(folder, ENTRY_FILE), `// ${basename(folder)}\n`);
@@ -110,12 +90,16 @@ export function synthesise(settings: Readonly<Record<string, unknown>> = {}): De
   const named = (name: string) =>
     stacks.find(({ stackName }) => stackName === `Kedge-${config.stage}-${name}`) ??
     expect.fail(`no stack ${name}`);
-  const report = readReport(directory);
+  const [data, service] = [readTemplate(named("Data").template), readTemplate(named("Service").template)];
+  const view = resolved({ data, service }, { region: config.region, account: ACCOUNT });
   const deployment = {
-    data: templateSchema.parse(named("Data").template),
-    service: templateSchema.parse(named("Service").template),
+    config,
+    view,
+    access: accessOf(view, config.table?.arn),
+    data,
+    service,
     terminationProtection: stacks.map((stack) => stack.terminationProtection),
-    report,
+    report: readReport(directory),
   };
   rmSync(folder, { recursive: true });
   return deployment;
@@ -124,6 +108,8 @@ export function synthesise(settings: Readonly<Record<string, unknown>> = {}): De
 export type WitnessDeployment = {
   readonly name: string;
   readonly template: StackTemplate;
+  readonly view: Resolved;
+  readonly access: Access;
   readonly terminationProtection: boolean | undefined;
   readonly report: z.infer<typeof reportSchema>;
 };
@@ -140,8 +126,10 @@ export function synthesiseWitness(settings: Readonly<Record<string, unknown>> = 
   const [stack] = stacks;
   if (stack === undefined || stacks.length > 1) return expect.fail("not one stack");
   const { stackName: name, terminationProtection } = stack;
-  const template = templateSchema.parse(stack.template);
-  const deployment = { name, template, terminationProtection, report: readReport(directory) };
+  const template = readTemplate(stack.template);
+  const view = resolved({ [name]: template }, { region: config.region, account: ACCOUNT });
+  const access = accessOf(view, view.arn("AWS::DynamoDB::Table", "Record"));
+  const deployment = { name, template, view, access, terminationProtection, report: readReport(directory) };
   rmSync(folder, { recursive: true });
   return deployment;
 }
@@ -149,12 +137,12 @@ export function synthesiseWitness(settings: Readonly<Record<string, unknown>> = 
 /** For the assertions of aws-cdk-lib. */
 export const asserted = (stack: StackTemplate): Template => Template.fromJSON(stack);
 
-export function resources({ Resources }: StackTemplate, type: string): [id: string, Resource][] {
+export function resources({ Resources }: StackTemplate, type: string): [id: string, TemplateResource][] {
   return Object.entries(Resources).filter(([, { Type }]) => Type === type);
 }
 
-/** @throws when there are none, or several: the test would be of something else. */
-export function only(stack: StackTemplate, type: string): [id: string, Resource] {
+/** The only resource of this type. @throws unless there is exactly one. */
+export function only(stack: StackTemplate, type: string): [id: string, TemplateResource] {
   const [found, ...more] = resources(stack, type);
   return found !== undefined && more.length === 0
     ? found
@@ -186,7 +174,7 @@ export type Role = {
   readonly statements: Statement[];
 };
 
-/** Every role of the stack with all that it may do; a policy that stands apart from its role fails the test. */
+/** Every role of the stack with its statements; a policy outside its role fails the test. */
 export function roles(stack: StackTemplate): Role[] {
   const apart = [
     "AWS::IAM::Policy",
@@ -198,7 +186,11 @@ export function roles(stack: StackTemplate): Role[] {
   return resources(stack, "AWS::IAM::Role").map(([id, { Properties }]) => {
     const { RoleName, ManagedPolicyArns, Policies } = roleSchema.parse(Properties);
     expect(ManagedPolicyArns, id).toEqual([]);
-    return { id, name: RoleName, statements: Policies.flatMap((policy) => policy.PolicyDocument.Statement) };
+    return {
+      id,
+      name: RoleName,
+      statements: Policies.flatMap((policy) => statementsOf(policy.PolicyDocument)),
+    };
   });
 }
 
@@ -208,42 +200,22 @@ export function roleOf(stack: StackTemplate, name: FunctionName): Role {
 }
 
 /** The statements of a resource's own policy: a key's, a bucket's, a queue's, a topic's. */
-export const policyOf = ({ Properties }: Resource): Statement[] =>
-  policySchema.parse(Properties["KeyPolicy"] ?? Properties["PolicyDocument"]).Statement;
-
-/** Whether an IAM pattern (`*`: any characters, `?`: any one, slashes included) matches. */
-export function matches(pattern: string, value: string): boolean {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`, "s").test(value);
-}
-
-/** Whether a statement's actions, patterns perhaps, cover this one. */
-export const covers = ({ Action }: Statement, action: string): boolean =>
-  Action.some((pattern) => matches(pattern.toLowerCase(), action.toLowerCase()));
-
-export const allows = (statements: readonly Statement[], action: string): Statement[] =>
-  statements.filter((statement) => statement.Effect === "Allow" && covers(statement, action));
-
-/** What stands after the bucket's ARN in a resource that is joined to it. */
-export function suffixOf(resource: unknown): string {
-  const joined = z.object({ "Fn::Join": z.tuple([z.literal(""), z.tuple([z.unknown(), z.string()])]) });
-  return joined.parse(resource)["Fn::Join"][1][1];
-}
+export const policyOf = ({ Properties }: TemplateResource): Statement[] =>
+  statementsOf(Properties["KeyPolicy"] ?? Properties["PolicyDocument"]);
 
 export type KeyKind = "LogKey" | "AnchorKey" | "AnchorMldsaKey";
-export type SigningKey = {
-  readonly id: string;
-  readonly kind: KeyKind;
-  readonly resource: Resource;
-  /** Whether its own policy lets anyone sign with it. */
-  readonly signs: boolean;
-};
+export type SigningKey = { readonly construct: string; readonly kind: KeyKind; readonly signs: boolean };
 
-export function keysOf({ data }: Deployment): SigningKey[] {
-  return resources(data, "AWS::KMS::Key").map(([id, resource]) => {
-    const kind = z.enum(["LogKey", "AnchorKey", "AnchorMldsaKey"]).parse(/^(\w+Key)[a-z]/.exec(id)?.[1]);
-    return { id, kind, resource, signs: allows(policyOf(resource), "kms:Sign").length > 0 };
-  });
+/** The keys that are configured. */
+export function keysOf({ config }: Deployment): SigningKey[] {
+  const { logKeys, anchorKeys, anchorMldsaKeys } = config;
+  const of = (kind: KeyKind, states: Config["logKeys"]) =>
+    Object.entries(states).map(([name, state]) => ({
+      construct: `${kind}-${name}`,
+      kind,
+      signs: state === "signs",
+    }));
+  return [...of("LogKey", logKeys), ...of("AnchorKey", anchorKeys), ...of("AnchorMldsaKey", anchorMldsaKeys)];
 }
 
 const alarmSchema = z.looseObject({
@@ -263,14 +235,14 @@ const alarmSchema = z.looseObject({
 export const alarmsOf = (stack: StackTemplate) =>
   resources(stack, "AWS::CloudWatch::Alarm").map(([, { Properties }]) => alarmSchema.parse(Properties));
 
-// ---- deployments that the suites look at -----------------------------------------------------------------------------
+// ---- the deployments under test --------------------------------------------------------------------------------------
 
 const TABLE_ARN = "arn:aws:dynamodb:eu-central-1:111122223333:table/kedge-restored";
 export const RESTORED = { arn: TABLE_ARN, streamArn: `${TABLE_ARN}/stream/2026-01-01T00:00:00.000` };
 
 export const prod = synthesise();
 export const dev = synthesise({ stage: "dev", retentionDays: 1, sealSeconds: 10 });
-/** Everything that can be configured, other than by default. */
+/** Every setting other than its default. */
 export const full = synthesise({
   account: "111122223333",
   sealSeconds: 120,
@@ -297,6 +269,6 @@ export const full = synthesise({
     certificateArn: "arn:aws:acm:us-east-1:111122223333:certificate/0123abcd-01ab-23cd",
   },
 });
-/** A table in the place of the stack's own. */
+/** With a restored table in place of the stack's own. */
 export const restored = synthesise({ table: RESTORED });
 export const ALL: [string, Deployment][] = Object.entries({ prod, dev, full, restored });

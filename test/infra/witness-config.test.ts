@@ -1,8 +1,8 @@
-/** What a witness can be deployed with, and what a wrong setting is answered with. */
+/** A witness's configuration: its bounds, and the message for a wrong setting. */
 import { join } from "node:path";
 import { formatVkey } from "@kedge/verify/tlog/note";
 import { describe, expect, test } from "vitest";
-import { parseWitnessConfig, readWitnessConfig, WITNESS_HELP } from "../../infra/witness-config.ts";
+import { parseWitnessConfig, readWitnessConfig, WITNESS_HELP } from "../../infra/witness/config.ts";
 import { NAME, VKEYS } from "../support/witness-cases.ts";
 import { refusal } from "./refused.ts";
 
@@ -31,7 +31,7 @@ test.each([
   expect(message).toMatch(/\nAll settings: npx cdk synth -c witness=$/);
 });
 
-test("all that is wrong is told at once", () => {
+test("all problems are named at once", () => {
   const message = refusal(() => configured({ stage: "test", mldsa: "yes", colour: "red" }));
   for (const name of ["stage: ", "mldsa: ", "colour is"]) expect(message).toContain(`\n  ${name}`);
 });
@@ -47,7 +47,7 @@ describe("the help", () => {
       expect(refusal(() => readWitnessConfig(path))).toContain(WITNESS_HELP);
   });
 
-  test("names every setting, those that are required, and none that is not", () => {
+  test("names every setting, which are required, and no other", () => {
     const known = listed.map(({ name }) => name);
     for (const name of known)
       expect([name, refusal(() => configured({ [name]: null }))]).toEqual([

@@ -5,43 +5,38 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { bundleWitness } from "../../infra/witness.ts";
-import { parseWitnessConfig } from "../../infra/witness-config.ts";
+import { bundle as writeBundle } from "../../infra/bundle.ts";
+import { parseWitnessConfig } from "../../infra/witness/config.ts";
+import { WITNESS as SPEC } from "../../infra/witness/function.ts";
 import { dynamodbClient } from "../../platform/dynamodb.ts";
 import { createKey, startEmbedded } from "../../platform/embedded/embedded.ts";
 import { createTable } from "../../platform/embedded/table.ts";
 import { TABLE, witnessCheckpointKey, witnessHeadKey } from "../../platform/table.ts";
 import { originHash } from "../../witness/witness.ts";
 import { fork, NAME, ORIGIN, request } from "../support/witness-cases.ts";
-import { alarmsOf, resources, synthesiseWitness, WITNESS, type WitnessDeployment } from "./templates.ts";
+import { almighty } from "./access.ts";
+import {
+  alarmsOf,
+  resources,
+  roles,
+  synthesiseWitness,
+  WITNESS,
+  type WitnessDeployment,
+} from "./templates.ts";
 
 /** Everything about alarms that can be configured. */
 const ALARMED = { alarmEmail: "on-call@example.org", silentHours: 24 };
 
-const statementsSchema = z.array(
-  z.object({
-    Effect: z.literal("Allow"),
-    Action: z.union([z.string(), z.array(z.string())]).transform((action) => [action].flat()),
-    Resource: z.unknown(),
-    Condition: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
-  }),
-);
 let folder: string;
 const bundle = () => join(folder, "bundle");
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-witness-stack-"));
-  await bundleWitness(bundle(), parseWitnessConfig(WITNESS, "a test"));
+  await writeBundle(SPEC, bundle(), parseWitnessConfig(WITNESS, "a test"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const properties = ({ template }: WitnessDeployment, type: string) =>
   resources(template, type).map(([, { Properties }]) => Properties);
-
-const roleSchema = z.object({
-  RoleName: z.string(),
-  Policies: z.tuple([z.object({ PolicyDocument: z.object({ Statement: statementsSchema }) })]),
-});
-const keySchema = z.object({ KeySpec: z.string(), KeyPolicy: z.object({ Statement: statementsSchema }) });
 
 describe("the stack", () => {
   test("cdk-nag finds nothing", async () => {
@@ -51,7 +46,7 @@ describe("the stack", () => {
     }
   });
 
-  test("a region has room for its alarms beside those of the service, and its outputs are what its manual reads", () => {
+  test("its alarms share no name with the service's, and its outputs include what docs/witness.md reads", () => {
     const { template } = synthesiseWitness(ALARMED);
     for (const { AlarmName } of alarmsOf(template)) expect(AlarmName).toMatch(/^kedge-witness-prod-/);
     const manual = readFileSync(join(import.meta.dirname, "../../docs/witness.md"), "utf8");
@@ -60,7 +55,7 @@ describe("the stack", () => {
     expect(Object.keys(template.Outputs)).toEqual(expect.arrayContaining(read));
   });
 
-  test("in production its record and its keys outlive it, and a development stage leaves nothing behind", async () => {
+  test("in production its record and keys outlive the stack; a development stage leaves nothing behind", async () => {
     const prod = synthesiseWitness();
     expect([prod.name, prod.terminationProtection]).toEqual(["KedgeWitness-prod", true]);
     for (const type of ["AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup"]) {
@@ -74,7 +69,7 @@ describe("the stack", () => {
     expect(policies).not.toContain("Retain");
   });
 
-  test("the record is the table of service/table.ts, and no backup of it is kept that could be restored", async () => {
+  test("the record is the table of platform/table.ts, and no backup of it is kept that could be restored", async () => {
     const [table, ...more] = properties(synthesiseWitness(), "AWS::DynamoDB::Table");
     expect(more).toEqual([]);
     expect(table).toMatchObject({
@@ -93,35 +88,32 @@ describe("the stack", () => {
       [{}, ["ECC_NIST_EDWARDS25519", "ML_DSA_44"]],
       [{ mldsa: false }, ["ECC_NIST_EDWARDS25519"]],
     ] as const) {
-      const stack = synthesiseWitness(settings);
-      const [role] = properties(stack, "AWS::IAM::Role").map((each) => roleSchema.parse(each));
-      const keys = properties(stack, "AWS::KMS::Key").map((each) => keySchema.parse(each));
-      expect(keys.map(({ KeySpec }) => KeySpec)).toEqual(specs);
-      for (const { KeySpec, KeyPolicy } of keys) {
-        const algorithm = KeySpec === "ML_DSA_44" ? "ML_DSA_SHAKE_256" : "ED25519_SHA_512";
-        // Neither a wildcard nor a grant lets anyone else sign.
-        const actions = KeyPolicy.Statement.flatMap(({ Action }) => Action);
-        expect(actions.filter((action) => action.includes("*") || action === "kms:CreateGrant")).toEqual([]);
-        const [only, ...more] = KeyPolicy.Statement.filter(({ Action }) => Action.includes("kms:Sign"));
-        expect(more).toEqual([]);
-        expect(JSON.stringify(only?.Condition?.["ArnEquals"])).toContain(`role/${role?.RoleName}`);
-        expect(only?.Condition?.["StringEquals"]).toEqual({
-          "kms:SigningAlgorithm": algorithm,
-          "kms:MessageType": "RAW",
-        });
+      const { view, access } = synthesiseWitness(settings);
+      const { may, sign } = access;
+      const role = access.roleOf("Witness");
+      const keys = view.all("AWS::KMS::Key");
+      expect(keys.map(({ Properties }) => Properties["KeySpec"])).toEqual(specs);
+      for (const { construct, Properties } of keys) {
+        const own = Properties["KeySpec"] === "ML_DSA_44" ? "ML_DSA_SHAKE_256" : "ED25519_SHA_512";
+        for (const algorithm of ["ED25519_SHA_512", "ED25519_PH_SHA_512", "ML_DSA_SHAKE_256"])
+          for (const type of ["RAW", "DIGEST"]) {
+            const call = sign(construct, algorithm, type);
+            expect(await may(role, call)).toBe(algorithm === own && type === "RAW");
+            for (const asking of [almighty("Administrator"), { ...role, name: `${role.name}2` }])
+              expect(await may(asking, call)).toBe(false);
+          }
+        // Nor can anyone grant it to others.
+        const grant = { ...sign(construct), action: "kms:CreateGrant", context: {} };
+        for (const name of ["Administrator", role.name]) expect(await may(almighty(name), grant)).toBe(false);
       }
-      const statements = role?.Policies[0].PolicyDocument.Statement ?? [];
-      const signing = statements.filter(({ Action }) => Action.includes("kms:Sign"));
-      expect(signing).toHaveLength(specs.length);
     }
   });
 
   test("its role does what a witness does, and nothing else", async () => {
-    const stack = synthesiseWitness();
-    const [role, ...more] = properties(stack, "AWS::IAM::Role").map((each) => roleSchema.parse(each));
+    const { template } = synthesiseWitness();
+    const [role, ...more] = roles(template);
     expect(more).toEqual([]);
-    expect(resources(stack.template, "AWS::IAM::Policy")).toEqual([]);
-    const statements = role?.Policies[0].PolicyDocument.Statement ?? [];
+    const statements = role?.statements ?? [];
     expect(statements.flatMap(({ Action }) => Action).sort()).toEqual([
       "dynamodb:BatchGetItem",
       "dynamodb:PutItem",
@@ -148,7 +140,7 @@ describe("alarms", () => {
     alarmsOf(of).find(({ AlarmName }) => AlarmName === `kedge-witness-prod-${name}`) ??
     expect.fail(`no ${name}`);
 
-  test("one piece of evidence pages at once; that nothing came is no evidence", () => {
+  test("one piece of evidence raises the alarm at once; missing data does not", () => {
     expect(named("equivocation")).toMatchObject({
       ...{ Namespace: "KedgeWitness/prod", MetricName: "Equivocations", Statistic: "Sum" },
       ...{ Threshold: 0, ComparisonOperator: "GreaterThanThreshold", EvaluationPeriods: 1 },
@@ -156,14 +148,14 @@ describe("alarms", () => {
     });
   });
 
-  test("5xx page when they come again, also to a log that asks once an hour", () => {
+  test("repeated 5xx raise the alarm, also for a log that submits once an hour", () => {
     const { MetricName, Period = 0, EvaluationPeriods, DatapointsToAlarm } = named("errors");
     expect([MetricName, DatapointsToAlarm]).toEqual(["5xx", 2]);
     expect(Period * EvaluationPeriods).toBeGreaterThanOrEqual(2 * 3_600);
     expect(named("throttles")).toMatchObject({ Namespace: "AWS/Lambda", MetricName: "Throttles" });
   });
 
-  test("silence pages after the hours that are configured, and without them never", () => {
+  test("silence raises the alarm after the configured hours, and never without them", () => {
     for (const silentHours of [1, 24, 168]) {
       const silent = named("silent", synthesiseWitness({ silentHours }).template);
       expect(silent).toMatchObject({
@@ -229,7 +221,7 @@ test("the bundle is a witness of the configured logs", async () => {
     });
     expect(await handler(event)).toMatchObject({ statusCode: 409, body: "23\n" });
     expect(await handler({ ...event, body: request(23n, 23n, fork) })).toMatchObject({ statusCode: 422 });
-    // What its alarms look at.
+    // What its alarms watch.
     const lines = readFileSync(given["KEDGE_LOG_FILE"] ?? "", "utf8")
       .trim()
       .split("\n");

@@ -1,14 +1,11 @@
-/** What a witness is deployed with: one JSON file, `-c witness=config/witness.json`. */
+/** A witness's configuration: one JSON file, `-c witness=config/witness.json`. */
 import { z } from "zod";
-import { readLogs } from "../witness/config.ts";
-import { ConfigError, deployed, parseSettings, readJson, throttle } from "./settings.ts";
+import { readLogs } from "../../witness/config.ts";
+import { ConfigError, deployed, parseSettings, readJson, schemalessUrl, throttle } from "../settings.ts";
 
 const schema = z.strictObject({
   ...deployed,
-  name: z
-    .string()
-    .max(200)
-    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, "a schema-less URL such as witness.example.org"),
+  name: schemalessUrl("witness.example.org"),
   logs: z.array(z.string()).superRefine((vkeys, { addIssue }) => {
     try {
       readLogs(vkeys.join("\n"));
@@ -17,7 +14,7 @@ const schema = z.strictObject({
     }
   }),
   mldsa: z.boolean().default(true),
-  // CloudWatch looks back a week at most.
+  // An alarm with periods of an hour covers a week at most.
   silentHours: z.int().min(1).max(168).optional(),
   throttle: throttle.default({ rate: 20, burst: 50 }),
 });

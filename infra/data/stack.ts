@@ -1,36 +1,29 @@
 /** What must outlive a deployment: the table, the signing keys, the published bucket. */
-import { Duration, RemovalPolicy, Stack, type StackProps, Validations } from "aws-cdk-lib";
+import { Duration, Stack, type StackProps } from "aws-cdk-lib";
 import * as dynamodb from "aws-cdk-lib/aws-dynamodb";
 import * as iam from "aws-cdk-lib/aws-iam";
-import * as kms from "aws-cdk-lib/aws-kms";
 import * as s3 from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
-import { TABLE } from "../platform/table.ts";
-import { type Config, isDurable } from "./config.ts";
-import { type KeyAlgorithm, makeSigningKey, roleArn } from "./keys.ts";
-import { type FunctionName, roleName } from "./names.ts";
+import type { Config } from "../config.ts";
+import { ED25519, type KeyType, MLDSA44, makeSigningKey, roleArn } from "../keys.ts";
+import { acknowledge } from "../nag.ts";
+import { type FunctionName, roleName } from "../names.ts";
+import { removalPolicyOf } from "../stage.ts";
+import { makeTable } from "../table.ts";
 
-/** A kind of key: what the log signs with, and who may ask for it. */
+/** A kind of key: which logs it signs, and the function that may sign with it. */
 type KeyKind = {
   readonly id: string;
   readonly of: string;
-  readonly spec: kms.KeySpec;
-  readonly algorithm: KeyAlgorithm;
+  readonly type: KeyType;
   readonly signer: FunctionName;
 };
 
-const ED25519 = { spec: kms.KeySpec.ECC_NIST_EDWARDS25519, algorithm: "ED25519_SHA_512" } as const;
-const LOG_KEY: KeyKind = { id: "LogKey", of: "tenants' logs", ...ED25519, signer: "sealer" };
-const ANCHOR_KEY: KeyKind = { id: "AnchorKey", of: "the anchor log", ...ED25519, signer: "anchorer" };
-const ANCHOR_MLDSA_KEY: KeyKind = {
-  id: "AnchorMldsaKey",
-  of: "the anchor log",
-  spec: kms.KeySpec.ML_DSA_44,
-  algorithm: "ML_DSA_SHAKE_256",
-  signer: "anchorer",
-};
+const LOG_KEY: KeyKind = { id: "LogKey", of: "tenants' logs", type: ED25519, signer: "sealer" };
+const ANCHOR_KEY: KeyKind = { id: "AnchorKey", of: "the anchor log", type: ED25519, signer: "anchorer" };
+const ANCHOR_MLDSA_KEY: KeyKind = { ...ANCHOR_KEY, id: "AnchorMldsaKey", type: MLDSA44 };
 
-/** What the service needs of the data, as imports of the stack's exports. */
+/** What the Service stack uses of the Data stack, by cross-stack references. */
 export type Data = {
   readonly tableArn: string;
   readonly streamArn: string;
@@ -43,35 +36,26 @@ export type Data = {
 };
 
 /**
- * Everything is exported whether or not it is used: an export that appears and goes with its use would keep a key from
- * retiring, and a restored table from taking the place of the stack's own.
+ * Exports everything, used or not. CloudFormation refuses to drop an export while another stack imports it, so an export
+ * that came and went with its use would block retiring a key and switching to a restored table.
  */
 export class DataStack extends Stack {
   readonly data: Data;
 
   constructor(scope: Construct, id: string, { config, ...props }: StackProps & { readonly config: Config }) {
     super(scope, id, props);
-    const durable = isDurable(config);
-    const removalPolicy = durable ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
-
-    const string = dynamodb.AttributeType.STRING;
-    const table = new dynamodb.Table(this, "Table", {
-      partitionKey: { name: TABLE.partitionKey, type: string },
-      sortKey: { name: TABLE.sortKey, type: string },
-      billingMode: dynamodb.BillingMode[TABLE.billingMode],
+    const table = makeTable(this, "Table", config, {
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true, recoveryPeriodInDays: 35 },
       stream: dynamodb.StreamViewType.KEYS_ONLY,
-      deletionProtection: durable,
-      removalPolicy,
     });
     const make = (kind: KeyKind, states: Config["logKeys"]): string[] => {
       const made = Object.entries(states).map(([name, state]) => ({
         signs: state === "signs",
-        arn: this.signingKey(kind, name, state === "signs", config, removalPolicy),
+        arn: this.signingKey(kind, name, state === "signs", config),
       }));
       return made.filter(({ signs }) => signs).map(({ arn }) => arn);
     };
-    const bucket = this.publishedBucket(config, removalPolicy);
+    const bucket = this.publishedBucket(config);
     this.data = {
       tableArn: this.exportValue(table.tableArn),
       streamArn: this.exportValue(table.tableStreamArn),
@@ -83,28 +67,25 @@ export class DataStack extends Stack {
     };
   }
 
-  /** @returns its ARN, as an import. */
+  /** @returns its ARN, as a cross-stack reference. */
   private signingKey(
-    { id, of, spec, algorithm, signer }: KeyKind,
+    { id, of, type, signer }: KeyKind,
     name: string,
     signs: boolean,
     config: Config,
-    removalPolicy: RemovalPolicy,
   ): string {
-    const key = makeSigningKey(this, `${id}-${name}`, {
+    const key = makeSigningKey(this, `${id}-${name}`, config, {
       description: `Kedge ${config.stage}: signs checkpoints of ${of}`,
-      spec,
-      algorithm,
+      type,
       signer: signs ? roleName(config, signer) : undefined,
-      durable: isDurable(config),
-      removalPolicy,
     });
     return this.exportValue(key.keyArn);
   }
 
-  /** Every version of every object is locked; what is newer is a new version beside it. */
-  private publishedBucket(config: Config, removalPolicy: RemovalPolicy): s3.Bucket {
+  /** Every version of every object is locked: an overwrite adds a version. */
+  private publishedBucket(config: Config): s3.Bucket {
     const { retentionDays } = config;
+    const removalPolicy = removalPolicyOf(config);
     const bucket = new s3.Bucket(this, "Published", {
       versioned: true,
       objectLockEnabled: true,
@@ -114,7 +95,7 @@ export class DataStack extends Stack {
       enforceSSL: true,
       minimumTLSVersion: 1.2,
       removalPolicy,
-      // Of each log's record only the newest version counts; the others go when their lock ends.
+      // Only the newest version of an object counts: older ones are deleted when their lock ends.
       lifecycleRules: [{ noncurrentVersionExpiration: Duration.days(retentionDays) }],
     });
     bucket.addToResourcePolicy(
@@ -155,21 +136,21 @@ export class DataStack extends Stack {
         principals: [new iam.ServicePrincipal("cloudfront.amazonaws.com")],
         actions: [action],
         resources: [resource],
-        // Of any distribution of this account: which one it is, this stack does not know yet.
+        // Any distribution of this account: this stack is deployed before the distribution exists.
         conditions: { ArnLike: { "aws:SourceArn": distributions } },
       });
     bucket.addToResourcePolicy(
       cloudfront("CloudFrontReadsTheAnchorLog", "s3:GetObject", bucket.arnForObjects("anchor/*")),
     );
-    // Without it S3 answers 403 for an object that is absent, and a client of tiles goes by 404.
+    // S3 answers 403 for a missing object to who may not list the bucket; tiles clients rely on 404.
     bucket.addToResourcePolicy(cloudfront("AbsentIsNotForbidden", "s3:ListBucket", bucket.bucketArn));
-    // It outlives its stack with the bucket.
+    // The policy stays with the bucket.
     bucket.policy?.applyRemovalPolicy(removalPolicy);
-    Validations.of(bucket).acknowledge({
-      id: "AwsSolutions::AwsSolutions-S1",
-      reason:
-        "Every version is kept and locked, and two roles write: CloudTrail data events tell more, if wanted.",
-    });
+    acknowledge(
+      bucket,
+      "S1",
+      "Every version is kept and locked, and two roles write: CloudTrail data events tell more, if wanted.",
+    );
     return bucket;
   }
 }
