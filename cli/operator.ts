@@ -10,10 +10,7 @@ const tenantId = matching(
   TENANT_ID,
   "The id of a tenant has 16 characters of a-z and 2-7: kedge tenant list shows it",
 );
-const logId = matching(
-  LOG_ID,
-  "The id of a log has 19 characters of a-z and 2-7: kedge log list shows it",
-);
+const logId = matching(LOG_ID, "The id of a log has 19 characters of a-z and 2-7: kedge log list shows it");
 const restorable = matching(
   new RegExp(`${LOG_ID.source}|^all$|^anchor$`),
   "Name a log by its id of 19 characters of a-z and 2-7, or all, or anchor",

@@ -16,7 +16,12 @@ export function postCommand(command: Command): Command {
   return withWait(withCommit(withLog(command)))
     .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
     .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
-    .option("--batch <n>", `commitments in one request, at most ${MAX_ENTRIES}`, wholeNumber(1, MAX_ENTRIES), 1_000)
+    .option(
+      "--batch <n>",
+      `commitments in one request, at most ${MAX_ENTRIES}`,
+      wholeNumber(1, MAX_ENTRIES),
+      1_000,
+    )
     .action(post);
 }
 
