@@ -24,7 +24,7 @@ export const commands: Commands = {
   },
   witness: {
     summary: "cosign the checkpoints of others' logs, on this machine",
-    load: async () => (await import("./witness.ts")).witnessCommand,
+    load: async () => (await import("../witness/command.ts")).witnessCommand,
   },
   serve: { summary: "run the whole service on this machine", load: async () => serveCommand },
 };

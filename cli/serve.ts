@@ -6,8 +6,8 @@ import { parseVkeys } from "@kedge/verify/cli/credentials";
 import { print, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";
 import type { Credentials } from "../local/operator.ts";
+import { stopOnSignals } from "../platform/embedded/signals.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
-import { stopOnSignals } from "./signals.ts";
 
 /** Here everything is sealed and anchored within seconds. */
 const DEMO_TIMEOUT_MS = 60_000;

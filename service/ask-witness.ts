@@ -6,10 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { type NoteSignature, parseSignatureLines, type Vkey } from "@kedge/verify/tlog/note";
-import { formatAddCheckpoint, parseSize } from "@kedge/verify/tlog/witness";
+import { formatAddCheckpoint, originHash, parseSize } from "@kedge/verify/tlog/witness";
 import { validCosignatures } from "@kedge/verify/tlog/witness-client";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Exchange, httpExchange, type WitnessResponse } from "./witness-http.ts";
 
 /**
@@ -105,7 +103,7 @@ async function latestSize(
   // "If a client doesn't have information on the latest cosigned checkpoint, it MAY [offer] a old size of zero."
   if (!offered.has(0n)) return 0n;
   const { origin } = question.checkpoint.checkpoint;
-  const url = `${question.url}/${bytesToHex(sha256(new TextEncoder().encode(origin)))}/checkpoint`;
+  const url = `${question.url}/${originHash(origin)}/checkpoint`;
   const response = await persist(asking, question, { url });
   if ("cause" in response || response.status !== 200) return undefined;
   const found = attempt(() => parseCheckpoint(response.body).checkpoint);

@@ -5,8 +5,7 @@ import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@kedge/verify/
 import { TlogError } from "@kedge/verify/tlog/error";
 import { EMPTY_ROOT, verifyConsistency } from "@kedge/verify/tlog/merkle";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
+import { originHash } from "@kedge/verify/tlog/witness";
 import type { Exchange } from "../../service/witness-http.ts";
 import {
   type Cosigner,
@@ -70,7 +69,7 @@ export function fakeWitness(
   const honest = (asked: Asked): Answer => {
     const { name: origin } = log();
     if ("get" in asked) {
-      const known = latest && asked.get === bytesToHex(sha256(new TextEncoder().encode(origin)));
+      const known = latest && asked.get === originHash(origin);
       if (!known) return { status: 404 };
       return {
         status: 200,

@@ -1,3 +1,4 @@
+/** Stops a server of this machine when the process is told to end. */
 import { print, report } from "@kedge/verify/cli/output";
 
 /** The first signal stops cleanly, a second one at once: nothing acknowledged is lost either way. */
