@@ -15,7 +15,8 @@ import {
 
 export { logSigner, mldsaSigner, type Signer, witnessSigner };
 
-export const LOG_ORIGIN = "audit.example.org/log/6xq2m4";
+export const LOG_ID = "6xq2m4k3v7q2m5xj4t6";
+export const LOG_ORIGIN = `audit.example.org/log/${LOG_ID}`;
 export const ANCHOR_ORIGIN = "audit.example.org/anchor";
 export const OPERATOR_TIME = 1_772_000_000n;
 export const WITNESS_TIME = 1_772_000_060n;
