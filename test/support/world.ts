@@ -214,6 +214,30 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
   };
 }
 
+/**
+ * Calls of several racers wait at their gates, and go on one at a time.
+ * @param choose which of those that wait, by the racers' names.
+ */
+export function newRace<Racer = void>(choose: (waiting: readonly Racer[]) => number | Promise<number>) {
+  const waiting: { racer: Racer; go: () => void }[] = [];
+  return {
+    gate: (racer: Racer) => () => new Promise<void>((go) => waiting.push({ racer, go })),
+    async run<T>(race: Promise<T>): Promise<T> {
+      let over = false;
+      const finished = race.finally(() => {
+        over = true;
+      });
+      finished.catch(() => undefined);
+      while (!over) {
+        // Everything here runs in microtasks, so a turn of the event loop leaves each racer waiting or done.
+        await new Promise(setImmediate);
+        waiting.splice(await choose(waiting.map(({ racer }) => racer)), 1)[0]?.go();
+      }
+      return await finished;
+    },
+  };
+}
+
 /** Sees every write at the moment the store makes it. */
 function watch(store: MemoryStore, observed: Observed): Store {
   /** Published history is written once; a tile only grows. */

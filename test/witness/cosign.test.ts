@@ -32,6 +32,7 @@ import {
   tree,
   VKEYS,
 } from "../support/witness-cases.ts";
+import { newRace } from "../support/world.ts";
 
 const HASH = originHash(ORIGIN);
 
@@ -224,23 +225,19 @@ describe("a log that signed two roots for one size", () => {
   });
 });
 
-/** Lets one waiting call after the other go on, in an order that the seed decides. */
-function scheduler(seed: number) {
-  const waiting: (() => void)[] = [];
+/** A race in an order that the seed decides. */
+function raceOf(seed: number) {
   let state = seed;
-  const gate = () => new Promise<void>((go) => waiting.push(go));
-  const run = async (all: Promise<unknown>) => {
-    let done = false;
-    all.finally(() => {
-      done = true;
-    });
-    while (!done) {
-      await new Promise(setImmediate);
-      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-      waiting.splice(state % Math.max(1, waiting.length), 1)[0]?.();
-    }
+  const { gate, run } = newRace((waiting) => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return state % Math.max(1, waiting.length);
+  });
+  const wait = gate();
+  const gated: Calls = async (call) => {
+    await wait();
+    return await call();
   };
-  return { gate, run };
+  return { gated, run };
 }
 
 test("of twelve racing forks one is cosigned, and one is signed", async () => {
@@ -248,14 +245,9 @@ test("of twelve racing forks one is cosigned, and one is signed", async () => {
     const { actor, signed } = newWorld();
     const from = seed % 2 === 0 ? 0n : 20n;
     if (from > 0n) await addCheckpoint(actor(), request(0n, from));
-    const { gate, run } = scheduler(seed);
-    const gated: Calls = async (call) => {
-      await gate();
-      return await call();
-    };
+    const { gated, run } = raceOf(seed);
     const racing = Promise.all(FORKS.map((fork) => addCheckpoint(actor(gated), request(from, 50n, fork))));
-    await run(racing);
-    const answers = await racing;
+    const answers = await run(racing);
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     // Whenever a loser comes to see the other root, it has both.
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(11);
@@ -269,15 +261,10 @@ test("of twelve racing forks one is cosigned, and one is signed", async () => {
 test("racing equal requests are all answered with cosignatures", async () => {
   for (let seed = 0; seed < 20; seed++) {
     const { actor } = newWorld();
-    const { gate, run } = scheduler(seed);
-    const gated: Calls = async (call) => {
-      await gate();
-      return await call();
-    };
+    const { gated, run } = raceOf(seed);
     const body = request(0n, 23n);
     const racing = Promise.all(Array.from({ length: 5 }, () => addCheckpoint(actor(gated), body)));
-    await run(racing);
-    for (const answer of await racing) {
+    for (const answer of await run(racing)) {
       // One that reads the head after another committed it is told the size, as the specification says.
       if (answer.status === 409) expect(answer.size).toBe(23n);
       else await checkAnswer(answer, body);
