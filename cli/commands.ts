@@ -26,7 +26,7 @@ export const operatorCommands: Commands = {
     },
     witness: {
       summary: "cosign the checkpoints of others' logs, on this machine",
-      load: async () => (await import("./witness.ts")).witnessCommand,
+      load: async () => (await import("../witness/command.ts")).witnessCommand,
     },
   },
 };

@@ -8,8 +8,8 @@ import { print, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";
 import { type Command, Option } from "commander";
 import type { TenantCredentials } from "../local/operator.ts";
+import { stopOnSignals } from "../platform/embedded/signals.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
-import { stopOnSignals } from "./signals.ts";
 
 /** Here everything is sealed and anchored within seconds. */
 const DEMO_TIMEOUT_MS = 60_000;

@@ -23,8 +23,7 @@
  * | `index/<log>/<leaf>`    | `-`                          | leaf hash → index                               |
  * | `tenant/<tenant>`       | `tenant`, `log/…`, `key/…`   | a tenant, its logs, its API keys                |
  * | `logs`                  | `<log>`                      | every tenant log, for sweeps                    |
- * | `witness/<origin hash>` | `head`                       | of a log that is witnessed: the latest tree head |
- * | `witness/<origin hash>` | `checkpoint`                 | the latest that was signed, with its cosignatures |
+ * | `witness/<origin hash>` | `head`, `checkpoint`         | of a log that is witnessed: witness/items.ts    |
  */
 import type { Key } from "./store.ts";
 
@@ -103,10 +102,3 @@ export const apiKeyKey = (tenant: string, id: string): Key => ({
 });
 export const LOGS_PARTITION = "logs";
 export const logsKey = (log: string): Key => ({ pk: LOGS_PARTITION, sk: log });
-
-/** @param originHash SHA-256 of the log's origin, in hex. */
-export const witnessHeadKey = (originHash: string): Key => ({ pk: `witness/${originHash}`, sk: "head" });
-export const witnessCheckpointKey = (originHash: string): Key => ({
-  pk: `witness/${originHash}`,
-  sk: "checkpoint",
-});

@@ -6,10 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { type NoteSignature, parseSignatureLines, type Vkey } from "@kedge/verify/tlog/note";
-import { formatAddCheckpoint, parseSize } from "@kedge/verify/tlog/witness";
+import { formatAddCheckpoint, originHash, parseSize } from "@kedge/verify/tlog/witness";
 import { validCosignatures } from "@kedge/verify/tlog/witness-client";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Exchange, httpExchange, type WitnessResponse } from "./witness-http.ts";
 
 /**
@@ -60,9 +58,9 @@ export type Question = {
   readonly signal: AbortSignal;
 };
 
-/** Of one exchange. */
+/** At one exchange. */
 const ATTEMPTS = 3;
-/** Old sizes that are offered. Honest: the remembered one, the one that it says; and one more that it moved to meanwhile. */
+/** Old sizes that are tried: the remembered one, what the witness then says, and what it may have moved to meanwhile. */
 const MAX_OFFERS = 4;
 /** A witness that wants to be left alone for longer is asked again by the next run. */
 const MAX_RETRY_AFTER_MS = 10_000;
@@ -79,21 +77,24 @@ export async function askWitness(asking: Asking, question: Question): Promise<Wi
       proof: await question.prove(oldSize),
       checkpoint: question.note,
     });
-    const response = await persist(asking, question, { url: `${question.url}/add-checkpoint`, body });
-    if ("cause" in response) return nothing("unreachable", response);
-    if (response.status !== 409) return read(question, response);
+    const response = await exchangeWithRetries(asking, question, {
+      url: `${question.url}/add-checkpoint`,
+      body,
+    });
+    if ("cause" in response) return uncosigned("unreachable", response);
+    if (response.status !== 409) return outcomeOf(question, response);
 
     const latest = await latestSize(asking, question, response, offered);
-    if (latest === undefined) return nothing("refused", response);
-    if (latest > size) return nothing("ahead", response);
-    // Witnesses of an older text answer so for another root of the same size.
-    if (latest === oldSize) return nothing("inconsistent", response);
-    if (offered.has(latest) || offered.size === MAX_OFFERS) return nothing("refused", response);
+    if (latest === undefined) return uncosigned("refused", response);
+    if (latest > size) return uncosigned("ahead", response);
+    // Before tlog-witness said 422, witnesses answered 409 to another root of the same size.
+    if (latest === oldSize) return uncosigned("inconsistent", response);
+    if (offered.has(latest) || offered.size === MAX_OFFERS) return uncosigned("refused", response);
     oldSize = latest;
   }
 }
 
-/** What a 409 says that the witness has; where it does not say, what else can be found out. Only a hint: it may lie. */
+/** The size that the witness cosigned last, as its 409 says or as it can be asked. Only a hint: it may lie. */
 async function latestSize(
   asking: Asking,
   question: Question,
@@ -105,26 +106,26 @@ async function latestSize(
   // "If a client doesn't have information on the latest cosigned checkpoint, it MAY [offer] a old size of zero."
   if (!offered.has(0n)) return 0n;
   const { origin } = question.checkpoint.checkpoint;
-  const url = `${question.url}/${bytesToHex(sha256(new TextEncoder().encode(origin)))}/checkpoint`;
-  const response = await persist(asking, question, { url });
+  const url = `${question.url}/${originHash(origin)}/checkpoint`;
+  const response = await exchangeWithRetries(asking, question, { url });
   if ("cause" in response || response.status !== 200) return undefined;
   const found = attempt(() => parseCheckpoint(response.body).checkpoint);
   return found?.origin === origin ? found.size : undefined;
 }
 
-function read({ checkpoint, vkeys }: Question, response: WitnessResponse): WitnessAnswer {
+function outcomeOf({ checkpoint, vkeys }: Question, response: WitnessResponse): WitnessAnswer {
   const { status } = response;
   if (status === 200) {
     const signatures = attempt(() => parseSignatureLines(response.body)) ?? [];
     const { valid, invalid } = validCosignatures(checkpoint, signatures, vkeys);
     return { outcome: valid.length > 0 ? "cosigned" : "invalid", status, cosignatures: valid, invalid };
   }
-  if (status === 429) return nothing("busy", response);
-  if (status === 422) return nothing("inconsistent", response);
-  return nothing(status >= 500 ? "unreachable" : "refused", response);
+  if (status === 429) return uncosigned("busy", response);
+  if (status === 422) return uncosigned("inconsistent", response);
+  return uncosigned(status >= 500 ? "unreachable" : "refused", response);
 }
 
-const nothing = (
+const uncosigned = (
   outcome: Outcome,
   { status, cause }: { readonly status?: number; readonly cause?: unknown },
 ): WitnessAnswer => ({
@@ -135,8 +136,8 @@ const nothing = (
   ...(cause !== undefined && { cause }),
 });
 
-/** Tries again after silence, a 429 and a 5xx, with full jitter or when it is told to. @returns the last attempt's end. */
-async function persist(
+/** Tries again after no answer, a 429 or a 5xx: after Retry-After and a random pause. @returns what the last try gave. */
+async function exchangeWithRetries(
   { exchange, requestMs, firstPauseMs }: Asking,
   { signal }: Question,
   request: { readonly url: string; readonly body?: string },
@@ -146,12 +147,12 @@ async function persist(
       ...request,
       signal: AbortSignal.any([signal, AbortSignal.timeout(requestMs)]),
     }).catch((cause: unknown) => ({ cause }));
-    const passing = "cause" in response || response.status === 429 || response.status >= 500;
-    if (!passing || attempts === ATTEMPTS || signal.aborted) return response;
-    const told = "cause" in response ? 0 : retryAfterMs(response.retryAfter);
-    if (told > MAX_RETRY_AFTER_MS) return response;
+    const mayPass = "cause" in response || response.status === 429 || response.status >= 500;
+    if (!mayPass || attempts === ATTEMPTS || signal.aborted) return response;
+    const retryAfter = "cause" in response ? 0 : retryAfterMs(response.retryAfter);
+    if (retryAfter > MAX_RETRY_AFTER_MS) return response;
     const pause = Math.random() * firstPauseMs * 2 ** (attempts - 1);
-    await sleep(told + pause, undefined, { signal }).catch(() => undefined);
+    await sleep(retryAfter + pause, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return response;
   }
 }
@@ -163,7 +164,7 @@ function retryAfterMs(text = ""): number {
   return wait > 0 ? wait : 0;
 }
 
-/** What a witness sends that cannot be parsed is not there. */
+/** Undefined for what cannot be parsed: a witness may send anything. */
 function attempt<T>(parse: () => T): T | undefined {
   try {
     return parse();

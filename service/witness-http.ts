@@ -17,7 +17,7 @@ export type WitnessResponse = {
 /** Rejects when there is no whole answer by the signal. A redirect is an answer, and not followed. */
 export type Exchange = (request: WitnessRequest) => Promise<WitnessResponse>;
 
-/** 64 signature lines of ML-DSA-44 are 220 kB. What is cut off cannot harm: every line is verified by itself. */
+/** 64 signature lines of ML-DSA-44 are 220 kB. Cutting off the rest is safe: every line is verified by itself. */
 const MAX_BODY = 256 * 1024;
 
 /**
@@ -44,7 +44,7 @@ export const httpExchange: Exchange = async ({ url, body, signal }) => {
 async function readBody(response: Response): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  // Leaving the loop cancels the body, and so closes the connection of one that does not end.
+  // Leaving the loop cancels the body, which closes the connection: an endless body ends here.
   for await (const chunk of response.body ?? []) {
     chunks.push(chunk);
     length += chunk.length;

@@ -6,7 +6,7 @@ import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
 import { parseEnvironment } from "../platform/environment.ts";
 import { ServiceError } from "../platform/error.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
-import type { WitnessContext } from "./witness.ts";
+import type { WitnessContext } from "./cosign.ts";
 
 /** An ML-DSA-44 cosignature signs origin and cosigner name, each with its length in one byte. */
 const MAX_NAME_BYTES = 255;

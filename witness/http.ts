@@ -7,27 +7,22 @@ import { ServiceError } from "../platform/error.ts";
 import { readLimited } from "../platform/limit.ts";
 import { errorFields, logLine } from "../platform/log.ts";
 import { vkeysText } from "../platform/publication.ts";
-import {
-  addCheckpoint,
-  readCosigned,
-  type WitnessAnswer,
-  type WitnessContext,
-  witnessVkeys,
-} from "./witness.ts";
+import { addCheckpoint, type CosignAnswer, type WitnessContext, witnessVkeys } from "./cosign.ts";
+import { readCosigned } from "./items.ts";
 
 type WitnessEnv = {
   /** Set by API Gateway, absent elsewhere. */
   Bindings: { requestContext?: { requestId?: string } };
   Variables: {
     requestId: string;
-    answer: WitnessAnswer | undefined;
+    answer: CosignAnswer | undefined;
   };
 };
 
 const TEXT = "text/plain; charset=utf-8";
 const RETRY_SECONDS = 2;
-/** Every cosignature is a new one, and a monitor asks rarely: no cache may answer for the witness for longer. */
-const FOR_SECONDS = "public, max-age=5";
+/** Each request makes new cosignatures, and monitors ask rarely: a cache may answer for the witness this long. */
+const CACHED_BRIEFLY = "public, max-age=5";
 
 /** @example const response = await createWitness(openWitness(process.env)).request("/vkeys"); */
 export function createWitness(witness: WitnessContext): Hono<WitnessEnv> {
@@ -62,15 +57,15 @@ export function createWitness(witness: WitnessContext): Hono<WitnessEnv> {
     const answer = await addCheckpoint(witness, body);
     c.set("answer", answer);
     if (answer.status === 200) return c.body(answer.lines, 200, { "Content-Type": TEXT });
-    // Nothing else in it: the log reads it.
+    // The size and nothing else: the log parses it.
     if (answer.status === 409) return c.body(formatSize(answer.size), 409, { "Content-Type": SIZE_TYPE });
     return text(c, `${answer.reason}.`, answer.status);
   });
 
   app.get("/:hash{[0-9a-f]{64}}/checkpoint", async (c) => {
-    const note = await readCosigned(witness, c.req.param("hash"));
-    if (note === undefined) return text(c, "This witness has cosigned no checkpoint of such a log.", 404);
-    return c.body(note, 200, { "Content-Type": TEXT, "Cache-Control": FOR_SECONDS });
+    const cosigned = await readCosigned(witness.store, c.req.param("hash"));
+    if (cosigned === undefined) return text(c, "This witness has cosigned no checkpoint of such a log.", 404);
+    return c.body(cosigned.note, 200, { "Content-Type": TEXT, "Cache-Control": CACHED_BRIEFLY });
   });
 
   // Who serves the keys cannot vouch for them; a policy takes them from the witness's operator.
@@ -92,7 +87,7 @@ function statusOf(error: unknown): 429 | 500 | 503 {
   return code === "unavailable" || code === "signer" ? 503 : 500;
 }
 
-/** Of a checkpoint that a log signed and the witness refused, the note itself: it may be proof of misbehaviour. */
+/** Of a refused checkpoint that a log signed the line has the note itself: it may prove that the log misbehaved. */
 function logRequest(c: Context<WitnessEnv>, ms: number): void {
   const answer = c.get("answer");
   const refusal = answer?.status === 200 ? undefined : answer;

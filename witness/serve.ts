@@ -1,4 +1,4 @@
-/** A witness on one machine: DynamoDB and KMS embedded, the same handler on a port. Its keys are made once. */
+/** A witness on one machine: the same handler on a port, over embedded DynamoDB and KMS. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,8 +17,8 @@ import { checkPort, type Listening, listen } from "../platform/embedded/listen.t
 import { createTable } from "../platform/embedded/table.ts";
 import { ServiceError } from "../platform/error.ts";
 import { openWitness } from "./config.ts";
+import { witnessVkeys } from "./cosign.ts";
 import { createWitness } from "./http.ts";
-import { witnessVkeys } from "./witness.ts";
 
 export type LocalWitnessOptions = {
   readonly name: string;
@@ -32,7 +32,7 @@ export type LocalWitnessOptions = {
 
 export type LocalWitness = Listening & {
   readonly logFile: string;
-  /** Its own: type 0x04, then 0x06. */
+  /** Its own verifier keys: type 0x04, then 0x06. */
   readonly vkeys: readonly string[];
   /** Origins of the logs that it watches. */
   readonly origins: readonly string[];
@@ -58,7 +58,7 @@ export async function startWitness(options: LocalWitnessOptions): Promise<LocalW
       KEDGE_WITNESS_LOGS: options.logs.join("\n"),
       ...keys,
     });
-    // What is wrong with the options is found before any key is made.
+    // Wrong options are refused before any key is made.
     openWitness(environment({ KEDGE_WITNESS_KEY: "none" }));
     useEnvironment({ KEDGE_LOG_FILE: logFile });
     const witness = openWitness(environment(await openIdentity(folder, options.name)));
@@ -83,13 +83,14 @@ const identitySchema = z.strictObject({
 });
 
 /**
- * The ids of its keys. They go with one name and with one record of what was cosigned: the table is made before them,
- * and when it is gone they sign no more, or they would cosign what contradicts it.
+ * The ids of the witness's keys, which are made at the first start. Keys belong to one name and to one record of what
+ * they cosigned: without that record, the table, they must never sign again, or they could cosign a fork.
  */
 async function openIdentity(folder: string, name: string): Promise<Record<string, string>> {
   const path = join(folder, "witness.json");
   const client = dynamodbClient();
   if (!existsSync(path)) {
+    // In this order, so that keys never exist without their table.
     await createTable(client, TABLE_NAME);
     await writePrivately(path, {
       name,

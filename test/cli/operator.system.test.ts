@@ -280,11 +280,11 @@ describe("the demonstration waits for a deployment's schedules", () => {
         1,
         expect.stringMatching(/waiting until it is sealed: \d+ s\n.*not sealed in time.*--timeout/s),
       ]);
-      server.seal();
+      await server.seal();
       const unanchored = await asTenant(...args);
       expect([unanchored.code, unanchored.out]).toEqual([1, expect.stringMatching(/3 seal .*signed\n$/)]);
       expect(unanchored.err).toMatch(/not anchored in time/);
-      server.anchor();
+      await server.anchor();
       const shown = await asTenant(...args);
       expect([shown.code, shown.out]).toEqual([0, expect.stringMatching(/PROVEN, anchored/)]);
     } finally {

@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Checkpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { parseVkey } from "@kedge/verify/tlog/note";
+import { originHash } from "@kedge/verify/tlog/witness";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { z } from "zod";
-import { originHash } from "../../witness/witness.ts";
 import { addressIn, serve, serveWitness, stop } from "../support/serve.ts";
 import { kedge, type Result } from "./run.ts";
 

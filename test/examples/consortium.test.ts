@@ -3,18 +3,23 @@ import { readFileSync } from "node:fs";
 import { verifyEvent } from "@kedge/verify/proof/verify";
 import { ED25519, ED25519_COSIGNATURE, formatVkey, makeVkey } from "@kedge/verify/tlog/note";
 import { evaluateQuorum, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
-import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import type { Signer } from "../../platform/signer.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
 import { prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import type { Exchange } from "../../service/witness-http.ts";
 import { createWitness } from "../../witness/http.ts";
-import { ed25519Cosigner, ed25519Signer, lineBy, signed } from "../packages/verify/tlog/signers.ts";
+import {
+  ed25519Cosigner,
+  ed25519Key,
+  ed25519Signer,
+  inKms,
+  lineBy,
+  signed,
+} from "../packages/verify/tlog/signers.ts";
 import { memoryStore } from "../support/memory-store.ts";
 import { type Actor, LOG, newWorld, ORIGIN } from "../support/world.ts";
 
@@ -34,20 +39,18 @@ const regrouped = (threshold: number, members: readonly string[] = HOSPITALS): P
 const subsets = (names: readonly string[]): string[][] =>
   Array.from({ length: 2 ** names.length }, (_, bits) => names.filter((_, i) => (bits >> i) & 1));
 
-/** The example keys: as the file says, and as nobody may use them. */
-const secretOf = (name: string): Uint8Array => sha256(utf8ToBytes(name));
-
 describe("the file", () => {
   test("is shown on the page as it is", () => expect(PAGE).toContain(`\`\`\`\n${TEXT}\`\`\`\n`));
 
   test("is of three in five, and of the keys that it says", () => {
     expect(POLICY.groups).toEqual([{ name: POLICY.quorum, threshold: 3, members: HOSPITALS }]);
     expect(HOSPITALS).toHaveLength(5);
+    // Each is made of its own name, so that nobody may use it.
     for (const [type, { vkey }] of [
       ...POLICY.logs.map((log) => [ED25519, log] as const),
       ...POLICY.witnesses.map((witness) => [ED25519_COSIGNATURE, witness] as const),
     ]) {
-      expect(vkey).toEqual(makeVkey(vkey.name, type, ed25519.getPublicKey(secretOf(vkey.name))));
+      expect(vkey).toEqual(makeVkey(vkey.name, type, ed25519Key(vkey.name).publicKey));
     }
   });
 });
@@ -57,12 +60,7 @@ function consortium(policy = POLICY) {
   const world = newWorld();
   const log = ed25519Signer(ANCHOR_ORIGIN);
   const witnesses = policy.witnesses.map(({ name, vkey, url = "" }) => {
-    const secret = secretOf(vkey.name);
-    const key: Signer = {
-      publicKey: async () => ed25519.getPublicKey(secret),
-      sign: async (message) => ed25519.sign(message, secret),
-    };
-    const witness = { name: vkey.name, ed25519: key };
+    const witness = { name: vkey.name, ed25519: inKms(ed25519Key(vkey.name)) };
     const logs = new Map([[ANCHOR_ORIGIN, [log.vkey]]]);
     return { name, url, app: createWitness({ store: memoryStore(), clock: world.tick, witness, logs }) };
   });
@@ -108,7 +106,7 @@ function consortium(policy = POLICY) {
   };
 }
 
-const entry = (n: number): Uint8Array => secretOf(`entry ${n}`);
+const entry = (n: number): Uint8Array => sha256(utf8ToBytes(`entry ${n}`));
 
 describe("run by real witnesses", () => {
   beforeAll(() => {

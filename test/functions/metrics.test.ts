@@ -1,10 +1,9 @@
 /** Metrics in CloudWatch's Embedded Metric Format, as the Lambda handlers write them. */
-import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateKeyCommand } from "@aws-sdk/client-kms";
-import { ED25519_COSIGNATURE, formatVkey, makeVkey } from "@kedge/verify/tlog/note";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
@@ -26,6 +25,7 @@ import {
 import { append } from "../../service/append.ts";
 import { readHead } from "../../service/head.ts";
 import { sweep } from "../../service/sweep.ts";
+import { ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 import { bearer, type Harness, json, newTenant, pendingCount, startHarness } from "./harness.ts";
 
 const NAMESPACE = "Kedge/test";
@@ -396,9 +396,7 @@ async function runFailing(code: string) {
 
 /** The path of a policy whose witness never cosigns. */
 async function absentWitness(): Promise<string> {
-  const { publicKey: key } = generateKeyPairSync("ed25519");
-  const raw = new Uint8Array(key.export({ type: "spki", format: "der" })).slice(-32);
-  const vkey = formatVkey(makeVkey("witness.example/w", ED25519_COSIGNATURE, raw));
+  const vkey = formatVkey(ed25519Cosigner("witness.example/w").vkey);
   const path = join(await mkdtemp(join(tmpdir(), "kedge-policy-")), "policy");
   await writeFile(path, `witness w ${vkey}\nquorum w\n`);
   return path;

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { originHash } from "@kedge/verify/tlog/witness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { bundle as writeBundle } from "../../infra/bundle.ts";
@@ -11,8 +12,8 @@ import { WITNESS as SPEC } from "../../infra/witness/function.ts";
 import { dynamodbClient } from "../../platform/dynamodb.ts";
 import { createKey, startEmbedded } from "../../platform/embedded/embedded.ts";
 import { createTable } from "../../platform/embedded/table.ts";
-import { TABLE, witnessCheckpointKey, witnessHeadKey } from "../../platform/table.ts";
-import { originHash } from "../../witness/witness.ts";
+import { TABLE } from "../../platform/table.ts";
+import { cosignedKey, witnessedHeadKey } from "../../witness/items.ts";
 import { fork, NAME, ORIGIN, request } from "../support/witness-cases.ts";
 import { almighty } from "./access.ts";
 import {
@@ -128,7 +129,7 @@ describe("the stack", () => {
     expect(onTable?.Condition).toEqual({
       "ForAllValues:StringLike": { "dynamodb:LeadingKeys": ["witness/*"] },
     });
-    for (const { pk } of [witnessHeadKey(originHash(ORIGIN)), witnessCheckpointKey(originHash(ORIGIN))]) {
+    for (const { pk } of [witnessedHeadKey(originHash(ORIGIN)), cosignedKey(originHash(ORIGIN))]) {
       expect(pk).toMatch(/^witness\/[0-9a-f]{64}$/);
     }
   });

@@ -1,6 +1,5 @@
-import { generateKeyPairSync, sign as signNow } from "node:crypto";
-import { ed25519CosignedMessage, encodeTimestamped } from "@kedge/verify/tlog/cosignature";
-import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine } from "@kedge/verify/tlog/note";
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { parseProof } from "@kedge/verify/tlog/proof";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -13,6 +12,7 @@ import { readHead } from "../../service/head.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { type SweptLog, sweep } from "../../service/sweep.ts";
+import { cosignedBy as cosignatureLine, ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
@@ -250,17 +250,11 @@ test("two anchorers at once: every checkpoint is in the anchor log once", async 
 });
 
 function newWitness(name: string) {
-  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
-  const raw = new Uint8Array(publicKey.export({ type: "spki", format: "der" })).slice(-32);
-  const vkey = makeVkey(name, ED25519_COSIGNATURE, raw);
-  const time = 1_700_000_000n;
+  const cosigner = ed25519Cosigner(name);
   return {
-    policy: parsePolicy(`witness w ${formatVkey(vkey)}\nquorum w\n`),
-    cosign(note: string): string {
-      const body = note.slice(0, note.indexOf("\n\n") + 1);
-      const signature = new Uint8Array(signNow(null, ed25519CosignedMessage(time, body), privateKey));
-      return note + signatureLine(vkey, encodeTimestamped(time, signature));
-    },
+    policy: parsePolicy(`witness w ${formatVkey(cosigner.vkey)}\nquorum w\n`),
+    cosign: (note: string): string =>
+      note + cosignatureLine(cosigner, parseCheckpoint(note).checkpoint, 1_700_000_000n),
   };
 }
 

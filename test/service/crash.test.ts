@@ -19,7 +19,7 @@ import { append } from "../../service/append.ts";
 import { readHead } from "../../service/head.ts";
 import { prove } from "../../service/prove.ts";
 import { sweep } from "../../service/sweep.ts";
-import { auditBatches, auditLog, auditShown } from "../support/audit.ts";
+import { auditBatches, auditWorld } from "../support/audit.ts";
 import {
   type Actor,
   ANCHOR_ORIGIN,
@@ -27,6 +27,7 @@ import {
   FAULTS,
   type Fault,
   LOG,
+  newRace,
   newWorld,
   ORIGIN,
   type World,
@@ -111,25 +112,14 @@ async function settle(world: World, acknowledged: Acknowledged): Promise<void> {
     await take(healthy, step, acknowledged);
   }
   const items = world.store.items();
-  const { observed, vkeys, publication } = world;
-  const record = (log: string) => publication.files.get(`logs/${log}/head`);
   const wrong = [
-    ...auditLog({ items, log: LOG, vkey: vkeys.log, acknowledged, observed, record: record(LOG) }),
-    ...auditLog({
-      items,
-      log: ANCHOR,
-      vkey: vkeys.anchor,
-      acknowledged: [],
-      observed,
-      record: record(ANCHOR),
-    }),
-    ...auditShown(observed, vkeys.anchor),
+    ...auditWorld(world, acknowledged),
     ...shownAndStored(world),
     ...items
       .filter(({ pk }) => /^(pending|staging)\//.test(pk))
       .map(({ pk, sk }) => `left behind: ${pk} ${sk}`),
-    ...(await auditBatches(publication, { id: LOG, origin: ORIGIN })),
-    ...(await auditBatches(publication, { id: ANCHOR, origin: ANCHOR_ORIGIN })),
+    ...(await auditBatches(world.publication, { id: LOG, origin: ORIGIN })),
+    ...(await auditBatches(world.publication, { id: ANCHOR, origin: ANCHOR_ORIGIN })),
   ];
   expect(wrong).toEqual([]);
   await everyEntryIsProvable(world, acknowledged);
@@ -265,11 +255,11 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
       fc.infiniteStream(fc.nat(1_000)),
       async (size, racers, choices) => {
         const { world, acknowledged } = await startWorld(size);
-        const race = newRace(choices);
+        const race = newRace(inStretches(choices, () => world.landLate()));
         const runs = racers.map(({ script, plan }, racer) =>
           live(world.actor(plan, race.gate(racer)), script, acknowledged),
         );
-        await race.run(Promise.all(runs), () => world.landLate());
+        await race.run(Promise.all(runs));
         await settle(world, acknowledged);
       },
     );
@@ -297,32 +287,18 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
 });
 
 /**
- * Lets one waiting call go at a time. A racer goes on for a stretch before the choices pick another, so that one often
- * stands still between two calls while the other seals and publishes whole batches.
+ * A racer goes on for a stretch before the choices pick another, so that one often stands still between two calls while
+ * the other seals and publishes whole batches.
  */
-function newRace(choices: Iterator<number>) {
-  const waiting: { racer: number; go: () => void }[] = [];
+function inStretches(choices: Iterator<number>, landLate: () => Promise<void>) {
   let current = 0;
-  return {
-    gate: (racer: number) => () => new Promise<void>((go) => waiting.push({ racer, go })),
-    async run(done: Promise<unknown>, landLate: () => Promise<void>) {
-      let over = false;
-      const finished = done.finally(() => {
-        over = true;
-      });
-      finished.catch(() => undefined);
-      while (!over) {
-        // Everything here runs in microtasks, so a turn of the event loop leaves each racer waiting or done.
-        await new Promise(setImmediate);
-        const choice = Number(choices.next().value);
-        if (choice % 50 === 0) await landLate();
-        const any = Math.floor(choice / 16) % Math.max(waiting.length, 1);
-        if (choice % 16 === 0) current = waiting[any]?.racer ?? current;
-        const stretch = waiting.findIndex(({ racer }) => racer === current);
-        waiting.splice(stretch === -1 ? any : stretch, 1)[0]?.go();
-      }
-      await finished;
-    },
+  return async (waiting: readonly number[]) => {
+    const choice = Number(choices.next().value);
+    if (choice % 50 === 0) await landLate();
+    const any = Math.floor(choice / 16) % Math.max(waiting.length, 1);
+    if (choice % 16 === 0) current = waiting[any] ?? current;
+    const stretch = waiting.indexOf(current);
+    return stretch === -1 ? any : stretch;
   };
 }
 

@@ -15,17 +15,8 @@ import { readHead } from "../../service/head.ts";
 import { prove } from "../../service/prove.ts";
 import { restore } from "../../service/restore.ts";
 import { seal } from "../../service/seal.ts";
-import { auditLog, auditShown } from "../support/audit.ts";
-import {
-  type Actor,
-  ANCHOR_ORIGIN,
-  Died,
-  FAULTS,
-  LOG,
-  newWorld,
-  ORIGIN,
-  type World,
-} from "../support/world.ts";
+import { auditWorld } from "../support/audit.ts";
+import { type Actor, ANCHOR_ORIGIN, Died, FAULTS, LOG, newWorld, ORIGIN } from "../support/world.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 const logOf = (actor: Actor) => ({ id: LOG, origin: ORIGIN, sign: actor.signLog });
@@ -56,24 +47,6 @@ async function rolledBack(sizes: readonly number[], backupAt: number, registryOn
   return { before, after, acknowledged };
 }
 
-function wrongOf(world: World, acknowledged: readonly Uint8Array[]): string[] {
-  const { observed, vkeys, publication, store } = world;
-  const items = store.items();
-  const record = (log: string) => publication.files.get(`logs/${log}/head`);
-  return [
-    ...auditLog({ items, log: LOG, vkey: vkeys.log, acknowledged, observed, record: record(LOG) }),
-    ...auditLog({
-      items,
-      log: ANCHOR,
-      vkey: vkeys.anchor,
-      acknowledged: [],
-      observed,
-      record: record(ANCHOR),
-    }),
-    ...auditShown(observed, vkeys.anchor),
-  ];
-}
-
 async function restoreAll(actor: Actor, whole = false) {
   const log = await restore(actor, logOf(actor), { whole });
   return { log, anchor: await restore(actor, anchorOf(actor), { whole }) };
@@ -94,7 +67,7 @@ describe("a table restored from a backup", () => {
     const { log } = await restoreAll(actor);
     expect(log).toMatchObject({ batches: 3, entries: 961, size: 1_261n });
     acknowledged.push(...(await publish(actor, 6_000, 6_010)), entry(5_000));
-    expect(wrongOf(after, acknowledged)).toEqual([]);
+    expect(auditWorld(after, acknowledged)).toEqual([]);
 
     const some = [entry(0), entry(300), entry(1_260), entry(5_000)];
     const context = { store: after.store, policy: parsePolicy("quorum none\n") };
@@ -111,7 +84,7 @@ describe("a table restored from a backup", () => {
         const { after, acknowledged } = await rolledBack(sizes, Math.min(at, sizes.length));
         await restoreAll(after.actor(), whole);
         acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
-        expect(wrongOf(after, acknowledged)).toEqual([]);
+        expect(auditWorld(after, acknowledged)).toEqual([]);
       }),
       { numRuns: 25 },
     );
@@ -121,7 +94,7 @@ describe("a table restored from a backup", () => {
     const { after, acknowledged } = await rolledBack([300, 5, 256], 0, true);
     await restoreAll(after.actor(), true);
     acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
-    expect(wrongOf(after, acknowledged)).toEqual([]);
+    expect(auditWorld(after, acknowledged)).toEqual([]);
   });
 
   test("a backup in which a batch was committed and not yet published", async () => {
@@ -144,7 +117,7 @@ describe("a table restored from a backup", () => {
     after.observed.signed.push(...world.observed.signed);
     await restoreAll(after.actor());
     acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
-    expect(wrongOf(after, acknowledged)).toEqual([]);
+    expect(auditWorld(after, acknowledged)).toEqual([]);
   });
 
   test.each(FAULTS)("a restore whose call %s, at every call, is made good by the next", async (fault) => {
@@ -157,7 +130,7 @@ describe("a table restored from a backup", () => {
       await after.landLate();
       await restoreAll(after.actor());
       acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
-      expect(wrongOf(after, acknowledged)).toEqual([]);
+      expect(auditWorld(after, acknowledged)).toEqual([]);
       if (at >= actor.calls()) break;
     }
   });
@@ -168,7 +141,7 @@ describe("a table restored from a backup", () => {
     const leaf = bytesToHex(leafHash(entry(70)));
     await world.store.put({ ...indexKey(LOG, leaf), index: 55n });
     acknowledged.push(...(await publish(world.actor(), 70, 72)));
-    expect(wrongOf(world, acknowledged)).toEqual([]);
+    expect(auditWorld(world, acknowledged)).toEqual([]);
   });
 
   test("a sealer and a second restore beside it do no harm", async () => {
@@ -181,7 +154,7 @@ describe("a table restored from a backup", () => {
     ]);
     await restoreAll(after.actor());
     acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
-    expect(wrongOf(after, acknowledged)).toEqual([]);
+    expect(auditWorld(after, acknowledged)).toEqual([]);
   });
 });
 
@@ -195,7 +168,7 @@ describe("what restore refuses", () => {
     const again = newWorld({ items, files: world.publication.files });
     await restoreAll(again.actor(), true);
     acknowledged.push(...(await publish(again.actor(), 9_000, 9_001)));
-    expect(wrongOf(again, acknowledged)).toEqual([]);
+    expect(auditWorld(again, acknowledged)).toEqual([]);
   });
 
   test("another history, signed by another table: nothing is signed", async () => {
@@ -266,7 +239,7 @@ describe("what restore refuses", () => {
     expect(world.store.items()).toEqual(items);
     acknowledged.push(...(await publish(world.actor(), 6, 7)));
     world.publication.files.set(path ?? "", good);
-    expect(wrongOf(world, acknowledged)).toEqual([]);
+    expect(auditWorld(world, acknowledged)).toEqual([]);
   });
 
   test.each(["tile/aaaaaaaaaaaaaaaaaaa/0/0", "tile/aaaaaaaaaaaaaaaaaaa/entries/0"])(
@@ -283,7 +256,7 @@ describe("what restore refuses", () => {
       // What was altered is replaced, by what is narrower until the rebuild has come as far.
       world.observed.violations.length = 0;
       acknowledged.push(...(await publish(world.actor(), 9_000, 9_001)));
-      expect(wrongOf(world, acknowledged)).toEqual([]);
+      expect(auditWorld(world, acknowledged)).toEqual([]);
     },
   );
 
@@ -294,7 +267,7 @@ describe("what restore refuses", () => {
     await after.store.put({ ...indexKey(LOG, leaf), index: 41n });
     await restoreAll(after.actor(), true);
     acknowledged.push(...(await publish(after.actor(), 77, 78)));
-    expect(wrongOf(after, acknowledged)).toEqual([]);
+    expect(auditWorld(after, acknowledged)).toEqual([]);
   });
 
   test("tiles that are not the head's: corrupt, and a whole rebuild mends them", async () => {
@@ -305,6 +278,6 @@ describe("what restore refuses", () => {
     await expect(restore(actor, logOf(actor)).catch(code)).resolves.toBe("corrupt");
     await restoreAll(world.actor(), true);
     acknowledged.push(...(await publish(world.actor(), 9_000, 9_001)));
-    expect(wrongOf(world, acknowledged)).toEqual([]);
+    expect(auditWorld(world, acknowledged)).toEqual([]);
   });
 });

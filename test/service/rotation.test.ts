@@ -2,16 +2,12 @@
 
 import { verifyEvent } from "@kedge/verify/proof/verify";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
-import { ed25519CosignedMessage, encodeTimestamped } from "@kedge/verify/tlog/cosignature";
 import { verifyConsistency } from "@kedge/verify/tlog/merkle";
-import { ED25519_COSIGNATURE, formatVkey, makeVkey, signatureLine, type Vkey } from "@kedge/verify/tlog/note";
+import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { parseProof } from "@kedge/verify/tlog/proof";
-import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
-import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Signer } from "../../platform/signer.ts";
 import { ANCHOR } from "../../platform/table.ts";
 import { anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
@@ -19,6 +15,13 @@ import { consistency } from "../../service/history.ts";
 import { prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { checkpointSigner, type LogKeys, logVkeys } from "../../service/sign.ts";
+import {
+  cosignedBy,
+  ed25519Cosigner,
+  ed25519Key,
+  inKms,
+  mldsa44Key,
+} from "../packages/verify/tlog/signers.ts";
 import { ANCHOR_ORIGIN, LOG, newWorld, ORIGIN } from "../support/world.ts";
 
 type Name = "A" | "B";
@@ -38,21 +41,10 @@ const PHASES = [
 ];
 const SUBSETS: readonly Names[] = [[], ...RIDES];
 
-const ed25519Key = (seed: number): Signer => {
-  const secret = new Uint8Array(32).fill(seed);
-  return {
-    publicKey: async () => ed25519.getPublicKey(secret),
-    sign: async (message) => ed25519.sign(message, secret),
-  };
-};
-const mldsaKey = (seed: number): Signer => {
-  const { publicKey, secretKey } = ml_dsa44.keygen(new Uint8Array(32).fill(seed));
-  return { publicKey: async () => publicKey, sign: async (message) => ml_dsa44.sign(message, secretKey) };
-};
 const KEYS = {
-  log: { A: ed25519Key(1), B: ed25519Key(2) },
-  anchor: { A: ed25519Key(3), B: ed25519Key(4) },
-  mldsa: { A: mldsaKey(5), B: mldsaKey(6) },
+  log: { A: inKms(ed25519Key(1)), B: inKms(ed25519Key(2)) },
+  anchor: { A: inKms(ed25519Key(3)), B: inKms(ed25519Key(4)) },
+  mldsa: { A: inKms(mldsa44Key(5)), B: inKms(mldsa44Key(6)) },
 };
 
 const ride = (phase: number): Names => RIDES[phase] ?? expect.fail(`no phase ${phase}`);
@@ -62,14 +54,10 @@ const anchorKeys = (names: Names, mldsa: Names): LogKeys => ({
   mldsa44: mldsa.map((name) => KEYS.mldsa[name]),
 });
 
-const WITNESS = new Uint8Array(32).fill(7);
-const witness = makeVkey("witness.example/w", ED25519_COSIGNATURE, ed25519.getPublicKey(WITNESS));
-const WITNESS_LINES = `witness w ${formatVkey(witness)}\nquorum w\n`;
-function cosign(note: string): string {
-  const message = ed25519CosignedMessage(1_700_000_000n, parseCheckpoint(note).note.text);
-  const signature = ed25519.sign(message, WITNESS);
-  return `${note}${signatureLine(witness, encodeTimestamped(1_700_000_000n, signature))}`;
-}
+const witness = ed25519Cosigner("witness.example/w");
+const WITNESS_LINES = `witness w ${formatVkey(witness.vkey)}\nquorum w\n`;
+const cosign = (note: string): string =>
+  `${note}${cosignedBy(witness, parseCheckpoint(note).checkpoint, 1_700_000_000n)}`;
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 const NO_WITNESSES = parsePolicy("quorum none\n");

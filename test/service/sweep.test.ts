@@ -10,7 +10,7 @@ import { entryStatus } from "../../service/prove.ts";
 import { MAX_BATCH } from "../../service/seal.ts";
 import { oldestPending, type SweptLog, sweep } from "../../service/sweep.ts";
 import { memoryStore } from "../support/memory-store.ts";
-import { type Actor, LOG, newWorld, type World } from "../support/world.ts";
+import { type Actor, LOG, newRace, newWorld, type World } from "../support/world.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 
@@ -90,9 +90,9 @@ describe("a lost race", () => {
     await fc.assert(
       fc.asyncProperty(fc.infiniteStream(fc.nat(1_000)), async (choices) => {
         const world = newWorld();
-        const race = newRace(choices);
+        const race = newRace((waiting) => Number(choices.next().value) % Math.max(waiting.length, 1));
         const racers = [1, 2].map(async (n) => {
-          const actor = world.actor([], race.gate);
+          const actor = world.actor([], race.gate());
           await append(actor, LOG, [entry(n)]);
           const [swept] = await sweepAll(actor);
           expect(await isSealed(world, n)).toBe(true);
@@ -163,27 +163,5 @@ function outrun(world: World, pauses: number[]): Actor {
       },
     },
     pause: async (ms) => pauses.push(ms),
-  };
-}
-
-/** Lets one waiting call go at a time, as the choices say. */
-function newRace(choices: Iterator<number>) {
-  const waiting: (() => void)[] = [];
-  return {
-    gate: () => new Promise<void>((go) => waiting.push(go)),
-    async run(done: Promise<unknown>) {
-      let over = false;
-      const finished = done.finally(() => {
-        over = true;
-      });
-      finished.catch(() => undefined);
-      while (!over) {
-        // Everything here runs in microtasks, so a turn of the event loop leaves each racer waiting or done.
-        await new Promise(setImmediate);
-        const choice = Number(choices.next().value);
-        waiting.splice(choice % Math.max(waiting.length, 1), 1)[0]?.();
-      }
-      await finished;
-    },
   };
 }

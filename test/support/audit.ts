@@ -14,9 +14,9 @@ import {
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Publication, readBatch, readRecord } from "../../platform/publication.ts";
 import type { Item } from "../../platform/store.ts";
-import { headKey, indexKey, tileItemKey } from "../../platform/table.ts";
+import { ANCHOR, headKey, indexKey, tileItemKey } from "../../platform/table.ts";
 import { decodeHead } from "../../service/head.ts";
-import type { Observed } from "./world.ts";
+import { LOG, type Observed, type World } from "./world.ts";
 
 type Stored = ReadonlyMap<string, Item>;
 
@@ -97,6 +97,20 @@ export function auditLog(input: {
   if (recorded !== head.published)
     wrong.push(`I6: ${log} is at ${head.published}, its record at ${recorded}`);
   return wrong;
+}
+
+/** Both logs, and what was shown of the anchor log. `acknowledged` are the tenant log's. */
+export function auditWorld(world: World, acknowledged: readonly Uint8Array[]): string[] {
+  const { observed, vkeys, publication } = world;
+  const items = world.store.items();
+  const record = (log: string) => publication.files.get(`logs/${log}/head`);
+  return [
+    ...auditLog({ items, log: LOG, vkey: vkeys.log, acknowledged, observed, record: record(LOG) }),
+    ...auditLog({
+      ...{ items, log: ANCHOR, vkey: vkeys.anchor, acknowledged: [], observed, record: record(ANCHOR) },
+    }),
+    ...auditShown(observed, vkeys.anchor),
+  ];
 }
 
 /** From the record back to the empty tree, every batch is kept outside the store and leads to its head (restore.ts). */

@@ -1,127 +1,104 @@
-/** A stand-in for the service on loopback: the routes of the API over a log in memory, and faults on demand. */
+/** The real API on loopback, over a store in memory, and faults on demand in the place of its answers. */
 import type { AddressInfo } from "node:net";
+import { devNull } from "node:os";
 import { type HttpBindings, serve } from "@hono/node-server";
-import { utf8Encode } from "@kedge/verify/tlog/bytes";
-import { formatVkey } from "@kedge/verify/tlog/note";
-import { formatProof } from "@kedge/verify/tlog/proof";
-import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import { checkpointBody } from "@kedge/verify/tlog/checkpoint";
+import { formatNote } from "@kedge/verify/tlog/note";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { decodeBundle } from "@kedge/verify/tlog/tile";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, randomBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Context, Hono } from "hono";
-import { anchor, anchorProof, inclusion, LOG_ORIGIN, log, type Signer, signedHead } from "./proofs.ts";
+import * as z from "zod";
+import { createApp } from "../../functions/http/app.ts";
+import { apiKeyKey, logsKey, tenantKey, tenantLogKey } from "../../platform/table.ts";
+import { anchor } from "../../service/anchor.ts";
+import { seal } from "../../service/seal.ts";
+import type { CheckpointSigner, LogKeys } from "../../service/sign.ts";
+import type { HeadSigner } from "../packages/verify/tlog/signers.ts";
+import { memoryStore } from "./memory-store.ts";
+import { ANCHOR_ORIGIN, anchor as anchorKey, LOG_ID, LOG_ORIGIN, log } from "./proofs.ts";
+import { memoryPublication } from "./world.ts";
 
-export const LOG_ID = "6xq2m4";
-export const API_KEY = "kedge_test_secretsecretsecret";
+export { LOG_ID };
+
+const TENANT = "t".repeat(16);
+const KEY_ID = "k".repeat(9);
+const SECRET = "secret".repeat(9).slice(0, 52);
+/** Of every scope. */
+export const API_KEY = `kedge_${TENANT}${KEY_ID}_${SECRET}`;
+
+const createdAt = BigInt(Date.UTC(2026, 2, 2, 8));
+const TENANT_ITEMS = [
+  { ...tenantKey(TENANT), name: "a hospital", createdAt },
+  { ...logsKey(LOG_ID), origin: LOG_ORIGIN, tenant: TENANT },
+  { ...tenantLogKey(TENANT, LOG_ID), origin: LOG_ORIGIN, name: "ward 7", createdAt },
+  {
+    ...apiKeyKey(TENANT, KEY_ID),
+    ...{ name: "all", scopes: "write read admin", createdAt, hash: sha256(utf8ToBytes(SECRET)) },
+  },
+];
+
+const signBy =
+  (signers: readonly HeadSigner[]): CheckpointSigner =>
+  async (head) =>
+    formatNote({ text: checkpointBody(head), signatures: signers.map(({ sign }) => sign(head)) });
+/** Of keys that only their public halves are asked of. */
+const keysOf = (signers: readonly HeadSigner[]): LogKeys => ({
+  ed25519: signers.map(({ vkey }) => ({
+    publicKey: async () => vkey.publicKey,
+    sign: () => Promise.reject(new Error("the API does not sign")),
+  })),
+  mldsa44: [],
+});
 
 type Env = { Bindings: HttpBindings };
 type Fault = (c: Context<Env>) => Response | Promise<Response>;
 
 /** Entries are sealed and anchored when `seal` and `anchor` say so. Each fault answers one request in place of the API. */
 export async function startServer() {
-  const sealed: string[] = [];
-  let pending: string[] = [];
-  let anchored = false;
-  let signers: readonly Signer[] = [log];
+  // A line for each request would hide what the tests say.
+  process.env["KEDGE_LOG_FILE"] ??= devNull;
+  const store = memoryStore(TENANT_ITEMS);
+  const service = {
+    store,
+    clock: Date.now,
+    domain: "audit.example.org",
+    anchorOrigin: ANCHOR_ORIGIN,
+    policy: parsePolicy("quorum none\n"),
+    anchorKeys: keysOf([anchorKey]),
+    publication: memoryPublication(),
+    signAnchor: signBy([anchorKey]),
+    anchorVkeys: async () => [anchorKey.vkey],
+  };
+  let signers: readonly HeadSigner[] = [log];
+  const api = createApp({
+    ...service,
+    get logKeys() {
+      return keysOf(signers);
+    },
+  });
   const faults: Fault[] = [];
   const requests: { method: string; path: string; body: string; status: number }[] = [];
   /** Proofs in one answer, beyond which the answer is full. */
   const limits = { proofs: 1_000 };
-  const keys: Record<string, unknown>[] = [];
+
   const app = new Hono<Env>();
-
-  const problem = (status: 400 | 401 | 403 | 404 | 413 | 429 | 503, code: string, headers = {}): Response =>
-    Response.json(
-      { type: `urn:kedge:problem:${code}`, title: code, status, detail: `it is ${code}` },
-      { status, headers: { "Content-Type": "application/problem+json", ...headers } },
-    );
-
-  app.use(async (c, next) => {
-    const body = await c.req.raw.clone().text();
-    const seen = { method: c.req.method, path: c.req.path, body, status: 0 };
+  app.all("*", async (c) => {
+    const seen = { method: c.req.method, path: c.req.path, body: await c.req.raw.clone().text(), status: 0 };
     requests.push(seen);
     const fault = faults.shift();
-    if (fault !== undefined) c.res = await fault(c);
-    else if (c.req.header("authorization") !== `Bearer ${API_KEY}`) c.res = problem(401, "unauthorized");
-    else if (c.req.path.startsWith("/v1/logs/") && !c.req.path.startsWith(`/v1/logs/${LOG_ID}`)) {
-      c.res = problem(404, "not_found");
-    } else await next();
-    seen.status = c.res.status;
+    const answer = fault === undefined ? await api.fetch(c.req.raw) : await fault(c);
+    seen.status = answer.status;
+    return fault === undefined && seen.path.endsWith("/proofs") ? full(answer, limits.proofs) : answer;
   });
-
-  const entries = (): Uint8Array[] => sealed.map(hexToBytes);
-  const checkpoint = (): string => signedHead(LOG_ORIGIN, entries(), signers);
-  function proofOf(hash: string): { assurance: string; proof: string } {
-    const index = sealed.indexOf(hash);
-    const note = checkpoint();
-    const extra = utf8Encode(JSON.stringify({ anchor: anchorProof(note, [anchor]), timestamps: [] }), "");
-    const proof = { index: BigInt(index), hashes: inclusion(entries(), index), checkpoint: note };
-    return {
-      assurance: anchored ? "anchored" : "sealed",
-      proof: formatProof(anchored ? { ...proof, extra } : proof),
-    };
-  }
-
-  app.post("/v1/logs/:log/entries", async (c) => {
-    const { hashes }: { hashes: string[] } = await c.req.json();
-    pending.push(...hashes);
-    return c.json({ accepted: hashes.length, receivedAt: "2026-03-02T08:00:00.000Z" }, 202);
-  });
-  app.get("/v1/logs/:log/entries/:hash", (c) => {
-    const hash = c.req.param("hash");
-    if (pending.includes(hash)) return c.json({ hash, assurance: "pending" });
-    if (!sealed.includes(hash)) return problem(404, "not_found");
-    const sealedAt = "2026-03-02T08:00:01.000Z";
-    return c.json({
-      hash,
-      assurance: "sealed",
-      index: sealed.indexOf(hash),
-      treeSize: sealed.length,
-      sealedAt,
-    });
-  });
-  app.post("/v1/logs/:log/proofs", async (c) => {
-    const { hashes }: { hashes: string[] } = await c.req.json();
-    const lines = hashes.map((hash, i) => {
-      const refuse = (code: string) => ({
-        type: `urn:kedge:problem:${code}`,
-        title: code,
-        status: 404,
-        detail: code,
-      });
-      if (i >= limits.proofs) return { hash, problem: refuse("response_full") };
-      if (sealed.includes(hash)) return { hash, ...proofOf(hash) };
-      return { hash, problem: refuse(pending.includes(hash) ? "pending" : "not_found") };
-    });
-    return c.body(lines.map((line) => `${JSON.stringify(line)}\n`).join(""), 200, {
-      "Content-Type": "application/x-ndjson",
-    });
-  });
-  app.get("/v1/logs/:log/checkpoint", () =>
-    sealed.length === 0 ? problem(404, "not_found") : new Response(checkpoint()),
-  );
-  const state = () => {
-    const vkeys = signers.map(({ vkey }) => formatVkey(vkey));
-    return {
-      id: LOG_ID,
-      origin: LOG_ORIGIN,
-      name: "ward 7",
-      vkey: vkeys[0],
-      vkeys,
-      createdAt: "2026-03-02T08:00:00.000Z",
-    };
+  const add = async (commitments: readonly Uint8Array[]) => {
+    const body = JSON.stringify({ hashes: commitments.map(bytesToHex) });
+    const headers = { Authorization: `Bearer ${API_KEY}`, "Content-Type": "application/json" };
+    const { status } = await api.request(`/v1/logs/${LOG_ID}/entries`, { method: "POST", body, headers });
+    if (status !== 202) throw new Error(`the API answers ${status}`);
   };
-  app.get("/v1/logs", (c) => c.json({ logs: [{ ...state(), createdAt: "2026-03-02T08:00:00.000Z" }] }));
-  app.post("/v1/logs", async (c) => c.json({ ...state(), ...(await c.req.json()) }, 201));
-  app.get("/v1/logs/:log", (c) => c.json({ ...state(), size: sealed.length }));
-  app.get("/v1/keys", (c) => c.json({ keys }));
-  app.post("/v1/keys", async (c) => {
-    keys.push({ id: `key${keys.length}`, createdAt: "2026-03-02T08:00:00.000Z", ...(await c.req.json()) });
-    return c.json({ ...keys.at(-1), apiKey: "kedge_new_secret" }, 201);
-  });
-  app.delete("/v1/keys/:id", (c) => {
-    const key = keys.find(({ id }) => id === c.req.param("id"));
-    if (key === undefined) return problem(404, "not_found");
-    key["revokedAt"] = "2026-03-03T08:00:00.000Z";
-    return c.body(null, 204);
-  });
+  const sealPending = () => seal(service, { id: LOG_ID, origin: LOG_ORIGIN, sign: signBy(signers) });
 
   const { server, port } = await new Promise<{ server: ReturnType<typeof serve>; port: number }>(
     (resolve) => {
@@ -136,21 +113,49 @@ export async function startServer() {
     faults,
     limits,
     problem,
-    sealed: (): readonly string[] => sealed,
-    add: (commitments: readonly Uint8Array[]) => void pending.push(...commitments.map(bytesToHex)),
-    seal() {
-      sealed.push(...new Set(pending.filter((hash) => !sealed.includes(hash))));
-      pending = [];
+    /** Commitments in the order of the log, of fewer than 256. */
+    sealed(): string[] {
+      const bundle = store.items().find(({ pk }) => pk === `tile/${LOG_ID}/entries/0`);
+      const { data, width } = bundleSchema.parse(bundle ?? { data: new Uint8Array(), width: 0n });
+      return decodeBundle(data, Number(width)).map(bytesToHex);
     },
-    anchor() {
-      anchored = true;
-    },
-    /** From now on these keys sign the log. */
-    rotate(...keys: readonly Signer[]) {
+    add,
+    seal: sealPending,
+    anchor: () => anchor(service),
+    /** From now on these keys sign the log: its next checkpoint, of one more entry, is there at once. */
+    async rotate(...keys: readonly HeadSigner[]) {
       signers = keys;
+      await add([randomBytes(32)]);
+      await sealPending();
     },
     stop: () => new Promise<void>((resolve) => void server.close(() => resolve())),
   };
+}
+
+const bundleSchema = z.object({ data: z.instanceof(Uint8Array), width: z.bigint() });
+
+const problemOf = (code: string, status: number) => ({
+  ...{ type: `urn:kedge:problem:${code}`, title: code, status, detail: `it is ${code}` },
+});
+
+/** What the API answers where it cannot, as it would. */
+const problem = (status: 400 | 401 | 403 | 404 | 413 | 429 | 503, code: string, headers = {}): Response =>
+  Response.json(problemOf(code, status), {
+    ...{ status, headers: { "Content-Type": "application/problem+json", ...headers } },
+  });
+
+/** The same answer, if no more than so many proofs had fitted into it. */
+async function full(answer: Response, proofs: number): Promise<Response> {
+  const lines = (await answer.text()).split("\n").filter((line) => line !== "");
+  const cut = lines.map((line, i) =>
+    i < proofs
+      ? line
+      : JSON.stringify({
+          ...z.object({ hash: z.string() }).parse(JSON.parse(line)),
+          problem: problemOf("response_full", 413),
+        }),
+  );
+  return new Response(cut.map((line) => `${line}\n`).join(""), answer);
 }
 
 /** The answer never comes: the connection is cut. */

@@ -3,73 +3,24 @@
 import { commitEvent, type EventInput, type Opening } from "@kedge/verify/events/commitment";
 import { utf8Encode } from "@kedge/verify/tlog/bytes";
 import { checkpointBody } from "@kedge/verify/tlog/checkpoint";
-import {
-  ed25519CosignedMessage,
-  encodeTimestamped,
-  mldsaCosignedMessage,
-} from "@kedge/verify/tlog/cosignature";
 import { inclusionRanges, leafHash, rootOf } from "@kedge/verify/tlog/merkle";
-import {
-  ED25519,
-  ED25519_COSIGNATURE,
-  formatNote,
-  formatVkey,
-  MLDSA44_COSIGNATURE,
-  makeVkey,
-  type NoteSignature,
-  type Vkey,
-} from "@kedge/verify/tlog/note";
+import { formatNote, formatVkey } from "@kedge/verify/tlog/note";
 import { formatProof } from "@kedge/verify/tlog/proof";
-import { ed25519 } from "@noble/curves/ed25519.js";
-import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
+import {
+  logSigner,
+  mldsaSigner,
+  type HeadSigner as Signer,
+  witnessSigner,
+} from "../packages/verify/tlog/signers.ts";
 
-export const LOG_ORIGIN = "audit.example.org/log/6xq2m4";
+export { logSigner, mldsaSigner, type Signer, witnessSigner };
+
+export const LOG_ID = "6xq2m4k3v7q2m5xj4t6";
+export const LOG_ORIGIN = `audit.example.org/log/${LOG_ID}`;
 export const ANCHOR_ORIGIN = "audit.example.org/anchor";
 export const OPERATOR_TIME = 1_772_000_000n;
 export const WITNESS_TIME = 1_772_000_060n;
 export const TENANT_KEY = new Uint8Array(32).fill(7);
-
-type Head = { origin: string; size: bigint; root: Uint8Array };
-export type Signer = { vkey: Vkey; sign(head: Head): NoteSignature };
-
-export function logSigner(name: string, seed: number): Signer {
-  const secret = new Uint8Array(32).fill(seed);
-  const vkey = makeVkey(name, ED25519, ed25519.getPublicKey(secret));
-  return {
-    vkey,
-    sign: (head) => ({ ...vkey, signature: ed25519.sign(utf8Encode(checkpointBody(head), ""), secret) }),
-  };
-}
-
-export function witnessSigner(name: string, seed: number, time: bigint): Signer {
-  const secret = new Uint8Array(32).fill(seed);
-  const vkey = makeVkey(name, ED25519_COSIGNATURE, ed25519.getPublicKey(secret));
-  return {
-    vkey,
-    sign(head) {
-      const signature = ed25519.sign(ed25519CosignedMessage(time, checkpointBody(head)), secret);
-      return { ...vkey, signature: encodeTimestamped(time, signature) };
-    },
-  };
-}
-
-export function mldsaSigner(name: string, seed: number, time: bigint): Signer {
-  const { publicKey, secretKey } = ml_dsa44.keygen(new Uint8Array(32).fill(seed));
-  const vkey = makeVkey(name, MLDSA44_COSIGNATURE, publicKey);
-  return {
-    vkey,
-    sign({ origin, size, root }) {
-      const message = mldsaCosignedMessage({
-        cosignerName: name,
-        timestamp: time,
-        origin,
-        end: size,
-        hash: root,
-      });
-      return { ...vkey, signature: encodeTimestamped(time, ml_dsa44.sign(message, secretKey)) };
-    },
-  };
-}
 
 export const log = logSigner(LOG_ORIGIN, 1);
 export const anchor = logSigner(ANCHOR_ORIGIN, 2);

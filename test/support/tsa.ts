@@ -84,11 +84,11 @@ signer_digest = sha256
 `;
 
 export type KeyKind = "rsa" | "rsa1024" | "p256" | "p384";
-const NEW_KEY: Record<KeyKind, string[]> = {
-  rsa: ["-newkey", "rsa:2048"],
-  rsa1024: ["-newkey", "rsa:1024"],
-  p256: ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
-  p384: ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+const NEW_KEY: Record<KeyKind, string> = {
+  rsa: "-newkey rsa:2048",
+  rsa1024: "-newkey rsa:1024",
+  p256: "-newkey ec -pkeyopt ec_paramgen_curve:P-256",
+  p384: "-newkey ec -pkeyopt ec_paramgen_curve:P-384",
 };
 
 /** A certificate and its key, by the name of their files. */
@@ -102,8 +102,9 @@ export function opensslTsa() {
   writeFileSync(join(cwd, "serial"), "01\n");
   let count = 0;
 
-  const openssl = (...args: string[]): Buffer =>
-    execFileSync("openssl", args, {
+  /** @param command words, with a space between them. @param more words that may have spaces. */
+  const openssl = (command: string, ...more: readonly string[]): Buffer =>
+    execFileSync("openssl", [...command.split(" "), ...more], {
       cwd,
       env: { ...process.env, OPENSSL_CONF: "openssl.cnf" },
       stdio: "pipe",
@@ -122,8 +123,8 @@ export function opensslTsa() {
     /** A self-signed root. */
     root(key: KeyKind = "rsa", more: string[] = []): Identity {
       const name = `root${count++}`;
-      const subject = ["-subj", `/O=Test/CN=${name}`, "-days", "3650", "-extensions", "ca"];
-      openssl("req", "-x509", ...NEW_KEY[key], "-nodes", ...subject, ...more, ...files(name, "pem"));
+      const subject = `-nodes -subj /O=Test/CN=${name} -days 3650 -extensions ca`;
+      openssl(`req -x509 ${NEW_KEY[key]} ${subject} ${filesOf(name, "pem")}`, ...more);
       return identity(name);
     },
     /** A certificate with the extensions of a section of the configuration; `days` may be negative. */
@@ -134,26 +135,10 @@ export function opensslTsa() {
     ): Identity {
       const { key = "p256", days = 30, subject = `/O=Test/CN=${extensions}${count}` } = options;
       const name = `cert${count++}`;
-      openssl("req", "-new", ...NEW_KEY[key], "-nodes", "-subj", subject, ...files(name, "csr"));
-      const by = [
-        "-CA",
-        `${issuer.name}.pem`,
-        "-CAkey",
-        `${issuer.name}.key`,
-        "-set_serial",
-        String(count + 1000),
-      ];
-      const as = [
-        "-extfile",
-        "openssl.cnf",
-        "-extensions",
-        extensions,
-        "-days",
-        String(days),
-        "-out",
-        `${name}.pem`,
-      ];
-      openssl("x509", "-req", "-in", `${name}.csr`, ...by, ...as);
+      openssl(`req -new ${NEW_KEY[key]} -nodes ${filesOf(name, "csr")}`, "-subj", subject);
+      const by = `-CA ${issuer.name}.pem -CAkey ${issuer.name}.key -set_serial ${count + 1000}`;
+      const as = `-extfile openssl.cnf -extensions ${extensions} -days ${days} -out ${name}.pem`;
+      openssl(`x509 -req -in ${name}.csr ${by} ${as}`);
       return identity(name);
     },
     /** The files of a certificate and its key. */
@@ -166,28 +151,15 @@ export function opensslTsa() {
     ): Uint8Array {
       const { section = "sha256", chain = [] } = options;
       const out = `reply${count++}`;
-      const extra =
+      const by = `-signer ${signer.name}.pem -inkey ${signer.name}.key -section ${section}`;
+      const more =
         chain.length === 0 ? [] : ["-chain", write(Buffer.from(chain.map(({ pem }) => pem).join("")))];
-      const by = ["-signer", `${signer.name}.pem`, "-inkey", `${signer.name}.key`, "-section", section];
-      openssl(
-        "ts",
-        "-reply",
-        "-config",
-        "openssl.cnf",
-        "-queryfile",
-        write(request),
-        ...by,
-        ...extra,
-        "-out",
-        out,
-      );
+      openssl(`ts -reply -config openssl.cnf -queryfile ${write(request)} ${by} -out ${out}`, ...more);
       return new Uint8Array(readFileSync(join(cwd, out)));
     },
     /** A token of an answer. */
     token(response: Uint8Array): Uint8Array {
-      return new Uint8Array(
-        openssl("ts", "-reply", "-in", write(response), "-token_out", "-config", "openssl.cnf"),
-      );
+      return new Uint8Array(openssl(`ts -reply -in ${write(response)} -token_out -config openssl.cnf`));
     },
     /** The TSTInfo of a token, signed again by somebody whom `ts` would refuse to sign for, in these CMS options. */
     resign(
@@ -196,14 +168,14 @@ export function opensslTsa() {
       options: string[] = ["-cades", "-md", "sha256"],
     ): Uint8Array {
       const [info, out] = [`info${count++}`, `cms${count++}`];
-      openssl("cms", "-verify", "-noverify", "-inform", "DER", "-in", write(token), "-binary", "-out", info);
-      const by = signers.flatMap(({ name }) => ["-signer", `${name}.pem`, "-inkey", `${name}.key`]);
-      const type = ["-econtent_type", "1.2.840.113549.1.9.16.1.4", "-nodetach", "-binary", "-nosmimecap"];
-      openssl("cms", "-sign", ...type, ...by, ...options, "-in", info, "-outform", "DER", "-out", out);
+      openssl(`cms -verify -noverify -inform DER -in ${write(token)} -binary -out ${info}`);
+      const by = signers.map(({ name }) => `-signer ${name}.pem -inkey ${name}.key`).join(" ");
+      const type = "-econtent_type 1.2.840.113549.1.9.16.1.4 -nodetach -binary -nosmimecap";
+      openssl(`cms -sign ${type} ${by}`, ...options, "-in", info, "-outform", "DER", "-out", out);
       return new Uint8Array(readFileSync(join(cwd, out)));
     },
     close: () => rmSync(cwd, { recursive: true }),
   };
 }
 
-const files = (name: string, kind: string): string[] => ["-keyout", `${name}.key`, "-out", `${name}.${kind}`];
+const filesOf = (name: string, kind: string): string => `-keyout ${name}.key -out ${name}.${kind}`;

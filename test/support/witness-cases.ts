@@ -5,16 +5,15 @@ import { type Checkpoint, checkpointBody } from "@kedge/verify/tlog/checkpoint";
 import { EMPTY_ROOT } from "@kedge/verify/tlog/merkle";
 import { signatureLine, type Vkey } from "@kedge/verify/tlog/note";
 import { formatAddCheckpoint, type RefusalCode } from "@kedge/verify/tlog/witness";
-import { ed25519 } from "@noble/curves/ed25519.js";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
-import type { Signer } from "../../platform/signer.ts";
 import { flip, referenceTree } from "../packages/verify/tlog/reference.ts";
 import {
   cosignedBy,
   ecdsaSigner,
+  ed25519Key,
   ed25519Signer,
+  inKms,
   lineBy,
+  mldsa44Key,
   mldsaCosigner,
   signed,
 } from "../packages/verify/tlog/signers.ts";
@@ -326,16 +325,7 @@ export const CASES: readonly Case[] = [...valid, ...malformed, ...refused];
 
 /** The witness. */
 export const NAME = "witness.example/w1";
-const SEED = sha256(new TextEncoder().encode("a witness"));
-const MLDSA = ml_dsa44.keygen(SEED);
-
-export const KEYS: Record<"ed25519" | "mldsa44", Signer> = {
-  ed25519: {
-    publicKey: async () => ed25519.getPublicKey(SEED),
-    sign: async (message) => ed25519.sign(message, SEED),
-  },
-  mldsa44: {
-    publicKey: async () => MLDSA.publicKey,
-    sign: async (message) => ml_dsa44.sign(message, MLDSA.secretKey),
-  },
+export const KEYS = {
+  ed25519: inKms(ed25519Key("a witness")),
+  mldsa44: inKms(mldsa44Key("a witness")),
 };

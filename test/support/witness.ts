@@ -1,18 +1,14 @@
-/** A witness in a few lines, by the text of c2sp.org/tlog-witness: for tests of what talks to one. */
-
-import { decodeHash, equalBytes } from "@kedge/verify/tlog/bytes";
-import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
-import { TlogError } from "@kedge/verify/tlog/error";
-import { EMPTY_ROOT, verifyConsistency } from "@kedge/verify/tlog/merkle";
+/** A witness without a store, for tests of what talks to one: honest, or of whatever manner a test gives it. */
+import type { Checkpoint } from "@kedge/verify/tlog/checkpoint";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
+import { admit, formatSize, judge, originHash, SIZE_TYPE } from "@kedge/verify/tlog/witness";
 import type { Exchange } from "../../service/witness-http.ts";
 import {
   type Cosigner,
   cosignedBy,
   ed25519Cosigner,
   mldsaCosigner,
+  signed,
 } from "../packages/verify/tlog/signers.ts";
 
 export type Answer = {
@@ -46,17 +42,11 @@ export function fakeWitness(
 ): FakeWitness {
   const keyName = `${name}.example/witness`;
   const cosigners = kinds.map((kind) => (kind === "ed25519" ? ed25519Cosigner : mldsaCosigner)(keyName));
-  let latest: Checkpoint | undefined;
   const witness: FakeWitness = {
     name,
     url: `https://${name}.example/submit`,
     cosigners,
-    get latest() {
-      return latest;
-    },
-    set latest(checkpoint) {
-      latest = checkpoint;
-    },
+    latest: undefined,
     posted: [],
     manner: undefined,
     async answer(asked) {
@@ -64,57 +54,28 @@ export function fakeWitness(
       return witness.manner ? await witness.manner(asked, honest) : honest(asked);
     },
   };
-  const cosign = (checkpoint: Checkpoint): string =>
-    cosigners.map((cosigner) => cosignedBy(cosigner, checkpoint, WITNESS_TIME)).join("");
+  const linesFor = (checkpoint: Checkpoint): string[] =>
+    cosigners.map((cosigner) => cosignedBy(cosigner, checkpoint, WITNESS_TIME));
 
   const honest = (asked: Asked): Answer => {
-    const { name: origin } = log();
+    const { latest } = witness;
+    const vkey = log();
     if ("get" in asked) {
-      const known = latest && asked.get === bytesToHex(sha256(new TextEncoder().encode(origin)));
-      if (!known) return { status: 404 };
-      return {
-        status: 200,
-        body: `${origin}\n${latest?.size}\n${root64(latest)}\n\n${cosign(latest ?? none)}`,
-      };
+      if (latest === undefined || asked.get !== originHash(vkey.name)) return { status: 404 };
+      return { status: 200, body: signed(latest, ...linesFor(latest)) };
     }
-    const [head = "", ...rest] = asked.post.split("\n\n");
-    const note = rest.join("\n\n");
-    const [old = "", ...proof] = head.split("\n");
-    const from = BigInt(old.slice(4));
-    const { checkpoint } = parseCheckpoint(note);
-    if (checkpoint.origin !== origin) return { status: 404 };
-    try {
-      openCheckpoint(note, { origin, vkeys: [log()] });
-    } catch {
-      return { status: 403 };
+    const admitted = admit(asked.post, new Map([[vkey.name, [vkey]]]));
+    if (admitted.status !== 200) return admitted;
+    const verdict = judge(admitted, latest);
+    if (verdict.status === 409) {
+      return { status: 409, body: formatSize(verdict.size), headers: { "Content-Type": SIZE_TYPE } };
     }
-    if (from > checkpoint.size) return { status: 400 };
-    const { size, root } = latest ?? none;
-    if (from !== size)
-      return { status: 409, body: `${size}\n`, headers: { "Content-Type": "text/x.tlog.size" } };
-    if (from === checkpoint.size && !equalBytes(root, checkpoint.root)) return { status: 422 };
-    try {
-      const hashes = proof.map((line) => decodeHash(line, "a proof line"));
-      verifyConsistency({
-        from,
-        to: checkpoint.size,
-        fromRoot: root,
-        toRoot: checkpoint.root,
-        proof: hashes,
-      });
-    } catch (error) {
-      if (error instanceof TlogError) return { status: 422 };
-      throw error;
-    }
-    latest = checkpoint;
-    return { status: 200, body: cosign(checkpoint) };
+    if (verdict.status !== 200) return verdict;
+    witness.latest = admitted.parsed.checkpoint;
+    return { status: 200, body: linesFor(witness.latest).join("") };
   };
   return witness;
 }
-
-const none: Checkpoint = { origin: "", size: 0n, root: EMPTY_ROOT };
-const root64 = (checkpoint: Checkpoint | undefined): string =>
-  Buffer.from(checkpoint?.root ?? []).toString("base64");
 
 /** A policy of these witnesses, of whom `quorum` must cosign; a witness of two keys counts when one of them has. */
 export function policyOf(

@@ -2,7 +2,6 @@
  * A world in memory for the crash matrix: one store, one publication and one pair of keys, shared by actors whose
  * every call can be made to fail, and an observer that sees what the store holds whatever the actors believe.
  */
-import { generateKeyPairSync, sign as signNow } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { parseCheckpoint, parseCheckpointBody } from "@kedge/verify/tlog/checkpoint";
 import { makeVkey, type Vkey } from "@kedge/verify/tlog/note";
@@ -16,6 +15,7 @@ import type { AnchorContext } from "../../service/anchor.ts";
 import type { SealContext } from "../../service/seal.ts";
 import { checkpointSigner } from "../../service/sign.ts";
 import type { SweepContext } from "../../service/sweep.ts";
+import { ed25519Key, inKms, type SigningKey } from "../packages/verify/tlog/signers.ts";
 import { type MemoryStore, memoryStore } from "./memory-store.ts";
 
 export const LOG = "aaaaaaaaaaaaaaaaaaa";
@@ -98,21 +98,8 @@ export function memoryPublication(files = new Map<string, Uint8Array>()): Memory
   };
 }
 
-const keyPair = () => {
-  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
-  const raw = new Uint8Array(publicKey.export({ type: "spki", format: "der" })).slice(-32);
-  return {
-    raw,
-    signer: {
-      publicKey: async () => raw,
-      sign: async (message: Uint8Array) => new Uint8Array(signNow(null, message, privateKey)),
-    },
-  };
-};
-
-// Keys cost more than a whole run; what signs is the same in every world.
-const LOG_KEY = keyPair();
-const ANCHOR_KEY = keyPair();
+const LOG_KEY = ed25519Key("the log");
+const ANCHOR_KEY = ed25519Key("the anchor log");
 const NO_WITNESSES = parsePolicy("quorum none\n");
 
 /** @param from items and files to start from, e.g. a restored backup beside newer published files. */
@@ -124,8 +111,8 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
   const watched = watch(store, observed);
   const watchedFiles = watchFiles(publication, observed);
   const vkeys = {
-    log: makeVkey(ORIGIN, 0x01, LOG_KEY.raw),
-    anchor: makeVkey(ANCHOR_ORIGIN, 0x01, ANCHOR_KEY.raw),
+    log: makeVkey(ORIGIN, 0x01, LOG_KEY.publicKey),
+    anchor: makeVkey(ANCHOR_ORIGIN, 0x01, ANCHOR_KEY.publicKey),
   };
   const late: (() => Promise<unknown>)[] = [];
   let now = 1_700_000_000_000;
@@ -175,8 +162,8 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
             ),
         ),
     };
-    const signer = (log: string, key: typeof LOG_KEY) => {
-      const signCheckpoint = checkpointSigner({ ed25519: [key.signer], mldsa44: [] }, tick);
+    const signer = (log: string, key: SigningKey) => {
+      const signCheckpoint = checkpointSigner({ ed25519: [inKms(key)], mldsa44: [] }, tick);
       return (checkpoint: { origin: string; size: bigint; root: Uint8Array }) =>
         call(async () => {
           const { size } = checkpoint;
@@ -224,6 +211,30 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
       for (const run of late.splice(0)) await run().catch(() => undefined);
     },
     tick,
+  };
+}
+
+/**
+ * Calls of several racers wait at their gates, and go on one at a time.
+ * @param choose which of those that wait, by the racers' names.
+ */
+export function newRace<Racer = void>(choose: (waiting: readonly Racer[]) => number | Promise<number>) {
+  const waiting: { racer: Racer; go: () => void }[] = [];
+  return {
+    gate: (racer: Racer) => () => new Promise<void>((go) => waiting.push({ racer, go })),
+    async run<T>(race: Promise<T>): Promise<T> {
+      let over = false;
+      const finished = race.finally(() => {
+        over = true;
+      });
+      finished.catch(() => undefined);
+      while (!over) {
+        // Everything here runs in microtasks, so a turn of the event loop leaves each racer waiting or done.
+        await new Promise(setImmediate);
+        waiting.splice(await choose(waiting.map(({ racer }) => racer)), 1)[0]?.go();
+      }
+      return await finished;
+    },
   };
 }
 

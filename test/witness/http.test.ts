@@ -8,7 +8,7 @@ import { encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { openCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { formatVkey, parseVkey } from "@kedge/verify/tlog/note";
 import { verifyPolicy } from "@kedge/verify/tlog/policy";
-import { parseSize } from "@kedge/verify/tlog/witness";
+import { originHash, parseSize } from "@kedge/verify/tlog/witness";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
@@ -18,8 +18,8 @@ import { listen } from "../../platform/embedded/listen.ts";
 import { createTable } from "../../platform/embedded/table.ts";
 import { ServiceError, type ServiceErrorCode } from "../../platform/error.ts";
 import { openWitness, readLogs } from "../../witness/config.ts";
+import { witnessVkeys } from "../../witness/cosign.ts";
 import { createWitness } from "../../witness/http.ts";
-import { originHash, witnessVkeys } from "../../witness/witness.ts";
 import { gatewayEvent } from "../support/gateway-event.ts";
 import { memoryStore } from "../support/memory-store.ts";
 import {

@@ -2,7 +2,17 @@
  * What a log and a witness say to each other, and what the witness answers (c2sp.org/tlog-witness,
  * add-checkpoint).
  */
-import { boundedText, checkUint63, decodeHash, encodeBase64, equalBytes, parseDecimal } from "./bytes.ts";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import {
+  boundedText,
+  checkUint63,
+  decodeHash,
+  encodeBase64,
+  equalBytes,
+  parseDecimal,
+  utf8Encode,
+} from "./bytes.ts";
 import { type ParsedCheckpoint, parseTreeHead, signsText, verifyCheckpoint } from "./checkpoint.ts";
 import { TlogError } from "./error.ts";
 import { checkHash, EMPTY_ROOT, verifyConsistency } from "./merkle.ts";
@@ -19,6 +29,9 @@ export const MAX_ADD_CHECKPOINT_SIZE = 128 << 10;
 export const MAX_COSIGNED_BODY_SIZE = 4000;
 /** Of a 409's body, which is the tree size. */
 export const SIZE_TYPE = "text/x.tlog.size";
+
+/** What a log is called in the path of a monitoring read: SHA-256 of its origin, in lower-case hex. */
+export const originHash = (origin: string): string => bytesToHex(sha256(utf8Encode(origin, "The origin")));
 
 /** The body of an `add-checkpoint` request; `checkpoint` is the signed note. */
 export type AddCheckpoint = { oldSize: bigint; proof: readonly Uint8Array[]; checkpoint: string };

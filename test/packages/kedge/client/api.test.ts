@@ -38,8 +38,8 @@ describe("on a good day", () => {
     expect(await client.post(LOG_ID, entries)).toMatchObject({ accepted: 4 });
     const [first = new Uint8Array()] = entries;
     expect(await client.entry(LOG_ID, first)).toMatchObject({ assurance: "pending" });
-    server.seal();
-    server.anchor();
+    await server.seal();
+    await server.anchor();
     for (const [i, answer] of (await all(client.proofs(LOG_ID, entries))).entries()) {
       expect(answer.state).toBe("proof");
       const report = verifyEvent({
@@ -54,17 +54,17 @@ describe("on a good day", () => {
   });
 
   test("pending and unknown are told apart, in the order of the question", async () => {
-    server.add(entries.slice(0, 1));
-    server.seal();
-    server.add(entries.slice(1, 2));
+    await server.add(entries.slice(0, 1));
+    await server.seal();
+    await server.add(entries.slice(1, 2));
     const answers = await all(connect().proofs(LOG_ID, entries.slice(0, 3)));
     expect(answers.map(({ state }) => state)).toEqual(["proof", "pending", "unknown"]);
     expect(answers.map(({ hash }) => hash)).toEqual(entries.slice(0, 3).map(bytesToHex));
   });
 
   test("however few proofs fit into an answer, all come, once and in order", async () => {
-    server.add(entries);
-    server.seal();
+    await server.add(entries);
+    await server.seal();
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.shuffledSubarray(entries), async (fit, asked) => {
         server.limits.proofs = fit;
@@ -81,9 +81,10 @@ describe("on a good day", () => {
     const { id, apiKey } = await client.createKey({ name: "agent", scopes: ["write"] });
     expect(apiKey).toMatch(/^kedge_/);
     await client.revokeKey(id);
-    expect(await client.keys()).toMatchObject([{ id, name: "agent", revokedAt: expect.any(String) }]);
+    const keys = await client.keys();
+    expect(keys.filter(({ revokedAt }) => revokedAt !== undefined)).toMatchObject([{ id, name: "agent" }]);
     expect(await client.createLog("ward 9")).toMatchObject({ name: "ward 9" });
-    expect(await client.logs()).toHaveLength(1);
+    expect((await client.logs()).map(({ name }) => name).sort()).toEqual(["ward 7", "ward 9"]);
   });
 });
 
@@ -101,8 +102,8 @@ describe("a failure that may pass", () => {
   });
 
   test("proofs cut short are asked for again", async () => {
-    server.add(entries);
-    server.seal();
+    await server.add(entries);
+    await server.seal();
     const half = `${JSON.stringify({ hash: bytesToHex(entries[0] ?? new Uint8Array()), assurance: "sealed", proof: "x" })}\n{"hash":"`;
     server.faults.push(
       () => new Response(half),
@@ -164,8 +165,8 @@ describe("a failure that will not pass", () => {
   });
 
   test("proofs of other hashes than were asked for are refused", async () => {
-    server.add(entries);
-    server.seal();
+    await server.add(entries);
+    await server.seal();
     const line = (entry: Uint8Array): string =>
       `${JSON.stringify({ hash: bytesToHex(entry), assurance: "sealed", proof: "x" })}\n`;
     server.faults.push(() => new Response(entries.toReversed().map(line).join("")));

@@ -3,7 +3,8 @@
 import { collect } from "@kedge/verify/cli/options";
 import { CliError, misuse, print } from "@kedge/verify/cli/output";
 import type { Command } from "commander";
-import { stopOnSignals } from "./signals.ts";
+import { stopOnSignals } from "../platform/embedded/signals.ts";
+import { ServiceError } from "../platform/error.ts";
 
 type Flags = { name: string; log: string[]; data: string; host: string; port: string };
 
@@ -27,14 +28,12 @@ export function witnessCommand(command: Command): Command {
 async function runWitness({ port, log, ...options }: Flags): Promise<void> {
   if (!/^\d{1,5}$/.test(port)) throw misuse("--port is a number from 0 to 65535");
   // Loaded here, so that no other command loads AWS packages.
-  const { startWitness } = await import("../witness/serve.ts");
-  const witness = await startWitness({ ...options, logs: log, port: Number(port) }).catch(
-    (cause: unknown) => {
-      // A ServiceError: its class is not for the CLI to import.
-      if (!(cause instanceof Error && "code" in cause && cause.code === "invalid")) throw cause;
-      throw new CliError("misuse", cause.message, { cause });
-    },
-  );
+  const { startWitness } = await import("./serve.ts");
+  const starting = startWitness({ ...options, logs: log, port: Number(port) });
+  const witness = await starting.catch((cause: unknown) => {
+    if (!(cause instanceof ServiceError && cause.code === "invalid")) throw cause;
+    throw new CliError("misuse", cause.message, { cause });
+  });
   stopOnSignals(witness.close);
   print(
     ...witness.vkeys,

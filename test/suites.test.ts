@@ -1,0 +1,21 @@
+/** No test file is left out: what `npm test` does not run, by its file name, has a script, and CI runs the script. */
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import * as z from "zod";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const read = (path: string): string => readFileSync(`${root}/${path}`, "utf8");
+const { scripts } = z
+  .object({ scripts: z.record(z.string(), z.string()) })
+  .parse(JSON.parse(read("package.json")));
+const suites = new Set(
+  readdirSync(`${root}/test`, { recursive: true, encoding: "utf8" }).flatMap(
+    (path) => /\.([^./]+)\.test\.ts$/.exec(path)?.[1] ?? [],
+  ),
+);
+
+test.each([...suites])("%s", (suite) => {
+  expect(scripts[`test:${suite}`]).toBe(`KEDGE_SUITE=${suite} vitest run`);
+  expect(read(".ci/run")).toContain(`npm run test:${suite}\n`);
+});
