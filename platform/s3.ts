@@ -14,7 +14,7 @@ import {
   S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { ServiceError } from "./error.ts";
-import { fileHeaders, type Publication, type PublishedFile } from "./publication.ts";
+import { fileHeaders, type Publication, type TaggedFile } from "./publication.ts";
 
 /** More than the largest batch has, 32,768 checkpoints, and little enough for a function's memory. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -107,7 +107,7 @@ function parseLocation(url: URL): { bucket: string; prefix: string } {
   return { bucket, prefix: folder === "" ? "" : `${folder.slice(1)}/` };
 }
 
-async function wholeFile(place: Place, answer: GetObjectCommandOutput): Promise<PublishedFile> {
+async function wholeFile(place: Place, answer: GetObjectCommandOutput): Promise<TaggedFile> {
   const { Body, ContentLength, ETag } = answer;
   if (Body === undefined || ETag === undefined || !STRONG_ETAG.test(ETag)) {
     throw new ServiceError("unavailable", `S3 answered without content or ETag for ${uri(place)}; retry`);

@@ -9,39 +9,43 @@ import { utf8Decode } from "@kedge/verify/tlog/bytes";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { verifyPolicy } from "@kedge/verify/tlog/policy";
 import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "@kedge/verify/tlog/tile";
-import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import { type Item, putIf, type Store } from "../platform/store.ts";
 import {
   ANCHOR,
   anchoredKey,
-  checkpointKey,
   cursorKey,
-  headKey,
+  decodeCursor,
+  decodePublic,
+  encodeAnchored,
+  encodeCursor,
+  encodePublic,
+  type PublicCheckpoint,
   publicCheckpointKey,
   publicKey,
-} from "../platform/table.ts";
+} from "./anchor-items.ts";
 import { append, MAX_ENTRY_BYTES } from "./append.ts";
-import { decodeCheckpoint, keepFirst } from "./checkpoints.ts";
-import { decodeHead, type Head, readHead } from "./head.ts";
+import { checkpointKey, decodeCheckpoint, keepFirst } from "./checkpoints.ts";
+import { decodeHead, type Head, headKey, lastCheckpoint, readHead } from "./head.ts";
 import { allLogs, type RegisteredLog } from "./logs.ts";
+import { oldestPending } from "./pending.ts";
 import {
-  type PublishContext,
-  publishCheckpoint,
-  publishTrust,
+  type CheckpointFile,
+  makePublic,
+  type PublicFilesContext,
+  readNewest,
   readOfSize,
-  readShown,
-  type Shown,
-} from "./publish.ts";
+  writeTrust,
+} from "./public-files.ts";
 import type { Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
-import { type DrainContext, drain, oldestPending } from "./sweep.ts";
-import { decodeIndex, readTiles } from "./tiles.ts";
+import { type DrainContext, drain } from "./sweep.ts";
+import { readTiles } from "./tiles.ts";
 import { type AskedWitness, cosign, type WitnessContext } from "./witnesses.ts";
 
 export type AnchorContext = DrainContext &
   WitnessContext &
-  PublishContext & { readonly signAnchor: CheckpointSigner };
+  PublicFilesContext & { readonly signAnchor: CheckpointSigner };
 
 export type Anchored = {
   /** Tenant checkpoints that this run found in the anchor log and recorded. */
@@ -65,10 +69,10 @@ const PAGE = 100;
  */
 export async function anchor(ctx: AnchorContext): Promise<Anchored> {
   // First of all, because nothing may be signed by a table that is older than what is public.
-  const shown = await readShown(ctx);
+  const inFiles = await readNewest(ctx);
   const bad = new Map<string, unknown>();
   for await (const heads of newCheckpoints(ctx.store, (log, error) => bad.set(log, error))) {
-    const entries = heads.map(({ checkpoint }) => new TextEncoder().encode(checkpoint));
+    const entries = heads.map((head) => new TextEncoder().encode(lastCheckpoint(head).note));
     if (entries.length > 0) await append(ctx, ANCHOR, entries);
   }
   let anchored = 0;
@@ -78,7 +82,7 @@ export async function anchor(ctx: AnchorContext): Promise<Anchored> {
   };
   await drain(ctx, { id: ANCHOR, origin: ctx.anchorOrigin, sign: ctx.signAnchor, admit });
   anchored += await record(ctx.store);
-  const moved = await movePublic(ctx, shown);
+  const moved = await movePublic(ctx, inFiles);
   const [cause] = bad.values();
   if (bad.size > 0) {
     throw new ServiceError("corrupt", `not anchored: ${[...bad.keys()].join(", ")}; all others are`, {
@@ -119,8 +123,9 @@ async function unrecorded(store: Store, logs: readonly RegisteredLog[], onBad: O
 
 /** What is in the anchor log is there for ever: nothing but this log's checkpoint may get in as such. */
 function ownCheckpoint(head: Head, { id, origin }: RegisteredLog): Head {
-  const { checkpoint } = parseCheckpoint(head.checkpoint);
-  const isEntry = new TextEncoder().encode(head.checkpoint).length <= MAX_ENTRY_BYTES;
+  const { note } = lastCheckpoint(head);
+  const { checkpoint } = parseCheckpoint(note);
+  const isEntry = new TextEncoder().encode(note).length <= MAX_ENTRY_BYTES;
   if (checkpoint.origin === origin && checkpoint.size === head.published && isEntry) return head;
   throw new ServiceError(
     "corrupt",
@@ -178,7 +183,7 @@ async function inHistory(store: Store, checkpoints: readonly TenantCheckpoint[])
 async function record(store: Store): Promise<number> {
   const [headItem, cursorItem] = await store.get([headKey(ANCHOR), cursorKey()]);
   const { published } = decodeHead(ANCHOR, headItem);
-  const start = cursorItem === undefined ? 0n : decodeIndex(cursorItem);
+  const start = decodeCursor(cursorItem);
   for (let from = start; from < published; ) {
     const index = from / BigInt(TILE_WIDTH);
     const entries = await readBundle(store, index, published);
@@ -190,8 +195,11 @@ async function record(store: Store): Promise<number> {
     from = (index + 1n) * BigInt(TILE_WIDTH);
   }
   if (published > start) {
-    const cursor = { ...cursorKey(), index: published };
-    await putIf(store, cursor, { kind: "absentOrBelow", attribute: "index", value: published });
+    await putIf(store, encodeCursor(published), {
+      kind: "absentOrBelow",
+      attribute: "index",
+      value: published,
+    });
   }
   return Number(published - start);
 }
@@ -207,9 +215,9 @@ async function readBundle(store: Store, index: bigint, published: bigint): Promi
 /** None for an entry that is no checkpoint: nobody's proof can need it. */
 function anchoredItem(entry: Uint8Array, index: bigint): Item[] {
   const checkpoint = decodeEntry(entry);
-  return checkpoint === undefined
-    ? []
-    : [{ ...anchoredKey(checkpoint.log, checkpoint.size), index, note: checkpoint.note }];
+  if (checkpoint === undefined) return [];
+  const { log, size, note } = checkpoint;
+  return [encodeAnchored(log, size, { index, note })];
 }
 
 type TenantCheckpoint = { readonly log: string; readonly size: bigint; readonly note: string };
@@ -248,73 +256,68 @@ export async function waitingSince(store: Store): Promise<bigint | undefined> {
 }
 
 /**
- * Makes the anchor log's newest checkpoint public if the policy's quorum has cosigned it (fail closed): as files first,
+ * Makes the anchor log's newest checkpoint public, if the policy's quorum has cosigned it (fail closed): as files first,
  * then in the store, from which proofs are made. Without a quorum the last public checkpoint stays; what lies above it is
  * provable as anchored, not as witnessed. One that was overtaken before it had a quorum is not asked for again.
  */
-async function movePublic(ctx: AnchorContext, shown: Shown | undefined): Promise<Omit<Anchored, "anchored">> {
-  await publishTrust(ctx);
-  const now = await catchUp(ctx, shown);
-  const { published: size, checkpoint: signed } = await readHead(ctx.store, ANCHOR);
-  if (size === 0n) return { size, publicSize: 0n, quorum: true, asked: [] };
+async function movePublic(
+  ctx: AnchorContext,
+  inFiles: CheckpointFile | undefined,
+): Promise<Omit<Anchored, "anchored">> {
+  await writeTrust(ctx);
+  const inStore = await catchUp(ctx, inFiles);
+  const { published: size, checkpoint } = await readHead(ctx.store, ANCHOR);
+  if (checkpoint === undefined) return { size, publicSize: 0n, quorum: true, asked: [] };
   // What is public already is held to today's policy too.
   const meets = (note: string) => verifyPolicy({ policy: ctx.policy, checkpoint: note }).met;
-  const isShown = shown?.checkpoint.size === size;
-  if (isShown && meets(shown.note)) return { size, publicSize: size, quorum: true, asked: [] };
+  const isPublic = inFiles?.checkpoint.size === size;
+  if (isPublic && meets(inFiles.note)) return { size, publicSize: size, quorum: true, asked: [] };
 
   // Where the files were lost, the store may know what they were.
-  const known = isShown ? shown.note : now?.size === size ? now.note : undefined;
+  const known = isPublic ? inFiles.note : inStore?.size === size ? inStore.note : undefined;
   const { note, asked } =
     known !== undefined && meets(known)
       ? { note: known, asked: [] }
-      : await cosign(ctx, signed, known ?? signed);
-  if (!meets(note)) return { size, publicSize: shown?.checkpoint.size ?? 0n, quorum: false, asked };
+      : await cosign(ctx, checkpoint.note, known);
+  if (!meets(note)) return { size, publicSize: inFiles?.checkpoint.size ?? 0n, quorum: false, asked };
   const [item] = await ctx.store.get([publicCheckpointKey(size)]);
   const ofSize = item && decodeCheckpoint(ANCHOR, item).note;
-  await mirror(ctx, now, await publishCheckpoint(ctx, { note, shown, ofSize, meets }));
+  await mirror(ctx, inStore, await makePublic(ctx, { note, before: inFiles, ofSize, meets }));
   return { size, publicSize: size, quorum: true, asked };
 }
 
 /** A run that died between the files and the store is made good. @returns what the store has as public then. */
-async function catchUp(ctx: AnchorContext, shown: Shown | undefined): Promise<PublicCheckpoint | undefined> {
+async function catchUp(
+  ctx: AnchorContext,
+  inFiles: CheckpointFile | undefined,
+): Promise<PublicCheckpoint | undefined> {
   const [item] = await ctx.store.get([publicKey()]);
-  const now = decodePublic(item);
-  const isBehind =
-    shown !== undefined && now?.note !== shown.note && (now?.size ?? 0n) <= shown.checkpoint.size;
-  if (!isBehind) return now;
-  const ofSize = (await readOfSize(ctx, shown.checkpoint.size)) ?? shown.note;
-  return await mirror(ctx, now, { newest: shown.note, ofSize });
+  const inStore = decodePublic(item);
+  if (inFiles === undefined || inStore?.note === inFiles.note) return inStore;
+  const { size } = inFiles.checkpoint;
+  if ((inStore?.size ?? 0n) > size) return inStore;
+  const ofSize = (await readOfSize(ctx, size)) ?? inFiles.note;
+  return await mirror(ctx, inStore, { newest: inFiles.note, ofSize });
 }
 
-/** Keeps in the store what is public. `now`: what it has. @returns what it has then, or another anchorer left there. */
+/** Keeps in the store what is public. @returns what the store has as public then, or another anchorer left there. */
 async function mirror(
   ctx: AnchorContext,
-  now: PublicCheckpoint | undefined,
+  inStore: PublicCheckpoint | undefined,
   { newest, ofSize }: { newest: string; ofSize: string },
 ): Promise<PublicCheckpoint | undefined> {
   const at = BigInt(ctx.clock());
   const { size } = parseCheckpoint(ofSize).checkpoint;
   await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), { note: ofSize, at });
   // Where another anchorer is ahead, it keeps the newest itself.
-  if (parseCheckpoint(newest).checkpoint.size !== size) return now;
+  if (parseCheckpoint(newest).checkpoint.size !== size) return inStore;
   const next = { size, note: newest, at };
   await putIf(
     ctx.store,
-    { ...publicKey(), ...next },
-    now?.size === size
-      ? { kind: "equals", attribute: "note", value: now.note }
+    encodePublic(next),
+    inStore?.size === size
+      ? { kind: "equals", attribute: "note", value: inStore.note }
       : { kind: "absentOrBelow", attribute: "size", value: size },
   );
   return next;
-}
-
-const publicSchema = z.object({ size: z.bigint(), note: z.string(), at: z.bigint() });
-type PublicCheckpoint = Readonly<z.infer<typeof publicSchema>>;
-
-/** The anchor log's public checkpoint; undefined before the first. */
-export function decodePublic(item: Item | undefined): PublicCheckpoint | undefined {
-  if (item === undefined) return undefined;
-  const parsed = publicSchema.safeParse(item);
-  if (!parsed.success) throw new ServiceError("corrupt", "the anchor log's public checkpoint is malformed");
-  return parsed.data;
 }

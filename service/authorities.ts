@@ -25,6 +25,7 @@ import { concatBytes, equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
+import { parseEnvironment } from "../platform/environment.ts";
 import { ServiceError } from "../platform/error.ts";
 
 /** An authority whose answer is a timestamp at once. */
@@ -85,13 +86,8 @@ const schema = z
 
 /** No authority without configuration. @throws ServiceError `invalid` naming each variable that is wrong. */
 export function openTimestamping(env: NodeJS.ProcessEnv): Timestamping {
-  const parsed = schema.safeParse(env);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-    throw new ServiceError("invalid", `the configuration is wrong; set ${problems.join("; ")}`);
-  }
   const { KEDGE_TSA_URLS, KEDGE_TSA_CERTS, KEDGE_TSA_EVERY, KEDGE_OTS_CALENDARS, KEDGE_BITCOIN_URL } =
-    parsed.data;
+    parseEnvironment(schema, env);
   const roots = KEDGE_TSA_CERTS === undefined ? [] : readRoots(KEDGE_TSA_CERTS);
   return {
     authorities: [

@@ -3,8 +3,7 @@ import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
 import { ServiceError } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
-import { checkpointKey } from "../platform/table.ts";
-import { decodeCheckpoint, type PublishedCheckpoint } from "./checkpoints.ts";
+import { checkpointKey, decodeCheckpoint, type PublishedCheckpoint } from "./checkpoints.ts";
 import { readHead } from "./head.ts";
 import { readTiles } from "./tiles.ts";
 

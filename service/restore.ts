@@ -11,15 +11,13 @@ import { frontierRoot, leafHash } from "@kedge/verify/tlog/merkle";
 import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
-import { readBatch, readRecord, sameHead } from "../platform/publication.ts";
-import { ANCHOR, cursorKey } from "../platform/table.ts";
-import { emptyHead, type Head, moveHead, readHead } from "./head.ts";
+import { ANCHOR, encodeCursor } from "./anchor-items.ts";
+import { emptyHead, type Head, moveHead, publishedHead, readHead } from "./head.ts";
+import { readBatch, readRecord, rollback, sameHead } from "./record.ts";
 import {
   apply,
   commit,
-  publishedHead,
   readEdge,
-  rollback,
   type SealableLog,
   type SealContext,
   signAndPublish,
@@ -65,7 +63,7 @@ export async function restore(ctx: SealContext, log: SealableLog, { whole = fals
 /** Forgets the tree, not its tiles: those of the same entries are the same, and are only ever widened. */
 async function reset({ store }: SealContext, head: Head): Promise<Head> {
   // A put, not a delete: the anchorer's role may delete nothing beside its head.
-  if (head.log === ANCHOR) await store.put({ ...cursorKey(), index: 0n });
+  if (head.log === ANCHOR) await store.put(encodeCursor(0n));
   return moved(head.log, await moveHead(store, head, emptyHead(head.log)));
 }
 

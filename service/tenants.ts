@@ -3,8 +3,8 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { base32nopad } from "@scure/base";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import type { Item, Store } from "../platform/store.ts";
-import { apiKeyKey, logsKey, tenantKey, tenantLogKey, tenantPartition } from "../platform/table.ts";
+import { type Item, type Key, parseItem, type Store } from "../platform/store.ts";
+import { logsKey } from "./logs.ts";
 
 export type TenantContext = {
   readonly store: Store;
@@ -12,6 +12,17 @@ export type TenantContext = {
   /** The operator's domain, the first part of every origin. */
   readonly domain: string;
 };
+
+export const tenantPartition = (tenant: string): string => `tenant/${tenant}`;
+export const tenantKey = (tenant: string): Key => ({ pk: tenantPartition(tenant), sk: "tenant" });
+export const tenantLogKey = (tenant: string, log: string): Key => ({
+  pk: tenantPartition(tenant),
+  sk: `log/${log}`,
+});
+export const apiKeyKey = (tenant: string, id: string): Key => ({
+  pk: tenantPartition(tenant),
+  sk: `key/${id}`,
+});
 
 export const SCOPES = ["write", "read", "admin"] as const;
 export type Scope = (typeof SCOPES)[number];
@@ -59,7 +70,7 @@ const tenantSchema = z.object({ name: z.string(), createdAt: z.bigint() });
 /** @returns undefined when there is no such tenant. */
 export async function findTenant({ store }: TenantContext, id: string): Promise<Tenant | undefined> {
   const [item] = await store.get([tenantKey(id)]);
-  return item && { id, ...decode(tenantSchema, item) };
+  return item && { id, ...parseItem(tenantSchema, item) };
 }
 
 /** @throws ServiceError `conflict` when the tenant has MAX_LOGS. */
@@ -79,7 +90,7 @@ const logSchema = z.object({ origin: z.string(), name: z.string(), createdAt: z.
 export async function listLogs(ctx: TenantContext, tenant: string): Promise<TenantLog[]> {
   const logs: TenantLog[] = [];
   for await (const item of ctx.store.query(prefix(tenant, "log/"))) {
-    logs.push({ id: item.sk.slice("log/".length), ...decode(logSchema, item) });
+    logs.push({ id: item.sk.slice("log/".length), ...parseItem(logSchema, item) });
   }
   return logs;
 }
@@ -92,7 +103,7 @@ export async function findTenantLog(
 ): Promise<TenantLog | undefined> {
   const [item] = await ctx.store.get([tenantLogKey(tenant, log)]);
   if (item === undefined || (key.log !== undefined && key.log !== log)) return undefined;
-  return { id: log, ...decode(logSchema, item) };
+  return { id: log, ...parseItem(logSchema, item) };
 }
 
 export type NewKey = {
@@ -191,7 +202,7 @@ const keySchema = z.object({
 });
 
 function decodeKey(tenant: string, item: Item): { key: ApiKey; hash: Uint8Array } {
-  const { name, scopes, log, createdAt, expiresAt, revokedAt, hash } = decode(keySchema, item);
+  const { name, scopes, log, createdAt, expiresAt, revokedAt, hash } = parseItem(keySchema, item);
   const key = {
     id: `${tenant}${item.sk.slice("key/".length)}`,
     name,
@@ -202,13 +213,6 @@ function decodeKey(tenant: string, item: Item): { key: ApiKey; hash: Uint8Array 
     ...(revokedAt !== undefined && { revokedAt }),
   };
   return { key, hash };
-}
-
-function decode<T>(schema: z.ZodType<T>, item: Item): T {
-  const parsed = schema.safeParse(item);
-  if (!parsed.success)
-    throw new ServiceError("corrupt", `${item.pk} ${item.sk} is malformed`, { cause: parsed.error });
-  return parsed.data;
 }
 
 async function isFull(store: Store, tenant: string, kind: string, max: number): Promise<boolean> {

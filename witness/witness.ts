@@ -36,8 +36,14 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
 import type { Signer } from "../platform/signer.ts";
-import { type Item, putIf, type Store } from "../platform/store.ts";
-import { witnessCheckpointKey, witnessHeadKey } from "../platform/table.ts";
+import { type Item, type Key, putIf, type Store } from "../platform/store.ts";
+
+/** @param originHash SHA-256 of the log's origin, in hex. */
+export const witnessHeadKey = (originHash: string): Key => ({ pk: `witness/${originHash}`, sk: "head" });
+export const witnessCheckpointKey = (originHash: string): Key => ({
+  pk: `witness/${originHash}`,
+  sk: "checkpoint",
+});
 
 /** Who cosigns. Its name must never change: an Ed25519 cosignature does not say it, and one key is of one name. */
 export type WitnessIdentity = {

@@ -56,9 +56,9 @@ export function logRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
     },
   });
   app.openapi(getCheckpoint, async (c) => {
-    const { published, checkpoint } = await readHead(service.store, c.get("log").id);
-    if (published === 0n) throw notFound("The log has no checkpoint yet: post an entry first.");
-    return c.text(checkpoint, 200, { "Content-Type": NOTE_TYPE });
+    const { checkpoint } = await readHead(service.store, c.get("log").id);
+    if (checkpoint === undefined) throw notFound("The log has no checkpoint yet: post an entry first.");
+    return c.text(checkpoint.note, 200, { "Content-Type": NOTE_TYPE });
   });
 
   const getTile = createRoute({

@@ -136,7 +136,7 @@ export function manageRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
       logBody(service, c.get("log")),
       readHead(service.store, c.get("log").id),
     ]);
-    const published = head.published > 0n && { publishedAt: timeText(head.publishedAt) };
+    const published = head.checkpoint && { publishedAt: timeText(head.checkpoint.at) };
     return c.json({ ...body, size: Number(head.published), ...published }, 200);
   });
 

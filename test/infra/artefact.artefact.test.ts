@@ -10,9 +10,10 @@ import { bundlesChanged, decodeBundle, TILE_WIDTH, tilePath } from "@kedge/verif
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
-import { ANCHOR, apiKeyKey, checkpointKey } from "../../platform/table.ts";
+import { ANCHOR } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
-import { createKey, createLog, createTenant, MAX_KEYS } from "../../service/tenants.ts";
+import { checkpointKey } from "../../service/checkpoints.ts";
+import { apiKeyKey, createKey, createLog, createTenant, MAX_KEYS } from "../../service/tenants.ts";
 import type { Written } from "../support/lambda-process.ts";
 import { grantsOf, type Judge, judgeOf, kindsOf, principalOf, unneeded } from "./access.ts";
 import { type Artefact, synthesise } from "./artefact.ts";

@@ -10,8 +10,8 @@ import { parseWitnessConfig } from "../../infra/witness-config.ts";
 import { dynamodbClient } from "../../platform/dynamodb.ts";
 import { createKey, startEmbedded } from "../../platform/embedded/embedded.ts";
 import { createTable } from "../../platform/embedded/table.ts";
-import { TABLE, witnessCheckpointKey, witnessHeadKey } from "../../platform/table.ts";
-import { originHash } from "../../witness/witness.ts";
+import { TABLE } from "../../platform/table.ts";
+import { originHash, witnessCheckpointKey, witnessHeadKey } from "../../witness/witness.ts";
 import { fork, NAME, ORIGIN, request } from "../support/witness-cases.ts";
 import { alarmsOf, resources, synthesiseWitness, WITNESS, type WitnessDeployment } from "./templates.ts";
 

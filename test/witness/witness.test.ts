@@ -12,13 +12,14 @@ import { describe, expect, test } from "vitest";
 import { ServiceError } from "../../platform/error.ts";
 import type { Signer } from "../../platform/signer.ts";
 import type { Store } from "../../platform/store.ts";
-import { witnessCheckpointKey, witnessHeadKey } from "../../platform/table.ts";
 import {
   addCheckpoint,
   originHash,
   readCosigned,
   type WitnessAnswer,
   type WitnessContext,
+  witnessCheckpointKey,
+  witnessHeadKey,
   witnessVkeys,
 } from "../../witness/witness.ts";
 import { type MemoryStore, memoryStore } from "../support/memory-store.ts";
