@@ -5,7 +5,7 @@ import { openService, type Service } from "../service/config-sealing.ts";
 import { checkpointSigner, type LogKeys } from "../service/sign.ts";
 import type { DrainContext } from "../service/sweep.ts";
 
-export type OpenService = Service & Required<DrainContext>;
+type OpenService = Service & Required<DrainContext>;
 
 let opened: OpenService | undefined;
 

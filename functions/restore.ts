@@ -13,7 +13,7 @@ const ALL = "all";
 
 const request = z.strictObject({ restore: z.string().min(1), whole: z.boolean().default(false) });
 
-export type RestoreRequest = z.infer<typeof request>;
+type RestoreRequest = z.infer<typeof request>;
 export type RestoreResult = {
   readonly log: string;
   readonly batches: number;

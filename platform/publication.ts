@@ -53,7 +53,7 @@ export const policyText = (policy: Policy, vkeys: readonly Vkey[]): string =>
 export const vkeysText = (vkeys: readonly Vkey[]): string =>
   vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join("");
 
-/** More than as many can be at one file: whoever fails comes again with the next run. */
+/** More than the writers that can race for one file. A run that fails so is made good by the next. */
 const MAX_TRIES = 20;
 
 /**

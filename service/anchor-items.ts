@@ -15,7 +15,7 @@ export const anchoredKey = (log: string, size: bigint): Key => ({
 });
 
 /** A tenant checkpoint, and its index in the anchor log. */
-export type AnchoredCheckpoint = { readonly index: bigint; readonly note: string };
+type AnchoredCheckpoint = { readonly index: bigint; readonly note: string };
 
 export const encodeAnchored = (log: string, size: bigint, anchored: AnchoredCheckpoint): Item => ({
   ...anchoredKey(log, size),

@@ -1,8 +1,9 @@
 /**
  * Anchor: fold the tenants' checkpoints into the anchor log, by the same engine, and make its checkpoint public.
  *
- * A tenant checkpoint is the entry, byte for byte as published. What is in the anchor log is recorded for the tenant
- * from the anchor log's own entries, up to a cursor, so a run that dies anywhere is made good by the next.
+ * Each entry of the anchor log is a tenant checkpoint, byte for byte as published. The `anchored/…` items, which say where
+ * a tenant's checkpoint stands in it, are written from the anchor log's own entries, up to a cursor: a run that dies
+ * anywhere is made good by the next.
  */
 
 import { utf8Decode } from "@kedge/verify/tlog/bytes";
@@ -55,7 +56,7 @@ export type Anchored = {
   readonly publicSize: bigint;
   /** False while the public checkpoint waits for witnesses. */
   readonly quorum: boolean;
-  /** The witnesses that this run asked; none while the newest checkpoint is public with a quorum. */
+  /** The witnesses that this run asked: none if the newest checkpoint is public with a quorum already. */
   readonly asked: readonly AskedWitness[];
 };
 
@@ -134,9 +135,9 @@ function ownCheckpoint(head: Head, { id, origin }: RegisteredLog): Head {
 }
 
 /**
- * Of each tenant log the largest of these checkpoints, if it is larger than all that the anchor log has: a run that was
- * slow, or died and left its chunk pending, must not put a smaller one after it, as if the log had lost entries. Only what
- * is in a log's own history counts, in either place: whoever writes to the table can neither add here nor block a log.
+ * Of each tenant log the largest of these checkpoints, if it is larger than all that the anchor log has. Otherwise a chunk
+ * left pending by a slow run could put a smaller one after it, as if the log had lost entries. Both sides count only what
+ * is in the log's own history: someone who can write to the table can neither add a checkpoint nor block a log.
  */
 async function inOrder(store: Store, leaves: readonly Leaf[]): Promise<Leaf[]> {
   const parsed = leaves.flatMap((leaf) => {
@@ -161,7 +162,7 @@ async function inOrder(store: Store, leaves: readonly Leaf[]): Promise<Leaf[]> {
 /** The size of a log's largest checkpoint that is recorded as anchored; 0: none is. */
 async function largestAnchored(store: Store, log: string): Promise<bigint> {
   const largest: TenantCheckpoint[] = [];
-  // More than one, for what somebody slipped in before this was asked.
+  // More than one, for the table may hold made-up ones.
   for await (const { sk, note } of store.query({ pk: anchoredKey(log, 0n).pk, reverse: true, limit: 4 })) {
     if (/^\d+$/.test(sk) && typeof note === "string") largest.push({ log, size: BigInt(sk), note });
   }
@@ -212,7 +213,7 @@ async function readBundle(store: Store, index: bigint, published: bigint): Promi
   return bytes === undefined ? [] : decodeBundle(bytes, tile.width);
 }
 
-/** None for an entry that is no checkpoint: nobody's proof can need it. */
+/** None for an entry that is no checkpoint: no proof can need it. */
 function anchoredItem(entry: Uint8Array, index: bigint): Item[] {
   const checkpoint = decodeEntry(entry);
   if (checkpoint === undefined) return [];
@@ -234,9 +235,9 @@ function decodeEntry(entry: Uint8Array): TenantCheckpoint | undefined {
 }
 
 /**
- * Since when tenant checkpoints wait for a public anchor checkpoint, ms since the epoch; undefined: none of those that
- * a run has seen does. Constant cost: of entries above the public checkpoint the first says when it was published, of
- * pending ones the oldest chunk when it was appended. So the answer is late by the time between two runs at most.
+ * Since when tenant checkpoints wait for a public anchor checkpoint, ms since the epoch; undefined: none does, of those
+ * that a run has seen. At constant cost: by the publication time of the first entry above the public checkpoint or, when
+ * there is none, by the arrival of the oldest pending chunk. It is late by the time between two runs at most.
  */
 export async function waitingSince(store: Store): Promise<bigint | undefined> {
   const [headItem, publicItem] = await store.get([headKey(ANCHOR), publicKey()]);
@@ -257,8 +258,8 @@ export async function waitingSince(store: Store): Promise<bigint | undefined> {
 
 /**
  * Makes the anchor log's newest checkpoint public, if the policy's quorum has cosigned it (fail closed): as files first,
- * then in the store, from which proofs are made. Without a quorum the last public checkpoint stays; what lies above it is
- * provable as anchored, not as witnessed. One that was overtaken before it had a quorum is not asked for again.
+ * then in the store, from which proofs are made. Without a quorum the last public checkpoint stays; entries above it are
+ * provable as anchored, not as witnessed. Only the newest checkpoint is ever sent to the witnesses.
  */
 async function movePublic(
   ctx: AnchorContext,

@@ -54,7 +54,7 @@ export type Timestamping = {
   readonly every: number;
 };
 
-/** Long for an answer, short for whoever waits: sealing does not. */
+/** Long enough for an answer. Only the anchorer's run waits for it; sealing does not. */
 const TIMEOUT = 10_000;
 
 const urls = z
@@ -165,7 +165,7 @@ export function calendar(calendarUrl: string, findBlock: FindBlock, timeout = TI
 const MAX_BLOCKS = 4;
 
 /** @throws TimestampError, ServiceError `unavailable` */
-export type FindBlock = (height: number) => Promise<BitcoinBlock>;
+type FindBlock = (height: number) => Promise<BitcoinBlock>;
 
 /** The bytes that the calendar promised to have timestamped. */
 function promisedIn(file: OtsFile): Uint8Array {

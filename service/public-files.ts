@@ -7,8 +7,8 @@
  *     anchor/checkpoint         the newest public checkpoint           replaced by a larger one, or one with more cosignatures
  *     anchor/policy, …/vkeys    whom to trust, by the operator's word  replaced when the configuration changes
  *
- * Content first and `checkpoint` last, so whoever reads it can read all that it needs (I5). Nothing here is replaced by
- * what contradicts it: a table that is older than these files, or has another history, is refused (I6).
+ * Tiles first and `checkpoint` last: whatever a visible checkpoint needs can be read (I5). Nothing here is replaced by
+ * something that contradicts it: a table that is older than these files, or has another history, is refused (I6).
  */
 
 import { type Timestamp, timestampSchema } from "@kedge/verify/time/timestampform";
@@ -105,7 +105,7 @@ function parseFile(path: string, bytes: Uint8Array, origin: string): CheckpointF
   throw new ServiceError("corrupt", `${path} is of another log: ${file.checkpoint.origin}`);
 }
 
-/** Whom to trust, by the operator's own word. Replaced when the configuration changes. */
+/** Writes policy and vkeys: whom to trust, by the operator's own word. Replaced when the configuration changes. */
 export async function writeTrust(ctx: PublicFilesContext): Promise<void> {
   const vkeys = await ctx.anchorVkeys();
   await Promise.all([
@@ -114,9 +114,11 @@ export async function writeTrust(ctx: PublicFilesContext): Promise<void> {
   ]);
 }
 
-function keepUpToDate(publication: Publication, path: string, text: string): Promise<void> {
+/** Where two write at once, one wins, and the next run compares again. */
+async function keepUpToDate(publication: Publication, path: string, text: string): Promise<void> {
   const bytes = new TextEncoder().encode(text);
-  return changeFile(publication, path, (now) => (now && equalBytes(now, bytes) ? undefined : bytes));
+  const now = await publication.read(path);
+  if (now === undefined || !equalBytes(now.bytes, bytes)) await publication.replace(path, bytes, now?.tag);
 }
 
 /** What stands in public under a size; undefined when nothing does. @throws ServiceError `corrupt` */
@@ -129,7 +131,7 @@ export async function readOfSize(
 }
 
 /** What is to be made public. */
-export type Candidate = {
+type Candidate = {
   /** Signed by the log, with the cosignatures that `meets` asks for; its tree is published. */
   readonly note: string;
   /** The newest public checkpoint, whose tiles are there already; undefined: none is. */
@@ -156,14 +158,14 @@ export async function makePublic(
   const bytes = await createFile(ctx.publication, path, new TextEncoder().encode(first.note));
   const stands = parseFile(path, bytes, ctx.anchorOrigin);
   if (!sameHead(stands.checkpoint, checkpoint)) throw otherBytes(path);
-  // One that died before the end has left it: its cosignatures are as good, unless the policy has changed since.
+  // Where another run wrote it first, its cosignatures are as good, unless the policy has changed since.
   const newest = await replaceNewest(ctx, meets(stands.note) ? stands : own, meets);
   return { ofSize: stands.note, newest };
 }
 
 /**
- * The note as it may stand in public for ever: without extension lines, a verified line of each of the log's keys, and
- * the policy's valid cosignatures. The store is not trusted: nothing that somebody else wrote into it gets out.
+ * The note as it may stand in public for ever: no extension lines, a verified signature by each of the log's keys, and the
+ * policy's valid cosignatures. The store is not trusted: nothing else that was written into it gets out.
  */
 async function ownNote(
   ctx: PublicFilesContext,
@@ -241,8 +243,8 @@ const PARALLEL = 16;
 
 /** Writes the tiles and bundles of the tree that the tree of `from` entries lacks. */
 async function writeTiles(ctx: PublicFilesContext, from: bigint, tree: Checkpoint): Promise<void> {
-  // Wrong bytes would stay for ever: nothing is written before all that is new has been seen to make the signed root, and
-  // then only what makes the same roots on the way.
+  // Wrong bytes would stay for ever. So a first pass checks that the new entries make the signed root, and the second one
+  // writes them only as long as they make the same roots on the way.
   const roots: Uint8Array[] = [];
   if (tree.size - lastWhole(from) > STEP) {
     for await (const { root } of newFiles(ctx.store, from, tree)) roots.push(root);
@@ -256,7 +258,7 @@ async function writeTiles(ctx: PublicFilesContext, from: bigint, tree: Checkpoin
   }
 }
 
-/** Where the last whole bundle ends: from there on every entry of what is to be public is hashed. */
+/** Where the last whole bundle ends: entries are read and hashed from there on. */
 const lastWhole = (size: bigint): bigint => size - (size % BigInt(TILE_WIDTH));
 
 const notTheRoot = (size: bigint): ServiceError =>

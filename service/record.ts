@@ -92,7 +92,7 @@ export function sameHead(a: TreeHead | undefined, b: TreeHead | undefined): bool
 }
 
 /** The entries between two tree heads; `before` is undefined for the empty tree. */
-export type RecordedBatch = {
+type RecordedBatch = {
   readonly before: Checkpoint | undefined;
   readonly entries: readonly Uint8Array[];
 };

@@ -10,7 +10,7 @@ import { type Head, readHead, type Staging } from "./head.ts";
 const MAX_STAGED_BYTES = 350_000;
 
 export const stagingPartition = (log: string): string => `staging/${log}`;
-export const stagingKey = (log: string, version: bigint, attempt: string, n: number): Key => ({
+const stagingKey = (log: string, version: bigint, attempt: string, n: number): Key => ({
   pk: stagingPartition(log),
   sk: `${sortable(version)}/${attempt}/${String(n).padStart(6, "0")}`,
 });

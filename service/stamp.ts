@@ -1,8 +1,8 @@
 /**
  * Stamp: have the anchor log's public checkpoint timestamped by others, so that its time is not the operator's word alone.
  *
- * Runs after anchoring and holds nothing up: whatever an authority does or the store refuses, it is reported, and the next
- * run tries again. Nothing is stored that was not checked as a verifier would check it.
+ * Runs after anchoring and holds nothing up: any failure, of an authority or of the store, is reported, and the next run
+ * tries again. A timestamp is stored only after it was verified as a verifier would.
  */
 
 import { TimestampError } from "@kedge/verify/error";
@@ -18,13 +18,13 @@ import { decodeCheckpoint } from "./checkpoints.ts";
 import { writeTimestamps } from "./public-files.ts";
 import { decodeTimestamp, encodeTimestamp, imprintOf, timestampKey, timestampsOver } from "./timestamps.ts";
 
-export type StampContext = Timestamping & {
+type StampContext = Timestamping & {
   readonly store: Store;
   readonly publication: Publication;
   readonly clock: () => number;
 };
 
-export type Stamped = {
+type Stamped = {
   /** Size of the public anchor checkpoint that is being timestamped; absent: none is. */
   readonly size?: bigint;
   /** Timestamps that this run stored. */
@@ -68,7 +68,7 @@ export async function timestampPublic(ctx: StampContext): Promise<Stamped> {
   return { size: target.size, stored: stored.filter(Boolean).length, failures };
 }
 
-/** A public checkpoint, and whether it is known to be covered by a timestamp. */
+/** A public checkpoint, and whether it or a larger one is known to have a timestamp. */
 type Target = { readonly size: bigint; readonly note: string; readonly isCovered: boolean };
 
 // ---- what the store holds -------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ async function chooseTarget({ store, clock, every }: StampContext): Promise<Targ
   return { size: current.size, note: await noteOf(store, current.size), isCovered };
 }
 
-/** What stands under a size for ever: the newest of that size may get more cosignatures. */
+/** The note of this size that never changes; the newest public checkpoint may still gain cosignatures. */
 async function noteOf(store: Store, size: bigint): Promise<string> {
   const [item] = await store.get([publicCheckpointKey(size)]);
   return decodeCheckpoint(ANCHOR, item).note;
@@ -190,7 +190,7 @@ async function writePublicTimestamps(
 async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Promise<boolean> {
   const [stored] = await ctx.store.get([timestampKey(target.size, nameOf(authority))]);
   if (stored !== undefined) {
-    // The run that stored it did not come to say so.
+    // An earlier run stored it and died before it noted so.
     if (!target.isCovered) await cover(ctx, target.size);
     return false;
   }
@@ -204,7 +204,7 @@ async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Pr
   return await keep(ctx, authority, target, token);
 }
 
-/** One promise at a time: its checkpoint has its timestamp, or the promise is given up, before another is submitted. */
+/** One promise at a time: another checkpoint is submitted only after the timestamp came or the promise was given up. */
 async function stampByCalendar(ctx: StampContext, authority: Calendar, target: Target): Promise<boolean> {
   const { store } = ctx;
   const name = nameOf(authority);
@@ -229,7 +229,7 @@ async function stampByCalendar(ctx: StampContext, authority: Calendar, target: T
   return kept;
 }
 
-/** The first one stays. @returns whether it is this one. */
+/** Stores a timestamp unless there is one. @returns whether this one was stored. */
 async function keep(
   ctx: StampContext,
   authority: Authority,
@@ -242,7 +242,7 @@ async function keep(
   return isFirst;
 }
 
-/** Notes that there is a timestamp of this size, unless there is one of a larger. */
+/** Notes that this size has a timestamp, unless a larger one has. */
 async function cover({ store, clock }: StampContext, size: bigint): Promise<void> {
   const item = encodeStamped({ size, at: BigInt(clock()) });
   await putIf(store, item, { kind: "absentOrBelow", attribute: "size", value: size + 1n });

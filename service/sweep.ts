@@ -5,7 +5,7 @@ import { type SealableLog, type SealContext, seal } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 
 export type DrainContext = SealContext & {
-  /** Waits so many milliseconds before a lost race is run again; absent: it is run again at once. */
+  /** Waits so many milliseconds before the next try after a lost race; absent: it is tried again at once. */
   readonly pause?: (ms: number) => Promise<unknown>;
 };
 
@@ -14,12 +14,12 @@ export type SweepContext = DrainContext & { readonly signLog: CheckpointSigner }
 /** What became of a log: what `drain` found and did, or why it stopped. */
 export type SweptLog = { readonly log: string } & (Drained | { readonly error: unknown });
 
-export type Drained = {
+type Drained = {
   readonly sealed: number;
   readonly batches: number;
   /** The published tree size; absent: every race was lost. */
   readonly size?: bigint;
-  /** Arrival of the oldest chunk that was pending, ms since the epoch; absent: none was, or every race was lost. */
+  /** Arrival of the oldest pending chunk, ms since the epoch; absent: nothing was pending, or every race was lost. */
   readonly oldest?: bigint;
   /** Another sealer moved the head first, at least once. */
   readonly conflict: boolean;
@@ -29,7 +29,7 @@ export type Drained = {
 const PARALLEL = 4;
 /** Batches of one log before others have their turn; what is left waits for the next sweep. */
 const MAX_BATCHES = 8;
-/** Races of one log that may be lost before what is pending is left to who won. All pauses together: 6.35 s at most. */
+/** Lost races of one log after which the winner is left to seal it. All pauses together: 6.35 s at most. */
 const MAX_CONFLICTS = 8;
 /** Upper bound of the pause after the first lost race; doubled after each of the next. */
 const FIRST_PAUSE_MS = 50;
@@ -56,8 +56,8 @@ async function sweepOne(ctx: SweepContext, id: string): Promise<SweptLog | undef
 }
 
 /**
- * Seals up to MAX_BATCHES batches, fewer when nothing is pending. A lost race is run again: what came in after the
- * winner had looked would otherwise wait for the next sweep.
+ * Seals up to MAX_BATCHES batches, fewer when nothing is pending. After a lost race it tries again: entries that arrived
+ * after the winner had read would otherwise wait for the next sweep.
  */
 export async function drain(ctx: DrainContext, log: SealableLog): Promise<Drained> {
   let sealed = 0;

@@ -1,8 +1,8 @@
 /**
  * Witnesses: have a checkpoint of the anchor log cosigned by the witnesses of the policy (c2sp.org/tlog-witness).
  *
- * All are asked at once. What they gave for a checkpoint that has no quorum yet is kept, and joined by what they give
- * in the next run. The size that a witness has is remembered, as a hint: it says itself when it has another.
+ * All are asked at once. Cosignatures of a checkpoint that has no quorum yet are kept, and the next run asks for the
+ * missing ones. The size that a witness cosigned last is remembered, as a hint: it says itself when it has another.
  */
 
 import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
@@ -48,7 +48,7 @@ export type Cosigned = {
   readonly asked: readonly AskedWitness[];
 };
 
-/** Races for one item that may be lost; what was not kept then is asked for again. */
+/** Lost races for one item after which a cosignature is not kept; the next run asks for it again. */
 const MAX_RACES = 8;
 
 /**
@@ -60,7 +60,7 @@ export async function cosign(ctx: WitnessContext, signed: string, cosigned = sig
   if (ctx.policy.witnesses.length === 0) return { note: cosigned, asked: [] };
   const parsed = parseCheckpoint(cosigned);
   const known = await readKept(ctx, parsed);
-  // An earlier run had the quorum, and did not come to publish it.
+  // An earlier run had the quorum, and died before it made the checkpoint public.
   const enough = known.version > 0n && quorum(ctx.policy, known.valid);
   const { valid, asked } = enough
     ? { valid: known.valid, asked: [] }
@@ -123,7 +123,7 @@ async function askAll(
     return { ...answer, witness: names.join(" "), invalid: namesOf(ctx.policy, invalid) };
   };
   look();
-  // One that fails, because the store does, must not leave the others at it.
+  // If the store fails for one, the others are still waited for: nothing may run on in the background.
   const ends = await Promise.allSettled(places.map(ask));
   for (const timer of timers) clearTimeout(timer);
   return { valid, asked: ends.map(outcomeOf) };
