@@ -48,8 +48,8 @@ export async function bundleEntry(path: string, folder: string): Promise<void> {
     minify: true,
     legalComments: "none",
     mainFields: ["module", "main"],
-    // Our packages by their sources.
-    conditions: ["source"],
+    // Our packages by their sources. "module" is esbuild's own condition, which any list replaces.
+    conditions: ["source", "module"],
     // For the CommonJS that is left among the libraries.
     banner: {
       js: 'import{createRequire as kedgeRequire}from"node:module";const require=kedgeRequire(import.meta.url);',
