@@ -1,5 +1,5 @@
 /** What the service needs of a database. `dynamodb.ts` is the one implementation that ships. */
-import type * as z from "zod";
+import * as z from "zod";
 import { ServiceError } from "./error.ts";
 
 export type Key = { readonly pk: string; readonly sk: string };
@@ -54,6 +54,9 @@ export async function putIf(store: Store, item: Item, condition: Condition): Pro
 /** Compare-and-swap on an item's `version`, which counts its moves: 0 is that of an item that is not there. */
 export const ifVersion = (version: bigint): Condition =>
   version === 0n ? { kind: "absent" } : { kind: "equals", attribute: "version", value: version };
+
+/** A schema of binary attributes. */
+export const binary = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
 
 /** An item as its schema reads it. @throws ServiceError `corrupt`, naming the item. */
 export function parseItem<T>(schema: z.ZodType<T>, item: Item): T {

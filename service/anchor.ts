@@ -9,7 +9,7 @@
 import { utf8Decode } from "@kedge/verify/tlog/bytes";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { verifyPolicy } from "@kedge/verify/tlog/policy";
-import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "@kedge/verify/tlog/tile";
+import { decodeBundle, TILE_WIDTH, type Tile, widthAt } from "@kedge/verify/tlog/tile";
 import { ServiceError } from "../platform/error.ts";
 import { type Item, putIf, type Store } from "../platform/store.ts";
 import {
@@ -41,7 +41,7 @@ import {
 import type { Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import { type DrainContext, drain } from "./sweep.ts";
-import { readTiles } from "./tiles.ts";
+import { readLogTiles, tileBytes } from "./tiles.ts";
 import { type AskedWitness, cosign, type WitnessContext } from "./witnesses.ts";
 
 export type AnchorContext = DrainContext &
@@ -208,9 +208,7 @@ async function record(store: Store): Promise<number> {
 /** The anchor log's entries in one bundle, up to its published size. */
 async function readBundle(store: Store, index: bigint, published: bigint): Promise<Uint8Array[]> {
   const tile: Tile = { level: "entries", index, width: widthAt(published, "entries", index) };
-  const tiles = (await readTiles(store, [{ log: ANCHOR, tile }])).get(ANCHOR);
-  const bytes = tiles?.get(tileKey("entries", index));
-  return bytes === undefined ? [] : decodeBundle(bytes, tile.width);
+  return decodeBundle(tileBytes(tile, await readLogTiles(store, ANCHOR, [tile])), tile.width);
 }
 
 /** None for an entry that is no checkpoint: no proof can need it. */

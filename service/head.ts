@@ -5,7 +5,7 @@ import { EMPTY_ROOT, HASH_SIZE } from "@kedge/verify/tlog/merkle";
 import { concatBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import { type Item, ifVersion, type Key, parseItem, putIf, type Store } from "../platform/store.ts";
+import { binary, type Item, ifVersion, type Key, parseItem, putIf, type Store } from "../platform/store.ts";
 import type { PublishedCheckpoint } from "./checkpoints.ts";
 
 export type Head = {
@@ -53,9 +53,9 @@ export const emptyHead = (log: string): Head => ({
 const schema = z.object({
   version: z.bigint(),
   size: z.bigint(),
-  root: z.instanceof(Uint8Array),
+  root: binary,
   /** Hashes of HASH_SIZE bytes, one after the other. */
-  frontier: z.instanceof(Uint8Array),
+  frontier: binary,
   published: z.bigint(),
   // Before the first checkpoint the stored attributes are "" and 0.
   checkpoint: z.string(),

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { decodeEntries } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import { type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
+import { binary, type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
 
 /** A partition takes 1,000 write units a second; a 10,000-entry chunk is 340. */
 export const PENDING_SHARDS = 8;
@@ -28,7 +28,7 @@ export function encodeChunk(log: string, arrival: number, data: Uint8Array, coun
   return { pk, sk: pendingSort(BigInt(arrival), digest.toString("hex")), data, count: BigInt(count) };
 }
 
-const schema = z.object({ data: z.instanceof(Uint8Array), count: z.bigint() });
+const schema = z.object({ data: binary, count: z.bigint() });
 
 export function decodeChunk(item: Item): PendingChunk {
   const { data, count } = parseItem(schema, item);

@@ -46,7 +46,7 @@ import { ANCHOR } from "./anchor-items.ts";
 import { checkpointKey, decodeCheckpoint } from "./checkpoints.ts";
 import { decodeHead, headKey } from "./head.ts";
 import { sameHead } from "./record.ts";
-import { readTiles, tileBytes } from "./tiles.ts";
+import { readLogTiles, tileBytes } from "./tiles.ts";
 
 export type PublicFilesContext = {
   readonly store: Store;
@@ -281,11 +281,11 @@ async function* newFiles(
   const isNew = ({ level, index, width }: Tile) =>
     width === widthAt(size, level, index) && width !== widthAt(from, level, index);
   let at = lastWhole(from);
-  let edge = await readAll(store, rightEdge(at));
+  let edge = await readLogTiles(store, ANCHOR, rightEdge(at));
   while (at < size) {
     const to = at + STEP < size ? at + STEP : size;
     const bundles = bundlesChanged(at, to);
-    const bytes = await readAll(store, bundles);
+    const bytes = await readLogTiles(store, ANCHOR, bundles);
     const made = extendTiles(at, edge, bundles.flatMap((tile) => entriesOf(tile, bytes)).map(leafHash));
     edge = edgeOf(to, new Map([...edge, ...made]));
     const root = rootFromTiles(to, edge);
@@ -300,14 +300,6 @@ async function* newFiles(
     at = to;
   }
 }
-
-const readAll = async (store: Store, tiles: readonly Tile[]): Promise<TileMap> =>
-  (
-    await readTiles(
-      store,
-      tiles.map((tile) => ({ log: ANCHOR, tile })),
-    )
-  ).get(ANCHOR) ?? new Map();
 
 function entriesOf(tile: Tile, from: TileMap): Uint8Array[] {
   try {

@@ -17,7 +17,6 @@ import {
   rightEdge,
   TILE_WIDTH,
   type Tile,
-  type TileMap,
   tileKey,
   tilesChanged,
   widthAt,
@@ -34,7 +33,7 @@ import { oldestFirst, type PendingChunk } from "./pending.ts";
 import { readRecord, rollback, writeBatch, writeRecord } from "./record.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import { discardAttempt, discardStaging, readStaging, stage } from "./staging.ts";
-import { readTiles, tileBytes, writeTiles } from "./tiles.ts";
+import { readLogTiles, tileBytes, writeTiles } from "./tiles.ts";
 
 export type SealContext = {
   readonly store: Store;
@@ -177,13 +176,10 @@ type Indexed = { readonly name: string; readonly index: bigint };
 async function inTree(store: Store, head: Head, indexed: readonly Indexed[]): Promise<string[]> {
   const below = indexed.filter(({ index }) => index < head.size);
   const tileIndexes = new Set(below.map(({ index }) => index / BigInt(TILE_WIDTH)));
-  const wanted = [...tileIndexes].map((index) => ({
-    log: head.log,
-    tile: { level: 0, index, width: widthAt(head.size, 0, index) },
-  }));
-  const tiles = (await readTiles(store, wanted)).get(head.log);
+  const wanted = [...tileIndexes].map((index) => ({ level: 0, index, width: widthAt(head.size, 0, index) }));
+  const tiles = await readLogTiles(store, head.log, wanted);
   const isThere = ({ name, index }: Indexed) => {
-    const bytes = tiles?.get(tileKey(0, index / BigInt(TILE_WIDTH)));
+    const bytes = tiles.get(tileKey(0, index / BigInt(TILE_WIDTH)));
     const at = Number(index % BigInt(TILE_WIDTH)) * HASH_SIZE;
     return bytes !== undefined && bytesToHex(bytes.subarray(at, at + HASH_SIZE)) === name;
   };
@@ -258,8 +254,7 @@ export async function readEdge(store: Store, log: string, from: bigint) {
   const index = from / BigInt(TILE_WIDTH);
   const width = Number(from % BigInt(TILE_WIDTH));
   const bundle: Tile[] = width === 0 ? [] : [{ level: "entries", index, width }];
-  const wanted = [...rightEdge(from), ...bundle].map((tile) => ({ log, tile }));
-  const tiles: TileMap = (await readTiles(store, wanted)).get(log) ?? new Map();
+  const tiles = await readLogTiles(store, log, [...rightEdge(from), ...bundle]);
   const bytes = tiles.get(tileKey("entries", index));
   return { tiles, bundle: bytes === undefined ? [] : decodeBundle(bytes, width) };
 }

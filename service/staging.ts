@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { decodeEntries, encodeEntries } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import { type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
+import { binary, type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
 import { type Head, readHead, type Staging } from "./head.ts";
 
 /** DynamoDB's item limit is 400 KB; the rest is room for keys and names. */
@@ -18,7 +18,7 @@ const stagingKey = (log: string, version: bigint, attempt: string, n: number): K
 const keysOf = (log: string, { base, attempt, items }: Staging): Key[] =>
   Array.from({ length: items }, (_, n) => stagingKey(log, base, attempt, n));
 
-const schema = z.object({ data: z.instanceof(Uint8Array), count: z.bigint() });
+const schema = z.object({ data: binary, count: z.bigint() });
 
 function encodePart(key: Key, entries: readonly Uint8Array[]): Item {
   return { ...key, data: encodeEntries(entries), count: BigInt(entries.length) };

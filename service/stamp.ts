@@ -11,7 +11,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import type { Publication } from "../platform/publication.ts";
-import { type Item, type Key, putIf, type Store } from "../platform/store.ts";
+import { binary, type Item, type Key, putIf, type Store } from "../platform/store.ts";
 import { ANCHOR, decodePublic, publicCheckpointKey, publicKey } from "./anchor-items.ts";
 import type { Authority, Calendar, Timestamping, Tsa } from "./authorities.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
@@ -98,28 +98,17 @@ const encodeStamped = (stamped: z.infer<typeof stampedSchema>): Item => ({ ...st
 const promiseKey = (name: string): Key => ({ pk: partition, sk: `ots/${name}` });
 const promiseSchema = z.object({
   size: z.bigint(),
-  // Stored, a promise that was kept has an empty proof.
-  proof: z.instanceof(Uint8Array),
+  /** The `.ots` file so far; undefined, and stored as no bytes, once the timestamp is stored. */
+  proof: binary.transform((proof) => (proof.length === 0 ? undefined : proof)),
+  /** When it was made, and when the calendar was last asked, ms since the epoch. */
   at: z.bigint(),
   askedAt: z.bigint(),
 });
-type CalendarPromise = {
-  readonly size: bigint;
-  /** The `.ots` file so far; undefined once the timestamp is stored. */
-  readonly proof: Uint8Array | undefined;
-  /** When it was made, and when the calendar was last asked, ms since the epoch. */
-  readonly at: bigint;
-  readonly askedAt: bigint;
-};
-const encodePromise = (name: string, { proof = new Uint8Array(), ...promise }: CalendarPromise): Item => ({
+const encodePromise = (name: string, { proof, ...promise }: z.infer<typeof promiseSchema>): Item => ({
   ...promiseKey(name),
   ...promise,
-  proof,
+  proof: proof ?? new Uint8Array(),
 });
-function decodePromise(item: Item): CalendarPromise {
-  const { proof, ...promise } = decode(promiseSchema, item);
-  return { ...promise, proof: proof.length === 0 ? undefined : proof };
-}
 
 /** All of it can be made again, so what is malformed may go. */
 function decode<T>(schema: z.ZodType<T>, item: Item): T {
@@ -209,7 +198,7 @@ async function stampByCalendar(ctx: StampContext, authority: Calendar, target: T
   const { store } = ctx;
   const name = nameOf(authority);
   const [item] = await store.get([promiseKey(name)]);
-  const promise = item && decodePromise(item);
+  const promise = item && decode(promiseSchema, item);
   const now = BigInt(ctx.clock());
   if (promise?.proof === undefined || now - promise.at >= GIVE_UP_AFTER) {
     if (promise !== undefined && promise.size >= target.size) return false;

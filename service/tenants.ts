@@ -3,7 +3,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { base32nopad } from "@scure/base";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import { type Item, type Key, parseItem, type Store } from "../platform/store.ts";
+import { binary, type Item, type Key, parseItem, type Store } from "../platform/store.ts";
 import { logsKey } from "./logs.ts";
 
 export type TenantContext = {
@@ -198,7 +198,7 @@ const keySchema = z.object({
   createdAt: z.bigint(),
   expiresAt: z.bigint().optional(),
   revokedAt: z.bigint().optional(),
-  hash: z.instanceof(Uint8Array),
+  hash: binary,
 });
 
 function decodeKey(tenant: string, item: Item): { key: ApiKey; hash: Uint8Array } {

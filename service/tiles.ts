@@ -13,7 +13,7 @@ import {
 } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import { type Item, type Key, putIf, type Store } from "../platform/store.ts";
+import { binary, type Item, type Key, putIf, type Store } from "../platform/store.ts";
 
 export const tileItemKey = (log: string, level: number | "entries", index: bigint): Key => ({
   pk: `tile/${log}/${level}/${index}`,
@@ -26,7 +26,7 @@ const encodeTile = (log: string, { tile, bytes }: TileBytes) => ({
   data: bytes,
 });
 
-const schema = z.object({ width: z.bigint(), data: z.instanceof(Uint8Array) });
+const schema = z.object({ width: z.bigint(), data: binary });
 
 /** A tile of one of several logs. */
 export type LogTile = { readonly log: string; readonly tile: Tile };
@@ -44,6 +44,15 @@ export async function readTiles(store: Store, tiles: readonly LogTile[]): Promis
     byLog.set(log, map.set(tileKey(tile.level, tile.index), bytesAt(log, tile, items[i])));
   }
   return byLog;
+}
+
+/** The same of one log. */
+export async function readLogTiles(store: Store, log: string, tiles: readonly Tile[]): Promise<TileMap> {
+  const byLog = await readTiles(
+    store,
+    tiles.map((tile) => ({ log, tile })),
+  );
+  return byLog.get(log) ?? new Map();
 }
 
 /** Of the stored tile what it has at this width. */

@@ -4,7 +4,7 @@ import { ots, rfc3161, type Timestamp } from "@kedge/verify/time/timestampform";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
 import * as z from "zod";
-import { type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
+import { binary, type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
 import { ANCHOR } from "./anchor-items.ts";
 
 /** More sources than anybody configures. */
@@ -17,21 +17,16 @@ export const timestampKey = (size: bigint, name: string): Key => ({
 });
 
 const schema = z.object({
+  /** Of the anchor log. */
   size: z.bigint(),
-  imprint: z.instanceof(Uint8Array),
+  /** SHA-256 of the note that it is over. */
+  imprint: binary,
   type: z.enum(["rfc3161", "ots"]),
-  bytes: z.instanceof(Uint8Array),
+  /** A TimeStampToken in DER, or a `.ots` file. */
+  bytes: binary,
 });
 
-export type StoredTimestamp = {
-  /** Of the anchor log. */
-  readonly size: bigint;
-  /** SHA-256 of the note that it is over. */
-  readonly imprint: Uint8Array;
-  readonly type: "rfc3161" | "ots";
-  /** A TimeStampToken in DER, or a `.ots` file. */
-  readonly bytes: Uint8Array;
-};
+export type StoredTimestamp = Readonly<z.infer<typeof schema>>;
 
 /** The timestamps of the smallest timestamped checkpoint of at least this size; undefined while there is none. */
 export async function firstTimestamps(store: Store, size: bigint): Promise<StoredTimestamp[] | undefined> {
