@@ -10,9 +10,9 @@ import { frontierRoot, HASH_SIZE, leafHash, rootOf } from "@kedge/verify/tlog/me
 import { encodeBundle, rightEdge, TILE_WIDTH, type Tile, tileHashes, tileKey } from "@kedge/verify/tlog/tile";
 import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { writeRecord } from "../platform/publication.ts";
-import { indexKey } from "../platform/table.ts";
+import { indexKey } from "../service/hash-index.ts";
 import { emptyHead, moveHead } from "../service/head.ts";
+import { writeRecord } from "../service/record.ts";
 import { writeTiles } from "../service/tiles.ts";
 import type { Cost } from "./metered.ts";
 import { figure, median, type Section } from "./report.ts";
@@ -73,9 +73,8 @@ async function makeUp({ service }: Stack, size: bigint): Promise<BigLog> {
   const root = frontierRoot(frontier);
   const treeHead = { origin: log.origin, size, root };
   await writeRecord(publication, log, treeHead, undefined);
-  const checkpoint = await service.signLog(treeHead);
-  const publishedAt = BigInt(service.clock());
-  const head = { ...emptyHead(log.id), size, root, frontier, published: size, checkpoint, publishedAt };
+  const checkpoint = { note: await service.signLog(treeHead), at: BigInt(service.clock()) };
+  const head = { ...emptyHead(log.id), size, root, frontier, published: size, checkpoint };
   await moveHead(store, emptyHead(log.id), head);
   return { size, log, old, costs: { seal: [], recent: [], old: [] } };
 }

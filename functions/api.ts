@@ -5,14 +5,15 @@ import {
   handle,
   type LambdaEvent,
 } from "hono/aws-lambda";
+import { openApiService } from "../service/config.ts";
 import { createApp } from "./http/app.ts";
 import { Problem } from "./http/problem.ts";
-import { apiService } from "./open.ts";
 
 let respond: ReturnType<typeof handle> | undefined;
 
 export async function handler(event: LambdaEvent): Promise<APIGatewayProxyResult> {
-  respond ??= handle(createApp(apiService()), { isContentTypeBinary });
+  // At the first event and not before: a wrong configuration is then an error in the log.
+  respond ??= handle(createApp(openApiService(process.env)), { isContentTypeBinary });
   const result = await respond(event);
   // Only the app sets it: without, the adapter could not make a Request of the event.
   return result.headers?.["x-request-id"] === undefined ? unreadable() : result;

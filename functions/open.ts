@@ -1,24 +1,18 @@
+/** The service as the sealer and the anchorer use it: opened once, and its signatures counted. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Signer } from "../platform/signer.ts";
-import { type ApiService, openApiService, openService, type Service } from "../service/config.ts";
+import { openService, type Service } from "../service/config-sealing.ts";
 import { checkpointSigner, type LogKeys } from "../service/sign.ts";
 import type { DrainContext } from "../service/sweep.ts";
 
-export type OpenService = Service & Required<DrainContext>;
+type OpenService = Service & Required<DrainContext>;
 
 let opened: OpenService | undefined;
-let openedForApi: ApiService | undefined;
 
 /** One service per Lambda instance, opened by its first event: a wrong configuration is then an error in its log. */
 export function service(): OpenService {
   opened ??= counting(openService(process.env));
   return opened;
-}
-
-/** The same for the HTTP API, which neither signs nor publishes and is not configured to. */
-export function apiService(): ApiService {
-  openedForApi ??= openApiService(process.env);
-  return openedForApi;
 }
 
 /** Apart, because on one machine sealer and anchorer share the process. */

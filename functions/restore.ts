@@ -2,8 +2,8 @@
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine } from "../platform/log.ts";
-import { ANCHOR } from "../platform/table.ts";
-import type { Service } from "../service/config.ts";
+import { ANCHOR } from "../service/anchor-items.ts";
+import type { Service } from "../service/config-sealing.ts";
 import { allLogs } from "../service/logs.ts";
 import { restore } from "../service/restore.ts";
 import type { SealableLog, SealContext } from "../service/seal.ts";
@@ -13,7 +13,7 @@ const ALL = "all";
 
 const request = z.strictObject({ restore: z.string().min(1), whole: z.boolean().default(false) });
 
-export type RestoreRequest = z.infer<typeof request>;
+type RestoreRequest = z.infer<typeof request>;
 export type RestoreResult = {
   readonly log: string;
   readonly batches: number;

@@ -2,8 +2,8 @@
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine, metricLine, metricsWanted } from "../platform/log.ts";
-import { logOfPending } from "../platform/table.ts";
-import { oldestPending, type SweptLog, sweep } from "../service/sweep.ts";
+import { logOfPending, oldestPending } from "../service/pending.ts";
+import { type SweptLog, sweep } from "../service/sweep.ts";
 import { service, takeSignatures } from "./open.ts";
 import { type RestoreResult, reported, restoreLogs, restoreRequest, tenantLogs } from "./restore.ts";
 
@@ -52,7 +52,7 @@ function report(swept: SweptLog): void {
   const { log, sealed, batches, size, oldest } = swept;
   // A schedule finds most logs idle.
   if (oldest === undefined) return;
-  const line = { event: "seal", log, sealed, batches, size: Number(size), lagMs: age(oldest) };
+  const line = { event: "seal", log, sealed, batches, size: Number(size ?? 0n), lagMs: age(oldest) };
   logLine("info", line, { BatchSize: batches > 0 ? sealed / batches : undefined });
 }
 

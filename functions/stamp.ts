@@ -18,7 +18,7 @@ export async function stampPublic(): Promise<void> {
   for (const { authority, error } of failures) {
     logLine("error", { event: "timestamp", authority, ...errorFields(error) });
   }
-  const line = { event: "timestamp", size: Number(size), stored };
+  const line = { event: "timestamp", size: Number(size ?? 0n), stored };
   const metrics = metricsWanted() ? await age() : {};
   if (stored > 0) logLine("info", line, metrics);
   else metricLine(line, metrics);

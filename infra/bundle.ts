@@ -40,8 +40,8 @@ export async function bundleEntry(path: string, folder: string): Promise<void> {
     minify: true,
     legalComments: "none",
     mainFields: ["module", "main"],
-    // Our own packages resolve to their sources.
-    conditions: ["source"],
+    // Our own packages resolve to their sources. "module" is esbuild's own condition, which any list replaces.
+    conditions: ["source", "module"],
     // Some libraries are CommonJS and call `require`.
     banner: {
       js: 'import{createRequire as kedgeRequire}from"node:module";const require=kedgeRequire(import.meta.url);',

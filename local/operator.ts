@@ -14,8 +14,9 @@ import { anchorLog, type RestoreResult, restoreLogs, tenantLogs } from "../funct
 import { useEnvironment } from "../platform/embedded/embedded.ts";
 import { ServiceError, type ServiceErrorCode } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
-import { ANCHOR } from "../platform/table.ts";
-import { type ApiService, openApiService, openService } from "../service/config.ts";
+import { ANCHOR } from "../service/anchor-items.ts";
+import { type ApiService, openApiService } from "../service/config.ts";
+import { openService } from "../service/config-sealing.ts";
 import { allLogs, findLog } from "../service/logs.ts";
 import { type LogKeys, logVkeys } from "../service/sign.ts";
 import { createKey, createLog, createTenant, findTenant, revokeAllKeys } from "../service/tenants.ts";

@@ -1,28 +1,20 @@
 /**
- * Published files: what the world outside the table has seen. Where they go is a URL in the configuration.
+ * The publication: files outside the table, which outlive it. Where they go is a URL in the configuration.
  *
- * `anchor/…` is the anchor log as anyone may read it (publish.ts). All else is for the service alone:
- * `logs/<log>/head` records each log's newest tree head, unsigned, in the form of a checkpoint's body. It is written
- * before KMS is asked to sign, so a store that is behind it has been rolled back (I6), even if the signer died.
- * `logs/<log>/batches/<size>-<root>` holds the entries that led to a tree head, and the head before it. It is written
- * before the record, so from the record back to the empty tree, every entry can be restored (restore.ts).
+ * `anchor/…` is the anchor log as anyone may read it (service/public-files.ts). All else is for the service alone:
+ * `logs/<log>/…` is what a lost or older table is recognised and restored by (service/record.ts).
  */
 
-import { equalBytes } from "@kedge/verify/tlog/bytes";
-import { type Checkpoint, checkpointBody, parseCheckpointBody } from "@kedge/verify/tlog/checkpoint";
-import { EMPTY_ROOT } from "@kedge/verify/tlog/merkle";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { formatPolicy, type Policy } from "@kedge/verify/tlog/policy";
-import { decodeEntries, encodeEntries } from "@kedge/verify/tlog/tile";
-import { bytesToHex, concatBytes } from "@noble/hashes/utils.js";
 import { ServiceError } from "./error.ts";
 
 /** A file and an opaque tag of its content, as an ETag. */
-export type PublishedFile = { readonly bytes: Uint8Array; readonly tag: string };
+export type TaggedFile = { readonly bytes: Uint8Array; readonly tag: string };
 
 /** A read sees every write that returned before it. Errors are ServiceErrors: `unavailable`, `throttled`, `corrupt`. */
 export interface Publication {
-  read(path: string): Promise<PublishedFile | undefined>;
+  read(path: string): Promise<TaggedFile | undefined>;
   /**
    * Replaces the file, atomically, if its tag is still `tag`, or creates it if `tag` is undefined and it is absent.
    * @returns false when it is not, when another write is under way, or when this one's own answer was lost: read again.
@@ -32,7 +24,7 @@ export interface Publication {
 
 export const NOTE_TYPE = "text/plain; charset=utf-8";
 
-/** How a web server serves a published file. What is written once is kept for ever; what is not public, by nobody. */
+/** How a web server serves a file of the publication. What is written once is kept for ever; what is not public, by nobody. */
 export function fileHeaders(path: string): { readonly contentType: string; readonly cacheControl: string } {
   const [folder, name] = path.split("/");
   if (folder !== "anchor") return { contentType: "application/octet-stream", cacheControl: "no-store" };
@@ -61,9 +53,12 @@ export const policyText = (policy: Policy, vkeys: readonly Vkey[]): string =>
 export const vkeysText = (vkeys: readonly Vkey[]): string =>
   vkeys.map((vkey) => `${formatVkey(vkey)}\n`).join("");
 
+/** More than the writers that can race for one file. A run that fails so is made good by the next. */
+const MAX_TRIES = 20;
+
 /**
  * Creates the file if it is absent: its name stands for one content for ever.
- * @returns what is there now, which may be another's.
+ * @returns what is there then, which may be another's.
  * @throws ServiceError `throttled` when others are at it all the time.
  */
 export async function createFile(
@@ -80,121 +75,23 @@ export async function createFile(
   throw contended(path);
 }
 
-type LogName = { readonly id: string; readonly origin: string };
-
-/** The tree head last recorded for a log outside the store. */
-export async function readRecord(publication: Publication, log: LogName): Promise<Checkpoint | undefined> {
-  return (await readTagged(publication, log))?.head;
-}
-
 /**
- * Records a committed tree head in the place of the one before it.
- * @returns false when a larger one is recorded: another sealer is ahead, and this one has nothing more to do.
- * @throws ServiceError `rollback` when another history is recorded; nothing may be signed then.
+ * Changes the file by compare-and-swap. After a lost race, or a lost answer, `change` is asked again.
+ * @param change what is to stand there instead of what does; undefined: what stands there stays.
+ * @throws ServiceError `throttled` when others are at it all the time, and what `change` throws.
  */
-export async function writeRecord(
+export async function changeFile(
   publication: Publication,
-  log: LogName,
-  next: Checkpoint,
-  before: Checkpoint | undefined,
-): Promise<boolean> {
-  const bytes = new TextEncoder().encode(checkpointBody(next));
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const now = await readTagged(publication, log);
-    if (now !== undefined && now.head.size > next.size) return false;
-    if (now?.head.size === next.size && equalBytes(now.head.root, next.root)) return true;
-    if (!sameHead(now?.head, before)) {
-      throw new ServiceError(
-        "rollback",
-        `log ${log.id}: another history is recorded at ${recordPath(log.id)}`,
-      );
-    }
-    // Otherwise another sealer of this batch was faster, or this write's answer was lost: the next read tells.
-    if (await publication.replace(recordPath(log.id), bytes, now?.tag)) return true;
-  }
-  throw contended(recordPath(log.id));
-}
-
-/** More than as many can be at one file: whoever fails comes again with the next run. */
-export const MAX_TRIES = 20;
-
-export const contended = (path: string): ServiceError =>
-  new ServiceError("throttled", `${path} is being written by others all the time; retry after a second`);
-
-type TreeHead = Pick<Checkpoint, "size" | "root">;
-
-export function sameHead(a: TreeHead | undefined, b: TreeHead | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : a.size === b.size && equalBytes(a.root, b.root);
-}
-
-/** The entries between two tree heads; `before` is undefined for the empty tree. */
-export type RecordedBatch = {
-  readonly before: Checkpoint | undefined;
-  readonly entries: readonly Uint8Array[];
-};
-
-/** Keeps the entries of a committed batch, before its tree head is recorded. Its name stands for one content for ever. */
-export async function writeBatch(
-  publication: Publication,
-  log: LogName,
-  next: Checkpoint,
-  { before, entries }: RecordedBatch,
+  path: string,
+  change: (bytes: Uint8Array | undefined) => Uint8Array | undefined,
 ): Promise<void> {
-  const head = before ?? { origin: log.origin, size: 0n, root: EMPTY_ROOT };
-  const header = new TextEncoder().encode(`${checkpointBody(head)}\n`);
-  const bytes = concatBytes(header, encodeEntries(entries));
-  await createFile(publication, batchPath(log.id, next), bytes);
-}
-
-/** @throws ServiceError `corrupt` when it is absent or malformed. What its entries lead to is the caller's to check. */
-export async function readBatch(
-  publication: Publication,
-  log: LogName,
-  next: Checkpoint,
-): Promise<RecordedBatch> {
-  const path = batchPath(log.id, next);
-  const file = await publication.read(path);
-  if (file === undefined)
-    throw new ServiceError("corrupt", `${path} is missing: restore the bucket's older version`);
-  try {
-    return parseBatch(file.bytes, log, next);
-  } catch (cause) {
-    throw new ServiceError("corrupt", `${path} is not the batch that led to its tree head`, { cause });
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const file = await publication.read(path);
+    const next = change(file?.bytes);
+    if (next === undefined || (await publication.replace(path, next, file?.tag))) return;
   }
+  throw contended(path);
 }
 
-function parseBatch(bytes: Uint8Array, log: LogName, next: Checkpoint): RecordedBatch {
-  const end = bytes.findIndex((byte, i) => byte === NEWLINE && bytes[i + 1] === NEWLINE) + 1;
-  const before = parseCheckpointBody(
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end)),
-  );
-  if (before.origin !== log.origin || before.size >= next.size)
-    throw new Error("another log's, or out of order");
-  const entries = decodeEntries(bytes.slice(end + 1), Number(next.size - before.size));
-  return { before: before.size === 0n ? undefined : before, entries };
-}
-
-const NEWLINE = 0x0a;
-
-const batchPath = (log: string, { size, root }: Checkpoint): string =>
-  `logs/${log}/batches/${size.toString().padStart(16, "0")}-${bytesToHex(root)}`;
-
-const recordPath = (log: string): string => `logs/${log}/head`;
-
-async function readTagged(publication: Publication, log: LogName) {
-  const file = await publication.read(recordPath(log.id));
-  if (file === undefined) return undefined;
-  const head = parseRecord(file.bytes, log);
-  if (head.origin !== log.origin) {
-    throw new ServiceError("corrupt", `${recordPath(log.id)} is of another log: ${head.origin}`);
-  }
-  return { head, tag: file.tag };
-}
-
-function parseRecord(bytes: Uint8Array, log: LogName): Checkpoint {
-  try {
-    return parseCheckpointBody(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new ServiceError("corrupt", `${recordPath(log.id)} is not a tree head`, { cause });
-  }
-}
+const contended = (path: string): ServiceError =>
+  new ServiceError("throttled", `${path} is being written by others all the time; retry after a second`);

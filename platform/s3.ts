@@ -14,7 +14,7 @@ import {
   S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { ServiceError } from "./error.ts";
-import { fileHeaders, type Publication, type PublishedFile } from "./publication.ts";
+import { fileHeaders, type Publication, type TaggedFile } from "./publication.ts";
 
 /** More than the largest batch has, 32,768 checkpoints, and little enough for a function's memory. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -30,7 +30,7 @@ type Place = { readonly Bucket: string; readonly Key: string };
 /**
  * Tags are ETags. When the answer to a PUT is lost, the SDK repeats it, and S3 refuses the repetition because of the
  * first: `replace` is then false although its bytes were written. Callers cope, for they read again after a false:
- * writeRecord (service/publication.ts) then finds its own head recorded, and is content.
+ * writeRecord (service/record.ts) then finds its own head recorded, and is content.
  * @throws ServiceError `invalid` when the URL is not that of a bucket. Its calls throw `throttled`, `unavailable`,
  * and `corrupt` for a file of more than 64 MiB.
  */
@@ -78,7 +78,7 @@ export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publicati
   };
 }
 
-/** A client whose calls end, as in service/dynamodb.ts. */
+/** A client whose calls end, as in dynamodb.ts. */
 function s3Client(): S3Client {
   const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = process.env;
   return new S3Client({
@@ -107,7 +107,7 @@ function parseLocation(url: URL): { bucket: string; prefix: string } {
   return { bucket, prefix: folder === "" ? "" : `${folder.slice(1)}/` };
 }
 
-async function wholeFile(place: Place, answer: GetObjectCommandOutput): Promise<PublishedFile> {
+async function wholeFile(place: Place, answer: GetObjectCommandOutput): Promise<TaggedFile> {
   const { Body, ContentLength, ETag } = answer;
   if (Body === undefined || ETag === undefined || !STRONG_ETAG.test(ETag)) {
     throw new ServiceError("unavailable", `S3 answered without content or ETag for ${uri(place)}; retry`);

@@ -1,3 +1,4 @@
+/** The signing keys in AWS KMS. Every signature is verified before it is handed on. */
 import {
   GetPublicKeyCommand,
   type KeySpec,

@@ -1,4 +1,5 @@
 /** What the service needs of a database. `dynamodb.ts` is the one implementation that ships. */
+import * as z from "zod";
 import { ServiceError } from "./error.ts";
 
 export type Key = { readonly pk: string; readonly sk: string };
@@ -49,3 +50,20 @@ export async function putIf(store: Store, item: Item, condition: Condition): Pro
     throw error;
   }
 }
+
+/** Compare-and-swap on an item's `version`, which counts its moves: 0 is that of an item that is not there. */
+export const ifVersion = (version: bigint): Condition =>
+  version === 0n ? { kind: "absent" } : { kind: "equals", attribute: "version", value: version };
+
+/** A schema of binary attributes. */
+export const binary = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
+
+/** An item as its schema reads it. @throws ServiceError `corrupt`, naming the item. */
+export function parseItem<T>(schema: z.ZodType<T>, item: Item): T {
+  const parsed = schema.safeParse(item);
+  if (parsed.success) return parsed.data;
+  throw new ServiceError("corrupt", `the item ${item.pk} ${item.sk} is malformed`, { cause: parsed.error });
+}
+
+/** A number in a sort key: 16 digits hold every integer below 2^53, so the order of keys is that of the numbers. */
+export const sortable = (n: bigint): string => n.toString().padStart(16, "0");

@@ -1,47 +1,52 @@
 /**
  * Anchor: fold the tenants' checkpoints into the anchor log, by the same engine, and make its checkpoint public.
  *
- * A tenant checkpoint is the entry, byte for byte as published. What is in the anchor log is recorded for the tenant
- * from the anchor log's own entries, up to a cursor, so a run that dies anywhere is made good by the next.
+ * Each entry of the anchor log is a tenant checkpoint, byte for byte as published. The `anchored/…` items, which say where
+ * a tenant's checkpoint stands in it, are written from the anchor log's own entries, up to a cursor: a run that dies
+ * anywhere is made good by the next.
  */
 
 import { utf8Decode } from "@kedge/verify/tlog/bytes";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { verifyPolicy } from "@kedge/verify/tlog/policy";
-import { decodeBundle, TILE_WIDTH, type Tile, tileKey, widthAt } from "@kedge/verify/tlog/tile";
-import * as z from "zod";
+import { decodeBundle, TILE_WIDTH, type Tile, widthAt } from "@kedge/verify/tlog/tile";
 import { ServiceError } from "../platform/error.ts";
 import { type Item, putIf, type Store } from "../platform/store.ts";
 import {
   ANCHOR,
   anchoredKey,
-  checkpointKey,
   cursorKey,
-  headKey,
+  decodeCursor,
+  decodePublic,
+  encodeAnchored,
+  encodeCursor,
+  encodePublic,
+  type PublicCheckpoint,
   publicCheckpointKey,
   publicKey,
-} from "../platform/table.ts";
+} from "./anchor-items.ts";
 import { append, MAX_ENTRY_BYTES } from "./append.ts";
-import { decodeCheckpoint, keepFirst } from "./checkpoints.ts";
-import { decodeHead, type Head, readHead } from "./head.ts";
+import { checkpointKey, decodeCheckpoint, keepFirst } from "./checkpoints.ts";
+import { decodeHead, type Head, headKey, lastCheckpoint, readHead } from "./head.ts";
 import { allLogs, type RegisteredLog } from "./logs.ts";
+import { oldestPending } from "./pending.ts";
 import {
-  type PublishContext,
-  publishCheckpoint,
-  publishTrust,
+  type CheckpointFile,
+  makePublic,
+  type PublicFilesContext,
+  readNewest,
   readOfSize,
-  readShown,
-  type Shown,
-} from "./publish.ts";
+  writeTrust,
+} from "./public-files.ts";
 import type { Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
-import { type DrainContext, drain, oldestPending } from "./sweep.ts";
-import { decodeIndex, readTiles } from "./tiles.ts";
+import { type DrainContext, drain } from "./sweep.ts";
+import { readLogTiles, tileBytes } from "./tiles.ts";
 import { type AskedWitness, cosign, type WitnessContext } from "./witnesses.ts";
 
 export type AnchorContext = DrainContext &
   WitnessContext &
-  PublishContext & { readonly signAnchor: CheckpointSigner };
+  PublicFilesContext & { readonly signAnchor: CheckpointSigner };
 
 export type Anchored = {
   /** Tenant checkpoints that this run found in the anchor log and recorded. */
@@ -51,7 +56,7 @@ export type Anchored = {
   readonly publicSize: bigint;
   /** False while the public checkpoint waits for witnesses. */
   readonly quorum: boolean;
-  /** The witnesses that this run asked; none while the newest checkpoint is public with a quorum. */
+  /** The witnesses that this run asked: none if the newest checkpoint is public with a quorum already. */
   readonly asked: readonly AskedWitness[];
 };
 
@@ -65,10 +70,10 @@ const PAGE = 100;
  */
 export async function anchor(ctx: AnchorContext): Promise<Anchored> {
   // First of all, because nothing may be signed by a table that is older than what is public.
-  const shown = await readShown(ctx);
+  const inFiles = await readNewest(ctx);
   const bad = new Map<string, unknown>();
   for await (const heads of newCheckpoints(ctx.store, (log, error) => bad.set(log, error))) {
-    const entries = heads.map(({ checkpoint }) => new TextEncoder().encode(checkpoint));
+    const entries = heads.map((head) => new TextEncoder().encode(lastCheckpoint(head).note));
     if (entries.length > 0) await append(ctx, ANCHOR, entries);
   }
   let anchored = 0;
@@ -78,7 +83,7 @@ export async function anchor(ctx: AnchorContext): Promise<Anchored> {
   };
   await drain(ctx, { id: ANCHOR, origin: ctx.anchorOrigin, sign: ctx.signAnchor, admit });
   anchored += await record(ctx.store);
-  const moved = await movePublic(ctx, shown);
+  const moved = await movePublic(ctx, inFiles);
   const [cause] = bad.values();
   if (bad.size > 0) {
     throw new ServiceError("corrupt", `not anchored: ${[...bad.keys()].join(", ")}; all others are`, {
@@ -119,8 +124,9 @@ async function unrecorded(store: Store, logs: readonly RegisteredLog[], onBad: O
 
 /** What is in the anchor log is there for ever: nothing but this log's checkpoint may get in as such. */
 function ownCheckpoint(head: Head, { id, origin }: RegisteredLog): Head {
-  const { checkpoint } = parseCheckpoint(head.checkpoint);
-  const isEntry = new TextEncoder().encode(head.checkpoint).length <= MAX_ENTRY_BYTES;
+  const { note } = lastCheckpoint(head);
+  const { checkpoint } = parseCheckpoint(note);
+  const isEntry = new TextEncoder().encode(note).length <= MAX_ENTRY_BYTES;
   if (checkpoint.origin === origin && checkpoint.size === head.published && isEntry) return head;
   throw new ServiceError(
     "corrupt",
@@ -129,9 +135,9 @@ function ownCheckpoint(head: Head, { id, origin }: RegisteredLog): Head {
 }
 
 /**
- * Of each tenant log the largest of these checkpoints, if it is larger than all that the anchor log has: a run that was
- * slow, or died and left its chunk pending, must not put a smaller one after it, as if the log had lost entries. Only what
- * is in a log's own history counts, in either place: whoever writes to the table can neither add here nor block a log.
+ * Of each tenant log the largest of these checkpoints, if it is larger than all that the anchor log has. Otherwise a chunk
+ * left pending by a slow run could put a smaller one after it, as if the log had lost entries. Both sides count only what
+ * is in the log's own history: someone who can write to the table can neither add a checkpoint nor block a log.
  */
 async function inOrder(store: Store, leaves: readonly Leaf[]): Promise<Leaf[]> {
   const parsed = leaves.flatMap((leaf) => {
@@ -156,7 +162,7 @@ async function inOrder(store: Store, leaves: readonly Leaf[]): Promise<Leaf[]> {
 /** The size of a log's largest checkpoint that is recorded as anchored; 0: none is. */
 async function largestAnchored(store: Store, log: string): Promise<bigint> {
   const largest: TenantCheckpoint[] = [];
-  // More than one, for what somebody slipped in before this was asked.
+  // More than one, for the table may hold made-up ones.
   for await (const { sk, note } of store.query({ pk: anchoredKey(log, 0n).pk, reverse: true, limit: 4 })) {
     if (/^\d+$/.test(sk) && typeof note === "string") largest.push({ log, size: BigInt(sk), note });
   }
@@ -178,7 +184,7 @@ async function inHistory(store: Store, checkpoints: readonly TenantCheckpoint[])
 async function record(store: Store): Promise<number> {
   const [headItem, cursorItem] = await store.get([headKey(ANCHOR), cursorKey()]);
   const { published } = decodeHead(ANCHOR, headItem);
-  const start = cursorItem === undefined ? 0n : decodeIndex(cursorItem);
+  const start = decodeCursor(cursorItem);
   for (let from = start; from < published; ) {
     const index = from / BigInt(TILE_WIDTH);
     const entries = await readBundle(store, index, published);
@@ -190,8 +196,11 @@ async function record(store: Store): Promise<number> {
     from = (index + 1n) * BigInt(TILE_WIDTH);
   }
   if (published > start) {
-    const cursor = { ...cursorKey(), index: published };
-    await putIf(store, cursor, { kind: "absentOrBelow", attribute: "index", value: published });
+    await putIf(store, encodeCursor(published), {
+      kind: "absentOrBelow",
+      attribute: "index",
+      value: published,
+    });
   }
   return Number(published - start);
 }
@@ -199,17 +208,15 @@ async function record(store: Store): Promise<number> {
 /** The anchor log's entries in one bundle, up to its published size. */
 async function readBundle(store: Store, index: bigint, published: bigint): Promise<Uint8Array[]> {
   const tile: Tile = { level: "entries", index, width: widthAt(published, "entries", index) };
-  const tiles = (await readTiles(store, [{ log: ANCHOR, tile }])).get(ANCHOR);
-  const bytes = tiles?.get(tileKey("entries", index));
-  return bytes === undefined ? [] : decodeBundle(bytes, tile.width);
+  return decodeBundle(tileBytes(tile, await readLogTiles(store, ANCHOR, [tile])), tile.width);
 }
 
-/** None for an entry that is no checkpoint: nobody's proof can need it. */
+/** None for an entry that is no checkpoint: no proof can need it. */
 function anchoredItem(entry: Uint8Array, index: bigint): Item[] {
   const checkpoint = decodeEntry(entry);
-  return checkpoint === undefined
-    ? []
-    : [{ ...anchoredKey(checkpoint.log, checkpoint.size), index, note: checkpoint.note }];
+  if (checkpoint === undefined) return [];
+  const { log, size, note } = checkpoint;
+  return [encodeAnchored(log, size, { index, note })];
 }
 
 type TenantCheckpoint = { readonly log: string; readonly size: bigint; readonly note: string };
@@ -226,9 +233,9 @@ function decodeEntry(entry: Uint8Array): TenantCheckpoint | undefined {
 }
 
 /**
- * Since when tenant checkpoints wait for a public anchor checkpoint, ms since the epoch; undefined: none of those that
- * a run has seen does. Constant cost: of entries above the public checkpoint the first says when it was published, of
- * pending ones the oldest chunk when it was appended. So the answer is late by the time between two runs at most.
+ * Since when tenant checkpoints wait for a public anchor checkpoint, ms since the epoch; undefined: none does, of those
+ * that a run has seen. At constant cost: by the publication time of the first entry above the public checkpoint or, when
+ * there is none, by the arrival of the oldest pending chunk. It is late by the time between two runs at most.
  */
 export async function waitingSince(store: Store): Promise<bigint | undefined> {
   const [headItem, publicItem] = await store.get([headKey(ANCHOR), publicKey()]);
@@ -248,73 +255,68 @@ export async function waitingSince(store: Store): Promise<bigint | undefined> {
 }
 
 /**
- * Makes the anchor log's newest checkpoint public if the policy's quorum has cosigned it (fail closed): as files first,
- * then in the store, from which proofs are made. Without a quorum the last public checkpoint stays; what lies above it is
- * provable as anchored, not as witnessed. One that was overtaken before it had a quorum is not asked for again.
+ * Makes the anchor log's newest checkpoint public, if the policy's quorum has cosigned it (fail closed): as files first,
+ * then in the store, from which proofs are made. Without a quorum the last public checkpoint stays; entries above it are
+ * provable as anchored, not as witnessed. Only the newest checkpoint is ever sent to the witnesses.
  */
-async function movePublic(ctx: AnchorContext, shown: Shown | undefined): Promise<Omit<Anchored, "anchored">> {
-  await publishTrust(ctx);
-  const now = await catchUp(ctx, shown);
-  const { published: size, checkpoint: signed } = await readHead(ctx.store, ANCHOR);
-  if (size === 0n) return { size, publicSize: 0n, quorum: true, asked: [] };
+async function movePublic(
+  ctx: AnchorContext,
+  inFiles: CheckpointFile | undefined,
+): Promise<Omit<Anchored, "anchored">> {
+  await writeTrust(ctx);
+  const inStore = await catchUp(ctx, inFiles);
+  const { published: size, checkpoint } = await readHead(ctx.store, ANCHOR);
+  if (checkpoint === undefined) return { size, publicSize: 0n, quorum: true, asked: [] };
   // What is public already is held to today's policy too.
   const meets = (note: string) => verifyPolicy({ policy: ctx.policy, checkpoint: note }).met;
-  const isShown = shown?.checkpoint.size === size;
-  if (isShown && meets(shown.note)) return { size, publicSize: size, quorum: true, asked: [] };
+  const isPublic = inFiles?.checkpoint.size === size;
+  if (isPublic && meets(inFiles.note)) return { size, publicSize: size, quorum: true, asked: [] };
 
   // Where the files were lost, the store may know what they were.
-  const known = isShown ? shown.note : now?.size === size ? now.note : undefined;
+  const known = isPublic ? inFiles.note : inStore?.size === size ? inStore.note : undefined;
   const { note, asked } =
     known !== undefined && meets(known)
       ? { note: known, asked: [] }
-      : await cosign(ctx, signed, known ?? signed);
-  if (!meets(note)) return { size, publicSize: shown?.checkpoint.size ?? 0n, quorum: false, asked };
+      : await cosign(ctx, checkpoint.note, known);
+  if (!meets(note)) return { size, publicSize: inFiles?.checkpoint.size ?? 0n, quorum: false, asked };
   const [item] = await ctx.store.get([publicCheckpointKey(size)]);
   const ofSize = item && decodeCheckpoint(ANCHOR, item).note;
-  await mirror(ctx, now, await publishCheckpoint(ctx, { note, shown, ofSize, meets }));
+  await mirror(ctx, inStore, await makePublic(ctx, { note, before: inFiles, ofSize, meets }));
   return { size, publicSize: size, quorum: true, asked };
 }
 
 /** A run that died between the files and the store is made good. @returns what the store has as public then. */
-async function catchUp(ctx: AnchorContext, shown: Shown | undefined): Promise<PublicCheckpoint | undefined> {
+async function catchUp(
+  ctx: AnchorContext,
+  inFiles: CheckpointFile | undefined,
+): Promise<PublicCheckpoint | undefined> {
   const [item] = await ctx.store.get([publicKey()]);
-  const now = decodePublic(item);
-  const isBehind =
-    shown !== undefined && now?.note !== shown.note && (now?.size ?? 0n) <= shown.checkpoint.size;
-  if (!isBehind) return now;
-  const ofSize = (await readOfSize(ctx, shown.checkpoint.size)) ?? shown.note;
-  return await mirror(ctx, now, { newest: shown.note, ofSize });
+  const inStore = decodePublic(item);
+  if (inFiles === undefined || inStore?.note === inFiles.note) return inStore;
+  const { size } = inFiles.checkpoint;
+  if ((inStore?.size ?? 0n) > size) return inStore;
+  const ofSize = (await readOfSize(ctx, size)) ?? inFiles.note;
+  return await mirror(ctx, inStore, { newest: inFiles.note, ofSize });
 }
 
-/** Keeps in the store what is public. `now`: what it has. @returns what it has then, or another anchorer left there. */
+/** Keeps in the store what is public. @returns what the store has as public then, or another anchorer left there. */
 async function mirror(
   ctx: AnchorContext,
-  now: PublicCheckpoint | undefined,
+  inStore: PublicCheckpoint | undefined,
   { newest, ofSize }: { newest: string; ofSize: string },
 ): Promise<PublicCheckpoint | undefined> {
   const at = BigInt(ctx.clock());
   const { size } = parseCheckpoint(ofSize).checkpoint;
   await keepFirst(ctx.store, ANCHOR, publicCheckpointKey(size), { note: ofSize, at });
   // Where another anchorer is ahead, it keeps the newest itself.
-  if (parseCheckpoint(newest).checkpoint.size !== size) return now;
+  if (parseCheckpoint(newest).checkpoint.size !== size) return inStore;
   const next = { size, note: newest, at };
   await putIf(
     ctx.store,
-    { ...publicKey(), ...next },
-    now?.size === size
-      ? { kind: "equals", attribute: "note", value: now.note }
+    encodePublic(next),
+    inStore?.size === size
+      ? { kind: "equals", attribute: "note", value: inStore.note }
       : { kind: "absentOrBelow", attribute: "size", value: size },
   );
   return next;
-}
-
-const publicSchema = z.object({ size: z.bigint(), note: z.string(), at: z.bigint() });
-type PublicCheckpoint = Readonly<z.infer<typeof publicSchema>>;
-
-/** The anchor log's public checkpoint; undefined before the first. */
-export function decodePublic(item: Item | undefined): PublicCheckpoint | undefined {
-  if (item === undefined) return undefined;
-  const parsed = publicSchema.safeParse(item);
-  if (!parsed.success) throw new ServiceError("corrupt", "the anchor log's public checkpoint is malformed");
-  return parsed.data;
 }

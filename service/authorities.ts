@@ -25,6 +25,7 @@ import { concatBytes, equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
+import { parseEnvironment } from "../platform/environment.ts";
 import { ServiceError } from "../platform/error.ts";
 
 /** An authority whose answer is a timestamp at once. */
@@ -53,7 +54,7 @@ export type Timestamping = {
   readonly every: number;
 };
 
-/** Long for an answer, short for whoever waits: sealing does not. */
+/** Long enough for an answer. Only the anchorer's run waits for it; sealing does not. */
 const TIMEOUT = 10_000;
 
 const urls = z
@@ -85,13 +86,8 @@ const schema = z
 
 /** No authority without configuration. @throws ServiceError `invalid` naming each variable that is wrong. */
 export function openTimestamping(env: NodeJS.ProcessEnv): Timestamping {
-  const parsed = schema.safeParse(env);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-    throw new ServiceError("invalid", `the configuration is wrong; set ${problems.join("; ")}`);
-  }
   const { KEDGE_TSA_URLS, KEDGE_TSA_CERTS, KEDGE_TSA_EVERY, KEDGE_OTS_CALENDARS, KEDGE_BITCOIN_URL } =
-    parsed.data;
+    parseEnvironment(schema, env);
   const roots = KEDGE_TSA_CERTS === undefined ? [] : readRoots(KEDGE_TSA_CERTS);
   return {
     authorities: [
@@ -169,7 +165,7 @@ export function calendar(calendarUrl: string, findBlock: FindBlock, timeout = TI
 const MAX_BLOCKS = 4;
 
 /** @throws TimestampError, ServiceError `unavailable` */
-export type FindBlock = (height: number) => Promise<BitcoinBlock>;
+type FindBlock = (height: number) => Promise<BitcoinBlock>;
 
 /** The bytes that the calendar promised to have timestamped. */
 function promisedIn(file: OtsFile): Uint8Array {

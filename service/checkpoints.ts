@@ -1,21 +1,22 @@
 /** Published checkpoints of a log: the history that is never rewritten. */
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import { type Item, type Key, putIf, type Store } from "../platform/store.ts";
+import { type Item, type Key, parseItem, putIf, type Store, sortable } from "../platform/store.ts";
 
 /** A signed note and its publication time, ms since the epoch. */
 export type PublishedCheckpoint = { readonly note: string; readonly at: bigint };
 
+export const checkpointKey = (log: string, size: bigint): Key => ({
+  pk: `log/${log}`,
+  sk: `checkpoint/${sortable(size)}`,
+});
+
 const schema = z.object({ note: z.string(), at: z.bigint() });
 
+/** @throws ServiceError `corrupt`, also where there is none. */
 export function decodeCheckpoint(log: string, item: Item | undefined): PublishedCheckpoint {
-  const parsed = schema.safeParse(item);
-  if (!parsed.success) {
-    throw new ServiceError("corrupt", `a checkpoint of log ${log} is missing or malformed`, {
-      cause: parsed.error,
-    });
-  }
-  return parsed.data;
+  if (item !== undefined) return parseItem(schema, item);
+  throw new ServiceError("corrupt", `a checkpoint of log ${log} is missing`);
 }
 
 /** One note stands for a size, for ever: where a sealer that crashed or was faster has left one, that one is returned. */

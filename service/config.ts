@@ -1,18 +1,15 @@
-/** The service's configuration, from the environment; the AWS SDK reads its own variables itself. */
-import { readFileSync } from "node:fs";
+/**
+ * The configuration of the HTTP API, from the environment; the AWS SDK reads its own variables itself. Whoever seals and
+ * anchors needs more: config-sealing.ts.
+ */
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { anchorOrigin } from "@kedge/cli/contract/ids";
-import { checkPolicyLog, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import * as z from "zod";
 import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
 import { parseEnvironment } from "../platform/environment.ts";
-import { ServiceError } from "../platform/error.ts";
-import { folderPublication } from "../platform/folder.ts";
-import type { Publication } from "../platform/publication.ts";
-import { bucketPublication } from "../platform/s3.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
-import { checkpointSigner, type LogKeys, logVkeys } from "./sign.ts";
-import { submissionPrefix } from "./witnesses.ts";
+import { readPolicy } from "./policy.ts";
+import type { LogKeys } from "./sign.ts";
 
 /** KMS key ids or ARNs, separated by commas: every one of them signs, and the first is the log's own. */
 const keyIds = z
@@ -21,7 +18,7 @@ const keyIds = z
   .transform((text) => text.split(","))
   .refine((ids) => new Set(ids).size === ids.length, "each key once");
 
-const apiSchema = z.object({
+export const apiSchema = z.object({
   /** Name of the DynamoDB table. */
   KEDGE_TABLE: z.string().min(3),
   /** First part of every origin: a schema-less URL without spaces or plus signs. */
@@ -37,41 +34,14 @@ const apiSchema = z.object({
   KEDGE_POLICY: z.string().min(1).optional(),
 });
 
-const schema = apiSchema.extend({
-  /** Where published files go. */
-  KEDGE_PUBLICATION: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }),
-});
-
-const NO_WITNESSES = "quorum none\n";
-
 /** What the HTTP API needs: of the signing keys it uses the public halves, and it publishes nothing. */
-export type ApiService = ReturnType<typeof openApiService>;
-/** Everything the verbs of service/ need. */
-export type Service = ReturnType<typeof openService>;
+export type ApiService = ReturnType<typeof openParts>;
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
-export const openApiService = (env: NodeJS.ProcessEnv) => open(parseEnvironment(apiSchema, env));
+export const openApiService = (env: NodeJS.ProcessEnv): ApiService =>
+  openParts(parseEnvironment(apiSchema, env));
 
-/** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
-export function openService(env: NodeJS.ProcessEnv) {
-  const config = parseEnvironment(schema, env);
-  if (config.KEDGE_PUBLICATION.startsWith("file:") && env["AWS_LAMBDA_FUNCTION_NAME"] !== undefined) {
-    throw new ServiceError(
-      "invalid",
-      "KEDGE_PUBLICATION: a function's folder is forgotten; set s3://<bucket>",
-    );
-  }
-  const service = open(config);
-  return {
-    ...service,
-    publication: openPublication(new URL(config.KEDGE_PUBLICATION)),
-    signLog: checkpointSigner(service.logKeys, service.clock),
-    signAnchor: checkpointSigner(service.anchorKeys, service.clock),
-    anchorVkeys: () => logVkeys(service.anchorKeys, service.anchorOrigin),
-  };
-}
-
-function open(config: z.infer<typeof apiSchema>) {
+export function openParts(config: z.infer<typeof apiSchema>) {
   const kms = kmsClient();
   const origin = anchorOrigin(config.KEDGE_DOMAIN);
   return {
@@ -89,22 +59,3 @@ const openKeys = (kms: KMSClient, ed25519: readonly string[], mldsa44: readonly 
   ed25519: ed25519.map((id) => kmsEd25519Signer(kms, id)),
   mldsa44: mldsa44.map((id) => kmsMldsa44Signer(kms, id)),
 });
-
-const openPublication = (url: URL): Publication =>
-  url.protocol === "s3:" ? bucketPublication(url) : folderPublication(url);
-
-/** The log is our own, whatever keys the file gives for it; a file that names others' logs alone is the wrong file. */
-function readPolicy(path: string | undefined, anchorOrigin: string): Policy {
-  if (path === undefined) return parsePolicy(NO_WITNESSES);
-  try {
-    const policy = parsePolicy(readFileSync(path, "utf8"));
-    for (const { name, url } of policy.witnesses) if (url !== undefined) submissionPrefix(name, url);
-    checkPolicyLog(policy, anchorOrigin);
-    return { ...policy, logs: [] };
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "unknown reason";
-    throw new ServiceError("invalid", `KEDGE_POLICY ${path} cannot be used as a C2SP policy: ${reason}`, {
-      cause,
-    });
-  }
-}

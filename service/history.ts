@@ -5,8 +5,7 @@ import { parseTilePath, type Tile, tileKey, widthAt } from "@kedge/verify/tlog/t
 import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
 import { ServiceError } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
-import { checkpointKey } from "../platform/table.ts";
-import { decodeCheckpoint, type PublishedCheckpoint } from "./checkpoints.ts";
+import { checkpointKey, decodeCheckpoint, type PublishedCheckpoint } from "./checkpoints.ts";
 import { readHead } from "./head.ts";
 import { readTiles } from "./tiles.ts";
 
@@ -18,8 +17,8 @@ export type HistoryPage = {
 
 /** @returns its signed note; undefined before the first seal. */
 export async function newestCheckpoint(store: Store, log: string): Promise<string | undefined> {
-  const { published, checkpoint } = await readHead(store, log);
-  return published === 0n ? undefined : checkpoint;
+  const { checkpoint } = await readHead(store, log);
+  return checkpoint?.note;
 }
 
 /** Published checkpoints of more than `after` entries, smallest first. */

@@ -2,8 +2,11 @@
 import { logOrigin } from "@kedge/cli/contract/ids";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import type { Item, Store } from "../platform/store.ts";
-import { LOGS_PARTITION, logsKey } from "../platform/table.ts";
+import { type Item, type Key, parseItem, type Store } from "../platform/store.ts";
+
+/** All logs are one partition, so that one query walks them. */
+export const LOGS_PARTITION = "logs";
+export const logsKey = (log: string): Key => ({ pk: LOGS_PARTITION, sk: log });
 
 export type RegisteredLog = { readonly id: string; readonly origin: string; readonly tenant: string };
 
@@ -35,11 +38,10 @@ export async function* allLogIds(store: Store): AsyncGenerator<string> {
 }
 
 function decode(item: Item): RegisteredLog {
-  const parsed = schema.safeParse(item);
-  if (!parsed.success) throw new ServiceError("corrupt", `registered log ${item.sk} is malformed`);
+  const log = parseItem(schema, item);
   // One key signs for all logs: whoever can write here must not have it sign under another log's name.
-  if (!parsed.data.origin.endsWith(logOrigin("", item.sk))) {
+  if (!log.origin.endsWith(logOrigin("", item.sk))) {
     throw new ServiceError("corrupt", `registered log ${item.sk} has the origin of another`);
   }
-  return { id: item.sk, ...parsed.data };
+  return { id: item.sk, ...log };
 }

@@ -14,24 +14,14 @@ import { formatProof } from "@kedge/verify/tlog/proof";
 import { type TileMap, tileKey } from "@kedge/verify/tlog/tile";
 import { inclusionProof, inclusionTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import type { Item, Store } from "../platform/store.ts";
-import {
-  ANCHOR,
-  anchoredKey,
-  checkpointKey,
-  headKey,
-  indexKey,
-  PENDING_SHARDS,
-  pendingPartition,
-  publicCheckpointKey,
-  publicKey,
-} from "../platform/table.ts";
-import { decodeChunk } from "./append.ts";
-import { decodeCheckpoint } from "./checkpoints.ts";
-import { decodeHead, type Head } from "./head.ts";
-import { decodeIndex, type LogTile, readTiles } from "./tiles.ts";
+import { ANCHOR, anchoredKey, decodeAnchored, publicCheckpointKey, publicKey } from "./anchor-items.ts";
+import { checkpointKey, decodeCheckpoint } from "./checkpoints.ts";
+import { decodeIndex, indexKey } from "./hash-index.ts";
+import { decodeHead, type Head, headKey, lastCheckpoint } from "./head.ts";
+import { decodeChunk, PENDING_SHARDS, pendingPartition } from "./pending.ts";
+import { type LogTile, readTiles } from "./tiles.ts";
 import { firstTimestamps, type StoredTimestamp, timestampsOver } from "./timestamps.ts";
 
 /** Ranges of indexes whose checkpoints are looked up in parallel. */
@@ -204,10 +194,11 @@ async function findCovering(ctx: ProveContext, { index, head }: Position): Promi
   const { log, published } = head;
   const { pk, sk: from } = anchoredKey(log, index + 1n);
   const anchored = await first(ctx.store, pk, from, anchoredKey(log, published).sk);
-  if (anchored === undefined) return { assurance: "sealed", size: published, note: head.checkpoint };
+  if (anchored === undefined)
+    return { assurance: "sealed", size: published, note: lastCheckpoint(head).note };
 
-  const note = decodeNote(anchored);
-  const anchor = await findAnchor(ctx, decodeIndex(anchored));
+  const { note, index: anchoredAt } = decodeAnchored(anchored);
+  const anchor = await findAnchor(ctx, anchoredAt);
   return { ...anchor, size: parseCheckpoint(note).checkpoint.size, note };
 }
 
@@ -294,11 +285,3 @@ function checkedProof(
 }
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
-
-const noteSchema = z.object({ note: z.string() });
-
-function decodeNote(item: Item): string {
-  const parsed = noteSchema.safeParse(item);
-  if (!parsed.success) throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no checkpoint`);
-  return parsed.data.note;
-}

@@ -2,8 +2,7 @@
 import type { Timestamp } from "@kedge/verify/time/timestampform";
 import type { Vkey } from "@kedge/verify/tlog/note";
 import type { Store } from "../platform/store.ts";
-import { ANCHOR, publicCheckpointKey, publicKey } from "../platform/table.ts";
-import { decodePublic } from "./anchor.ts";
+import { ANCHOR, decodePublic, publicCheckpointKey, publicKey } from "./anchor-items.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
 import { publishedTile } from "./history.ts";
 import { type LogKeys, logVkeys } from "./sign.ts";

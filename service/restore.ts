@@ -1,8 +1,9 @@
 /**
- * Restore: bring a log whose table is older than what was published back to it, from the batches that were kept outside
- * the table. Every tree head on the way is one that was published before, so nothing forks (I6).
+ * Restore: a log's table is older than its record outside the table. Commit, apply, sign and publish the missing batches
+ * again, in order, from the copies that were kept beside the record (record.ts). Each tree head is one that was published
+ * before, so nothing forks (I6).
  *
- * A call that dies is repeated: what it committed is on the way to the record, and the next one goes on from there.
+ * A call that dies is repeated: the batches that it brought back count as present, and the next call goes on after them.
  */
 
 import { equalBytes } from "@kedge/verify/tlog/bytes";
@@ -11,15 +12,13 @@ import { frontierRoot, leafHash } from "@kedge/verify/tlog/merkle";
 import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
-import { readBatch, readRecord, sameHead } from "../platform/publication.ts";
-import { ANCHOR, cursorKey } from "../platform/table.ts";
-import { emptyHead, type Head, moveHead, readHead } from "./head.ts";
+import { ANCHOR, encodeCursor } from "./anchor-items.ts";
+import { emptyHead, type Head, moveHead, publishedHead, readHead } from "./head.ts";
+import { readBatch, readRecord, rollback, sameHead } from "./record.ts";
 import {
   apply,
   commit,
-  publishedHead,
   readEdge,
-  rollback,
   type SealableLog,
   type SealContext,
   signAndPublish,
@@ -50,7 +49,7 @@ export async function restore(ctx: SealContext, log: SealableLog, { whole = fals
       `log ${log.id}: the record is at ${record.size}, the table at ${found.published}; bring back the bucket's objects`,
     );
   }
-  // Before anything is forgotten: the way back must be there, all of it.
+  // Before the head is reset: all the batches that lead to the record must be there.
   const missing = await missingHeads(ctx, log, whole ? emptyHead(log.id) : found, record);
   let head = whole ? await reset(ctx, found) : found;
   let entries = 0;
@@ -62,16 +61,16 @@ export async function restore(ctx: SealContext, log: SealableLog, { whole = fals
   return { batches: missing.length, entries, size: head.published };
 }
 
-/** Forgets the tree, not its tiles: those of the same entries are the same, and are only ever widened. */
+/** Resets the head to the empty tree. The tiles stay: the same entries make the same tiles again. */
 async function reset({ store }: SealContext, head: Head): Promise<Head> {
   // A put, not a delete: the anchorer's role may delete nothing beside its head.
-  if (head.log === ANCHOR) await store.put({ ...cursorKey(), index: 0n });
+  if (head.log === ANCHOR) await store.put(encodeCursor(0n));
   return moved(head.log, await moveHead(store, head, emptyHead(head.log)));
 }
 
 /**
  * The published tree heads between the table's and the record, oldest first. Each batch is read here and again when it is
- * replayed: kept in between, a long way back would not fit into memory.
+ * replayed: all of them together might not fit into memory.
  */
 async function missingHeads(
   { publication }: SealContext,
@@ -93,7 +92,7 @@ async function missingHeads(
   );
 }
 
-/** Commits, applies, signs and publishes one batch again; `next` is the tree head that it led to. */
+/** Commits, applies, signs and publishes one batch again. @param next the tree head that it led to. */
 async function replay(
   ctx: SealContext,
   log: SealableLog,

@@ -1,8 +1,8 @@
 /**
  * Stamp: have the anchor log's public checkpoint timestamped by others, so that its time is not the operator's word alone.
  *
- * Runs after anchoring and holds nothing up: whatever an authority does or the store refuses, it is reported, and the next
- * run tries again. Nothing is stored that was not checked as a verifier would check it.
+ * Runs after anchoring and holds nothing up: any failure, of an authority or of the store, is reported, and the next run
+ * tries again. A timestamp is stored only after it was verified as a verifier would.
  */
 
 import { TimestampError } from "@kedge/verify/error";
@@ -11,31 +11,22 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import type { Publication } from "../platform/publication.ts";
-import { type Item, putIf, type Store } from "../platform/store.ts";
-import {
-  ANCHOR,
-  otsKey,
-  publicCheckpointKey,
-  publicKey,
-  stampedKey,
-  stampingKey,
-  timestampKey,
-} from "../platform/table.ts";
-import { decodePublic } from "./anchor.ts";
+import { binary, type Item, type Key, putIf, type Store } from "../platform/store.ts";
+import { ANCHOR, decodePublic, publicCheckpointKey, publicKey } from "./anchor-items.ts";
 import type { Authority, Calendar, Timestamping, Tsa } from "./authorities.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
-import { publishTimestamps } from "./publish.ts";
-import { decodeTimestamp, imprintOf, timestampsOver } from "./timestamps.ts";
+import { writeTimestamps } from "./public-files.ts";
+import { decodeTimestamp, encodeTimestamp, imprintOf, timestampKey, timestampsOver } from "./timestamps.ts";
 
-export type StampContext = Timestamping & {
+type StampContext = Timestamping & {
   readonly store: Store;
   readonly publication: Publication;
   readonly clock: () => number;
 };
 
-export type Stamped = {
-  /** Size of the public anchor checkpoint that is being timestamped; 0: none yet. */
-  readonly size: bigint;
+type Stamped = {
+  /** Size of the public anchor checkpoint that is being timestamped; absent: none is. */
+  readonly size?: bigint;
   /** Timestamps that this run stored. */
   readonly stored: number;
   /** What went wrong, with the authority's host; the next run tries again. */
@@ -52,12 +43,12 @@ const GIVE_UP_AFTER = 7 * 24 * 3_600_000;
 /** Never throws. */
 export async function timestampPublic(ctx: StampContext): Promise<Stamped> {
   const failures: { authority: string; error: unknown }[] = [];
-  if (ctx.authorities.length === 0) return { size: 0n, stored: 0, failures };
+  if (ctx.authorities.length === 0) return { stored: 0, failures };
   const target = await chooseTarget(ctx).catch((error: unknown) => {
     failures.push({ authority: "the store", error });
     return undefined;
   });
-  if (target === undefined) return { size: 0n, stored: 0, failures };
+  if (target === undefined) return { stored: 0, failures };
   const stored = await Promise.all(
     ctx.authorities.map(async (authority) => {
       try {
@@ -70,48 +61,80 @@ export async function timestampPublic(ctx: StampContext): Promise<Stamped> {
       }
     }),
   );
-  // Every run, for one that died may have stored what it did not publish.
-  await publishStored(ctx, target).catch((error: unknown) => {
+  // Every run, for one that died may have stored what it did not make public.
+  await writePublicTimestamps(ctx, target).catch((error: unknown) => {
     failures.push({ authority: "the publication", error });
   });
   return { size: target.size, stored: stored.filter(Boolean).length, failures };
 }
 
-/** A public checkpoint, as it is published, and whether it is known to be covered by a timestamp. */
+/** A public checkpoint, and whether it or a larger one is known to have a timestamp. */
 type Target = { readonly size: bigint; readonly note: string; readonly isCovered: boolean };
 
+// ---- what the store holds -------------------------------------------------------------------------------------------
+
+const partition = `log/${ANCHOR}`;
+
+/** The checkpoint that is being timestamped. */
+export const stampingKey = (): Key => ({ pk: partition, sk: "stamping" });
 const stampingSchema = z.object({
   size: z.bigint(),
+  /** When it was chosen, ms since the epoch. */
   at: z.bigint(),
-  /** When the first was chosen that no timestamp covered by the time that this one was. */
+  /** Since when no chosen checkpoint has got a timestamp: when the first of them was chosen. */
   since: z.bigint(),
 });
-/** The largest size of which there is a timestamp, and when one of it came. */
+const encodeStamping = (stamping: z.infer<typeof stampingSchema>): Item => ({
+  ...stampingKey(),
+  ...stamping,
+});
+
+/** The largest size of which there is a timestamp, and when one of it came. A timestamp covers what is smaller, too. */
+export const stampedKey = (): Key => ({ pk: partition, sk: "stamped" });
 const stampedSchema = z.object({ size: z.bigint(), at: z.bigint() });
+const encodeStamped = (stamped: z.infer<typeof stampedSchema>): Item => ({ ...stampedKey(), ...stamped });
 
-async function readState(store: Store) {
-  const [publicItem, stampingItem, stampedItem] = await store.get([publicKey(), stampingKey(), stampedKey()]);
-  return {
-    newest: decodePublic(publicItem),
-    current: stampingItem && decode(stampingSchema, stampingItem),
-    stamped: stampedItem ? decode(stampedSchema, stampedItem) : { size: 0n, at: 0n },
-  };
-}
+/** What a calendar has promised. @param name of the authority. */
+const promiseKey = (name: string): Key => ({ pk: partition, sk: `ots/${name}` });
+const promiseSchema = z.object({
+  size: z.bigint(),
+  /** The `.ots` file so far; undefined, and stored as no bytes, once the timestamp is stored. */
+  proof: binary.transform((proof) => (proof.length === 0 ? undefined : proof)),
+  /** When it was made, and when the calendar was last asked, ms since the epoch. */
+  at: z.bigint(),
+  askedAt: z.bigint(),
+});
+const encodePromise = (name: string, { proof, ...promise }: z.infer<typeof promiseSchema>): Item => ({
+  ...promiseKey(name),
+  ...promise,
+  proof: proof ?? new Uint8Array(),
+});
 
+/** All of it can be made again, so what is malformed may go. */
 function decode<T>(schema: z.ZodType<T>, item: Item): T {
   const parsed = schema.safeParse(item);
   if (parsed.success) return parsed.data;
   throw new ServiceError("corrupt", `${item.pk} ${item.sk} is not what an anchorer writes: delete it`);
 }
 
+async function readState(store: Store) {
+  const [publicItem, stampingItem, stampedItem] = await store.get([publicKey(), stampingKey(), stampedKey()]);
+  const current = stampingItem && decode(stampingSchema, stampingItem);
+  const stamped = stampedItem && decode(stampedSchema, stampedItem);
+  const isCovered = current !== undefined && stamped !== undefined && stamped.size >= current.size;
+  return { newest: decodePublic(publicItem), current, stamped, isCovered };
+}
+
+// ---- what is timestamped --------------------------------------------------------------------------------------------
+
 /**
  * Since when public checkpoints have waited for a timestamp, ms since the epoch: since the first was chosen, or since the
- * last timestamp came, if that was later. undefined: none waits. A timestamp covers what is smaller, too.
+ * last timestamp came, if that was later. undefined: none waits.
  */
 export async function unstampedSince(store: Store): Promise<bigint | undefined> {
-  const { current, stamped } = await readState(store);
-  if (current === undefined || stamped.size >= current.size) return undefined;
-  return stamped.at > current.since ? stamped.at : current.since;
+  const { current, stamped, isCovered } = await readState(store);
+  if (current === undefined || isCovered) return undefined;
+  return stamped !== undefined && stamped.at > current.since ? stamped.at : current.since;
 }
 
 /**
@@ -119,45 +142,44 @@ export async function unstampedSince(store: Store): Promise<bigint | undefined> 
  * by count, so that after a busy hour the last checkpoint gets its timestamps too.
  */
 async function chooseTarget({ store, clock, every }: StampContext): Promise<Target | undefined> {
-  const { newest, current, stamped } = await readState(store);
+  const { newest, current, isCovered } = await readState(store);
   if (newest === undefined) return undefined;
   const now = BigInt(clock());
   const isDue = current === undefined || now - current.at >= BigInt(every);
   if (isDue && newest.size > (current?.size ?? 0n)) {
-    const since = current !== undefined && stamped.size < current.size ? current.since : now;
-    const item = { ...stampingKey(), size: newest.size, at: now, since };
-    await store.put(item, { kind: "absentOrBelow", attribute: "size", value: newest.size });
+    const since = current !== undefined && !isCovered ? current.since : now;
+    await store.put(encodeStamping({ size: newest.size, at: now, since }), {
+      kind: "absentOrBelow",
+      attribute: "size",
+      value: newest.size,
+    });
     return { size: newest.size, note: await noteOf(store, newest.size), isCovered: false };
   }
   if (current === undefined) return undefined;
-  return {
-    size: current.size,
-    note: await noteOf(store, current.size),
-    isCovered: stamped.size >= current.size,
-  };
+  return { size: current.size, note: await noteOf(store, current.size), isCovered };
 }
 
-/** What stands under a size for ever: the newest of that size may get more cosignatures. */
+/** The note of this size that never changes; the newest public checkpoint may still gain cosignatures. */
 async function noteOf(store: Store, size: bigint): Promise<string> {
   const [item] = await store.get([publicCheckpointKey(size)]);
   return decodeCheckpoint(ANCHOR, item).note;
 }
 
-/** What the authorities have given for this checkpoint, so far. */
-async function publishStored(
+/** Makes public what the authorities have given for this checkpoint so far. */
+async function writePublicTimestamps(
   { store, publication, authorities }: StampContext,
   { size, note }: Pick<Target, "size" | "note">,
 ): Promise<void> {
   const names = new Set(authorities.map(nameOf));
   const items = await store.get([...names].map((name) => timestampKey(size, name)));
   const stored = items.flatMap((item) => (item === undefined ? [] : [decodeTimestamp(item)]));
-  await publishTimestamps(publication, size, timestampsOver(note, stored));
+  await writeTimestamps(publication, size, timestampsOver(note, stored));
 }
 
 async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Promise<boolean> {
   const [stored] = await ctx.store.get([timestampKey(target.size, nameOf(authority))]);
   if (stored !== undefined) {
-    // The run that stored it did not come to say so.
+    // An earlier run stored it and died before it noted so.
     if (!target.isCovered) await cover(ctx, target.size);
     return false;
   }
@@ -171,62 +193,47 @@ async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Pr
   return await keep(ctx, authority, target, token);
 }
 
-const promiseSchema = z.object({
-  size: z.bigint(),
-  /** The `.ots` file so far; empty once the timestamp is stored. */
-  proof: z.instanceof(Uint8Array),
-  at: z.bigint(),
-  askedAt: z.bigint(),
-});
-
-/** One promise at a time: its checkpoint has its timestamp, or the promise is given up, before another is submitted. */
+/** One promise at a time: another checkpoint is submitted only after the timestamp came or the promise was given up. */
 async function stampByCalendar(ctx: StampContext, authority: Calendar, target: Target): Promise<boolean> {
   const { store } = ctx;
-  const key = otsKey(nameOf(authority));
-  const [item] = await store.get([key]);
+  const name = nameOf(authority);
+  const [item] = await store.get([promiseKey(name)]);
   const promise = item && decode(promiseSchema, item);
   const now = BigInt(ctx.clock());
-  const isOpen = promise !== undefined && promise.proof.length > 0 && now - promise.at < GIVE_UP_AFTER;
-  if (!isOpen) {
+  if (promise?.proof === undefined || now - promise.at >= GIVE_UP_AFTER) {
     if (promise !== undefined && promise.size >= target.size) return false;
     const proof = await authority.submit(new TextEncoder().encode(target.note));
-    await store.put({ ...key, size: target.size, proof, at: now, askedAt: now });
+    await store.put(encodePromise(name, { size: target.size, proof, at: now, askedAt: now }));
     return false;
   }
   if (now - promise.askedAt < ASK_CALENDAR_EVERY) return false;
-  await store.put({ ...key, ...promise, askedAt: now });
+  await store.put(encodePromise(name, { ...promise, askedAt: now }));
   const note = await noteOf(store, promise.size);
   const finished = await authority.upgrade(promise.proof, new TextEncoder().encode(note));
   if (finished === undefined) return false;
   const promised = { size: promise.size, note };
   const kept = await keep(ctx, authority, promised, finished);
-  await publishStored(ctx, promised);
-  await store.put({ ...key, ...promise, proof: new Uint8Array() });
+  await writePublicTimestamps(ctx, promised);
+  await store.put(encodePromise(name, { ...promise, proof: undefined }));
   return kept;
 }
 
-/** The first one stays. @returns whether it is this one. */
+/** Stores a timestamp unless there is one. @returns whether this one was stored. */
 async function keep(
   ctx: StampContext,
   authority: Authority,
   { size, note }: Pick<Target, "size" | "note">,
   bytes: Uint8Array,
 ): Promise<boolean> {
-  const item = {
-    ...timestampKey(size, nameOf(authority)),
-    size,
-    imprint: imprintOf(note),
-    type: authority.kind,
-    bytes,
-  };
-  const isFirst = await putIf(ctx.store, item, { kind: "absent" });
+  const timestamp = { size, imprint: imprintOf(note), type: authority.kind, bytes };
+  const isFirst = await putIf(ctx.store, encodeTimestamp(nameOf(authority), timestamp), { kind: "absent" });
   await cover(ctx, size);
   return isFirst;
 }
 
-/** Notes that there is a timestamp of this size, unless there is one of a larger. */
+/** Notes that this size has a timestamp, unless a larger one has. */
 async function cover({ store, clock }: StampContext, size: bigint): Promise<void> {
-  const item = { ...stampedKey(), size, at: BigInt(clock()) };
+  const item = encodeStamped({ size, at: BigInt(clock()) });
   await putIf(store, item, { kind: "absentOrBelow", attribute: "size", value: size + 1n });
 }
 

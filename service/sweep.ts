@@ -1,13 +1,11 @@
 /** Sweep: seal logs until nothing is pending, each on its own, so that one log's trouble stops no other. */
 
-import type { Store } from "../platform/store.ts";
-import { PENDING_SHARDS, pendingPartition } from "../platform/table.ts";
 import { allLogIds, findLog } from "./logs.ts";
-import { type SealableLog, type SealContext, type Sealed, seal } from "./seal.ts";
+import { type SealableLog, type SealContext, seal } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 
 export type DrainContext = SealContext & {
-  /** Waits so many milliseconds before a lost race is run again; absent: it is run again at once. */
+  /** Waits so many milliseconds before the next try after a lost race; absent: it is tried again at once. */
   readonly pause?: (ms: number) => Promise<unknown>;
 };
 
@@ -16,12 +14,12 @@ export type SweepContext = DrainContext & { readonly signLog: CheckpointSigner }
 /** What became of a log: what `drain` found and did, or why it stopped. */
 export type SweptLog = { readonly log: string } & (Drained | { readonly error: unknown });
 
-export type Drained = {
+type Drained = {
   readonly sealed: number;
   readonly batches: number;
-  /** The published tree size; 0 when every race was lost. */
-  readonly size: bigint;
-  /** Arrival of the oldest chunk that was pending, ms since the epoch; absent: none was, or every race was lost. */
+  /** The published tree size; absent: every race was lost. */
+  readonly size?: bigint;
+  /** Arrival of the oldest pending chunk, ms since the epoch; absent: nothing was pending, or every race was lost. */
   readonly oldest?: bigint;
   /** Another sealer moved the head first, at least once. */
   readonly conflict: boolean;
@@ -31,7 +29,7 @@ export type Drained = {
 const PARALLEL = 4;
 /** Batches of one log before others have their turn; what is left waits for the next sweep. */
 const MAX_BATCHES = 8;
-/** Races of one log that may be lost before what is pending is left to who won. All pauses together: 6.35 s at most. */
+/** Lost races of one log after which the winner is left to seal it. All pauses together: 6.35 s at most. */
 const MAX_CONFLICTS = 8;
 /** Upper bound of the pause after the first lost race; doubled after each of the next. */
 const FIRST_PAUSE_MS = 50;
@@ -58,17 +56,17 @@ async function sweepOne(ctx: SweepContext, id: string): Promise<SweptLog | undef
 }
 
 /**
- * Seals up to MAX_BATCHES batches, fewer when nothing is pending. A lost race is run again: what came in after the
- * winner had looked would otherwise wait for the next sweep.
+ * Seals up to MAX_BATCHES batches, fewer when nothing is pending. After a lost race it tries again: entries that arrived
+ * after the winner had read would otherwise wait for the next sweep.
  */
 export async function drain(ctx: DrainContext, log: SealableLog): Promise<Drained> {
   let sealed = 0;
   let batches = 0;
-  let size = 0n;
+  let size: bigint | undefined;
   let oldest: bigint | undefined;
   let conflicts = 0;
   for (let rounds = 0; rounds < MAX_BATCHES; ) {
-    const batch: Sealed = await seal(ctx, log);
+    const batch = await seal(ctx, log);
     if (batch.conflict) {
       conflicts++;
       if (conflicts === MAX_CONFLICTS) break;
@@ -83,19 +81,11 @@ export async function drain(ctx: DrainContext, log: SealableLog): Promise<Draine
     oldest ??= batch.oldest;
     if (!batch.more) break;
   }
-  return { sealed, batches, size, conflict: conflicts > 0, ...(oldest !== undefined && { oldest }) };
-}
-
-/** Arrival of a log's oldest pending chunk, ms since the epoch; undefined: nothing is pending. One query a shard. */
-export async function oldestPending(store: Store, log: string): Promise<bigint | undefined> {
-  const shards = Array.from({ length: PENDING_SHARDS }, (_, shard) => pendingPartition(log, shard));
-  const firsts = await Promise.all(shards.map((pk) => firstSortKey(store, pk)));
-  // The key alone says it: a chunk that cannot be decoded may be what keeps the log from being sealed.
-  const [first] = firsts.filter((sk) => sk !== undefined).sort();
-  return first === undefined ? undefined : BigInt(first.slice(0, first.indexOf("/")));
-}
-
-async function firstSortKey(store: Store, pk: string): Promise<string | undefined> {
-  for await (const { sk } of store.query({ pk, limit: 1 })) return sk;
-  return undefined;
+  return {
+    sealed,
+    batches,
+    conflict: conflicts > 0,
+    ...(size !== undefined && { size }),
+    ...(oldest !== undefined && { oldest }),
+  };
 }

@@ -7,8 +7,8 @@ import { API_KEY, KEY_ID, logOrigin, SCOPES, type Scope } from "@kedge/cli/contr
 import { base32nopad } from "@scure/base";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import type { Item, Store } from "../platform/store.ts";
-import { apiKeyKey, logsKey, tenantKey, tenantLogKey, tenantPartition } from "../platform/table.ts";
+import { binary, type Item, type Key, parseItem, type Store } from "../platform/store.ts";
+import { logsKey } from "./logs.ts";
 import type { Principal } from "./principal.ts";
 
 export type TenantContext = {
@@ -17,6 +17,17 @@ export type TenantContext = {
   /** The operator's domain, the first part of every origin. */
   readonly domain: string;
 };
+
+export const tenantPartition = (tenant: string): string => `tenant/${tenant}`;
+export const tenantKey = (tenant: string): Key => ({ pk: tenantPartition(tenant), sk: "tenant" });
+export const tenantLogKey = (tenant: string, log: string): Key => ({
+  pk: tenantPartition(tenant),
+  sk: `log/${log}`,
+});
+export const apiKeyKey = (tenant: string, id: string): Key => ({
+  pk: tenantPartition(tenant),
+  sk: `key/${id}`,
+});
 
 export type Tenant = { readonly id: string; readonly name: string; readonly createdAt: bigint };
 export type TenantLog = {
@@ -58,7 +69,7 @@ const tenantSchema = z.object({ name: z.string(), createdAt: z.bigint() });
 /** @returns undefined when there is no such tenant. */
 export async function findTenant({ store }: TenantContext, id: string): Promise<Tenant | undefined> {
   const [item] = await store.get([tenantKey(id)]);
-  return item && { id, ...decode(tenantSchema, item) };
+  return item && { id, ...parseItem(tenantSchema, item) };
 }
 
 /** @throws ServiceError `conflict` when the tenant has MAX_LOGS. */
@@ -78,7 +89,7 @@ const logSchema = z.object({ origin: z.string(), name: z.string(), createdAt: z.
 export async function listLogs(ctx: TenantContext, tenant: string): Promise<TenantLog[]> {
   const logs: TenantLog[] = [];
   for await (const item of ctx.store.query(prefix(tenant, "log/"))) {
-    logs.push({ id: item.sk.slice("log/".length), ...decode(logSchema, item) });
+    logs.push({ id: item.sk.slice("log/".length), ...parseItem(logSchema, item) });
   }
   return logs;
 }
@@ -90,7 +101,7 @@ export async function findTenantLog(
   log: string,
 ): Promise<TenantLog | undefined> {
   const [item] = await store.get([tenantLogKey(tenant, log)]);
-  return item && { id: log, ...decode(logSchema, item) };
+  return item && { id: log, ...parseItem(logSchema, item) };
 }
 
 export type NewKey = {
@@ -186,11 +197,11 @@ const keySchema = z.object({
   createdAt: z.bigint(),
   expiresAt: z.bigint().optional(),
   revokedAt: z.bigint().optional(),
-  hash: z.instanceof(Uint8Array),
+  hash: binary,
 });
 
 function decodeKey(tenant: string, item: Item): { key: ApiKey; hash: Uint8Array } {
-  const { name, scopes, log, createdAt, expiresAt, revokedAt, hash } = decode(keySchema, item);
+  const { name, scopes, log, createdAt, expiresAt, revokedAt, hash } = parseItem(keySchema, item);
   const key = {
     id: `${tenant}${item.sk.slice("key/".length)}`,
     name,
@@ -201,13 +212,6 @@ function decodeKey(tenant: string, item: Item): { key: ApiKey; hash: Uint8Array 
     ...(revokedAt !== undefined && { revokedAt }),
   };
   return { key, hash };
-}
-
-function decode<T>(schema: z.ZodType<T>, item: Item): T {
-  const parsed = schema.safeParse(item);
-  if (!parsed.success)
-    throw new ServiceError("corrupt", `${item.pk} ${item.sk} is malformed`, { cause: parsed.error });
-  return parsed.data;
 }
 
 async function isFull(store: Store, tenant: string, kind: string, max: number): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** A log's tiles and entry bundles in the store: one item each, which is only ever replaced by a wider one. */
 
 import { equalBytes } from "@kedge/verify/tlog/bytes";
+import { HASH_SIZE } from "@kedge/verify/tlog/merkle";
 import {
   decodeBundle,
   encodeBundle,
@@ -12,12 +13,20 @@ import {
 } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import { type Item, putIf, type Store } from "../platform/store.ts";
-import { tileItemKey } from "../platform/table.ts";
+import { binary, type Item, type Key, putIf, type Store } from "../platform/store.ts";
 
-const HASH = 32;
+export const tileItemKey = (log: string, level: number | "entries", index: bigint): Key => ({
+  pk: `tile/${log}/${level}/${index}`,
+  sk: "-",
+});
 
-const schema = z.object({ width: z.bigint(), data: z.instanceof(Uint8Array) });
+const encodeTile = (log: string, { tile, bytes }: TileBytes) => ({
+  ...tileItemKey(log, tile.level, tile.index),
+  width: BigInt(tile.width),
+  data: bytes,
+});
+
+const schema = z.object({ width: z.bigint(), data: binary });
 
 /** A tile of one of several logs. */
 export type LogTile = { readonly log: string; readonly tile: Tile };
@@ -37,6 +46,16 @@ export async function readTiles(store: Store, tiles: readonly LogTile[]): Promis
   return byLog;
 }
 
+/** The same of one log. */
+export async function readLogTiles(store: Store, log: string, tiles: readonly Tile[]): Promise<TileMap> {
+  const byLog = await readTiles(
+    store,
+    tiles.map((tile) => ({ log, tile })),
+  );
+  return byLog.get(log) ?? new Map();
+}
+
+/** Of the stored tile what it has at this width. */
 function bytesAt(log: string, tile: Tile, item: Item | undefined): Uint8Array {
   const parsed = schema.safeParse(item);
   if (!parsed.success || parsed.data.width < BigInt(tile.width)) {
@@ -44,13 +63,23 @@ function bytesAt(log: string, tile: Tile, item: Item | undefined): Uint8Array {
   }
   const { data, width } = parsed.data;
   if (width === BigInt(tile.width)) return data;
-  if (tile.level !== "entries") return data.slice(0, tile.width * HASH);
+  if (tile.level !== "entries") return data.slice(0, tile.width * HASH_SIZE);
   return encodeBundle(decodeBundle(data, Number(width)).slice(0, tile.width));
+}
+
+/** The bytes of one of these tiles. @throws ServiceError `corrupt` when it is not among them. */
+export function tileBytes({ level, index }: Tile, tiles: TileMap): Uint8Array {
+  const bytes = tiles.get(tileKey(level, index));
+  if (bytes === undefined) throw new ServiceError("corrupt", `no bytes for tile ${tileKey(level, index)}`);
+  return bytes;
 }
 
 type TileBytes = { readonly tile: Tile; readonly bytes: Uint8Array };
 
-/** Writes tiles, and whatever else goes with them, each tile only if none as wide is there. */
+/**
+ * Writes tiles, and whatever else goes with them, each tile only if none as wide is there.
+ * @param mend also replaces a tile that does not begin with these bytes: for a rebuild, beside which nothing seals.
+ */
 export async function writeTiles(
   store: Store,
   log: string,
@@ -58,11 +87,7 @@ export async function writeTiles(
   others: readonly Item[],
   mend = false,
 ): Promise<void> {
-  const items = tiles.map(({ tile, bytes }) => ({
-    ...tileItemKey(log, tile.level, tile.index),
-    width: BigInt(tile.width),
-    data: bytes,
-  }));
+  const items = tiles.map((one) => encodeTile(log, one));
   // A full tile has one content for ever, so it needs no condition and can go in batches.
   const full = items.filter(({ width }) => width === BigInt(TILE_WIDTH));
   const partial = items.filter(({ width }) => width !== BigInt(TILE_WIDTH));
@@ -79,27 +104,17 @@ export async function writeTiles(
 }
 
 /** A tile that does not begin with these bytes is of no tree of this log, or was altered. */
-async function replaceOther(store: Store, log: string, { tile, bytes }: TileBytes): Promise<void> {
-  const key = tileItemKey(log, tile.level, tile.index);
-  const [item] = await store.get([key]);
-  if (beginsWith(log, tile, item, bytes)) return;
-  await store.put({ ...key, width: BigInt(tile.width), data: bytes });
+async function replaceOther(store: Store, log: string, one: TileBytes): Promise<void> {
+  const item = encodeTile(log, one);
+  const [stored] = await store.get([item]);
+  if (!beginsWith(log, one, stored)) await store.put(item);
 }
 
-function beginsWith(log: string, tile: Tile, item: Item | undefined, bytes: Uint8Array): boolean {
+function beginsWith(log: string, { tile, bytes }: TileBytes, item: Item | undefined): boolean {
   try {
     return equalBytes(bytesAt(log, tile, item), bytes);
   } catch {
     // A bundle that cannot even be read.
     return false;
   }
-}
-
-const indexSchema = z.object({ index: z.bigint() });
-
-/** The index that an item of the hash index, or an `anchored/…` item, holds. */
-export function decodeIndex(item: Item): bigint {
-  const parsed = indexSchema.safeParse(item);
-  if (!parsed.success) throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no index`);
-  return parsed.data.index;
 }

@@ -4,24 +4,29 @@ import { ots, rfc3161, type Timestamp } from "@kedge/verify/time/timestampform";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
 import * as z from "zod";
-import { ServiceError } from "../platform/error.ts";
-import type { Item, Store } from "../platform/store.ts";
-import { ANCHOR, timestampKey } from "../platform/table.ts";
+import { binary, type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
+import { ANCHOR } from "./anchor-items.ts";
 
 /** More sources than anybody configures. */
 const MAX_TIMESTAMPS = 16;
+
+/** `name` is of the authority; empty: sorts before all of this size. */
+export const timestampKey = (size: bigint, name: string): Key => ({
+  pk: `log/${ANCHOR}`,
+  sk: `timestamp/${sortable(size)}/${name}`,
+});
 
 const schema = z.object({
   /** Of the anchor log. */
   size: z.bigint(),
   /** SHA-256 of the note that it is over. */
-  imprint: z.instanceof(Uint8Array),
+  imprint: binary,
   type: z.enum(["rfc3161", "ots"]),
   /** A TimeStampToken in DER, or a `.ots` file. */
-  bytes: z.instanceof(Uint8Array),
+  bytes: binary,
 });
 
-export type StoredTimestamp = z.infer<typeof schema>;
+export type StoredTimestamp = Readonly<z.infer<typeof schema>>;
 
 /** The timestamps of the smallest timestamped checkpoint of at least this size; undefined while there is none. */
 export async function firstTimestamps(store: Store, size: bigint): Promise<StoredTimestamp[] | undefined> {
@@ -55,8 +60,10 @@ async function read(store: Store, from: string, to: string): Promise<StoredTimes
   return found.length === 0 ? undefined : found;
 }
 
-export function decodeTimestamp(item: Item): StoredTimestamp {
-  const parsed = schema.safeParse(item);
-  if (!parsed.success) throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no timestamp`);
-  return parsed.data;
-}
+/** @param name of the authority. */
+export const encodeTimestamp = (name: string, timestamp: StoredTimestamp): Item => ({
+  ...timestampKey(timestamp.size, name),
+  ...timestamp,
+});
+
+export const decodeTimestamp = (item: Item): StoredTimestamp => parseItem(schema, item);

@@ -79,11 +79,11 @@ export const verbs = {
   prove: onLog("read", (ctx, { id }, entries: readonly Uint8Array[]) => prove(ctx, id, entries)),
 
   readLog: onLog("read", async (ctx, log) => {
-    const [named, { published, publishedAt }] = await Promise.all([
+    const [named, { published, checkpoint }] = await Promise.all([
       withVkeys(ctx, log),
       readHead(ctx.store, log.id),
     ]);
-    return { ...named, size: published, ...(published > 0n && { publishedAt }) };
+    return { ...named, size: published, ...(checkpoint && { publishedAt: checkpoint.at }) };
   }),
   newestCheckpoint: onLog("read", ({ store }, { id }) => newestCheckpoint(store, id)),
   history: onLog("read", ({ store }, { id }, page: Parameters<typeof history>[2]) =>

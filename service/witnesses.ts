@@ -1,8 +1,8 @@
 /**
  * Witnesses: have a checkpoint of the anchor log cosigned by the witnesses of the policy (c2sp.org/tlog-witness).
  *
- * All are asked at once. What they gave for a checkpoint that has no quorum yet is kept, and joined by what they give
- * in the next run. The size that a witness has is remembered, as a hint: it says itself when it has another.
+ * All are asked at once. Cosignatures of a checkpoint that has no quorum yet are kept, and the next run asks for the
+ * missing ones. The size that a witness cosigned last is remembered, as a hint: it says itself when it has another.
  */
 
 import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
@@ -12,11 +12,11 @@ import { uniteSignatures, validCosignatures } from "@kedge/verify/tlog/witness-c
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
-import { ServiceError } from "../platform/error.ts";
-import { type Condition, type Item, putIf, type Store } from "../platform/store.ts";
-import { ANCHOR, cosignedKey, witnessKey } from "../platform/table.ts";
+import { type Item, ifVersion, type Key, parseItem, putIf, type Store, sortable } from "../platform/store.ts";
+import { ANCHOR } from "./anchor-items.ts";
 import { ASKING, type Asking, askWitness, type WitnessAnswer } from "./ask-witness.ts";
 import { consistency } from "./history.ts";
+import { submissionPrefix } from "./policy.ts";
 
 export type Witnessing = Asking & {
   /** For all witnesses together. */
@@ -48,7 +48,7 @@ export type Cosigned = {
   readonly asked: readonly AskedWitness[];
 };
 
-/** Races for one item that may be lost; what was not kept then is asked for again. */
+/** Lost races for one item after which a cosignature is not kept; the next run asks for it again. */
 const MAX_RACES = 8;
 
 /**
@@ -60,7 +60,7 @@ export async function cosign(ctx: WitnessContext, signed: string, cosigned = sig
   if (ctx.policy.witnesses.length === 0) return { note: cosigned, asked: [] };
   const parsed = parseCheckpoint(cosigned);
   const known = await readKept(ctx, parsed);
-  // An earlier run had the quorum, and did not come to publish it.
+  // An earlier run had the quorum, and died before it made the checkpoint public.
   const enough = known.version > 0n && quorum(ctx.policy, known.valid);
   const { valid, asked } = enough
     ? { valid: known.valid, asked: [] }
@@ -68,16 +68,6 @@ export async function cosign(ctx: WitnessContext, signed: string, cosigned = sig
   const added = valid.length > known.valid.length;
   const kept = added && !quorum(ctx.policy, valid) ? await keep(ctx, parsed, valid) : valid;
   return { note: withSignatures(parsed, ctx.policy, kept), asked };
-}
-
-/** The submission prefix of a policy's witness, without a slash at its end. @throws ServiceError `invalid`. */
-export function submissionPrefix(name: string, url: string): string {
-  const isPrefix = /^https?:\/\/[^?#@]+$/.test(url) && URL.canParse(url);
-  if (isPrefix) return new URL(url).href.replace(/\/+$/, "");
-  throw new ServiceError(
-    "invalid",
-    `witness ${name}: its URL must be http(s)://<host>[/<path>], its submission prefix`,
-  );
 }
 
 /** A witness has one URL, and in the policy a line for each of its keys. */
@@ -133,7 +123,7 @@ async function askAll(
     return { ...answer, witness: names.join(" "), invalid: namesOf(ctx.policy, invalid) };
   };
   look();
-  // One that fails, because the store does, must not leave the others at it.
+  // If the store fails for one, the others are still waited for: nothing may run on in the background.
   const ends = await Promise.allSettled(places.map(ask));
   for (const timer of timers) clearTimeout(timer);
   return { valid, asked: ends.map(outcomeOf) };
@@ -144,17 +134,34 @@ function outcomeOf<T>(end: PromiseSettledResult<T>): T {
   return end.value;
 }
 
+/** The size that a witness cosigned last. @param digest of its URL. */
+const witnessKey = (digest: string): Key => ({ pk: `log/${ANCHOR}`, sk: `witness/${digest}` });
+
+const encodeSize = (url: string, size: bigint): Item => ({ ...witnessKey(digest(url)), size });
+
 const sizeSchema = z.object({ size: z.bigint() });
 
 /** Undefined when nothing, or nothing that can be read, is remembered: it is only a hint. */
 const decodeSize = (item: Item | undefined): bigint | undefined => sizeSchema.safeParse(item).data?.size;
 
 async function remember(store: Store, url: string, size: bigint): Promise<void> {
-  const item = { ...witnessKey(digest(url)), size };
-  await putIf(store, item, { kind: "absentOrBelow", attribute: "size", value: size });
+  await putIf(store, encodeSize(url, size), { kind: "absentOrBelow", attribute: "size", value: size });
 }
 
+/** Cosignatures of a checkpoint of this size, which has no quorum yet. */
+export const cosignedKey = (size: bigint): Key => ({ pk: `log/${ANCHOR}`, sk: `cosigned/${sortable(size)}` });
+
 const keptSchema = z.object({ note: z.string(), version: z.bigint() });
+
+const encodeKept = (size: bigint, kept: z.infer<typeof keptSchema>): Item => ({
+  ...cosignedKey(size),
+  ...kept,
+});
+
+function decodeKept(item: Item) {
+  const { version, note } = parseItem(keptSchema, item);
+  return { version, signatures: parseCheckpoint(note).note.signatures };
+}
 
 type Kept = {
   /** Counts every change: what compare-and-swap compares. 0: nothing is kept. */
@@ -173,13 +180,6 @@ async function readKept({ store, policy }: WitnessContext, checkpoint: ParsedChe
   return { version, signatures: all, valid: validCosignatures(checkpoint, all, vkeys).valid };
 }
 
-function decodeKept(item: Item) {
-  const parsed = keptSchema.safeParse(item);
-  if (!parsed.success)
-    throw new ServiceError("corrupt", `${item.pk} ${item.sk} holds no cosigned checkpoint`);
-  return { version: parsed.data.version, signatures: parseCheckpoint(parsed.data.note).note.signatures };
-}
-
 /** Adds to what is kept of a checkpoint and takes nothing away. @returns all valid cosignatures then known. */
 async function keep(
   ctx: WitnessContext,
@@ -195,16 +195,9 @@ async function keep(
       kept.signatures,
     );
     if (kept.version > 0n && signatures.length === kept.signatures.length) break;
-    const item = {
-      ...cosignedKey(checkpoint.checkpoint.size),
-      note: formatNote({ text: checkpoint.note.text, signatures }),
-      version: kept.version + 1n,
-    };
-    const condition: Condition =
-      kept.version === 0n
-        ? { kind: "absent" }
-        : { kind: "equals", attribute: "version", value: kept.version };
-    if (await putIf(ctx.store, item, condition)) break;
+    const note = formatNote({ text: checkpoint.note.text, signatures });
+    const item = encodeKept(checkpoint.checkpoint.size, { note, version: kept.version + 1n });
+    if (await putIf(ctx.store, item, ifVersion(kept.version))) break;
   }
   return valid;
 }

@@ -1,5 +1,5 @@
 /** Events as AWS hands them to the functions. */
-import { PENDING_SHARDS, pendingPartition } from "../../platform/table.ts";
+import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
 
 /** Of the table's stream, filtered as the event source mapping does: a record for each pending chunk of these logs. */
 export const streamEvent = (logs: readonly string[], chunks = 1) => ({

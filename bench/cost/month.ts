@@ -1,6 +1,6 @@
 /** How often the functions run in a month, and what they find: arrivals, stream windows and schedules, played through. */
 
-import { PENDING_SHARDS } from "../../platform/table.ts";
+import { PENDING_SHARDS } from "../../service/pending.ts";
 import { MAX_BATCH } from "../../service/seal.ts";
 
 export type Load = {

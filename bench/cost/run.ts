@@ -9,7 +9,7 @@ import { handler as anchorer } from "../../functions/anchorer.ts";
 import { handler as api } from "../../functions/api.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
 import { append } from "../../service/append.ts";
-import { openService, type Service } from "../../service/config.ts";
+import { openService, type Service } from "../../service/config-sealing.ts";
 import { createKey, createLog, createTenant } from "../../service/tenants.ts";
 import { gatewayEvent } from "../../test/support/gateway-event.ts";
 import { streamEvent } from "./events.ts";

@@ -1,6 +1,6 @@
 /**
- * The anchor log in public: what anyone needs to verify a proof against, static and cacheable. The same as the published
- * files (service/publish.ts), for whoever has the API's address alone.
+ * The anchor log in public: what anyone needs to verify a proof against, static and cacheable. The same as the public files
+ * (service/public-files.ts), for those who have only the API's address.
  */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { timestampsSchema } from "@kedge/cli/contract/wire";

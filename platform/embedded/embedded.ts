@@ -1,10 +1,9 @@
 /** The AWS services of one process on one data folder: started, locked against other processes, and made its own. */
 import { randomBytes } from "node:crypto";
-import { chmod, rename, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { CreateKeyCommand, type KeySpec, KMSClient } from "@aws-sdk/client-kms";
+import { makeFolder, writeDurably } from "../durable.ts";
 import { ServiceError } from "../error.ts";
-import { makeFolder } from "../folder.ts";
 import { startDynamodb } from "./dynamodb.ts";
 import { startKms } from "./kms.ts";
 
@@ -66,10 +65,6 @@ export function useEnvironment(variables: Readonly<Record<string, string>>): voi
   Object.assign(process.env, variables);
 }
 
-/** Readable by its owner only, and never half written. One process at a time writes to a data folder. */
-export async function writePrivately(path: string, value: unknown): Promise<void> {
-  const temporary = `${path}.tmp`;
-  await writeFile(temporary, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600, flush: true });
-  await chmod(temporary, 0o600);
-  await rename(temporary, path);
-}
+/** JSON, readable by its owner only. One process at a time writes to a data folder. */
+export const writePrivately = (path: string, value: unknown): Promise<void> =>
+  writeDurably(path, `${JSON.stringify(value, null, 2)}\n`, 0o600);

@@ -5,12 +5,13 @@
  */
 import { createHash, createPrivateKey, createPublicKey, randomBytes, randomUUID, sign } from "node:crypto";
 import { once } from "node:events";
-import { chmod, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { chmod, readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec } from "@aws-sdk/client-kms";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { z } from "zod";
+import { makeFolder, writeDurably } from "../durable.ts";
 import { ServiceError } from "../error.ts";
 import { refusalOf } from "./access.mjs";
 
@@ -81,7 +82,7 @@ export async function startKms(options: {
   port?: number;
   accessKeyId?: string;
 }): Promise<{ url: string; close(): Promise<void> }> {
-  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+  await makeFolder(options.dataDir, 0o700);
   const store = await openKeyStore(join(options.dataDir, KEY_FILE));
   const server = createServer((request, response) => {
     void answer(store, options.accessKeyId, request, response);
@@ -309,7 +310,8 @@ async function openKeyStore(path: string): Promise<KeyStore> {
 
   const add = async (created: StoredKey) => {
     const next = [...stored, created];
-    await writeKeyFile(path, next);
+    const file = { version: 1, keys: next, sha256: checksum(next) };
+    await writeDurably(path, JSON.stringify(file), 0o600);
     stored = next;
     const key = unlock(created);
     keys.set(key.keyId, key);
@@ -382,25 +384,6 @@ function parseKeyFile(text: string): StoredKey[] | undefined {
     return file.sha256 === checksum(file.keys) ? file.keys : undefined;
   } catch {
     return undefined;
-  }
-}
-
-async function writeKeyFile(path: string, keys: readonly StoredKey[]): Promise<void> {
-  const temporary = `${path}.tmp`;
-  await rm(temporary, { force: true });
-  const file = await open(temporary, "wx", 0o600);
-  try {
-    await file.writeFile(JSON.stringify({ version: 1, keys, sha256: checksum(keys) }));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const directory = await open(dirname(path), "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

@@ -21,7 +21,7 @@ import { handler as anchorer } from "../../functions/anchorer.ts";
 import { createApp } from "../../functions/http/app.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
 import { anchor } from "../../service/anchor.ts";
-import { openService } from "../../service/config.ts";
+import { openService } from "../../service/config-sealing.ts";
 import { sweep } from "../../service/sweep.ts";
 import { bearer, type Harness, json, newTenant, startHarness } from "./harness.ts";
 

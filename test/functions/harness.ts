@@ -11,8 +11,8 @@ import { startDynamodb } from "../../platform/embedded/dynamodb.ts";
 import { startKms } from "../../platform/embedded/kms.ts";
 import { createTable } from "../../platform/embedded/table.ts";
 import { kmsClient } from "../../platform/signer.ts";
-import { PENDING_SHARDS, pendingPartition } from "../../platform/table.ts";
-import { openService, type Service } from "../../service/config.ts";
+import { openService, type Service } from "../../service/config-sealing.ts";
+import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
 import { createKey, createLog, createTenant, type NewKey } from "../../service/tenants.ts";
 
 export type App = ReturnType<typeof createApp>;

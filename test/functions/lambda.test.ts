@@ -7,8 +7,8 @@ import { handler as api } from "../../functions/api.ts";
 import { createApp } from "../../functions/http/app.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
 import { ServiceError } from "../../platform/error.ts";
-import { headKey, publicKey } from "../../platform/table.ts";
-import { readHead } from "../../service/head.ts";
+import { publicKey } from "../../service/anchor-items.ts";
+import { headKey, readHead } from "../../service/head.ts";
 import { gatewayEvent } from "../support/gateway-event.ts";
 import { bearer, type Harness, json, newTenant, pendingCount, startHarness } from "./harness.ts";
 

@@ -14,16 +14,11 @@ import { ServiceError } from "../../platform/error.ts";
 import { SERVICE_METRICS } from "../../platform/log.ts";
 import { kmsClient } from "../../platform/signer.ts";
 import type { Item } from "../../platform/store.ts";
-import {
-  ANCHOR,
-  headKey,
-  LOGS_PARTITION,
-  PENDING_SHARDS,
-  pendingPartition,
-  publicKey,
-} from "../../platform/table.ts";
+import { ANCHOR, publicKey } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
-import { readHead } from "../../service/head.ts";
+import { headKey, lastCheckpoint, readHead } from "../../service/head.ts";
+import { LOGS_PARTITION } from "../../service/logs.ts";
+import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
 import { sweep } from "../../service/sweep.ts";
 import { ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 import { bearer, type Harness, json, newTenant, pendingCount, startHarness } from "./harness.ts";
@@ -342,7 +337,7 @@ describe("the anchorer", () => {
     const tenant = await newTenant(kedge.service);
     await post(tenant, newHash());
     await sealer({});
-    const { publishedAt } = await readHead(kedge.service.store, tenant.log.id);
+    const { at: publishedAt } = lastCheckpoint(await readHead(kedge.service.store, tenant.log.id));
     for (let runs = 0; runs < 3; runs++) {
       const { values, least, most } = await run(() => waiting(), Number(publishedAt));
       expect(values["WitnessQuorum"]).toEqual([0]);

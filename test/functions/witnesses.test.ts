@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { openService } from "../../service/config.ts";
+import { openService } from "../../service/config-sealing.ts";
 import { logVkeys } from "../../service/sign.ts";
 import { ed25519Signer } from "../packages/verify/tlog/signers.ts";
 import { type FakeWitness, fakeWitness, policyOf } from "../support/witness.ts";

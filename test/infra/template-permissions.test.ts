@@ -6,19 +6,18 @@ import { FUNCTIONS } from "../../infra/names.ts";
 import {
   ANCHOR,
   anchoredKey,
-  checkpointKey,
   cursorKey,
-  headKey,
-  indexKey,
-  logsKey,
-  PENDING_SHARDS,
-  pendingPartition,
   publicCheckpointKey,
   publicKey,
-  stagingPartition,
-  tenantPartition,
-  tileItemKey,
-} from "../../platform/table.ts";
+} from "../../service/anchor-items.ts";
+import { checkpointKey } from "../../service/checkpoints.ts";
+import { indexKey } from "../../service/hash-index.ts";
+import { headKey } from "../../service/head.ts";
+import { logsKey } from "../../service/logs.ts";
+import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
+import { stagingPartition } from "../../service/staging.ts";
+import { tenantPartition } from "../../service/tenants.ts";
+import { tileItemKey } from "../../service/tiles.ts";
 import { almighty, type Call, judgeOf, policyWith, type Role, type Statement } from "./access.ts";
 import {
   ALL,

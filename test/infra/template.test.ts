@@ -4,14 +4,11 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { FUNCTIONS } from "../../infra/names.ts";
-import {
-  headKey,
-  indexKey,
-  PENDING_SHARDS,
-  pendingPartition,
-  stagingPartition,
-  tileItemKey,
-} from "../../platform/table.ts";
+import { indexKey } from "../../service/hash-index.ts";
+import { headKey } from "../../service/head.ts";
+import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
+import { stagingPartition } from "../../service/staging.ts";
+import { tileItemKey } from "../../service/tiles.ts";
 import {
   ALL,
   asserted,

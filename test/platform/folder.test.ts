@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { folderPublication, makeFolder } from "../../platform/folder.ts";
+import { folderPublication } from "../../platform/folder.ts";
 import { publicationContract } from "../support/publication-contract.ts";
 import { memoryPublication } from "../support/world.ts";
 
@@ -56,15 +56,5 @@ describe("the folder", () => {
     }
     await rm(join(folder, "blocked"));
     expect(await publication.replace("logs/a/head", BYTES, undefined)).toBe(true);
-  });
-
-  test("racing makers of one folder all find it made", async () => {
-    const path = join(folder, "made/by/many");
-    await Promise.all(Array.from({ length: 12 }, () => makeFolder(path)));
-    expect(await readdir(path)).toEqual([]);
-  });
-
-  test.skipIf(process.platform !== "linux")("a folder that cannot be made is refused at once", async () => {
-    await expect(makeFolder("/proc/nope/deeper")).rejects.toMatchObject({ code: "ENOENT" });
   });
 });

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { Checkpoint } from "@kedge/verify/tlog/checkpoint";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { fileHeaders, readRecord, writeRecord } from "../../platform/publication.ts";
+import { fileHeaders } from "../../platform/publication.ts";
 import { bucketPublication } from "../../platform/s3.ts";
+import { readRecord, writeRecord } from "../../service/record.ts";
 import { publicationContract } from "../support/publication-contract.ts";
 import { type S3Call, type S3Fault, type S3Server, startS3 } from "../support/s3-server.ts";
 

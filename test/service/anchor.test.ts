@@ -5,10 +5,12 @@ import { parseProof } from "@kedge/verify/tlog/proof";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { describe, expect, test } from "vitest";
 import { ServiceError } from "../../platform/error.ts";
-import { ANCHOR, anchoredKey, checkpointKey, headKey, logsKey, publicKey } from "../../platform/table.ts";
 import { anchor, waitingSince } from "../../service/anchor.ts";
+import { ANCHOR, anchoredKey, publicKey } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
-import { readHead } from "../../service/head.ts";
+import { checkpointKey } from "../../service/checkpoints.ts";
+import { headKey, lastCheckpoint, readHead } from "../../service/head.ts";
+import { logsKey } from "../../service/logs.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
 import { type SweptLog, sweep } from "../../service/sweep.ts";
@@ -161,7 +163,7 @@ describe("since when checkpoints wait to be public", () => {
     const witness = newWitness("witness.example/w");
     const uncosigned: Actor = { ...world.actor(), policy: witness.policy };
     await sealEntries(uncosigned, 1);
-    const { publishedAt } = await readHead(world.store, LOG);
+    const { at: publishedAt } = lastCheckpoint(await readHead(world.store, LOG));
     // More than one bundle of the anchor log.
     for (let n = 2; n < 300; n++) {
       expect(await anchor(uncosigned)).toMatchObject({ quorum: false });
@@ -179,7 +181,7 @@ describe("since when checkpoints wait to be public", () => {
       signAnchor: () => Promise.reject(new ServiceError("signer", "KMS says no")),
     };
     await sealEntries(refused, 1);
-    const { publishedAt } = await readHead(world.store, LOG);
+    const { at: publishedAt } = lastCheckpoint(await readHead(world.store, LOG));
     await expect(anchor(refused)).rejects.toMatchObject({ code: "signer" });
     const since = await waitingSince(world.store);
     expect(since).toBeGreaterThanOrEqual(publishedAt);
@@ -227,7 +229,7 @@ describe("of a log's checkpoints a smaller one never comes after a larger one", 
       signAnchor: () => Promise.reject(new ServiceError("signer", "KMS says no")),
     };
     await sealEntries(world.actor(), 1);
-    const { checkpoint } = await readHead(world.store, LOG);
+    const { note: checkpoint } = lastCheckpoint(await readHead(world.store, LOG));
     await sealEntries(world.actor(), 2);
     await expect(anchor(refused)).rejects.toMatchObject({ code: "signer" });
     await append(world.actor(), ANCHOR, [new TextEncoder().encode(checkpoint)]);
@@ -288,7 +290,7 @@ describe("who can write to the table, and not sign", () => {
     const world = newWorld();
     await sealEntries(world.actor(), 1);
     await anchor(world.actor());
-    const { checkpoint } = await readHead(world.store, LOG);
+    const { note: checkpoint } = lastCheckpoint(await readHead(world.store, LOG));
     const made = (size: number) => checkpoint.replace(/\n\d+\n/, `\n${size}\n`);
     const bytes = (text: string) => new TextEncoder().encode(text);
     const strange = [made(999), "junk\n", `\ufeff${checkpoint}`, made(7).replaceAll(LOG, "\u00e9")];

@@ -3,12 +3,13 @@ import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
-import { headKey, logsKey, pendingPartition, pendingSort } from "../../platform/table.ts";
 import { append } from "../../service/append.ts";
-import { readHead } from "../../service/head.ts";
+import { headKey, readHead } from "../../service/head.ts";
+import { logsKey } from "../../service/logs.ts";
+import { oldestPending, pendingPartition, pendingSort } from "../../service/pending.ts";
 import { entryStatus } from "../../service/prove.ts";
 import { MAX_BATCH } from "../../service/seal.ts";
-import { oldestPending, type SweptLog, sweep } from "../../service/sweep.ts";
+import { type SweptLog, sweep } from "../../service/sweep.ts";
 import { memoryStore } from "../support/memory-store.ts";
 import { type Actor, LOG, newRace, newWorld, type World } from "../support/world.ts";
 

@@ -6,8 +6,9 @@ import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Anchored, anchor } from "../../service/anchor.ts";
 import { append } from "../../service/append.ts";
+import { submissionPrefix } from "../../service/policy.ts";
 import { seal } from "../../service/seal.ts";
-import { submissionPrefix, type Witnessing } from "../../service/witnesses.ts";
+import type { Witnessing } from "../../service/witnesses.ts";
 import { type Answer, fakeWitness, policyOf } from "../support/witness.ts";
 import { LOG, newWorld, ORIGIN } from "../support/world.ts";
 

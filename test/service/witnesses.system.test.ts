@@ -9,14 +9,14 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ServiceError } from "../../platform/error.ts";
-import { ANCHOR, cosignedKey, publicCheckpointKey, publicKey } from "../../platform/table.ts";
 import { anchor } from "../../service/anchor.ts";
+import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
 import type { Outcome } from "../../service/ask-witness.ts";
 import { readHead } from "../../service/head.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
-import type { Witnessing } from "../../service/witnesses.ts";
+import { cosignedKey, type Witnessing } from "../../service/witnesses.ts";
 import {
   cosignedBy,
   ed25519Cosigner,

@@ -12,10 +12,13 @@ import {
   tilesChanged,
 } from "@kedge/verify/tlog/tile";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { type Publication, readBatch, readRecord } from "../../platform/publication.ts";
+import type { Publication } from "../../platform/publication.ts";
 import type { Item } from "../../platform/store.ts";
-import { ANCHOR, headKey, indexKey, tileItemKey } from "../../platform/table.ts";
-import { decodeHead } from "../../service/head.ts";
+import { ANCHOR } from "../../service/anchor-items.ts";
+import { indexKey } from "../../service/hash-index.ts";
+import { decodeHead, headKey } from "../../service/head.ts";
+import { readBatch, readRecord } from "../../service/record.ts";
+import { tileItemKey } from "../../service/tiles.ts";
 import { LOG, type Observed, type World } from "./world.ts";
 
 type Stored = ReadonlyMap<string, Item>;

@@ -23,21 +23,15 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { describe, expect, test } from "vitest";
 import { fileHeaders } from "../../platform/publication.ts";
 import type { Item } from "../../platform/store.ts";
-import {
-  ANCHOR,
-  headKey,
-  logsKey,
-  publicCheckpointKey,
-  publicKey,
-  tileItemKey,
-} from "../../platform/table.ts";
 import { anchor } from "../../service/anchor.ts";
+import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
-import { readHead } from "../../service/head.ts";
-import { publishCheckpoint, publishTimestamps, readShown } from "../../service/publish.ts";
+import { headKey, readHead } from "../../service/head.ts";
+import { logsKey } from "../../service/logs.ts";
+import { makePublic, readNewest, writeTimestamps } from "../../service/public-files.ts";
 import { restore } from "../../service/restore.ts";
 import { seal } from "../../service/seal.ts";
-import { writeTiles } from "../../service/tiles.ts";
+import { tileItemKey, writeTiles } from "../../service/tiles.ts";
 import { flip } from "../packages/verify/tlog/reference.ts";
 import { cosignedBy, ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 import { auditShown } from "../support/audit.ts";
@@ -107,7 +101,7 @@ async function worldOf(entries: number): Promise<World> {
 
 const fileOf = ({ publication }: World, path: string): Uint8Array | undefined =>
   publication.files.get(`anchor/${path}`);
-const shownSize = (world: World): bigint =>
+const publicSize = (world: World): bigint =>
   parseCheckpoint(text(fileOf(world, "checkpoint"))).checkpoint.size;
 
 /** As a server of these files answers, which knows nothing of logs. */
@@ -169,7 +163,7 @@ describe("what anyone can read", () => {
     expect(fileHeaders("logs/anchor/head").cacheControl).toBe("no-store");
   });
 
-  test("without the quorum nothing is shown, tiles neither", async () => {
+  test("without the quorum nothing is made public, tiles neither", async () => {
     const world = newWorld();
     const { vkey } = ed25519Cosigner("w.example/witness");
     const policy = parsePolicy(`witness w ${formatVkey(vkey)}\nquorum w\n`);
@@ -232,7 +226,7 @@ describe("I6: a table that is behind what is public signs nothing", () => {
     }
   });
 
-  test("restored, it shows what was shown before, and goes on from there", async () => {
+  test("restored, what was public is public, and it goes on from there", async () => {
     const world = newWorld();
     await anchorEntry(world.actor(), 0);
     const backup = world.store.items();
@@ -252,7 +246,7 @@ describe("I6: a table that is behind what is public signs nothing", () => {
     expect(stored?.["note"]).toBe(text(fileOf(after, "checkpoints/3")));
 
     await anchorEntry(after.actor(), 3);
-    expect(shownSize(after)).toBe(4n);
+    expect(publicSize(after)).toBe(4n);
     expect(wrongOf(after)).toEqual([]);
   });
 });
@@ -279,7 +273,7 @@ describe("nothing that is written once is written over", () => {
       world.publication.files.set(`anchor/${path}`, other);
       await expect(anchorEntry(world.actor(), 1)).rejects.toMatchObject({ code: "corrupt" });
       expect(fileOf(world, path)).toEqual(other);
-      expect(shownSize(world)).toBe(1n);
+      expect(publicSize(world)).toBe(1n);
     },
   );
 
@@ -289,7 +283,7 @@ describe("nothing that is written once is written over", () => {
     for (const n of [7, 8]) await anchorEntry(other.actor(), n);
     world.publication.files.set("anchor/checkpoints/2", fileOf(other, "checkpoints/2") ?? utf8(""));
     await expect(anchorEntry(world.actor(), 1)).rejects.toMatchObject({ code: "corrupt" });
-    expect(shownSize(world)).toBe(1n);
+    expect(publicSize(world)).toBe(1n);
   });
 });
 
@@ -306,13 +300,13 @@ describe("the table is not trusted", () => {
     if (item === undefined) throw new Error("no such item");
     await world.store.put(altered(item));
     const before = [...world.publication.files.keys()];
-    const published = anchor(world.actor());
+    const running = anchor(world.actor());
     if (key.pk.includes("entries")) {
-      await expect(published).rejects.toMatchObject({ code: "corrupt" });
+      await expect(running).rejects.toMatchObject({ code: "corrupt" });
       expect([...world.publication.files.keys()]).toEqual(before);
     } else {
       // The tile is made from the entries, so what the table says of it does not matter.
-      expect(await published).toMatchObject({ publicSize: 3n });
+      expect(await running).toMatchObject({ publicSize: 3n });
       expect(wrongOf(world)).toEqual([]);
     }
   });
@@ -353,7 +347,7 @@ describe("what somebody wrote to the table", () => {
     expect(text(fileOf(world, "checkpoint"))).toBe(note);
   });
 
-  test("between the check of a long way and its writing is found before it is published", async () => {
+  test("between the check of a long way and its writing is found before it is made public", async () => {
     const world = newWorld();
     const entries = Array.from({ length: 17_000 }, (_, n) => utf8(`entry ${n}`));
     const { checkpoint } = await storeTree(world, entries);
@@ -373,28 +367,28 @@ describe("what somebody wrote to the table", () => {
         },
       },
     };
-    const candidate = { note, shown: undefined, ofSize: undefined, meets: () => true };
-    await expect(publishCheckpoint(changing, candidate)).rejects.toMatchObject({ code: "corrupt" });
+    const candidate = { note, before: undefined, ofSize: undefined, meets: () => true };
+    await expect(makePublic(changing, candidate)).rejects.toMatchObject({ code: "corrupt" });
     expect(reads).toBe(2);
     expect([...world.publication.files.keys()].filter((path) => path.startsWith("anchor/tile"))).toEqual([]);
   });
 });
 
 describe("two policies at once, as while one deployment takes over from another", () => {
-  test("what one anchorer has shown stays in what the other one shows", async () => {
+  test("what one anchorer has made public stays in what the other one does", async () => {
     const world = await worldOf(1);
     const [a, b] = ["a", "b"].map((name) => ed25519Cosigner(`${name}.example/witness`));
     if (a === undefined || b === undefined) throw new Error("no witnesses");
     const policyOf = ({ vkey }: typeof a) => parsePolicy(`witness w ${formatVkey(vkey)}\nquorum w\n`);
     const cosigned = (by: typeof a, note: string) =>
       note + cosignedBy(by, parseCheckpoint(note).checkpoint, 1_700_000_000n);
-    const shown = await readShown(world.actor());
+    const before = await readNewest(world.actor());
     const note = text(fileOf(world, "checkpoint"));
     for (const witness of [b, a]) {
       const policy = policyOf(witness);
       const meets = (one: string) => verifyPolicy({ policy, checkpoint: one }).met;
-      const candidate = { note: cosigned(witness, note), shown, ofSize: undefined, meets };
-      await publishCheckpoint({ ...world.actor(), policy }, candidate);
+      const candidate = { note: cosigned(witness, note), before, ofSize: undefined, meets };
+      await makePublic({ ...world.actor(), policy }, candidate);
     }
     for (const witness of [a, b]) {
       const checkpoint = text(fileOf(world, "checkpoint"));
@@ -406,7 +400,7 @@ describe("two policies at once, as while one deployment takes over from another"
 test("a run that died between files and table is made good, though the quorum is missing since", async () => {
   const world = await worldOf(1);
   // The last that is heard of it is the file: the table does not know yet.
-  for (let at = 0; shownSize(world) === 1n; at++) {
+  for (let at = 0; publicSize(world) === 1n; at++) {
     const dying = world.actor([{ at, fault: "persists-then-dies" }]);
     await (at === 0 ? anchorEntry(dying, 1) : anchor(dying)).catch(() => undefined);
     if (at === 0) {
@@ -437,20 +431,20 @@ describe("a key that was replaced at once, because others have it", () => {
     expect(await anchor(rotated())).toMatchObject({ publicSize: 1n });
     expect(await world.store.get([publicKey()])).toMatchObject([{ size: 1n }]);
     await expect(anchorEntry(rotated(), 1)).rejects.toMatchObject({ code: "corrupt" });
-    expect(shownSize(world)).toBe(1n);
+    expect(publicSize(world)).toBe(1n);
   });
 });
 
-describe("published files that are lost", () => {
+describe("public files that are lost", () => {
   test("are all written again, as they were", async () => {
     const world = await worldOf(5);
     const before = new Map(world.publication.files);
     for (const path of before.keys()) if (path.startsWith("anchor/")) world.publication.files.delete(path);
-    expect(await readShown(world.actor())).toBeUndefined();
+    expect(await readNewest(world.actor())).toBeUndefined();
     await anchorEntry(world.actor(), 5);
     const [, ...others] = [...before.keys()].filter((path) => /^anchor\/tile.*\.p\/5$/.test(path));
     expect(others).toHaveLength(1);
-    expect(shownSize(world)).toBe(6n);
+    expect(publicSize(world)).toBe(6n);
     world.observed.shown.splice(0, 5);
     expect(wrongOf(world)).toEqual([]);
   });
@@ -467,13 +461,13 @@ describe("published files that are lost", () => {
     const [good] = await world.store.get([key]);
     if (good === undefined) throw new Error("no bundle");
     await world.store.put(altered(good));
-    const publish = () =>
-      publishCheckpoint(actor, { note, shown: undefined, ofSize: undefined, meets: () => true });
-    await expect(publish()).rejects.toMatchObject({ code: "corrupt" });
+    const release = () =>
+      makePublic(actor, { note, before: undefined, ofSize: undefined, meets: () => true });
+    await expect(release()).rejects.toMatchObject({ code: "corrupt" });
     expect([...world.publication.files.keys()].filter((path) => path.startsWith("anchor/tile"))).toEqual([]);
 
     await world.store.put(good);
-    expect(await publish()).toEqual({ ofSize: note, newest: note });
+    expect(await release()).toEqual({ ofSize: note, newest: note });
     expect(differing(world, items)).toEqual([]);
     expect((await readHead(world.store, ANCHOR)).size).toBe(0n);
   });
@@ -491,12 +485,12 @@ test.each([
   const entries = Array.from({ length: from + more }, (_, n) => utf8(`entry ${n}`));
   const before = await storeTree(world, entries.slice(0, from));
   const note = await world.actor().signAnchor(before.checkpoint);
-  const first = { note, shown: undefined, ofSize: undefined, meets: () => true };
-  await publishCheckpoint(world.actor(), first);
+  const first = { note, before: undefined, ofSize: undefined, meets: () => true };
+  await makePublic(world.actor(), first);
   const { checkpoint, items } = await storeTree(world, entries);
-  const shown = { note, checkpoint: before.checkpoint };
-  const next = { ...first, note: await world.actor().signAnchor(checkpoint), shown };
-  expect((await publishCheckpoint(world.actor(), next)).newest).toBe(next.note);
+  const newest = { note, checkpoint: before.checkpoint };
+  const next = { ...first, note: await world.actor().signAnchor(checkpoint), before: newest };
+  expect((await makePublic(world.actor(), next)).newest).toBe(next.note);
   expect(differing(world, items)).toEqual([]);
 });
 
@@ -506,19 +500,19 @@ describe("timestamps", () => {
 
   test("are only ever added to, each once", async () => {
     const world = newWorld();
-    await publishTimestamps(world.publication, 7n, []);
+    await writeTimestamps(world.publication, 7n, []);
     expect(fileOf(world, "timestamps/7")).toBeUndefined();
-    await publishTimestamps(world.publication, 7n, [rfc3161("AA=="), rfc3161("AQ==")]);
+    await writeTimestamps(world.publication, 7n, [rfc3161("AA=="), rfc3161("AQ==")]);
     // A table that was restored knows less than what is public.
-    for (const known of [[], [rfc3161("AQ==")]]) await publishTimestamps(world.publication, 7n, known);
-    await publishTimestamps(world.publication, 7n, [rfc3161("Ag=="), rfc3161("AA==")]);
+    for (const known of [[], [rfc3161("AQ==")]]) await writeTimestamps(world.publication, 7n, known);
+    await writeTimestamps(world.publication, 7n, [rfc3161("Ag=="), rfc3161("AA==")]);
     expect(read(world)).toEqual({ timestamps: ["AA==", "AQ==", "Ag=="].map(rfc3161) });
   });
 
   test("of runs that race are all there", async () => {
     const world = newWorld();
     const all = Array.from({ length: 8 }, (_, n) => rfc3161(Buffer.of(n).toString("base64")));
-    await Promise.all(all.map((one) => publishTimestamps(world.publication, 7n, [one])));
+    await Promise.all(all.map((one) => writeTimestamps(world.publication, 7n, [one])));
     expect(read(world).timestamps).toHaveLength(8);
     expect(read(world).timestamps).toEqual(expect.arrayContaining(all));
   });
@@ -526,7 +520,7 @@ describe("timestamps", () => {
   test("a file that holds something else is left as it is", async () => {
     const world = newWorld();
     world.publication.files.set("anchor/timestamps/7", utf8("[]"));
-    const adding = publishTimestamps(world.publication, 7n, [rfc3161("AA==")]);
+    const adding = writeTimestamps(world.publication, 7n, [rfc3161("AA==")]);
     await expect(adding).rejects.toMatchObject({ code: "corrupt" });
     expect(text(fileOf(world, "timestamps/7"))).toBe("[]");
   });
