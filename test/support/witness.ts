@@ -1,9 +1,9 @@
 /** A witness in a few lines, by the text of c2sp.org/tlog-witness: for tests of what talks to one. */
 
-import { decodeHash, equalBytes } from "@kedge/verify/tlog/bytes";
+import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
-import { EMPTY_ROOT, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { decodeHash, EMPTY_ROOT, verifyConsistency } from "@kedge/verify/tlog/merkle";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";

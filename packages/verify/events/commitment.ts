@@ -105,20 +105,6 @@ export function openCommitment(opening: Opening, bytes: Uint8Array): Uint8Array 
   return hmac(sha256, base64.decode(nonce), messageOf(fields, bytes));
 }
 
-/**
- * Returns if the commitment stands for this event and opening. Throws EventError `mismatch` if it does not, or as
- * `openCommitment`.
- */
-export function verifyOpening(claim: { opening: Opening; bytes: Uint8Array; commitment: Uint8Array }): void {
-  if (!equalBytes(openCommitment(claim.opening, claim.bytes), claim.commitment)) {
-    throw new EventError(
-      "mismatch",
-      "The commitment stands for another event or opening. Check that all three belong together; if they do, " +
-        "the event is not as it was committed.",
-    );
-  }
-}
-
 /** A tenant key as `credentials.json` holds it: 64 lower-case hex digits. Throws EventError `malformed_key`. */
 export function parseTenantKey(text: string): Uint8Array {
   if (/^[0-9a-f]{64}$/.test(text)) return hexToBytes(text);
@@ -177,13 +163,6 @@ function checkLength(key: Uint8Array, length: number, name: string): Uint8Array 
     "malformed_key",
     `A ${name} is ${length} bytes, not ${key.length}: check where it comes from.`,
   );
-}
-
-/** In time that depends on the lengths only. */
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length;
-  for (const [at, byte] of a.entries()) difference |= byte ^ (b[at] ?? 0);
-  return difference === 0;
 }
 
 function malformedOpening(what: string): EventError {

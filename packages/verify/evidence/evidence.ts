@@ -6,10 +6,10 @@
  */
 import { z } from "zod";
 import { quoted } from "../text.ts";
-import { decodeHash, encodeBase64, equalBytes, parseDecimal } from "../tlog/bytes.ts";
+import { encodeBase64, equalBytes, parseDecimal } from "../tlog/bytes.ts";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
-import { leafHash, verifyConsistency } from "../tlog/merkle.ts";
+import { decodeHash, leafHash, verifyConsistency } from "../tlog/merkle.ts";
 import type { Vkey } from "../tlog/note.ts";
 import { parseProof, verifyProof } from "../tlog/proof.ts";
 import { TILE_HEIGHT, type TileMap } from "../tlog/tile.ts";

@@ -1,3 +1,4 @@
+/** Bytes, text and numbers as the formats of a log have them: UTF-8, base64 (RFC 4648 §4), decimals and u64. Strict. */
 import { base64 } from "@scure/base";
 import { TlogError } from "./error.ts";
 
@@ -72,15 +73,6 @@ export function decodeBase64(text: string, what: string): Uint8Array {
   } catch (cause) {
     throw new TlogError("malformed", `${what} is not canonical base64`, { cause });
   }
-}
-
-/** A 32-byte hash in canonical base64, as one line of a checkpoint or proof. Throws `malformed`. */
-export function decodeHash(line: string, what: string): Uint8Array {
-  const hash = decodeBase64(line, what);
-  if (hash.length !== 32) {
-    throw new TlogError("malformed", `${what} is ${hash.length} bytes, not a SHA-256 hash of 32`);
-  }
-  return hash;
 }
 
 /** ASCII decimal without sign or leading zeroes, at most 2^63-1. Throws `malformed`. */

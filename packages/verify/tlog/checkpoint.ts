@@ -1,7 +1,16 @@
-import { checkUint63, decodeHash, encodeBase64, equalBytes, parseDecimal } from "./bytes.ts";
+/**
+ * Checkpoints (c2sp.org/tlog-checkpoint, Note text): a signed note that says which tree a log commits to.
+ *
+ *     example.com/log                                origin
+ *     20852163                                       tree size, decimal
+ *     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=   root, base64
+ *                                                    empty line
+ *     — example.com/log Az3grlgtzPICa5OS8npVmf1Myq…
+ */
+import { checkUint63, encodeBase64, equalBytes, parseDecimal } from "./bytes.ts";
 import { verifyCosignature } from "./cosignature.ts";
 import { TlogError } from "./error.ts";
-import { checkHash, EMPTY_ROOT } from "./merkle.ts";
+import { checkHash, decodeHash, EMPTY_ROOT } from "./merkle.ts";
 import {
   checkNoteText,
   ECDSA,

@@ -1,5 +1,10 @@
+/**
+ * The Merkle tree of RFC 6962 §2.1, its inclusion proofs (§2.1.1) and its consistency proofs (§2.1.2).
+ *
+ *     leaf  = SHA-256(0x00 ‖ entry)        node = SHA-256(0x01 ‖ left ‖ right)        empty root = SHA-256("")
+ */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { checkUint63, equalBytes } from "./bytes.ts";
+import { checkUint63, decodeBase64, equalBytes } from "./bytes.ts";
 import { TlogError } from "./error.ts";
 
 /** Bytes of a SHA-256 hash. */
@@ -29,7 +34,16 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
  */
 export function checkHash(hash: Uint8Array): Uint8Array {
   if (hash.length !== HASH_SIZE) {
-    throw new TlogError("malformed", `A Merkle tree hash is 32 bytes, this one has ${hash.length}`);
+    throw new TlogError("malformed", `A Merkle tree hash is ${HASH_SIZE} bytes, this one has ${hash.length}`);
+  }
+  return hash;
+}
+
+/** A hash in canonical base64, as one line of a checkpoint or proof. Throws `malformed`. */
+export function decodeHash(line: string, what: string): Uint8Array {
+  const hash = decodeBase64(line, what);
+  if (hash.length !== HASH_SIZE) {
+    throw new TlogError("malformed", `${what} is ${hash.length} bytes, not a SHA-256 hash of ${HASH_SIZE}`);
   }
   return hash;
 }
@@ -232,7 +246,10 @@ function placeProof(kind: string, ranges: readonly Range[], proof: readonly Uint
 
 function checkProofHash(kind: string, hash: Uint8Array): Uint8Array {
   if (hash.length !== HASH_SIZE) {
-    throw new TlogError("bad_proof", `The leaf, root or a hash of the ${kind} proof is not 32 bytes`);
+    throw new TlogError(
+      "bad_proof",
+      `The leaf, root or a hash of the ${kind} proof is not ${HASH_SIZE} bytes`,
+    );
   }
   return hash;
 }

@@ -1,3 +1,11 @@
+/**
+ * Trust policies (c2sp.org/tlog-policy, Policy file syntax and structure): logs, witnesses and who of them suffices.
+ *
+ *     log <vkey> [<url>]
+ *     witness <name> <vkey> [<url>]
+ *     group <name> all|any|<k> <name>…
+ *     quorum none|<name>
+ */
 import { boundedText, equalBytes, parseDecimal } from "./bytes.ts";
 import { openCheckpoint, type ParsedCheckpoint, parseCheckpoint } from "./checkpoint.ts";
 import { verifyCosignature } from "./cosignature.ts";

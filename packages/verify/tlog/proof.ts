@@ -1,7 +1,18 @@
-import { boundedText, checkUint63, decodeBase64, decodeHash, encodeBase64, parseDecimal } from "./bytes.ts";
+/**
+ * Proofs of inclusion as files (c2sp.org/tlog-proof, Format):
+ *
+ *     c2sp.org/tlog-proof@v1
+ *     extra <base64>                                 may be absent; authenticated by nothing
+ *     index 73894
+ *     gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=   hashes, from the leaf's sibling up (RFC 6962 §2.1.1)
+ *     …
+ *                                                    empty line
+ *     <the log's signed checkpoint, verbatim>
+ */
+import { boundedText, checkUint63, decodeBase64, encodeBase64, parseDecimal } from "./bytes.ts";
 import { type Checkpoint, openCheckpoint, parseCheckpoint, type VerifiedSignature } from "./checkpoint.ts";
 import { TlogError } from "./error.ts";
-import { checkHash, verifyInclusion } from "./merkle.ts";
+import { checkHash, decodeHash, verifyInclusion } from "./merkle.ts";
 import type { Vkey } from "./note.ts";
 
 const HEADER = "c2sp.org/tlog-proof@v1";
