@@ -7,7 +7,9 @@ export const MAX_UINT63 = (1n << 63n) - 1n;
 
 /** Compares public data; not constant time. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
@@ -66,12 +68,25 @@ export function encodeBase64(bytes: Uint8Array): string {
   return base64.encode(bytes);
 }
 
-/** RFC 4648 §4, canonical: padded, no whitespace, unused bits zero. Throws `malformed`. */
+/**
+ * RFC 4648 §4, canonical: padded, no whitespace, unused bits zero. Throws `malformed`. By atob, some thirty times as fast
+ * as a decoder in JavaScript; it forgives, so what it read must be written the same.
+ */
 export function decodeBase64(text: string, what: string): Uint8Array {
+  const binary = binaryOf(text);
+  if (binary === undefined || btoa(binary) !== text) {
+    throw new TlogError("malformed", `${what} is not canonical base64`);
+  }
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
+function binaryOf(base64: string): string | undefined {
   try {
-    return base64.decode(text);
-  } catch (cause) {
-    throw new TlogError("malformed", `${what} is not canonical base64`, { cause });
+    return atob(base64);
+  } catch {
+    return undefined;
   }
 }
 

@@ -170,26 +170,58 @@ export function consistencyRanges(from: bigint, to: bigint): Range[] {
   return proof.reverse();
 }
 
+/** A leaf's place, and its inclusion proof, leaf's sibling first. */
+type Inclusion = { leafHash: Uint8Array; index: bigint; proof: readonly Uint8Array[] };
+
+/** A node that is in the tree, and its two children once a proof has shown them. */
+type Node = { readonly hash: Uint8Array; children?: readonly [Node, Node] };
+
+/** Levels below the root whose nodes are kept from proof to proof: 8,191 nodes at most. */
+const KEPT_LEVELS = 12;
+
 /**
- * Checks that a leaf stands at `index` in the tree of `size` leaves with this root (RFC 6962
- * §2.1.1). Throws `out_of_range` or `bad_proof`; returns only when the proof holds.
+ * Checks that leaves stand in the tree of `size` leaves with this root (RFC 6962 §2.1.1). Nodes near the root that one
+ * proof has shown are compared with the next one's, not hashed again: two proofs of one tree share most of them.
+ * The check throws `out_of_range` or `bad_proof`; it returns only when the proof holds.
  */
-export function verifyInclusion(input: {
-  leafHash: Uint8Array;
-  index: bigint;
-  size: bigint;
-  root: Uint8Array;
-  proof: readonly Uint8Array[];
-}): void {
-  const { index, size, proof } = input;
-  checkProofHash("inclusion", input.leafHash);
-  const root = placeProof("inclusion", inclusionRanges(index, size), proof).reduce(
-    (hash, sibling) => (sibling.start > index ? nodeHash(hash, sibling.hash) : nodeHash(sibling.hash, hash)),
-    input.leafHash,
-  );
-  if (!equalBytes(root, input.root)) {
-    throw new TlogError("bad_proof", "The inclusion proof does not lead from the leaf to the root");
-  }
+export function inclusionVerifier({ size, root }: { size: bigint; root: Uint8Array }) {
+  const top: Node = { hash: root.slice() };
+  return ({ leafHash, index, proof }: Inclusion): void => {
+    checkProofHash("inclusion", leafHash);
+    const siblings = placeProof("inclusion", inclusionRanges(index, size), proof);
+    // Down from the root, as far as it is known: whoever names another sibling there has no proof.
+    let node = top;
+    for (let sibling = siblings.at(-1); sibling && node.children; sibling = siblings.at(-1)) {
+      const [left, right] = node.children;
+      const isLeft = sibling.start > index;
+      if (!equalBytes(sibling.hash, (isLeft ? right : left).hash)) throw notIncluded();
+      node = isLeft ? left : right;
+      siblings.pop();
+    }
+    // Up from the leaf to there.
+    let hash = leafHash;
+    const shown = siblings.map((sibling): [Node, Node] => {
+      const pair = sibling.start > index ? ([hash, sibling.hash] as const) : ([sibling.hash, hash] as const);
+      hash = nodeHash(...pair);
+      return [{ hash: pair[0].slice() }, { hash: pair[1].slice() }];
+    });
+    if (!equalBytes(hash, node.hash)) throw notIncluded();
+    for (let depth = proof.length - shown.length; depth < KEPT_LEVELS && shown.length > 0; depth++) {
+      const [children, isLeft] = [shown.pop(), (siblings.pop()?.start ?? 0n) > index];
+      if (children === undefined) return;
+      node.children = children;
+      node = children[isLeft ? 0 : 1];
+    }
+  };
+}
+
+/** As `inclusionVerifier`, for one leaf. */
+export function verifyInclusion(input: Inclusion & { size: bigint; root: Uint8Array }): void {
+  inclusionVerifier(input)(input);
+}
+
+function notIncluded(): TlogError {
+  return new TlogError("bad_proof", "The inclusion proof does not lead from the leaf to the root");
 }
 
 /**
