@@ -68,15 +68,17 @@ export function encodeBase64(bytes: Uint8Array): string {
   return base64.encode(bytes);
 }
 
+/** Of a last group: no padding, or unused bits that are zero before it. */
+const LAST_GROUP = /^(?:[^=]*|..[AEIMQUYcgkosw048]=|.[AQgw]==)$/;
+
 /**
- * RFC 4648 §4, canonical: padded, no whitespace, unused bits zero. Throws `malformed`. By atob, some thirty times as fast
- * as a decoder in JavaScript; it forgives, so what it read must be written the same.
+ * RFC 4648 §4, canonical: padded, no whitespace, unused bits zero. Throws `malformed`. By atob, twice as fast as a decoder
+ * in JavaScript; what it forgives is refused before.
  */
 export function decodeBase64(text: string, what: string): Uint8Array {
-  const binary = binaryOf(text);
-  if (binary === undefined || btoa(binary) !== text) {
-    throw new TlogError("malformed", `${what} is not canonical base64`);
-  }
+  const isCanonical = text.length % 4 === 0 && !/[\t\n\f\r ]/.test(text) && LAST_GROUP.test(text.slice(-4));
+  const binary = isCanonical ? binaryOf(text) : undefined;
+  if (binary === undefined) throw new TlogError("malformed", `${what} is not canonical base64`);
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes;

@@ -125,8 +125,9 @@ export function inclusionRanges(index: bigint, size: bigint): Range[] {
     throw new TlogError("out_of_range", `Leaf ${index} is not in a tree of ${size} leaves`);
   }
   const path: Range[] = [];
-  for (let start = 0n, end = size; end - start > 1n; ) {
-    const middle = start + splitPoint(end - start);
+  for (let start = 0n, end = size, split = splitPoint(size); end - start > 1n; ) {
+    while (split >= end - start) split >>= 1n; // the split point of every smaller range, without counting its bits
+    const middle = start + split;
     if (index < middle) {
       path.push({ start: middle, end });
       end = middle;
@@ -199,18 +200,20 @@ export function inclusionVerifier({ size, root }: { size: bigint; root: Uint8Arr
       siblings.pop();
     }
     // Up from the leaf to there.
+    const path = [leafHash];
     let hash = leafHash;
-    const shown = siblings.map((sibling): [Node, Node] => {
-      const pair = sibling.start > index ? ([hash, sibling.hash] as const) : ([sibling.hash, hash] as const);
-      hash = nodeHash(...pair);
-      return [{ hash: pair[0].slice() }, { hash: pair[1].slice() }];
-    });
+    for (const sibling of siblings) {
+      hash = sibling.start > index ? nodeHash(hash, sibling.hash) : nodeHash(sibling.hash, hash);
+      path.push(hash);
+    }
     if (!equalBytes(hash, node.hash)) throw notIncluded();
-    for (let depth = proof.length - shown.length; depth < KEPT_LEVELS && shown.length > 0; depth++) {
-      const [children, isLeft] = [shown.pop(), (siblings.pop()?.start ?? 0n) > index];
-      if (children === undefined) return;
-      node.children = children;
-      node = children[isLeft ? 0 : 1];
+    path.pop();
+    for (let depth = proof.length - siblings.length; depth < KEPT_LEVELS; depth++) {
+      const [own, sibling] = [path.pop(), siblings.pop()];
+      if (own === undefined || sibling === undefined) return;
+      const [next, other] = [{ hash: own.slice() }, { hash: sibling.hash.slice() }];
+      node.children = sibling.start > index ? [next, other] : [other, next];
+      node = next;
     }
   };
 }
@@ -271,9 +274,7 @@ function placeProof(kind: string, ranges: readonly Range[], proof: readonly Uint
   if (proof.length !== ranges.length) {
     throw new TlogError("bad_proof", `The ${kind} proof has ${proof.length} hashes, not ${ranges.length}`);
   }
-  return ranges.flatMap((range, i) =>
-    proof.slice(i, i + 1).map((hash) => ({ ...range, hash: checkProofHash(kind, hash) })),
-  );
+  return proof.map((hash, i) => ({ start: ranges[i]?.start ?? 0n, hash: checkProofHash(kind, hash) }));
 }
 
 function checkProofHash(kind: string, hash: Uint8Array): Uint8Array {
