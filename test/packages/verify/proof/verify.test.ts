@@ -1,6 +1,7 @@
 import { commitEvent } from "@kedge/verify/events/commitment";
 import { withOpening } from "@kedge/verify/proof/extra";
-import { ASSURANCES, type VerifyReport, verifyEvent } from "@kedge/verify/proof/verify";
+import { kept } from "@kedge/verify/proof/kept";
+import { ASSURANCES, openVerifier, type VerifyReport, verifyEvent } from "@kedge/verify/proof/verify";
 import { tellReport } from "@kedge/verify/proof/words";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { formatVkey, parseVkey, type Vkey } from "@kedge/verify/tlog/note";
@@ -30,6 +31,7 @@ import {
   witness2,
   witnessSigner,
 } from "../../../support/proofs.ts";
+import { flip } from "../tlog/reference.ts";
 
 const logVkeys = [log.vkey];
 const anchorVkeys = [anchor.vkey, anchorMldsa.vkey];
@@ -426,5 +428,113 @@ describe("any single byte changed", () => {
         expect(verified(bytes.subarray(0, length)).proven).toBe(false);
       }),
     );
+  });
+});
+
+describe("many proofs under one trust", () => {
+  /** A pinned key that counts how often a signature was checked by it: each check reads its bytes once. */
+  function counted({ name, id, type, publicKey }: Vkey): { vkey: Vkey; checks(): number } {
+    let checks = 0;
+    const vkey = {
+      ...{ name, id, type },
+      get publicKey(): Uint8Array {
+        checks += 1;
+        return publicKey;
+      },
+    };
+    return { vkey, checks: () => checks };
+  }
+
+  const SIZE = 300;
+  const commits = Array.from({ length: SIZE }, (_, i) =>
+    commitEvent({ ...EVENT, sequence: BigInt(i) }, { tenantKey: TENANT_KEY }),
+  );
+  const entries = commits.map(({ commitment }) => commitment);
+  const checkpoint = signedHead(LOG_ORIGIN, entries, [log]);
+  const anchored = formatProof({
+    index: 0n,
+    hashes: [],
+    checkpoint: signedHead(ANCHOR_ORIGIN, [new TextEncoder().encode(checkpoint)], everyone),
+  });
+  const claims = commits.map(({ opening }, i) => ({
+    event: EVENT.bytes,
+    proof: formatProof({
+      extra: new TextEncoder().encode(JSON.stringify({ anchor: anchored, timestamps: [], opening })),
+      index: BigInt(i),
+      hashes: inclusion(entries, i),
+      checkpoint,
+    }),
+  }));
+
+  test("each signature of a checkpoint that they share is checked once", () => {
+    const keys = [log, anchor, anchorMldsa, witness1, witness2].map(({ vkey }) => counted(vkey));
+    const [logKey, anchorKey, mldsaKey, ...witnessKeys] = keys.map(({ vkey }) => vkey);
+    if (logKey === undefined || anchorKey === undefined || mldsaKey === undefined) throw new Error("no keys");
+    const verify = openVerifier({
+      logVkeys: [logKey],
+      anchorVkeys: [anchorKey, mldsaKey],
+      policy: {
+        logs: [{ vkey: anchorKey }, { vkey: mldsaKey }],
+        witnesses: witnessKeys.map((vkey, i) => ({ name: `w${i}`, vkey })),
+        groups: [{ name: "all", threshold: 2, members: ["w0", "w1"] }],
+        quorum: "all",
+      },
+    });
+    for (const claim of claims) expect(verify(claim)).toMatchObject({ assurance: "witnessed" });
+    expect(keys.map(({ checks }) => checks())).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  test("each is judged as it is alone, whatever was verified before it", () => {
+    const verify = openVerifier(pinned);
+    for (const claim of claims.slice(0, 40)) verify(claim);
+    const pick = fc.nat(SIZE - 1).map((i) => claims[i]?.proof ?? "");
+    const flipped = fc
+      .tuple(pick, fc.nat(), fc.nat(7))
+      .map(([proof, at, bit]) => flip(new TextEncoder().encode(proof), at % proof.length, bit));
+    const swapped = fc.tuple(pick, pick, fc.nat(8)).map(([proof, other, line]) => {
+      const hashes = parseProof(other).hashes;
+      return formatProof({
+        ...parseProof(proof),
+        hashes: parseProof(proof).hashes.map((hash, i) => (i === line ? (hashes[i] ?? hash) : hash)),
+      });
+    });
+    const claim = (proof: string | Uint8Array) => ({ event: EVENT.bytes, proof });
+    fc.assert(
+      fc.property(fc.oneof(pick, flipped, swapped), (proof) => {
+        expect(tellReport(verify(claim(proof)))).toEqual(tellReport(verified(proof)));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test("a checkpoint that was refused is refused again, and no other trust takes over what one found", () => {
+    const claim = claims[0] ?? { event: EVENT.bytes, proof: "" };
+    const other = openVerifier({ ...pinned, logVkeys: [logSigner(LOG_ORIGIN, 9).vkey] });
+    expect(openVerifier(pinned)(claim).proven).toBe(true);
+    for (let i = 0; i < 3; i++) {
+      expect(other(claim)).toMatchObject({ proven: false, failure: { step: "log", code: "unknown_key" } });
+    }
+  });
+});
+
+describe("what is kept", () => {
+  test("is the last sixteen texts, none of them long, and nothing that threw", () => {
+    let reads = 0;
+    const read = kept((text) => {
+      reads += 1;
+      if (text === "bad") throw new RangeError(text);
+      return text.length;
+    });
+    const times = (texts: readonly string[]): number => {
+      const before = reads;
+      for (const text of texts) read(text);
+      return reads - before;
+    };
+    const texts = Array.from({ length: 16 }, (_, i) => `text ${i}`);
+    expect([times(texts), times(texts), times(["more", "text 0", "more"])]).toEqual([16, 0, 2]);
+    const long = "x".repeat(1 << 17);
+    expect(times([long, long])).toBe(2);
+    for (let i = 0; i < 2; i++) expect(() => read("bad")).toThrow(RangeError);
+    expect(reads).toBe(22);
   });
 });
