@@ -19,6 +19,7 @@ import { recordLine } from "@kedge/verify/cli/records";
 import { commitEvent, type Opening } from "@kedge/verify/events/commitment";
 import { withOpening } from "@kedge/verify/proof/extra";
 import { verifyEvent } from "@kedge/verify/proof/verify";
+import { sayFailure } from "@kedge/verify/proof/words";
 import type { Vkey } from "@kedge/verify/tlog/note";
 import type { Command } from "commander";
 import { hospitalDay } from "../examples/hospital-day/generate.ts";
@@ -104,7 +105,11 @@ export async function demonstrate(tenant: Tenant, folder: string, timeout: numbe
 
   const event = new TextEncoder().encode(shown.text);
   const { proven, assurance, failure } = verifyEvent({ event, proof, logVkeys, anchorVkeys });
-  if (!proven) throw new CliError("failed", `the demonstration's proof does not verify: ${failure?.message}`);
+  if (!proven)
+    throw new CliError(
+      "failed",
+      `the demonstration's proof does not verify: ${failure && sayFailure(failure)}`,
+    );
   print(`6 verify  offline, from the two files and the pinned keys: PROVEN, ${assurance}`);
 }
 

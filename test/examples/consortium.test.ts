@@ -1,6 +1,7 @@
 /** The policy of examples/consortium, run by the anchorer and by real witnesses; and the arithmetic of quorums in its page. */
 import { readFileSync } from "node:fs";
 import { verifyEvent } from "@kedge/verify/proof/verify";
+import { tellReport } from "@kedge/verify/proof/words";
 import { ED25519, ED25519_COSIGNATURE, formatVkey, makeVkey } from "@kedge/verify/tlog/note";
 import { evaluateQuorum, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -96,11 +97,8 @@ function consortium(policy = POLICY) {
       if (proof === undefined || proof === "pending") throw new Error("no proof");
       const anchorVkeys = by.logs.map(({ vkey }) => vkey);
       const trust = { logVkeys: [world.vkeys.log], anchorVkeys, policy: by, require: "witnessed" as const };
-      const { proven, statements, failure } = verifyEvent({
-        ...trust,
-        proof: proof.proof,
-        commitment: entry(n),
-      });
+      const claim = { proof: proof.proof, commitment: entry(n) };
+      const { proven, statements, failure } = tellReport(verifyEvent({ ...trust, ...claim }));
       return { proven, text: failure?.message ?? statements.join("\n") };
     },
   };

@@ -151,15 +151,16 @@ describe.skipIf(!hasOpenssl)("with an authority and a calendar for timestamps", 
       const served = parsePolicy(await client.text("GET /anchor/policy"));
       const { vkeys } = await client.json(logSchema, `GET /v1/logs/${log}`, { apiKey });
       const proof = await client.text(`GET /v1/logs/${log}/entries/${hash}/proof`, { apiKey });
-      const report = await timestampVerifier({ tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] })(
-        {
-          proof,
-          commitment: hexToBytes(hash),
-          logVkeys: vkeys.map(parseVkey),
-          anchorVkeys: served.logs.map(({ vkey }) => vkey),
-          requireTimestamp: true,
-        },
-      );
+      const report = await timestampVerifier(
+        { tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] },
+        verifyEvent,
+      )({
+        proof,
+        commitment: hexToBytes(hash),
+        logVkeys: vkeys.map(parseVkey),
+        anchorVkeys: served.logs.map(({ vkey }) => vkey),
+        requireTimestamp: true,
+      });
       expect(report).toMatchObject({ proven: true, timestamps: [{ type: "rfc3161", by: "CN=A TSA" }] });
     }
   });

@@ -11,7 +11,6 @@ import {
   parseVkey,
   signatureLine,
   type Vkey,
-  verifyNote,
 } from "@kedge/verify/tlog/note";
 import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
@@ -24,6 +23,7 @@ import {
   ed25519Signer,
   mldsaCosigner,
   type TextSigner,
+  verifyNote,
 } from "../packages/verify/tlog/signers.ts";
 import { holdsUnusedBits, setUnusedBit } from "./base64.ts";
 import { accepted, type Go, verdicts } from "./go.ts";

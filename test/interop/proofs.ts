@@ -143,7 +143,9 @@ export function proofs(go: Go): void {
     expect(changed.length).toBeGreaterThan(50);
     const answers = accepted(await go.checkProof(changed.map((proof) => asked(proof, 300n))));
     expect(answers).toEqual(
-      changed.map(parseProof).map((proof) => ({ ...proof, checkpoint: encode(proof.checkpoint) })),
+      changed
+        .map((text) => parseProof(text))
+        .map((proof) => ({ ...proof, checkpoint: encode(proof.checkpoint) })),
     );
   });
 

@@ -2,6 +2,8 @@
 import { createServer } from "node:http";
 import { TimestampError } from "@kedge/verify/error";
 import { parseExtra } from "@kedge/verify/proof/extra";
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import { tellReport } from "@kedge/verify/proof/words";
 import {
   type BitcoinBlock,
   displayHash,
@@ -177,13 +179,13 @@ describe("a calendar", () => {
       anchorVkeys: [it.world.vkeys.anchor],
     };
     const time = Date.parse("2026-03-01T08:00:00Z");
-    const verify = timestampVerifier({ tsaCerts: [], bitcoinBlocks: [{ ...it.block, time }] });
+    const verify = timestampVerifier({ tsaCerts: [], bitcoinBlocks: [{ ...it.block, time }] }, verifyEvent);
     const report = await verify({ ...input, requireTimestamp: true });
     expect(report.timestamps).toEqual([{ type: "ots", height: HEIGHT, at: "2026-03-01T08:00:00.000Z" }]);
-    expect(report.statements.join("\n")).toMatch(`before Bitcoin block ${HEIGHT}`);
-    const unaided = await timestampVerifier({ tsaCerts: [], bitcoinBlocks: [] })(input);
+    expect(tellReport(report).statements.join("\n")).toMatch(`before Bitcoin block ${HEIGHT}`);
+    const unaided = await timestampVerifier({ tsaCerts: [], bitcoinBlocks: [] }, verifyEvent)(input);
     expect(unaided.timestamps).toEqual([]);
-    expect(unaided.caveats.join("\n")).toContain(
+    expect(tellReport(unaided).caveats.join("\n")).toContain(
       `whether Bitcoin block ${HEIGHT} has the merkle root ${displayHash(it.block.root)}`,
     );
   });

@@ -1,6 +1,7 @@
 /** Keys of a log and of the anchor log change, one at a time; what was proven under the old ones stays proven. */
 
 import { verifyEvent } from "@kedge/verify/proof/verify";
+import { tellReport } from "@kedge/verify/proof/words";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { verifyConsistency } from "@kedge/verify/tlog/merkle";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
@@ -96,7 +97,7 @@ const vkeysOf = async ({ log, anchor, mldsa }: Pins) => ({
 });
 const verified = async (n: number, pins: Pins, more: { requireAllKeys?: boolean; policy?: string } = {}) => {
   const { policy, ...rest } = more;
-  return verifyEvent({
+  const report = verifyEvent({
     commitment: entry(n),
     proof: proofs[n] ?? "",
     require: "anchored",
@@ -104,6 +105,7 @@ const verified = async (n: number, pins: Pins, more: { requireAllKeys?: boolean;
     ...rest,
     ...(policy === undefined ? {} : { policy: parsePolicy(policy) }),
   });
+  return tellReport(report);
 };
 const policyOf = (vkeys: readonly Vkey[]): string =>
   `${vkeys.map((vkey) => `log ${formatVkey(vkey)}\n`).join("")}${WITNESS_LINES}`;

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { TimestampError } from "@kedge/verify/error";
 import { parseExtra } from "@kedge/verify/proof/extra";
+import { verifyEvent } from "@kedge/verify/proof/verify";
 import { timestampVerifier } from "@kedge/verify/time/timestamps";
 import { parsePemCertificates } from "@kedge/verify/time/x509";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
@@ -321,7 +322,10 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     });
     expect(await run()).toMatchObject({ size: 1n, stored: 1, failures: [] });
     expect(asked?.headers["content-type"]).toBe("application/timestamp-query");
-    const verify = timestampVerifier({ tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] });
+    const verify = timestampVerifier(
+      { tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] },
+      verifyEvent,
+    );
     const report = await verify({
       commitment: entry(1),
       proof: await proofOf(world, actor, 1),

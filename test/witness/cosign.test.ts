@@ -3,7 +3,8 @@
  * it has not stored. What it really signed is seen at its keys, whatever it answers.
  */
 
-import { checkEvidence, parseEvidence } from "@kedge/verify/evidence/evidence";
+import { checkEvidence } from "@kedge/verify/evidence/evidence";
+import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
 import { openCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { verifyCosignature } from "@kedge/verify/tlog/cosignature";
 import { matchSignatures, parseNote, parseSignatureLines } from "@kedge/verify/tlog/note";

@@ -12,6 +12,7 @@ import { readRecords } from "@kedge/verify/cli/records";
 import type { Opening } from "@kedge/verify/events/commitment";
 import { withOpening } from "@kedge/verify/proof/extra";
 import { verifyEvent } from "@kedge/verify/proof/verify";
+import { sayFailure } from "@kedge/verify/proof/words";
 import { quoted } from "@kedge/verify/text";
 import type { Vkey } from "@kedge/verify/tlog/note";
 import { hexToBytes } from "@noble/hashes/utils.js";
@@ -110,7 +111,7 @@ async function keep(
     ...keys,
   });
   if (failure !== undefined) {
-    warn(`${name}: the service's proof does not verify and was not written. ${failure.message}`);
+    warn(`${name}: the service's proof does not verify and was not written. ${sayFailure(failure)}`);
     return false;
   }
   await writeProof(path, opening === undefined ? answer.proof : withOpening(answer.proof, opening));

@@ -1,13 +1,13 @@
 /** The HTTP API as typed calls. Every answer is checked against its shape before it is used. */
 
 import { ClientError } from "@kedge/verify/error";
+import { withRetries } from "@kedge/verify/net/exchange";
 import {
   type ApiRequest,
   type Connection,
   problemCode,
   problemSchema,
   request,
-  withRetries,
 } from "@kedge/verify/net/http";
 import { logPath, openLogReader, parseAnswer, read } from "@kedge/verify/net/log";
 import { bytesToHex } from "@noble/hashes/utils.js";

@@ -4,7 +4,7 @@
  *
  * Trusted: the pinned keys. Hostile: entries, tiles, checkpoints and their times.
  */
-import { bytesToHex } from "@noble/hashes/utils.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Opening } from "../events/commitment.ts";
 import { type Evidence, type Fork, forkOf } from "../evidence/evidence.ts";
 import { quoted } from "../text.ts";
@@ -94,7 +94,7 @@ export function emptyExport(): Export {
 }
 
 export function addEvent(to: Export, { event, line = 0, commitment, opening }: ExportedEvent): void {
-  const slot = slotOf(to, Buffer.from(commitment, "hex"));
+  const slot = slotOf(to, hexToBytes(commitment));
   if (to.slots[slot] !== 0) {
     to.copies += 1;
     return;

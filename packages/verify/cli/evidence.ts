@@ -1,5 +1,6 @@
 /** Evidence against a log, a JSON object a line: kept in a file, and judged as by somebody who has nothing but pinned keys. */
-import { checkEvidence, type Evidence, parseEvidence, type Verdict } from "../evidence/evidence.ts";
+import { checkEvidence, type Evidence, type Verdict } from "../evidence/evidence.ts";
+import { parseEvidence } from "../evidence/evidencefile.ts";
 import { TlogError } from "../tlog/error.ts";
 import type { Vkey } from "../tlog/note.ts";
 import { appendNew, readText } from "./files.ts";

@@ -1,10 +1,18 @@
+/** `kedge verify`: holds events and their proofs against pinned keys, and says what they prove. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, Option } from "commander";
 import { type Opening, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
-import { ASSURANCES, type Assurance, type VerifyReport, verifyEvent } from "../proof/verify.ts";
+import {
+  ASSURANCES,
+  type Assurance,
+  openVerifier,
+  type VerifyClaim,
+  type VerifyReport,
+} from "../proof/verify.ts";
+import { type Hints, type ToldReport, tellReport } from "../proof/words.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
 import type { Policy } from "../tlog/policy.ts";
@@ -54,14 +62,16 @@ type VerifyFlags = CommitFlags &
     json?: boolean;
   };
 
-/** What every proof of a run is held against. */
-type Trust = PinnedKeys & {
-  policy?: Policy;
-  require?: Assurance;
-  requireAllKeys: boolean;
-  requireTimestamp: boolean;
-  verifyEvent: ReturnType<typeof timestampVerifier>;
+/** The flags that give what a sentence of the report asks for. */
+const HINTS: Hints = {
+  no_opening: "--opening",
+  anchor_not_checked: "--anchor-vkey",
+  no_policy: "--policy",
+  timestamps_not_checked: "--tsa-cert, --btc-header",
 };
+
+/** The keys that every proof of a run is held against, and the verifier that holds it against them. */
+type Trust = PinnedKeys & { verifyClaim: (claim: VerifyClaim) => Promise<VerifyReport> };
 
 async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is proven: a reader may close the pipe before that
@@ -70,7 +80,7 @@ async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
   if (flags.commitment !== undefined) {
     if (first === undefined || second !== undefined) throw misuse("With --commitment, give one proof file");
     const commitment = hexToBytes(flags.commitment);
-    const report = await trust.verifyEvent({ commitment, proof: await readProof(first), ...trust });
+    const report = await trust.verifyClaim({ commitment, proof: await readProof(first) });
     conclude(report, trust, flags);
     return;
   }
@@ -97,15 +107,19 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
   const timestamps = await readTimestampTrust(flags, required === "timestamped");
   const keys = pinnedKeys(flags);
   const policy = flags.policy === undefined ? undefined : await readPolicy(flags.policy);
-  return {
-    ...(keys.anchorVkeys.length > 0 ? keys : withPolicyKeys(keys, policy)),
+  const pinned = keys.anchorVkeys.length > 0 ? keys : withPolicyKeys(keys, policy);
+  const verify = openVerifier({
+    ...pinned,
     requireAllKeys: flags.requireAllKeys ?? false,
     requireTimestamp: flags.requireTimestamp ?? false,
-    verifyEvent:
-      timestamps === undefined ? async (input) => verifyEvent(input) : timestampVerifier(timestamps),
     ...(required === undefined ? {} : { require: required }),
     ...(policy === undefined ? {} : { policy }),
-  };
+  });
+  const verifyClaim =
+    timestamps === undefined
+      ? async (claim: VerifyClaim) => verify(claim)
+      : timestampVerifier(timestamps, verify);
+  return { ...pinned, verifyClaim };
 }
 
 /** A policy pins the keys of the log that it is for. */
@@ -122,10 +136,9 @@ async function verifySource(
   opening?: Opening,
 ): Promise<VerifyReport> {
   const derivedOpening = opening === undefined ? derive({ bytes: event, ...source }) : undefined;
-  return await trust.verifyEvent({
+  return await trust.verifyClaim({
     event,
     proof,
-    ...trust,
     ...(opening === undefined ? {} : { opening }),
     ...(derivedOpening === undefined ? {} : { derivedOpening }),
   });
@@ -133,12 +146,13 @@ async function verifySource(
 
 function conclude(report: VerifyReport, trust: Trust, { json }: VerifyFlags): void {
   if (report.proven) process.exitCode = 0;
-  const told = { ...report, caveats: [...report.caveats, ...keyCaveats(trust)] };
+  const words = tellReport(report, HINTS);
+  const told = { ...words, caveats: [...words.caveats, ...keyCaveats(trust)] };
   if (json) printJson({ ...told, keys: keysOf(trust) });
   else print(...describe(told), keysLine(trust));
 }
 
-function describe({ assurance, failure, statements, caveats }: VerifyReport): string[] {
+function describe({ assurance, failure, statements, caveats }: ToldReport): string[] {
   if (failure !== undefined) return ["NOT PROVEN", `  ${failure.message}`];
   return [
     `PROVEN  at assurance ${assurance}`,
@@ -187,7 +201,7 @@ async function verifyFolder(events: string, proofs: string, trust: Trust, flags:
       const report =
         path === undefined
           ? undefined
-          : await verifySource(source, await readProof(join(proofs, path)), trust, derive);
+          : tellReport(await verifySource(source, await readProof(join(proofs, path)), trust, derive), HINTS);
       if (path !== undefined) summary.unused.delete(path);
       include(summary, name, report);
       if (flags.json) printJson({ event: name, proof: path, report });
@@ -225,7 +239,7 @@ type Summary = {
   leftOut: string[];
 };
 
-function include(summary: Summary, event: string, report: VerifyReport | undefined): void {
+function include(summary: Summary, event: string, report: ToldReport | undefined): void {
   summary.total += 1;
   if (report?.assurance === undefined) return;
   count(summary.assurances, report.assurance);

@@ -1,6 +1,7 @@
 /** Where `kedge monitor` reports to, besides the terminal. */
 import { ClientError } from "../error.ts";
-import { checkUrl, codeOf, reasonOf, withRetries } from "../net/http.ts";
+import { reasonOf, withRetries } from "../net/exchange.ts";
+import { checkUrl, codeOf } from "../net/http.ts";
 import { jsonLine } from "./output.ts";
 
 const ATTEMPTS = 3;

@@ -8,7 +8,6 @@
  * - `malformed_opening`: not an opening of the form `kedge/v1`.
  * - `malformed_field`: a source or sequence that cannot stand in a commitment.
  * - `malformed_key`: a tenant key or nonce of the wrong form.
- * - `mismatch`: the commitment stands for another event or another opening.
  */
 export type EventErrorCode =
   | "malformed_json"
@@ -17,8 +16,7 @@ export type EventErrorCode =
   | "unknown_canonicalisation"
   | "malformed_opening"
   | "malformed_field"
-  | "malformed_key"
-  | "mismatch";
+  | "malformed_key";
 
 /** The one error of `events/`. A message never quotes an event, an opening or a key: those hold PHI or secrets. */
 export class EventError extends Error {

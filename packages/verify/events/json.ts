@@ -91,55 +91,41 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 function readString(cursor: Cursor): string {
   const { bytes } = cursor;
   const start = cursor.at;
-  let text = "";
+  let isEscaped = false;
   cursor.at++;
-  for (;;) {
-    const run = cursor.at;
-    let byte = bytes[cursor.at];
-    while (byte !== undefined && byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) {
-      cursor.at++;
-      byte = bytes[cursor.at];
-    }
-    try {
-      text += utf8.decode(bytes.subarray(run, cursor.at));
-    } catch (cause) {
-      throw refused("a string that is not UTF-8", start, cause);
-    }
+  for (let byte = bytes[cursor.at]; byte !== QUOTE; byte = bytes[cursor.at]) {
+    if (byte === undefined || byte < 0x20) throw malformed(cursor);
     if (byte === BACKSLASH) {
-      text += readEscape(cursor);
-    } else if (byte === QUOTE) {
-      cursor.at++;
-      if (/\p{Surrogate}/u.test(text)) throw refused("a string with a lone surrogate", start);
-      return text;
+      isEscaped = true;
+      skipEscape(cursor);
     } else {
-      throw malformed(cursor);
+      cursor.at++;
     }
   }
+  cursor.at++;
+  const text = decode(bytes.subarray(start + 1, cursor.at - 1), start);
+  const value = isEscaped ? unescaped(text) : text;
+  if (/\p{Surrogate}/u.test(value)) throw refused("a string with a lone surrogate", start);
+  return value;
 }
 
-const ESCAPES: ReadonlyMap<string, string> = new Map([
-  ['"', '"'],
-  ["\\", "\\"],
-  ["/", "/"],
-  ["b", "\b"],
-  ["f", "\f"],
-  ["n", "\n"],
-  ["r", "\r"],
-  ["t", "\t"],
-]);
-
-function readEscape(cursor: Cursor): string {
-  const letter = ascii(cursor, cursor.at + 1, cursor.at + 2);
-  const character = ESCAPES.get(letter);
-  if (character !== undefined) {
-    cursor.at += 2;
-    return character;
+function decode(bytes: Uint8Array, at: number): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    throw refused("a string that is not UTF-8", at, cause);
   }
-  const digits = ascii(cursor, cursor.at + 2, cursor.at + 6);
-  if (letter !== "u" || !/^[0-9a-fA-F]{4}$/.test(digits)) throw malformed(cursor);
-  cursor.at += 6;
-  return String.fromCharCode(Number.parseInt(digits, 16));
 }
+
+function skipEscape(cursor: Cursor): void {
+  const following = ascii(cursor, cursor.at + 1, cursor.at + 6);
+  const [{ length } = ""] = /^(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/.exec(following) ?? [];
+  if (length === 0) throw malformed(cursor);
+  cursor.at += 1 + length;
+}
+
+/** Of a string whose escapes were checked. */
+const unescaped = (text: string): string => String(JSON.parse(`"${text}"`));
 
 /** `null`, `true`, `false` or a number: the run of bytes that could be one. */
 function readLiteral(cursor: Cursor): null | boolean | number {

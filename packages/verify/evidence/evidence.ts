@@ -4,54 +4,36 @@
  * A tree of one root and size has one prefix of each size. So two checkpoints signed for one log contradict each other
  * when they are proven to begin with different trees of one size: by RFC 6962 §2.1.2, which any tool can check.
  */
-import { z } from "zod";
 import { quoted } from "../text.ts";
-import { decodeHash, encodeBase64, equalBytes, parseDecimal } from "../tlog/bytes.ts";
+import { encodeBase64, equalBytes, parseDecimal } from "../tlog/bytes.ts";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
-import { leafHash, verifyConsistency } from "../tlog/merkle.ts";
+import { decodeHash, leafHash, verifyConsistency } from "../tlog/merkle.ts";
 import type { Vkey } from "../tlog/note.ts";
 import { parseProof, verifyProof } from "../tlog/proof.ts";
 import { TILE_HEIGHT, type TileMap } from "../tlog/tile.ts";
 import { consistencyProof, rootFromTiles } from "../tlog/tileproof.ts";
 
-const text = z.string().max(1 << 20);
-const hashes = z.array(z.string().max(64)).max(64);
+/** Two checkpoints of the log, and the root that each has at `size`, decimal, with its consistency proof from there. */
+export type Fork = {
+  kind: "fork";
+  checkpoints: [string, string];
+  size: string;
+  roots: [string, string];
+  proofs: [string[], string[]];
+};
 
 /**
- * - `fork`: two checkpoints of the log, `size`, and the root that each has at that size, with its consistency proof
+ * - `fork`: two checkpoints that begin with different trees
  * - `entries`: two entries of the log that contradict each other, as they stand in it; a tlog-proof of each
  * - `unproven`: two checkpoints that nobody could show to be of one history: for the log to explain
  *
- * Notes are verbatim, hashes base64, the size decimal.
+ * Notes are verbatim, hashes base64.
  */
-const evidenceSchema = z.discriminatedUnion("kind", [
-  z.strictObject({
-    kind: z.literal("fork"),
-    checkpoints: z.tuple([text, text]),
-    size: z.string().max(19),
-    roots: z.tuple([z.string().max(64), z.string().max(64)]),
-    proofs: z.tuple([hashes, hashes]),
-  }),
-  z.strictObject({
-    kind: z.literal("entries"),
-    entries: z.tuple([text, text]),
-    proofs: z.tuple([text, text]).optional(),
-  }),
-  z.strictObject({ kind: z.literal("unproven"), checkpoints: z.tuple([text, text]) }),
-]);
-
-export type Evidence = z.infer<typeof evidenceSchema>;
-export type Fork = Extract<Evidence, { kind: "fork" }>;
-
-/** One line of an evidence file. Throws TlogError `malformed`. */
-export function parseEvidence(line: string): Evidence {
-  try {
-    return evidenceSchema.parse(JSON.parse(line));
-  } catch (cause) {
-    throw new TlogError("malformed", "This is not a line of evidence as kedge writes it", { cause });
-  }
-}
+export type Evidence =
+  | Fork
+  | { kind: "entries"; entries: [string, string]; proofs?: [string, string] | undefined }
+  | { kind: "unproven"; checkpoints: [string, string] };
 
 /** A signed tree and what is known of it: nothing in `tiles` is trusted. */
 export type SignedTree = { note: string; checkpoint: Checkpoint; tiles: TileMap };

@@ -4,7 +4,8 @@ import { ClientError } from "../error.ts";
 import { HASH_SIZE } from "../tlog/merkle.ts";
 import { MAX_NOTE_SIZE } from "../tlog/note.ts";
 import { TILE_WIDTH, type Tile, tilePath } from "../tlog/tile.ts";
-import { checkUrl, codeOf, reasonOf, withRetries } from "./http.ts";
+import { readBounded, reasonOf, withRetries } from "./exchange.ts";
+import { checkUrl, codeOf } from "./http.ts";
 
 /** Every call throws ClientError when it gets no such file: all of its codes say that the log could not be read. */
 export type LogFiles = {
@@ -63,9 +64,13 @@ async function attempt(url: URL, limit: number, options: FilesOptions): Promise<
     // Elsewhere is not the log that was asked for; a cache in between may hold an old checkpoint.
     const headers = { "Cache-Control": "no-cache" };
     const response = await fetch(url, { redirect: "manual", signal, headers });
-    if (response.ok) return await readBytes(response, limit, url);
-    await response.body?.cancel();
-    throw refusal(url, response.status);
+    if (!response.ok) {
+      await response.body?.cancel();
+      throw refusal(url, response.status);
+    }
+    const bytes = await readBounded(response.body, limit);
+    if (bytes !== undefined) return bytes;
+    throw new ClientError("protocol", `${url} is larger than ${limit} bytes: no log has that`);
   } catch (cause) {
     options.signal?.throwIfAborted();
     if (cause instanceof ClientError) throw cause;
@@ -83,16 +88,4 @@ function refusal(url: URL, status: number): ClientError {
     return new ClientError("protocol", message);
   }
   return new ClientError(codeOf(status), `${url} is not there to be read (${status}): check the URL`);
-}
-
-async function readBytes(response: Response, limit: number, url: URL): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length;
-    if (size > limit)
-      throw new ClientError("protocol", `${url} is larger than ${limit} bytes: no log has that`);
-    chunks.push(chunk);
-  }
-  return new Uint8Array(Buffer.concat(chunks));
 }

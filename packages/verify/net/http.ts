@@ -1,9 +1,8 @@
 /** One request to the API: time-outs, size limits, retries, and from problem+json (RFC 9457) to ClientError. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ClientError, type ClientErrorCode } from "../error.ts";
 import { quoted } from "../text.ts";
-import { concatBytes } from "../tlog/bytes.ts";
+import { readBounded, reasonOf, retryAfterMs, withRetries } from "./exchange.ts";
 
 export type Connection = {
   /** Where the API is, such as `https://audit.example.org`. */
@@ -23,12 +22,7 @@ export type ApiRequest = {
   idempotent: boolean;
 };
 
-const DEFAULT_ATTEMPTS = 6;
 const DEFAULT_TIMEOUT = 30_000;
-const FIRST_DELAY = 250;
-const MAX_DELAY = 20_000;
-/** A server that asks for a longer pause is not waited for. */
-const MAX_RETRY_AFTER = 120_000;
 /** Characters of the service's reason that a message shows. */
 const MAX_DETAIL = 300;
 /** Lambda answers with at most 6 MB. */
@@ -60,43 +54,6 @@ export async function requestBytes(
   );
 }
 
-/**
- * Runs a call until it succeeds, fails for good, or has been tried as often as the connection allows: with exponential
- * backoff and full jitter, or the pause that the service asked for.
- */
-export async function withRetries<T>(
-  { attempts = DEFAULT_ATTEMPTS }: Pick<Connection, "attempts">,
-  idempotent: boolean,
-  call: () => Promise<T>,
-): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await call();
-    } catch (error) {
-      const pause = error instanceof ClientError ? (error.retryAfter ?? backoff(attempt)) : undefined;
-      if (
-        pause === undefined ||
-        attempt >= attempts ||
-        pause > MAX_RETRY_AFTER ||
-        !isTransient(error, idempotent)
-      ) {
-        throw error;
-      }
-      await sleep(pause);
-    }
-  }
-}
-
-function backoff(attempt: number): number {
-  return Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
-}
-
-/** A throttled request was not carried out, so anything throttled may be sent again. */
-function isTransient(error: unknown, idempotent: boolean): boolean {
-  if (!(error instanceof ClientError)) return false;
-  return error.code === "throttled" || (idempotent && (error.code === "network" || error.code === "server"));
-}
-
 /** The URL, if a request could be sent with both. Throws ClientError `invalid`. */
 export function checkConnection({ url, apiKey }: Connection): URL {
   // fetch would quote a key that no header can hold.
@@ -126,7 +83,9 @@ async function attempt(url: URL, init: RequestInit, { timeout, limit }: Bounds):
   try {
     // A redirect could carry the request, and what it holds, elsewhere.
     const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
-    const bytes = await readBytes(response, response.ok ? limit : MAX_BODY);
+    const most = response.ok ? limit : MAX_BODY;
+    const bytes = await readBounded(response.body, most);
+    if (bytes === undefined) throw new ClientError("protocol", `The answer is larger than ${most} bytes`);
     if (response.ok) return bytes;
     throw problemError(response, new TextDecoder().decode(bytes));
   } catch (cause) {
@@ -140,24 +99,6 @@ async function attempt(url: URL, init: RequestInit, { timeout, limit }: Bounds):
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** fetch reports `fetch failed`, and the reason as its cause. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return "unknown reason";
-  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined;
-  return typeof code === "string" ? code : error.message;
-}
-
-async function readBytes({ body }: Response, limit: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of body ?? []) {
-    size += part.length;
-    if (size > limit) throw new ClientError("protocol", `The answer is larger than ${limit} bytes`);
-    parts.push(part);
-  }
-  return concatBytes(...parts);
 }
 
 export const problemSchema = z.object({
@@ -213,10 +154,3 @@ const ADVICE: Record<ClientErrorCode, string> = {
   server: "The service failed: try again later",
   protocol: "The answer is not Kedge's: check the URL",
 };
-
-/** RFC 9110 §10.2.3: seconds or a date. */
-function retryAfterMs(header: string | null): number | undefined {
-  if (header === null) return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
-}

@@ -1,8 +1,9 @@
+/** The extra line of a proof file: what Kedge adds to a C2SP tlog-proof. */
 import { type Opening, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { type Json, readJson } from "../events/json.ts";
 import { TlogError } from "../tlog/error.ts";
-import { formatProof, parseProof } from "../tlog/proof.ts";
+import { formatProof, parseProof, type TlogProof } from "../tlog/proof.ts";
 
 /**
  * What Kedge puts on the `extra` line of a proof. Nothing here is authenticated: `anchor` is a proof to verify, and the
@@ -15,6 +16,15 @@ export type Extra = {
   timestamps: unknown[];
   opening?: Opening;
 };
+
+/** A `.tlog-proof` file of Kedge: the proof in the tenant's log, and what stands on its extra line. */
+export type ProofFile = { readonly proof: TlogProof; readonly extra: Extra };
+
+/** Verifies nothing. Throws as `parseProof`, whose parameters it has, and `parseExtra`. */
+export function parseProofFile(...parameters: Parameters<typeof parseProof>): ProofFile {
+  const proof = parseProof(...parameters);
+  return { proof, extra: proof.extra === undefined ? { timestamps: [] } : parseExtra(proof.extra) };
+}
 
 /** Reads the bytes of an extra line. Throws TlogError `malformed`, and EventError for the opening in it. */
 export function parseExtra(bytes: Uint8Array): Extra {
@@ -32,10 +42,9 @@ export function parseExtra(bytes: Uint8Array): Extra {
 
 /** The same proof with this opening on its extra line. Throws as `parseProof` and `parseExtra`. */
 export function withOpening(proof: string, opening: Opening): string {
-  const parsed = parseProof(proof);
-  const before = parsed.extra === undefined ? { timestamps: [] } : parseExtra(parsed.extra);
-  const extra = new TextEncoder().encode(JSON.stringify({ ...before, opening }));
-  return formatProof({ ...parsed, extra });
+  const parsed = parseProofFile(proof);
+  const extra = new TextEncoder().encode(JSON.stringify({ ...parsed.extra, opening }));
+  return formatProof({ ...parsed.proof, extra });
 }
 
 /** JSON with no member twice, so that no two readers see two openings. */

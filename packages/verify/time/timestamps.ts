@@ -4,9 +4,9 @@
  * Apart from verify.ts because signatures of X.509 need WebCrypto, which is asynchronous: check first, then verify.
  */
 
-import { TimestampError, type TimestampErrorCode } from "../error.ts";
-import { parseExtra } from "../proof/extra.ts";
-import { type VerifyInput, type VerifyReport, verifyEvent } from "../proof/verify.ts";
+import { TimestampError } from "../error.ts";
+import { parseProofFile } from "../proof/extra.ts";
+import type { CheckedTimestamps, ShownTimestamp, VerifyClaim, VerifyReport } from "../proof/verify.ts";
 import { decodeBase64, utf8Encode } from "../tlog/bytes.ts";
 import { TlogError } from "../tlog/error.ts";
 import { parseProof } from "../tlog/proof.ts";
@@ -23,49 +23,23 @@ export type TimestampTrust = {
   readonly bitcoinBlocks: readonly BitcoinBlock[];
 };
 
-/** A timestamp that holds. */
-export type ShownTimestamp =
-  | {
-      type: "rfc3161";
-      /** The subject of the authority's certificate; text of others. */
-      by: string;
-      /** RFC 3339. */
-      at: string;
-      /** How far off the time may be, ms, if the authority says. */
-      accuracy?: number;
-      serial: string;
-      policy: string;
-    }
-  | {
-      type: "ots";
-      /** The Bitcoin block. */
-      height: number;
-      /** RFC 3339, the block's own time, if its header was given. */
-      at?: string;
-    };
-
-/** What was found of the timestamps of one anchor checkpoint. */
-export type CheckedTimestamps = {
-  /** The signed note that they are over. */
-  readonly note: string;
-  readonly shown: readonly ShownTimestamp[];
-  readonly refused: readonly { readonly code: TimestampErrorCode; readonly message: string }[];
-};
-
 /** More would be somebody's attempt to keep the verifier busy. */
 const MAX_TIMESTAMPS = 16;
 
-/** `verifyEvent` with the timestamps of the proof checked first. */
-export function timestampVerifier(trust: TimestampTrust): (input: VerifyInput) => Promise<VerifyReport> {
+/** `verify`, which is `verifyEvent` or an open verifier, with the timestamps of the proof checked first. */
+export function timestampVerifier<Claim extends VerifyClaim>(
+  trust: TimestampTrust,
+  verify: (claim: Claim) => VerifyReport,
+): (claim: Claim) => Promise<VerifyReport> {
   // The proofs of one folder carry few checkpoints, and each its timestamps again.
   let last: { key: string; checked: CheckedTimestamps } | undefined;
-  return async (input) => {
-    const found = readTimestamps(input.proof);
-    if (found === undefined) return verifyEvent(input);
+  return async (claim) => {
+    const found = readTimestamps(claim.proof);
+    if (found === undefined) return verify(claim);
     const key = JSON.stringify(found);
     if (last?.key !== key)
       last = { key, checked: await checkTimestamps(found.note, found.timestamps, trust) };
-    return verifyEvent({ ...input, timestamps: last.checked });
+    return verify({ ...claim, timestamps: last.checked });
   };
 }
 
@@ -77,20 +51,18 @@ export async function checkTimestamps(
 ): Promise<CheckedTimestamps> {
   const message = utf8Encode(note, "The checkpoint");
   const shown: ShownTimestamp[] = [];
-  const refused: { code: TimestampErrorCode; message: string }[] = [];
+  const refused: TimestampError[] = [];
   for (const timestamp of timestamps.slice(0, MAX_TIMESTAMPS)) {
     try {
       shown.push(await checkOne(timestamp, message, trust));
     } catch (error) {
       if (!(error instanceof TimestampError)) throw error;
-      refused.push({ code: error.code, message: error.message });
+      refused.push(error);
     }
   }
   if (timestamps.length > MAX_TIMESTAMPS) {
-    refused.push({
-      code: "unsupported",
-      message: `Only the first ${MAX_TIMESTAMPS} timestamps were looked at`,
-    });
+    const message = `Only the first ${MAX_TIMESTAMPS} timestamps were looked at`;
+    refused.push(new TimestampError("unsupported", message));
   }
   return { note, shown, refused };
 }
@@ -123,15 +95,14 @@ export function parseTimestamp(value: unknown): Timestamp {
 }
 
 /** The anchor checkpoint of a proof and its timestamps; undefined when there are none, or it is no proof. */
-function readTimestamps(proof: string | Uint8Array): { note: string; timestamps: unknown[] } | undefined {
+function readTimestamps(proof: VerifyClaim["proof"]): { note: string; timestamps: unknown[] } | undefined {
   try {
-    const { extra } = parseProof(proof);
-    if (extra === undefined) return undefined;
-    const { anchor, timestamps } = parseExtra(extra);
+    const isFile = typeof proof === "string" || proof instanceof Uint8Array;
+    const { anchor, timestamps } = (isFile ? parseProofFile(proof) : proof).extra;
     if (anchor === undefined || timestamps.length === 0) return undefined;
     return { note: parseProof(anchor).checkpoint, timestamps };
   } catch {
-    return undefined; // what is wrong with it is verifyEvent's to say
+    return undefined; // what is wrong with it is the verifier's to say
   }
 }
 

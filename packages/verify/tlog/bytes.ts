@@ -1,3 +1,4 @@
+/** Bytes, text and numbers as the formats of a log have them: UTF-8, base64 (RFC 4648 §4), decimals and u64. Strict. */
 import { base64 } from "@scure/base";
 import { TlogError } from "./error.ts";
 
@@ -6,7 +7,9 @@ export const MAX_UINT63 = (1n << 63n) - 1n;
 
 /** Compares public data; not constant time. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
@@ -65,22 +68,28 @@ export function encodeBase64(bytes: Uint8Array): string {
   return base64.encode(bytes);
 }
 
-/** RFC 4648 §4, canonical: padded, no whitespace, unused bits zero. Throws `malformed`. */
+/** Of a last group: no padding, or unused bits that are zero before it. */
+const LAST_GROUP = /^(?:[^=]*|..[AEIMQUYcgkosw048]=|.[AQgw]==)$/;
+
+/**
+ * RFC 4648 §4, canonical: padded, no whitespace, unused bits zero. Throws `malformed`. By atob, twice as fast as a decoder
+ * in JavaScript; what it forgives is refused before.
+ */
 export function decodeBase64(text: string, what: string): Uint8Array {
-  try {
-    return base64.decode(text);
-  } catch (cause) {
-    throw new TlogError("malformed", `${what} is not canonical base64`, { cause });
-  }
+  const isCanonical = text.length % 4 === 0 && !/[\t\n\f\r ]/.test(text) && LAST_GROUP.test(text.slice(-4));
+  const binary = isCanonical ? binaryOf(text) : undefined;
+  if (binary === undefined) throw new TlogError("malformed", `${what} is not canonical base64`);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
 }
 
-/** A 32-byte hash in canonical base64, as one line of a checkpoint or proof. Throws `malformed`. */
-export function decodeHash(line: string, what: string): Uint8Array {
-  const hash = decodeBase64(line, what);
-  if (hash.length !== 32) {
-    throw new TlogError("malformed", `${what} is ${hash.length} bytes, not a SHA-256 hash of 32`);
+function binaryOf(base64: string): string | undefined {
+  try {
+    return atob(base64);
+  } catch {
+    return undefined;
   }
-  return hash;
 }
 
 /** ASCII decimal without sign or leading zeroes, at most 2^63-1. Throws `malformed`. */

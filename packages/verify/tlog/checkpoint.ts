@@ -1,7 +1,16 @@
-import { checkUint63, decodeHash, encodeBase64, equalBytes, parseDecimal } from "./bytes.ts";
+/**
+ * Checkpoints (c2sp.org/tlog-checkpoint, Note text): a signed note that says which tree a log commits to.
+ *
+ *     example.com/log                                origin
+ *     20852163                                       tree size, decimal
+ *     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=   root, base64
+ *                                                    empty line
+ *     — example.com/log Az3grlgtzPICa5OS8npVmf1Myq…
+ */
+import { checkUint63, encodeBase64, equalBytes, parseDecimal } from "./bytes.ts";
 import { verifyCosignature } from "./cosignature.ts";
 import { TlogError } from "./error.ts";
-import { checkHash, EMPTY_ROOT } from "./merkle.ts";
+import { checkHash, decodeHash, EMPTY_ROOT } from "./merkle.ts";
 import {
   checkNoteText,
   ECDSA,
@@ -84,18 +93,30 @@ export function openCheckpoint(
 
 /** The signatures of `vkeys` on a parsed checkpoint, as `openCheckpoint` verifies them; throws as it does. */
 export function verifyCheckpoint(parsed: ParsedCheckpoint, vkeys: readonly Vkey[]): VerifiedSignature[] {
-  const { origin } = parsed.checkpoint;
-  const verified = matchSignatures(parsed.note, vkeys).map(({ vkey, signature }): VerifiedSignature => {
+  const verified = verifySignatures(parsed, vkeys);
+  checkSignedByLog(parsed, verified);
+  return verified;
+}
+
+/** The signatures of these keys, maybe none. Throws `bad_signature` when one is named and its signature fails. */
+export function verifySignatures(parsed: ParsedCheckpoint, vkeys: readonly Vkey[]): VerifiedSignature[] {
+  return matchSignatures(parsed.note, vkeys).map(({ vkey, signature }): VerifiedSignature => {
     if (signsText(vkey)) {
       verifyTextSignature(vkey, parsed.note.text, signature);
       return { vkey };
     }
     return { vkey, timestamp: verifyCosignature(vkey, parsed, signature) };
   });
+}
+
+/** Throws `unknown_key` unless one of the signatures is the log's own, and no witness's. */
+export function checkSignedByLog(
+  { checkpoint: { origin } }: ParsedCheckpoint,
+  verified: readonly VerifiedSignature[],
+): void {
   if (!verified.some(({ vkey }) => signsText(vkey) || vkey.name === origin)) {
     throw new TlogError("unknown_key", "The checkpoint has no signature by a known key of its log");
   }
-  return verified;
 }
 
 /** Whether a signature by this key covers a note's whole text, extension lines included: types 0x01 and 0x02. */

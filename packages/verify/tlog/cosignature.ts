@@ -1,6 +1,18 @@
+/**
+ * Cosignatures on checkpoints (c2sp.org/tlog-cosignature, Format): in a signature line, after the key ID,
+ *
+ *     u64 timestamp ‖ signature                      of 64 bytes (Ed25519, type 0x04) or 2420 (ML-DSA-44, type 0x06)
+ *
+ * over this text (type 0x04, § Ed25519 signed message)
+ *
+ *     cosignature/v1 ⏎ time <timestamp> ⏎ <the checkpoint's note text>
+ *
+ * or these bytes (type 0x06, § ML-DSA-44 signed message)
+ *
+ *     "subtree/v1\n\0" ‖ u8-prefixed cosigner name ‖ u64 timestamp ‖ u8-prefixed origin ‖ u64 start ‖ u64 end ‖ root
+ */
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { checkUint63, concatBytes, uint64, utf8Encode } from "./bytes.ts";
-import type { ParsedCheckpoint } from "./checkpoint.ts";
 import { TlogError } from "./error.ts";
 import { checkHash } from "./merkle.ts";
 import { ED25519_COSIGNATURE, MLDSA44_COSIGNATURE, type Vkey, verifyEd25519 } from "./note.ts";
@@ -66,12 +78,18 @@ export function decodeTimestamped(
   return { timestamp, signature: bytes.slice(TIMESTAMP_SIZE) };
 }
 
+/** What is cosigned: a checkpoint, and the note text that says it. Type 0x04 signs the text, type 0x06 the tree head. */
+type Cosigned = {
+  readonly checkpoint: { readonly origin: string; readonly size: bigint; readonly root: Uint8Array };
+  readonly note: { readonly text: string };
+};
+
 /**
  * Verifies a cosignature of type 0x04 or 0x06 on a checkpoint and returns its timestamp, in seconds
  * since the Epoch. The timestamp may not be zero (c2sp.org/tlog-witness, add-checkpoint), and it is
  * for the caller to compare with a clock. Throws `bad_signature`, or `unsupported` for other types.
  */
-export function verifyCosignature(vkey: Vkey, signed: ParsedCheckpoint, cosignature: Uint8Array): bigint {
+export function verifyCosignature(vkey: Vkey, signed: Cosigned, cosignature: Uint8Array): bigint {
   if (vkey.type !== ED25519_COSIGNATURE && vkey.type !== MLDSA44_COSIGNATURE) {
     throw new TlogError("unsupported", `Signature type ${vkey.type} is not a cosignature`);
   }
@@ -87,7 +105,7 @@ export function verifyCosignature(vkey: Vkey, signed: ParsedCheckpoint, cosignat
   throw new TlogError("bad_signature", `The cosignature by ${vkey.name} does not verify`);
 }
 
-function verifyAt(vkey: Vkey, signed: ParsedCheckpoint, timestamp: bigint, signature: Uint8Array): boolean {
+function verifyAt(vkey: Vkey, signed: Cosigned, timestamp: bigint, signature: Uint8Array): boolean {
   if (vkey.type === ED25519_COSIGNATURE) {
     return verifyEd25519(vkey.publicKey, ed25519CosignedMessage(timestamp, signed.note.text), signature);
   }

@@ -1,3 +1,5 @@
+/** The error of `tlog/`, and its closed set of codes. */
+
 /**
  * Why a log's data was refused.
  *

@@ -1,5 +1,10 @@
+/**
+ * The Merkle tree of RFC 6962 §2.1, its inclusion proofs (§2.1.1) and its consistency proofs (§2.1.2).
+ *
+ *     leaf  = SHA-256(0x00 ‖ entry)        node = SHA-256(0x01 ‖ left ‖ right)        empty root = SHA-256("")
+ */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { checkUint63, equalBytes } from "./bytes.ts";
+import { checkUint63, decodeBase64, equalBytes } from "./bytes.ts";
 import { TlogError } from "./error.ts";
 
 /** Bytes of a SHA-256 hash. */
@@ -29,7 +34,16 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
  */
 export function checkHash(hash: Uint8Array): Uint8Array {
   if (hash.length !== HASH_SIZE) {
-    throw new TlogError("malformed", `A Merkle tree hash is 32 bytes, this one has ${hash.length}`);
+    throw new TlogError("malformed", `A Merkle tree hash is ${HASH_SIZE} bytes, this one has ${hash.length}`);
+  }
+  return hash;
+}
+
+/** A hash in canonical base64, as one line of a checkpoint or proof. Throws `malformed`. */
+export function decodeHash(line: string, what: string): Uint8Array {
+  const hash = decodeBase64(line, what);
+  if (hash.length !== HASH_SIZE) {
+    throw new TlogError("malformed", `${what} is ${hash.length} bytes, not a SHA-256 hash of ${HASH_SIZE}`);
   }
   return hash;
 }
@@ -111,8 +125,9 @@ export function inclusionRanges(index: bigint, size: bigint): Range[] {
     throw new TlogError("out_of_range", `Leaf ${index} is not in a tree of ${size} leaves`);
   }
   const path: Range[] = [];
-  for (let start = 0n, end = size; end - start > 1n; ) {
-    const middle = start + splitPoint(end - start);
+  for (let start = 0n, end = size, split = splitPoint(size); end - start > 1n; ) {
+    while (split >= end - start) split >>= 1n; // the split point of every smaller range, without counting its bits
+    const middle = start + split;
     if (index < middle) {
       path.push({ start: middle, end });
       end = middle;
@@ -156,26 +171,60 @@ export function consistencyRanges(from: bigint, to: bigint): Range[] {
   return proof.reverse();
 }
 
+/** A leaf's place, and its inclusion proof, leaf's sibling first. */
+type Inclusion = { leafHash: Uint8Array; index: bigint; proof: readonly Uint8Array[] };
+
+/** A node that is in the tree, and its two children once a proof has shown them. */
+type Node = { readonly hash: Uint8Array; children?: readonly [Node, Node] };
+
+/** Levels below the root whose nodes are kept from proof to proof: 8,191 nodes at most. */
+const KEPT_LEVELS = 12;
+
 /**
- * Checks that a leaf stands at `index` in the tree of `size` leaves with this root (RFC 6962
- * §2.1.1). Throws `out_of_range` or `bad_proof`; returns only when the proof holds.
+ * Checks that leaves stand in the tree of `size` leaves with this root (RFC 6962 §2.1.1). Nodes near the root that one
+ * proof has shown are compared with the next one's, not hashed again: two proofs of one tree share most of them.
+ * The check throws `out_of_range` or `bad_proof`; it returns only when the proof holds.
  */
-export function verifyInclusion(input: {
-  leafHash: Uint8Array;
-  index: bigint;
-  size: bigint;
-  root: Uint8Array;
-  proof: readonly Uint8Array[];
-}): void {
-  const { index, size, proof } = input;
-  checkProofHash("inclusion", input.leafHash);
-  const root = placeProof("inclusion", inclusionRanges(index, size), proof).reduce(
-    (hash, sibling) => (sibling.start > index ? nodeHash(hash, sibling.hash) : nodeHash(sibling.hash, hash)),
-    input.leafHash,
-  );
-  if (!equalBytes(root, input.root)) {
-    throw new TlogError("bad_proof", "The inclusion proof does not lead from the leaf to the root");
-  }
+export function inclusionVerifier({ size, root }: { size: bigint; root: Uint8Array }) {
+  const top: Node = { hash: root.slice() };
+  return ({ leafHash, index, proof }: Inclusion): void => {
+    checkProofHash("inclusion", leafHash);
+    const siblings = placeProof("inclusion", inclusionRanges(index, size), proof);
+    // Down from the root, as far as it is known: whoever names another sibling there has no proof.
+    let node = top;
+    for (let sibling = siblings.at(-1); sibling && node.children; sibling = siblings.at(-1)) {
+      const [left, right] = node.children;
+      const isLeft = sibling.start > index;
+      if (!equalBytes(sibling.hash, (isLeft ? right : left).hash)) throw notIncluded();
+      node = isLeft ? left : right;
+      siblings.pop();
+    }
+    // Up from the leaf to there.
+    const path = [leafHash];
+    let hash = leafHash;
+    for (const sibling of siblings) {
+      hash = sibling.start > index ? nodeHash(hash, sibling.hash) : nodeHash(sibling.hash, hash);
+      path.push(hash);
+    }
+    if (!equalBytes(hash, node.hash)) throw notIncluded();
+    path.pop();
+    for (let depth = proof.length - siblings.length; depth < KEPT_LEVELS; depth++) {
+      const [own, sibling] = [path.pop(), siblings.pop()];
+      if (own === undefined || sibling === undefined) return;
+      const [next, other] = [{ hash: own.slice() }, { hash: sibling.hash.slice() }];
+      node.children = sibling.start > index ? [next, other] : [other, next];
+      node = next;
+    }
+  };
+}
+
+/** As `inclusionVerifier`, for one leaf. */
+export function verifyInclusion(input: Inclusion & { size: bigint; root: Uint8Array }): void {
+  inclusionVerifier(input)(input);
+}
+
+function notIncluded(): TlogError {
+  return new TlogError("bad_proof", "The inclusion proof does not lead from the leaf to the root");
 }
 
 /**
@@ -225,14 +274,15 @@ function placeProof(kind: string, ranges: readonly Range[], proof: readonly Uint
   if (proof.length !== ranges.length) {
     throw new TlogError("bad_proof", `The ${kind} proof has ${proof.length} hashes, not ${ranges.length}`);
   }
-  return ranges.flatMap((range, i) =>
-    proof.slice(i, i + 1).map((hash) => ({ ...range, hash: checkProofHash(kind, hash) })),
-  );
+  return proof.map((hash, i) => ({ start: ranges[i]?.start ?? 0n, hash: checkProofHash(kind, hash) }));
 }
 
 function checkProofHash(kind: string, hash: Uint8Array): Uint8Array {
   if (hash.length !== HASH_SIZE) {
-    throw new TlogError("bad_proof", `The leaf, root or a hash of the ${kind} proof is not 32 bytes`);
+    throw new TlogError(
+      "bad_proof",
+      `The leaf, root or a hash of the ${kind} proof is not ${HASH_SIZE} bytes`,
+    );
   }
   return hash;
 }

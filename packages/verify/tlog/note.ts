@@ -1,3 +1,13 @@
+/**
+ * Signed notes (c2sp.org/signed-note, Format): a text, an empty line, and a line for each signature.
+ *
+ *     example.com/log                                text, ends in a newline; what is signed
+ *     …
+ *                                                    empty line
+ *     — example.com/log <base64 of the key ID, 4 bytes, and the signature>
+ *
+ * A verifier key (§ Verifier keys) is `<name>+<key ID, 8 hex digits>+<base64 of the type, 1 byte, and the key>`.
+ */
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256 } from "@noble/curves/nist.js";
 import { bytesToNumberLE } from "@noble/curves/utils.js";
@@ -139,22 +149,6 @@ export function signaturesBy(note: Note, vkeys: readonly Vkey[]): NoteSignature[
       .slice(0, 1)
       .map(({ signature }) => ({ name: vkey.name, id: vkey.id, signature })),
   );
-}
-
-/**
- * Verifies a note's signatures of types 0x01 and 0x02, and returns the keys that made them. Those by
- * unknown keys are ignored; a known key's that fails condemns the note (`bad_signature`), and so
- * does the absence of any (`unknown_key`). For the other types, see `openCheckpoint`.
- */
-export function verifyNote(note: Note, vkeys: readonly Vkey[]): { verified: Vkey[] } {
-  const matches = matchSignatures(note, vkeys);
-  for (const { vkey, signature } of matches) {
-    verifyTextSignature(vkey, note.text, signature);
-  }
-  if (matches.length === 0) {
-    throw new TlogError("unknown_key", "The note has no signature by a known key");
-  }
-  return { verified: matches.map(({ vkey }) => vkey) };
 }
 
 /** Verifies a signature of type 0x01 or 0x02 on a note's text. Throws `bad_signature` or `unsupported`. */

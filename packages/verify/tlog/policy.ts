@@ -1,5 +1,19 @@
+/**
+ * Trust policies (c2sp.org/tlog-policy, Policy file syntax and structure): logs, witnesses and who of them suffices.
+ *
+ *     log <vkey> [<url>]
+ *     witness <name> <vkey> [<url>]
+ *     group <name> all|any|<k> <name>…
+ *     quorum none|<name>
+ */
 import { boundedText, equalBytes, parseDecimal } from "./bytes.ts";
-import { openCheckpoint, type ParsedCheckpoint, parseCheckpoint } from "./checkpoint.ts";
+import {
+  checkSignedByLog,
+  type ParsedCheckpoint,
+  parseCheckpoint,
+  type VerifiedSignature,
+  verifySignatures,
+} from "./checkpoint.ts";
 import { verifyCosignature } from "./cosignature.ts";
 import { TlogError } from "./error.ts";
 import {
@@ -93,25 +107,32 @@ export function evaluateQuorum(policy: Policy, cosignedWitnessNames: ReadonlySet
   return satisfied.has(policy.quorum);
 }
 
+/** A witness whose cosignature is valid, and the earliest of its timestamps, in seconds since the Epoch. */
+export type Cosigned = { name: string; vkey: Vkey; timestamp: bigint };
+
 /**
  * Holds a signed checkpoint against a policy. When the policy lists logs, one of them must have
  * signed: throws as `openCheckpoint` does. When it lists none, the log's signature is the caller's
- * to verify. `cosigned` has every witness with a valid cosignature, and the earliest of its
- * timestamps (seconds since the Epoch). `invalid` has every witness under whose key a cosignature
- * failed; that does not count, and does not undo a valid one beside it.
+ * to verify. `verified` are signatures on it that the caller has verified: they are not verified again.
+ * `invalid` has every witness under whose key a cosignature failed; that does not count, and does not
+ * undo a valid one beside it.
  */
-export function verifyPolicy({ policy, checkpoint }: { policy: Policy; checkpoint: string | Uint8Array }): {
-  met: boolean;
-  cosigned: { name: string; vkey: Vkey; timestamp: bigint }[];
-  invalid: { name: string; vkey: Vkey }[];
-} {
-  const parsed = parseCheckpoint(checkpoint);
+export function verifyPolicy(input: {
+  policy: Policy;
+  checkpoint: string | Uint8Array | ParsedCheckpoint;
+  verified?: readonly VerifiedSignature[];
+}): { met: boolean; cosigned: Cosigned[]; invalid: { name: string; vkey: Vkey }[] } {
+  const { policy, checkpoint, verified = [] } = input;
+  const isText = typeof checkpoint === "string" || checkpoint instanceof Uint8Array;
+  const parsed = isText ? parseCheckpoint(checkpoint) : checkpoint;
   if (policy.logs.length > 0) {
     const { origin } = parsed.checkpoint;
-    const vkeys = policy.logs.map(({ vkey }) => vkey).filter(({ name }) => name === origin);
-    openCheckpoint(checkpoint, { origin, vkeys });
+    const own = policy.logs.map(({ vkey }) => vkey).filter(({ name }) => name === origin);
+    const known = verified.filter(({ vkey }) => own.some((key) => isSameKey(key, vkey)));
+    const others = own.filter((key) => !known.some(({ vkey }) => isSameKey(key, vkey)));
+    checkSignedByLog(parsed, [...known, ...verifySignatures(parsed, others)]);
   }
-  const cosigned: { name: string; vkey: Vkey; timestamp: bigint }[] = [];
+  const cosigned: Cosigned[] = [];
   const invalid: { name: string; vkey: Vkey }[] = [];
   for (const { name, vkey } of policy.witnesses) {
     const results = matchSignatures(parsed.note, [vkey]).map(({ signature }) =>
@@ -127,6 +148,10 @@ export function verifyPolicy({ policy, checkpoint }: { policy: Policy; checkpoin
   }
   const met = evaluateQuorum(policy, new Set(cosigned.map(({ name }) => name)));
   return { met, cosigned, invalid };
+}
+
+function isSameKey(a: Vkey, b: Vkey): boolean {
+  return a === b || (a.name === b.name && a.type === b.type && equalBytes(a.publicKey, b.publicKey));
 }
 
 /** The timestamp of a cosignature, undefined when it is invalid. */

@@ -1,7 +1,18 @@
-import { boundedText, checkUint63, decodeBase64, decodeHash, encodeBase64, parseDecimal } from "./bytes.ts";
+/**
+ * Proofs of inclusion as files (c2sp.org/tlog-proof, Format):
+ *
+ *     c2sp.org/tlog-proof@v1
+ *     extra <base64>                                 may be absent; authenticated by nothing
+ *     index 73894
+ *     gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=   hashes, from the leaf's sibling up (RFC 6962 §2.1.1)
+ *     …
+ *                                                    empty line
+ *     <the log's signed checkpoint, verbatim>
+ */
+import { boundedText, checkUint63, decodeBase64, encodeBase64, parseDecimal } from "./bytes.ts";
 import { type Checkpoint, openCheckpoint, parseCheckpoint, type VerifiedSignature } from "./checkpoint.ts";
 import { TlogError } from "./error.ts";
-import { checkHash, verifyInclusion } from "./merkle.ts";
+import { checkHash, decodeHash, verifyInclusion } from "./merkle.ts";
 import type { Vkey } from "./note.ts";
 
 const HEADER = "c2sp.org/tlog-proof@v1";
@@ -31,8 +42,14 @@ export function formatProof({ extra, index, hashes, checkpoint }: TlogProof): st
   return boundedText(text, MAX_PROOF_SIZE, "The proof");
 }
 
-/** Parses a proof and its checkpoint (c2sp.org/tlog-proof, Format), verifying neither. Throws `malformed`. */
-export function parseProof(input: string | Uint8Array): TlogProof {
+/**
+ * Parses a proof and its checkpoint (c2sp.org/tlog-proof, Format), verifying neither. Throws `malformed`.
+ * @param readCheckpoint parses the checkpoint instead: for who keeps what it read.
+ */
+export function parseProof(
+  input: string | Uint8Array,
+  readCheckpoint: (note: string) => unknown = parseCheckpoint,
+): TlogProof {
   const text = boundedText(input, MAX_PROOF_SIZE, "The proof");
   const blank = text.indexOf("\n\n");
   if (blank === -1) {
@@ -50,7 +67,7 @@ export function parseProof(input: string | Uint8Array): TlogProof {
   checkHashCount(lines.length);
   const hashes = lines.map((line) => decodeHash(line, "A hash of the proof"));
   const checkpoint = text.slice(blank + 2);
-  parseCheckpoint(checkpoint);
+  readCheckpoint(checkpoint);
   return { ...(extra === undefined ? {} : { extra }), index, hashes, checkpoint };
 }
 

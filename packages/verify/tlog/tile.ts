@@ -1,3 +1,9 @@
+/**
+ * Tiles of a log (c2sp.org/tlog-tiles, Merkle Tree, Log entries): paths and bytes.
+ *
+ *     tile/<L>/<N>[.p/<W>]                           W hashes of 32 bytes, of level 8·L; N in groups: x001/x234/067
+ *     tile/entries/<N>[.p/<W>]                       a bundle: W times a u16 length and an entry
+ */
 import { checkUint63, concatBytes, MAX_UINT63 } from "./bytes.ts";
 import { TlogError } from "./error.ts";
 import { checkHash, HASH_SIZE, rootOf } from "./merkle.ts";

@@ -1,3 +1,9 @@
+/**
+ * Proofs (RFC 6962 §2.1.1, §2.1.2) made from the tiles of c2sp.org/tlog-tiles, Merkle Tree.
+ *
+ * Each comes in two halves: which tiles to fetch, all at once, and the proof made from them. The tiles are not trusted:
+ * whoever needs certainty verifies the proof.
+ */
 import { checkUint63 } from "./bytes.ts";
 import {
   consistencyRanges,
@@ -18,9 +24,6 @@ import {
   tileKey,
   widthAt,
 } from "./tile.ts";
-
-// Every function of a proof comes in two halves: which tiles to fetch, all at once, and the proof
-// made from them. The tiles are not trusted: whoever needs certainty verifies the proof.
 
 /** The tiles that `inclusionProof` needs, at their width in the tree of `size` leaves. */
 export function inclusionTiles(index: bigint, size: bigint): Tile[] {

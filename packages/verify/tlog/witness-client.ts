@@ -1,3 +1,4 @@
+/** What a log makes of a witness's answer, signature lines (c2sp.org/tlog-witness, add-checkpoint): the valid ones, each key once. */
 import type { ParsedCheckpoint } from "./checkpoint.ts";
 import { verifyCosignature } from "./cosignature.ts";
 import { TlogError } from "./error.ts";

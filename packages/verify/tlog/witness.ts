@@ -1,21 +1,17 @@
 /**
- * What a log and a witness say to each other, and what the witness answers (c2sp.org/tlog-witness,
- * add-checkpoint).
+ * What a log and a witness say to each other, and what the witness answers (c2sp.org/tlog-witness, add-checkpoint).
+ *
+ *     old 20852014                                   tree size that the witness cosigned last
+ *     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=   consistency proof from there (RFC 6962 §2.1.2), 0 to 63 hashes
+ *                                                    empty line
+ *     <the log's signed checkpoint, verbatim>
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import {
-  boundedText,
-  checkUint63,
-  decodeHash,
-  encodeBase64,
-  equalBytes,
-  parseDecimal,
-  utf8Encode,
-} from "./bytes.ts";
+import { boundedText, checkUint63, encodeBase64, equalBytes, parseDecimal, utf8Encode } from "./bytes.ts";
 import { type ParsedCheckpoint, parseTreeHead, signsText, verifyCheckpoint } from "./checkpoint.ts";
 import { TlogError } from "./error.ts";
-import { checkHash, EMPTY_ROOT, verifyConsistency } from "./merkle.ts";
+import { checkHash, decodeHash, EMPTY_ROOT, verifyConsistency } from "./merkle.ts";
 import { type NoteSignature, parseNote, signatureLine, signaturesBy, type Vkey } from "./note.ts";
 
 /** A request has at most this many hashes. A proof needs more only from sizes of 2^62 - 1 on. */

@@ -13,7 +13,8 @@ import {
 } from "@kedge/verify/audit/audit";
 import { type Head, openHead, parseHead } from "@kedge/verify/audit/heads";
 import type { Opening } from "@kedge/verify/events/commitment";
-import { checkEvidence, type Evidence, type Fork, parseEvidence } from "@kedge/verify/evidence/evidence";
+import { checkEvidence, type Evidence, type Fork } from "@kedge/verify/evidence/evidence";
+import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { leafHash } from "@kedge/verify/tlog/merkle";
 import { encodeBundle, encodeEntries, extendTiles, type Tile, tileKey } from "@kedge/verify/tlog/tile";

@@ -5,9 +5,9 @@ import {
   compareTrees,
   type Evidence,
   type Fork,
-  parseEvidence,
   type SignedTree,
 } from "@kedge/verify/evidence/evidence";
+import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { leafHash } from "@kedge/verify/tlog/merkle";

@@ -1,4 +1,5 @@
-import { checkEvidence, type Evidence, parseEvidence } from "@kedge/verify/evidence/evidence";
+import { checkEvidence, type Evidence } from "@kedge/verify/evidence/evidence";
+import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
 import { type MonitorState, monitorTrust } from "@kedge/verify/monitor/monitor";
 import { formatState, parseState } from "@kedge/verify/monitor/state";
 import { type Look, type WatchOptions, watch } from "@kedge/verify/monitor/watch";

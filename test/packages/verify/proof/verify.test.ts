@@ -1,6 +1,8 @@
 import { commitEvent } from "@kedge/verify/events/commitment";
 import { withOpening } from "@kedge/verify/proof/extra";
-import { ASSURANCES, type VerifyReport, verifyEvent } from "@kedge/verify/proof/verify";
+import { kept } from "@kedge/verify/proof/kept";
+import { ASSURANCES, openVerifier, type VerifyReport, verifyEvent } from "@kedge/verify/proof/verify";
+import { tellReport } from "@kedge/verify/proof/words";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { formatVkey, parseVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
@@ -29,6 +31,7 @@ import {
   witness2,
   witnessSigner,
 } from "../../../support/proofs.ts";
+import { flip } from "../tlog/reference.ts";
 
 const logVkeys = [log.vkey];
 const anchorVkeys = [anchor.vkey, anchorMldsa.vkey];
@@ -72,20 +75,20 @@ describe("what a good proof shows", () => {
       { at: seconds(WITNESS_TIME), by: witness1.vkey.name, kind: "witness" },
       { at: seconds(WITNESS_TIME + 5n), by: witness2.vkey.name, kind: "witness" },
     ]);
-    expect(report.statements.join("\n")).toContain(seconds(WITNESS_TIME + 5n));
+    expect(tellReport(report).statements.join("\n")).toContain(seconds(WITNESS_TIME + 5n));
   });
 
   test("an operator's time alone is said not to be independent", () => {
     const report = verified(makeProof({ anchorSigners: [anchor, anchorMldsa] }).proof);
     expect(report.times.map(({ kind }) => kind)).toEqual(["operator"]);
-    expect(report.caveats.join("\n")).toMatch(/No independent time/);
+    expect(tellReport(report).caveats.join("\n")).toMatch(/No independent time/);
   });
 
   test("no anchor key: sealed, and said that the anchor part was not checked", () => {
     const report = verified(makeProof({ anchorSigners: everyone }).proof, { anchorVkeys: [] });
     expect(report).toMatchObject({ proven: true, assurance: "sealed", times: [] });
     expect(report.anchor).toBeUndefined();
-    expect(report.caveats.join("\n")).toMatch(/anchor part was not checked/);
+    expect(tellReport(report).caveats.join("\n")).toMatch(/anchor part was not checked/);
   });
 
   test("a policy of quorum none makes nothing witnessed", () => {
@@ -98,8 +101,8 @@ describe("what a good proof shows", () => {
   test("source and number of the opening are shown, as part of what was committed", () => {
     const event = { ...EVENT, source: "ehr-7", sequence: 12n };
     const report = verified(makeProof({ event }).proof);
-    expect(report.statements.join("\n")).toMatch(/ehr-7/);
-    expect(report.statements.join("\n")).toMatch(/number 12\b/);
+    expect(tellReport(report).statements.join("\n")).toMatch(/ehr-7/);
+    expect(tellReport(report).statements.join("\n")).toMatch(/number 12\b/);
   });
 
   test("a source cannot speak in the verifier's name", () => {
@@ -110,7 +113,8 @@ describe("what a good proof shows", () => {
       .filter((text) => !/[\0\p{Surrogate}]/u.test(text));
     fc.assert(
       fc.property(source, (source) => {
-        const [line = ""] = verified(makeProof({ event: { ...EVENT, source } }).proof).statements.slice(2);
+        const report = verified(makeProof({ event: { ...EVENT, source } }).proof);
+        const [line = ""] = tellReport(report).statements.slice(2);
         expect(line).toMatch(/^It was committed as an event of the source "(?:[^"\\]|\\.)*"\.$/u);
         expect(line).not.toMatch(/(?! )[\p{C}\p{White_Space}]/u);
         expect([...JSON.parse(line.slice(line.indexOf('"'), -1))].length).toBeLessThanOrEqual(101);
@@ -121,7 +125,7 @@ describe("what a good proof shows", () => {
   test("timestamps are said not to be checked", () => {
     const { proof } = makeProof({ extra: (extra) => ({ ...extra, timestamps: ["AAAA"] }) });
     expect(verified(proof).proven).toBe(true);
-    expect(verified(proof).caveats.join("\n")).toMatch(/timestamps .* not checked/);
+    expect(tellReport(verified(proof)).caveats.join("\n")).toMatch(/timestamps .* not checked/);
   });
 
   test("a cosignature beyond the calendar is no time, and no crash", () => {
@@ -220,7 +224,8 @@ describe("what is refused, and why", () => {
     ["an empty file", verified(new Uint8Array()), { step: "proof", code: "malformed" }],
     ["bytes that are no text", verified(Uint8Array.of(0xff, 0xfe)), { step: "proof", code: "malformed" }],
   ])("%s", (_, report, failure) => {
-    expect(report).toMatchObject({ proven: false, times: [], statements: [], failure });
+    expect(report).toMatchObject({ proven: false, times: [], failure });
+    expect(tellReport(report).statements).toEqual([]);
     expect(report.assurance).toBeUndefined();
   });
 
@@ -242,7 +247,7 @@ describe("what is refused, and why", () => {
     const { proof } = makeProof({ anchorSigners: [anchor, witness1] });
     const report = verifyEvent({ event: EVENT.bytes, proof, ...pinned, require: "witnessed" });
     expect(report.failure).toMatchObject({ step: "requirement", code: "too_low" });
-    expect(report.failure?.message).toMatch(/anchored.*witnessed/);
+    expect(tellReport(report).failure?.message).toMatch(/anchored.*witnessed/);
     expect(verifyEvent({ event: EVENT.bytes, proof, ...pinned, require: "anchored" }).proven).toBe(true);
   });
 
@@ -250,7 +255,7 @@ describe("what is refused, and why", () => {
     const requireAll = (proof: string) =>
       verifyEvent({ event: EVENT.bytes, proof, logVkeys, anchorVkeys, requireAllKeys: true });
     const whole = makeProof({ anchorSigners: everyone }).proof;
-    expect(verified(whole).caveats.join("\n")).not.toMatch(/did not sign/);
+    expect(tellReport(verified(whole)).caveats.join("\n")).not.toMatch(/did not sign/);
     expect(requireAll(whole)).toMatchObject({ proven: true, assurance: "anchored" });
     for (const signer of [anchor, anchorMldsa]) {
       const other = signer === anchor ? anchorMldsa : anchor;
@@ -258,8 +263,8 @@ describe("what is refused, and why", () => {
       const name = formatVkey(other.vkey).split("+", 2).join("+");
       const report = verifyEvent({ event: EVENT.bytes, proof, logVkeys, anchorVkeys });
       expect(report).toMatchObject({ proven: true, assurance: "anchored" });
-      expect(report.caveats.filter((line) => line.includes(name))).toHaveLength(1);
-      const { failure } = requireAll(proof);
+      expect(tellReport(report).caveats.filter((line) => line.includes(name))).toHaveLength(1);
+      const { failure } = tellReport(requireAll(proof));
       expect(failure).toMatchObject({ step: "requirement", code: "missing_signature" });
       expect(failure?.message).toContain(name);
     }
@@ -283,13 +288,15 @@ describe("what is refused, and why", () => {
       for (const mldsa of [[olderMldsa], [anchorMldsa], [olderMldsa, anchorMldsa]]) {
         const report = verifiedBy(logSigners, [anchor, ...mldsa]);
         expect(report.proven).toBe(true);
-        expect(report.caveats.join("\n")).not.toMatch(/did not sign/);
-        const [own, anchored] = report.statements.filter((line) => line.includes("signed its tree"));
+        expect(tellReport(report).caveats.join("\n")).not.toMatch(/did not sign/);
+        const [own, anchored] = tellReport(report).statements.filter((line) =>
+          line.includes("signed its tree"),
+        );
         for (const { vkey } of logSigners) expect(own).toContain(vkey.id.toString(16).padStart(8, "0"));
         for (const { vkey } of mldsa) expect(anchored).toContain(vkey.id.toString(16).padStart(8, "0"));
       }
     }
-    const { failure } = verifiedBy([log], [anchor]);
+    const { failure } = tellReport(verifiedBy([log], [anchor]));
     expect(failure).toMatchObject({ code: "missing_signature" });
     for (const { vkey } of [olderMldsa, anchorMldsa]) {
       expect(failure?.message).toContain(formatVkey(vkey).split("+", 2).join("+"));
@@ -299,7 +306,7 @@ describe("what is refused, and why", () => {
   test("a key that may have been rotated is told from the key of another log", () => {
     const { proof } = makeProof({ anchorSigners: [anchor] });
     const messageOf = (pins: { logVkeys?: Vkey[]; anchorVkeys?: Vkey[] }) =>
-      verified(proof, pins).failure?.message;
+      tellReport(verified(proof, pins)).failure?.message;
     const rotated = /may have rotated its key: get the new vkey from a source you trust/;
     expect(messageOf({ logVkeys: [logSigner(LOG_ORIGIN, 9).vkey] })).toMatch(rotated);
     expect(messageOf({ anchorVkeys: [logSigner(ANCHOR_ORIGIN, 9).vkey] })).toMatch(rotated);
@@ -327,7 +334,7 @@ describe("what is refused, and why", () => {
     };
     const report = verified(makeProof({ anchorSigners: [anchor, forged, witness2] }).proof);
     expect(report.assurance).toBe("anchored");
-    expect(report.caveats.join("\n")).toMatch(/w1 is not valid/);
+    expect(tellReport(report).caveats.join("\n")).toMatch(/w1 is not valid/);
   });
 });
 
@@ -421,5 +428,113 @@ describe("any single byte changed", () => {
         expect(verified(bytes.subarray(0, length)).proven).toBe(false);
       }),
     );
+  });
+});
+
+describe("many proofs under one trust", () => {
+  /** A pinned key that counts how often a signature was checked by it: each check reads its bytes once. */
+  function counted({ name, id, type, publicKey }: Vkey): { vkey: Vkey; checks(): number } {
+    let checks = 0;
+    const vkey = {
+      ...{ name, id, type },
+      get publicKey(): Uint8Array {
+        checks += 1;
+        return publicKey;
+      },
+    };
+    return { vkey, checks: () => checks };
+  }
+
+  const SIZE = 300;
+  const commits = Array.from({ length: SIZE }, (_, i) =>
+    commitEvent({ ...EVENT, sequence: BigInt(i) }, { tenantKey: TENANT_KEY }),
+  );
+  const entries = commits.map(({ commitment }) => commitment);
+  const checkpoint = signedHead(LOG_ORIGIN, entries, [log]);
+  const anchored = formatProof({
+    index: 0n,
+    hashes: [],
+    checkpoint: signedHead(ANCHOR_ORIGIN, [new TextEncoder().encode(checkpoint)], everyone),
+  });
+  const claims = commits.map(({ opening }, i) => ({
+    event: EVENT.bytes,
+    proof: formatProof({
+      extra: new TextEncoder().encode(JSON.stringify({ anchor: anchored, timestamps: [], opening })),
+      index: BigInt(i),
+      hashes: inclusion(entries, i),
+      checkpoint,
+    }),
+  }));
+
+  test("each signature of a checkpoint that they share is checked once", () => {
+    const keys = [log, anchor, anchorMldsa, witness1, witness2].map(({ vkey }) => counted(vkey));
+    const [logKey, anchorKey, mldsaKey, ...witnessKeys] = keys.map(({ vkey }) => vkey);
+    if (logKey === undefined || anchorKey === undefined || mldsaKey === undefined) throw new Error("no keys");
+    const verify = openVerifier({
+      logVkeys: [logKey],
+      anchorVkeys: [anchorKey, mldsaKey],
+      policy: {
+        logs: [{ vkey: anchorKey }, { vkey: mldsaKey }],
+        witnesses: witnessKeys.map((vkey, i) => ({ name: `w${i}`, vkey })),
+        groups: [{ name: "all", threshold: 2, members: ["w0", "w1"] }],
+        quorum: "all",
+      },
+    });
+    for (const claim of claims) expect(verify(claim)).toMatchObject({ assurance: "witnessed" });
+    expect(keys.map(({ checks }) => checks())).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  test("each is judged as it is alone, whatever was verified before it", () => {
+    const verify = openVerifier(pinned);
+    for (const claim of claims.slice(0, 40)) verify(claim);
+    const pick = fc.nat(SIZE - 1).map((i) => claims[i]?.proof ?? "");
+    const flipped = fc
+      .tuple(pick, fc.nat(), fc.nat(7))
+      .map(([proof, at, bit]) => flip(new TextEncoder().encode(proof), at % proof.length, bit));
+    const swapped = fc.tuple(pick, pick, fc.nat(8)).map(([proof, other, line]) => {
+      const hashes = parseProof(other).hashes;
+      return formatProof({
+        ...parseProof(proof),
+        hashes: parseProof(proof).hashes.map((hash, i) => (i === line ? (hashes[i] ?? hash) : hash)),
+      });
+    });
+    const claim = (proof: string | Uint8Array) => ({ event: EVENT.bytes, proof });
+    fc.assert(
+      fc.property(fc.oneof(pick, flipped, swapped), (proof) => {
+        expect(tellReport(verify(claim(proof)))).toEqual(tellReport(verified(proof)));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test("a checkpoint that was refused is refused again, and no other trust takes over what one found", () => {
+    const claim = claims[0] ?? { event: EVENT.bytes, proof: "" };
+    const other = openVerifier({ ...pinned, logVkeys: [logSigner(LOG_ORIGIN, 9).vkey] });
+    expect(openVerifier(pinned)(claim).proven).toBe(true);
+    for (let i = 0; i < 3; i++) {
+      expect(other(claim)).toMatchObject({ proven: false, failure: { step: "log", code: "unknown_key" } });
+    }
+  });
+});
+
+describe("what is kept", () => {
+  test("is the last sixteen texts, none of them long, and nothing that threw", () => {
+    let reads = 0;
+    const read = kept((text) => {
+      reads += 1;
+      if (text === "bad") throw new RangeError(text);
+      return text.length;
+    });
+    const times = (texts: readonly string[]): number => {
+      const before = reads;
+      for (const text of texts) read(text);
+      return reads - before;
+    };
+    const texts = Array.from({ length: 16 }, (_, i) => `text ${i}`);
+    expect([times(texts), times(texts), times(["more", "text 0", "more"])]).toEqual([16, 0, 2]);
+    const long = "x".repeat(1 << 17);
+    expect(times([long, long])).toBe(2);
+    for (let i = 0; i < 2; i++) expect(() => read("bad")).toThrow(RangeError);
+    expect(reads).toBe(22);
   });
 });

@@ -14,7 +14,6 @@ import {
   parseSignatureLines,
   parseVkey,
   signatureLine,
-  verifyNote,
 } from "@kedge/verify/tlog/note";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256 } from "@noble/curves/nist.js";
@@ -22,7 +21,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { flip, verdict } from "./reference.ts";
-import { ecdsaSigner, ed25519Signer, mldsaCosigner, P256_SPKI_HEADER } from "./signers.ts";
+import { ecdsaSigner, ed25519Signer, mldsaCosigner, P256_SPKI_HEADER, verifyNote } from "./signers.ts";
 
 // c2sp.org/signed-note, Verifier keys, Example
 const SPEC_VKEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";

@@ -7,15 +7,19 @@ import {
   encodeTimestamped,
   mldsaCosignedMessage,
 } from "@kedge/verify/tlog/cosignature";
+import { TlogError } from "@kedge/verify/tlog/error";
 import {
   ECDSA,
   ED25519,
   ED25519_COSIGNATURE,
   MLDSA44_COSIGNATURE,
   makeVkey,
+  matchSignatures,
+  type Note,
   type NoteSignature,
   signatureLine,
   type Vkey,
+  verifyTextSignature,
 } from "@kedge/verify/tlog/note";
 import { p256 } from "@noble/curves/nist.js";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -125,4 +129,12 @@ export function lineBy(signer: TextSigner, checkpoint: Checkpoint): string {
 
 export function cosignedBy(cosigner: Cosigner, checkpoint: Checkpoint, timestamp: bigint): string {
   return signatureLine(cosigner.vkey, cosigner.cosign(checkpoint, timestamp));
+}
+
+/** The keys that signed a note that is no checkpoint, as Go's `note.Open` tells them; throws TlogError where it refuses. */
+export function verifyNote(note: Note, vkeys: readonly Vkey[]): { verified: Vkey[] } {
+  const matches = matchSignatures(note, vkeys);
+  for (const { vkey, signature } of matches) verifyTextSignature(vkey, note.text, signature);
+  if (matches.length === 0) throw new TlogError("unknown_key", "The note has no signature by a known key");
+  return { verified: matches.map(({ vkey }) => vkey) };
 }
