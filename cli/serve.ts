@@ -49,11 +49,11 @@ const shownIn = (data: string): string[] =>
   [SHOWN, `${SHOWN}.tlog-proof`].map((name) => join(demoIn(data), name));
 const wasShown = (data: string): boolean => shownIn(data).every((path) => existsSync(path));
 
-/** A start that was killed before its end is made good by the next one: what is posted twice stands there once. */
+/** The next start completes one that was killed: posting the same events again adds nothing. */
 async function showOnce(data: string, url: string): Promise<void> {
   const { createTenantForOperator, readCredentials } = await import("../local/operator.ts");
   const path = credentialsIn(data);
-  // Empty: its writer was killed.
+  // A start that was killed while it wrote the file leaves it empty.
   if (existsSync(path) && statSync(path).size === 0) rmSync(path);
   const tenant = existsSync(path)
     ? await readCredentials(path)

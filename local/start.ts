@@ -31,7 +31,7 @@ export type LocalOptions = {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
-  /** Told once of each thing that keeps a schedule from its work; the log file says more. */
+  /** Called once for each error that a schedule meets; the log file says more. */
   readonly onTrouble?: (message: string) => void;
 };
 
@@ -53,8 +53,8 @@ const GRACE_MS = 2_000;
 export async function startLocal({ data, host, port, onTrouble }: LocalOptions): Promise<Local> {
   checkPort(port);
   const folder = await openFolder(data, "KEDGE_DATA");
-  await keepPolicy(folder);
-  // What is open, in the order of opening: closed in the reverse one, also when the start fails half-way.
+  await refuseForgottenPolicy(folder);
+  // In the order of opening. Closed in reverse, also when the start fails half-way.
   const open: { close(): Promise<void> }[] = [];
   const close = async () => {
     for (const part of open.splice(0).reverse()) await part.close();
@@ -103,7 +103,7 @@ const keyIds = z.strictObject({
   KEDGE_ANCHOR_MLDSA_KEY: z.string(),
 });
 
-/** The service's configuration; what the environment already says of the domain and the policy stands. */
+/** The service's configuration. KEDGE_DOMAIN and KEDGE_LOG_FILE of the environment count; so does KEDGE_POLICY. */
 async function openConfiguration(folder: string): Promise<Record<string, string>> {
   return {
     KEDGE_TABLE: TABLE_NAME,
@@ -114,8 +114,8 @@ async function openConfiguration(folder: string): Promise<Record<string, string>
   };
 }
 
-/** A log that witnesses had to cosign does not go on without them because a variable was forgotten. */
-async function keepPolicy(folder: string): Promise<void> {
+/** A log whose policy has witnesses does not go on without them because KEDGE_POLICY was forgotten. */
+async function refuseForgottenPolicy(folder: string): Promise<void> {
   const path = join(folder, "published/anchor/policy");
   if (process.env["KEDGE_POLICY"] || !existsSync(path)) return;
   if (parsePolicy(await readFile(path, "utf8")).quorum === "none") return;

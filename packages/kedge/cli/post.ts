@@ -27,7 +27,7 @@ export function postCommand(command: Command): Command {
 
 /** 128 and the number of SIGINT, as shells have it. */
 const EXIT_INTERRUPTED = 130;
-/** Commitments that are remembered to count the distinct ones: beyond, memory would grow with the input. */
+/** Distinct commitments are counted up to here, so that memory does not grow with the input. */
 const MAX_COUNTED = 1_000_000;
 
 type PostFlags = CommitFlags & WaitFlags & { out?: string; batch: number };

@@ -128,7 +128,7 @@ async function writeProof(path: string, text: string): Promise<void> {
   }
 }
 
-/** Fails before anything is asked for and waited for where nothing could be written. */
+/** Fails at once, and not after a long wait, where nothing can be written. */
 async function checkOut(out: string): Promise<void> {
   let folder = resolve(out.endsWith(PROOF_SUFFIX) ? dirname(out) : out);
   while (!existsSync(folder) && folder !== dirname(folder)) folder = dirname(folder);

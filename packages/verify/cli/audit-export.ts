@@ -17,7 +17,7 @@ import { type EventSource, listFiles, looksLikeRecord, proofName, readEvents } f
 import { CliError, misuse, progress, warn } from "./output.ts";
 import { readRecords } from "./records.ts";
 
-/** Records of one name, such as of a file of every day, that are tried with an event. */
+/** Records that share a file name and are tried with one event. */
 const MAX_NAMESAKES = 1_000;
 
 /** The events with their commitments; undefined when neither events nor records are given. */
@@ -44,16 +44,16 @@ export async function readExport(
   return all;
 }
 
-/** Records by every end of their event's path, for the folder may be elsewhere than it was; and those of no use yet. */
-type Pairs = { byEnd: Map<string, CommitRecord[]>; unused: Set<CommitRecord> };
+/** Records by every suffix of their event's path, for the folder may have moved; and those that no event has used. */
+type Pairs = { bySuffix: Map<string, CommitRecord[]>; unused: Set<CommitRecord> };
 
 async function readPairs(files: readonly string[], flags: AuditFlags): Promise<Pairs> {
-  const pairs: Pairs = { byEnd: new Map(), unused: new Set() };
+  const pairs: Pairs = { bySuffix: new Map(), unused: new Set() };
   for await (const { below: _, ...record } of readRecords(files, flags)) {
     pairs.unused.add(record);
-    for (const end of endsOf(proofName(record.event, record.line))) {
-      const records = pairs.byEnd.get(end);
-      if (records === undefined) pairs.byEnd.set(end, [record]);
+    for (const suffix of suffixesOf(proofName(record.event, record.line))) {
+      const records = pairs.bySuffix.get(suffix);
+      if (records === undefined) pairs.bySuffix.set(suffix, [record]);
       else if (records.length < MAX_NAMESAKES) records.push(record);
     }
   }
@@ -61,15 +61,15 @@ async function readPairs(files: readonly string[], flags: AuditFlags): Promise<P
 }
 
 /** `day/a.json` and `a.json` for `day/a.json`. */
-function endsOf(path: string): string[] {
+function suffixesOf(path: string): string[] {
   const parts = path.split("/");
   return parts.map((_, i) => parts.slice(i).join("/"));
 }
 
-/** The records whose path has most in common with the event's, first those of no other event. */
-function candidatesOf(source: EventSource, { byEnd, unused }: Pairs): CommitRecord[] {
-  const end = endsOf(proofName(source.name, source.line)).find((end) => byEnd.has(end));
-  const records = byEnd.get(end ?? "") ?? [];
+/** The records whose path shares the longest suffix with the event's; those that no event has used come first. */
+function candidatesOf(source: EventSource, { bySuffix, unused }: Pairs): CommitRecord[] {
+  const suffix = suffixesOf(proofName(source.name, source.line)).find((suffix) => bySuffix.has(suffix));
+  const records = bySuffix.get(suffix ?? "") ?? [];
   return [
     ...records.filter((record) => unused.has(record)),
     ...records.filter((record) => !unused.has(record)),
@@ -82,7 +82,8 @@ async function* openEvents(
   pairs: Pairs,
   { flags, found, leftOut }: { flags: AuditFlags; found: Findings; leftOut: string[] },
 ): AsyncGenerator<ExportedEvent> {
-  const derive = pairs.byEnd.size === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
+  const derive =
+    pairs.bySuffix.size === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
   for await (const file of listFiles(paths, leftOut)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       if (looksLikeRecord(source.bytes)) {

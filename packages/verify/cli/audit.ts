@@ -283,7 +283,7 @@ function disorder(): ClientError {
   );
 }
 
-/** A function for what comes up to a size and was not taken yet. */
+/** Returns a function that takes the next items up to a size; each is taken once. */
 function upTo<T extends { size: bigint }>(items: AsyncIterator<T>): (size: bigint) => Promise<T[]> {
   let next: IteratorResult<T> | undefined;
   return async (size) => {

@@ -112,7 +112,7 @@ export type PinnedKeys = {
   anchorVkeys: Vkey[];
   /** Flags, variables, and the absolute paths of files. */
   sources: string[];
-  /** Whether any is of a credentials file that nobody named: it may have come with what is to be verified. */
+  /** Whether any is from a credentials file that was found, not named: it may have come along with the proof. */
   areFound: boolean;
 };
 
@@ -158,7 +158,7 @@ export function parseVkeys(text: string): Vkey[] {
 const setting = (given: string | undefined, stored: string | undefined): string | undefined =>
   (given ?? stored)?.trim();
 
-/** `path` is absolute; `isFound` when nothing but the folder that the command runs in led to it. */
+/** `path` is absolute; `isFound` when it was not named, but found in the current folder. */
 type CredentialsFile = { members: Credentials; path: string; isFound: boolean };
 
 /** No members when there is no file, unless one was named. */
