@@ -18,9 +18,8 @@ import {
   apiKeySchema,
   entryStatusSchema,
   logSchema,
-  logStateSchema,
-  logsSchema,
   proofLineSchema,
+  publishedSchema,
   secretSchema,
 } from "../contract/wire.ts";
 
@@ -32,7 +31,7 @@ export function openClient(connection: Connection) {
   return {
     /** Posts 1 to 10,000 commitments; returns once they are durable. */
     post: (log: string, commitments: readonly Uint8Array[]) =>
-      call(connection, acceptedSchema, {
+      call(connection, countedSchema, {
         method: "POST",
         path: `${logPath(log)}/entries`,
         body: { hashes: commitments.map(bytesToHex) },
@@ -42,12 +41,12 @@ export function openClient(connection: Connection) {
       call(connection, entrySchema, read(`${logPath(log)}/entries/${bytesToHex(commitment)}`)),
     proofs: (log: string, commitments: readonly Uint8Array[]) => proofs(connection, log, commitments),
     /** `vkeys` are all that sign its checkpoints now, by the service's own word. */
-    log: (log: string) => call(connection, logStateSchema, read(logPath(log))),
+    log: (log: string) => call(connection, namedLogSchema, read(logPath(log))),
     /** The log's signed checkpoint; nothing is verified. */
     checkpoint: (log: string) => openLogReader(connection, log).checkpoint(),
 
-    logs: async () => (await call(connection, logsSchema, read("/v1/logs"))).logs,
-    createLog: (name: string) => call(connection, logSchema, create("/v1/logs", { name })),
+    logs: async () => (await call(connection, namedLogsSchema, read("/v1/logs"))).logs,
+    createLog: (name: string) => call(connection, namedLogSchema, create("/v1/logs", { name })),
     keys: async () => (await call(connection, keysSchema, read("/v1/keys"))).keys,
     /** `apiKey` is in the answer to this call and never again. */
     createKey: (key: KeyRequest) => call(connection, newKeySchema, create("/v1/keys", key)),
@@ -68,15 +67,22 @@ export type ProofAnswer = { hash: string } & (
   | { state: "unknown"; detail: string }
 );
 
-/** What a later version of the service may add to is read as any text. */
-const entrySchema = entryStatusSchema.extend({ assurance: z.string() });
-const keySchema = apiKeySchema.extend({ scopes: z.array(z.string()) });
+// The contract's answers, as a client reads them: what another version of the service may say in other words, or leave
+// out, is any text, or optional; what the calls rely on is checked.
+const anyText = z.string();
+const countedSchema = acceptedSchema.extend({ accepted: z.int().nonnegative() });
+const entrySchema = entryStatusSchema.extend({ hash: anyText, assurance: anyText });
+const lineSchema = z.union([
+  proofLineSchema.pick({ proof: true }).required().extend({ hash: anyText, assurance: anyText }),
+  z.object({ hash: anyText, problem: problemSchema }),
+]);
+const namedLogSchema = logSchema
+  .partial({ createdAt: true })
+  .extend({ vkeys: z.array(anyText).min(1), size: publishedSchema.shape.size.optional() });
+const namedLogsSchema = z.object({ logs: z.array(namedLogSchema) });
+const keySchema = apiKeySchema.extend({ scopes: z.array(anyText) });
 const keysSchema = z.object({ keys: z.array(keySchema) });
 const newKeySchema = keySchema.and(secretSchema);
-const lineSchema = z.union([
-  proofLineSchema.pick({ hash: true, proof: true }).required().extend({ assurance: z.string() }),
-  proofLineSchema.pick({ hash: true }).extend({ problem: problemSchema }),
-]);
 type ProofLine = z.infer<typeof lineSchema>;
 
 /** Answers for every commitment, in order, in as many requests as the sizes of the proofs take. */

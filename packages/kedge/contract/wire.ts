@@ -28,7 +28,8 @@ export const hashSchema = z.string().regex(HASH_HEX, "64 lower-case hexadecimal 
 const sizeDoc = { description: "Entries in the tree.", example: 4096 };
 const sizeSchema = z.int().nonnegative().meta(sizeDoc);
 
-const timeSchema = z.iso.datetime().meta({ example: "2026-03-01T08:30:00.000Z" });
+/** In an answer: RFC 3339, which a reader that only shows it need not check. */
+const timeSchema = z.string().meta({ format: "date-time", example: "2026-03-01T08:30:00.000Z" });
 /** RFC 3339 of a time in ms since the epoch. */
 export const timeText = (ms: bigint | number): string => new Date(Number(ms)).toISOString();
 
@@ -108,14 +109,11 @@ export const logSchema = z
     createdAt: timeSchema,
   })
   .meta({ id: "Log" });
-export const logStateSchema = logSchema
-  .and(
-    z.object({
-      size: sizeSchema.meta({ description: "Entries in the published tree." }),
-      publishedAt: timeSchema.optional().meta({ description: "Of the newest checkpoint." }),
-    }),
-  )
-  .meta({ id: "LogState" });
+export const publishedSchema = z.object({
+  size: sizeSchema.meta({ description: "Entries in the published tree." }),
+  publishedAt: timeSchema.optional().meta({ description: "Of the newest checkpoint." }),
+});
+export const logStateSchema = logSchema.and(publishedSchema).meta({ id: "LogState" });
 export const logsSchema = z.object({ logs: z.array(logSchema) });
 export const newLogSchema = z.strictObject({ name: nameSchema }).meta({ id: "NewLog" });
 
