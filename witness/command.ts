@@ -1,12 +1,11 @@
 /** `kedge witness`: cosign the checkpoints of others' logs, on this machine. */
-
-import { collect } from "@kedge/verify/cli/options";
-import { CliError, misuse, print } from "@kedge/verify/cli/output";
+import { collect, wholeNumber } from "@kedge/verify/cli/options";
+import { CliError, print } from "@kedge/verify/cli/output";
 import type { Command } from "commander";
 import { stopOnSignals } from "../platform/embedded/signals.ts";
 import { ServiceError } from "../platform/error.ts";
 
-type Flags = { name: string; log: string[]; data: string; host: string; port: string };
+type Flags = { name: string; log: string[]; data: string; host: string; port: number };
 
 export function witnessCommand(command: Command): Command {
   return command
@@ -21,15 +20,14 @@ export function witnessCommand(command: Command): Command {
     )
     .requiredOption("--data <folder>", "where its keys and its record are kept; never restore an older copy")
     .option("--host <address>", "to listen on", "127.0.0.1")
-    .option("--port <n>", "to listen on, 0 for a free one", "8788")
+    .option("--port <n>", "to listen on, 0 for a free one", wholeNumber(0, 65_535), 8788)
     .action(runWitness);
 }
 
-async function runWitness({ port, log, ...options }: Flags): Promise<void> {
-  if (!/^\d{1,5}$/.test(port)) throw misuse("--port is a number from 0 to 65535");
+async function runWitness({ log, ...options }: Flags): Promise<void> {
   // Loaded here, so that no other command loads AWS packages.
   const { startWitness } = await import("./serve.ts");
-  const starting = startWitness({ ...options, logs: log, port: Number(port) });
+  const starting = startWitness({ ...options, logs: log });
   const witness = await starting.catch((cause: unknown) => {
     if (!(cause instanceof ServiceError && cause.code === "invalid")) throw cause;
     throw new CliError("misuse", cause.message, { cause });

@@ -105,7 +105,7 @@ function logRequest(c: Context<WitnessEnv>, ms: number): void {
     ...(c.error !== undefined && errorFields(c.error)),
   };
   logLine(c.res.status >= 500 || isEvidence ? "error" : "info", line, {
-    // The latest once more says nothing of the log: anyone can send it.
+    // Only what is new says that a log is alive: anyone can send the latest checkpoint again.
     Cosigned: answer?.status === 200 && answer.isNew ? 1 : undefined,
     Equivocations: isEvidence ? 1 : undefined,
   });

@@ -87,7 +87,7 @@ describe("post, proof and verify", () => {
   test("--wait waits until all are sealed, and no longer than --timeout", async () => {
     const late = await run(["post", "day", "--wait", "--timeout", "0.1"]);
     expect([late.code, late.err]).toEqual([1, expect.stringMatching(/not sealed in time/)]);
-    server.faults.push((c) => c.json({ accepted: 3, receivedAt: "now" }, 202));
+    server.faults.push((c) => c.json({ accepted: 3, receivedAt: "2026-03-02T08:00:00.000Z" }, 202));
     await server.seal();
     expect(await run(["post", "day", "--wait"])).toMatchObject({
       code: 0,
@@ -206,7 +206,7 @@ describe("what is cut short", () => {
   test("Ctrl-C says how much was accepted", async () => {
     const interrupt = new Promise((arrived) => {
       server.faults.push(
-        (c) => c.json({ accepted: 2, receivedAt: "now" }, 202),
+        (c) => c.json({ accepted: 2, receivedAt: "2026-03-02T08:00:00.000Z" }, 202),
         () => new Promise(() => arrived(undefined)),
       );
     });
@@ -306,7 +306,16 @@ describe("while a key takes over from another", () => {
   test("a service that signs with no pinned key any more is told of before the next seal", async () => {
     server.faults.push((c) => {
       const vkeys = [formatVkey(successor.vkey)];
-      return c.json({ id: LOG_ID, origin: LOG_ORIGIN, name: "ward 7", vkey: vkeys[0], vkeys });
+      const createdAt = "2026-03-02T08:00:00.000Z";
+      return c.json({
+        id: LOG_ID,
+        origin: LOG_ORIGIN,
+        name: "ward 7",
+        createdAt,
+        size: 1,
+        vkey: vkeys[0],
+        vkeys,
+      });
     });
     const { code, out } = await run(["status"]);
     expect([code, out]).toEqual([1, expect.stringMatching(/no key that you pinned.*may have rotated/)]);
