@@ -7,7 +7,6 @@
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Opening } from "../events/commitment.ts";
 import { type Evidence, type Fork, forkOf } from "../evidence/evidence.ts";
-import { quoted } from "../text.ts";
 import { equalBytes } from "../tlog/bytes.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
@@ -166,7 +165,7 @@ function addSequence(sources: Export["sources"], source: string, number: bigint)
 }
 
 /** Where a source's numbering, which counts up by one, leaves a number out or has one twice. */
-export function* sequenceFindings({ sources }: Export): Generator<Finding> {
+export function* sequenceFindings({ sources }: Export): Generator<AuditFinding> {
   for (const [source, unsorted] of sources) {
     const runs = unsorted.toSorted((a, b) => (a.first < b.first ? -1 : 1));
     let last = (runs[0]?.first ?? 0n) - 1n;
@@ -184,16 +183,8 @@ function sequence(
   source: string,
   first: bigint,
   last: bigint,
-): Finding {
-  const numbers = first === last ? `${first}` : `${first} to ${last}`;
-  const what = finding === "sequence_missing" ? "has no event" : "has two events or more";
-  return {
-    finding,
-    message: `The source ${quoted(source)} ${what} of number ${numbers}.`,
-    source,
-    first: `${first}`,
-    last: `${last}`,
-  };
+): AuditFinding {
+  return { finding, source, first: `${first}`, last: `${last}` };
 }
 
 // ---- the log ------------------------------------------------------------------------------------------------------
@@ -211,7 +202,7 @@ function sequence(
  * - `sequence_missing`, `sequence_repeated`: the export has a gap, or two events under one number
  * - `incomplete`: the log could not be read to its end
  */
-export type FindingKind =
+export type AuditFindingKind =
   | "root_differs"
   | "tile_differs"
   | "checkpoint_differs"
@@ -228,9 +219,8 @@ export type FindingKind =
   | "incomplete";
 
 /** Sizes, indices and numbers are decimal, hashes hex; `event` is a name, never what the event holds. */
-export type Finding = {
-  finding: FindingKind;
-  message: string;
+export type AuditFinding = {
+  finding: AuditFindingKind;
   index?: string;
   entry?: string;
   event?: string;
@@ -240,6 +230,20 @@ export type Finding = {
   source?: string;
   first?: string;
   last?: string;
+  detail?: {
+    /** Where the checkpoint of `size` is from; absent: the log's history. */
+    checkpoint?: string;
+    /** No pinned key has signed it. */
+    isUnsigned?: boolean;
+    laterSize?: string;
+    laterCheckpoint?: string;
+    /** Up to this one the entries are those of an earlier checkpoint. */
+    lastIndex?: string;
+    /** The entry that is repeated. */
+    firstIndex?: string;
+    /** Why the log could not be read. */
+    cause?: Error;
+  };
 };
 
 /** Where an audit stands. `matched` counts the earlier checkpoints that are of this tree. */
@@ -287,7 +291,7 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
   };
   const waiting = bySize(kept.filter(({ size }) => size <= head.size));
 
-  function compare(earlier: NamedHead): Finding[] {
+  function compare(earlier: Earlier): AuditFinding[] {
     const root = frontierRoot(state.frontier);
     const isOfEntries = equalBytes(root, earlier.root);
     const isTwin = earlier.size === head.size && !equalBytes(earlier.root, head.root);
@@ -298,18 +302,13 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
       state.fork = startFork(earlier, isTwin ? head.root : root, state.frontier, head);
     }
     if (isOfEntries) {
-      state.matched[earlier.name === HISTORY ? "history" : "kept"] += 1;
+      state.matched[earlier.name === undefined ? "history" : "kept"] += 1;
       state.matched.largest = earlier.size;
       return [];
     }
-    const unsigned = isSigned ? "" : " No pinned key has signed it either.";
-    return [
-      {
-        finding: "checkpoint_differs",
-        message: `The checkpoint of ${earlier.size} entries (${earlier.name}) is not of the entries that the service gave.${unsigned}`,
-        size: `${earlier.size}`,
-      },
-    ];
+    const { size, name: checkpoint } = earlier;
+    const detail = { ...(checkpoint === undefined ? {} : { checkpoint }), isUnsigned: !isSigned };
+    return [{ finding: "checkpoint_differs", size: `${size}`, detail }];
   }
 
   return {
@@ -325,13 +324,13 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
     get matched(): { kept: number; history: number } {
       return state.matched;
     },
-    add({ entries, history, tiles }: Step): Finding[] {
+    add({ entries, history, tiles }: Step): AuditFinding[] {
       const leaves = entries.map(leafHash);
       const start = state.size;
       const end = start + BigInt(leaves.length);
       const findings = tiles === undefined ? [] : checkTiles(state, leaves, tiles);
       const due = takeWhile(waiting, ({ size }) => size <= end);
-      for (const earlier of bySize([...due, ...history.map((head) => ({ ...head, name: HISTORY }))])) {
+      for (const earlier of bySize<Earlier>([...due, ...history])) {
         extend(state, leaves.slice(Number(state.size - start), Number(earlier.size - start)));
         findings.push(...compare(earlier));
       }
@@ -340,13 +339,13 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
       return findings;
     },
     /** What is known once all entries were given. Throws RangeError before. */
-    finish(): { findings: Iterable<Finding>; evidence?: Fork } {
+    finish(): { findings: Iterable<AuditFinding>; evidence?: Fork } {
       if (state.size !== head.size) throw new RangeError("an audit is finished once it has every entry");
       const isWhole = equalBytes(frontierRoot(state.frontier), head.root);
       const { fork } = state;
       const isShown = isWhole || fork?.earlier.size === head.size;
       const evidence = isShown && fork ? finishFork(fork, head) : undefined;
-      const findings = function* (): Generator<Finding> {
+      const findings = function* (): Generator<AuditFinding> {
         if (!isWhole) yield rootDiffers(head, state.matched.largest);
         if (evidence !== undefined) yield contradiction(evidence);
         if (events !== undefined) yield* missingEvents(events);
@@ -356,7 +355,8 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
   };
 }
 
-const HISTORY = "in the log's history";
+/** One that the auditor kept has a name, one of the log's history has none. */
+type Earlier = Head & { name?: string };
 
 function bySize<T extends { size: bigint }>(heads: readonly T[]): T[] {
   return heads.toSorted((a, b) => (a.size < b.size ? -1 : a.size > b.size ? 1 : 0));
@@ -387,7 +387,7 @@ function checkTiles(
   state: State,
   leaves: readonly Uint8Array[],
   tiles: readonly { tile: Tile; bytes: Uint8Array }[],
-): Finding[] {
+): AuditFinding[] {
   const made = extendTiles(state.size, state.edge, leaves);
   const wrong = tiles.filter(({ tile, bytes }) => {
     const expected = made.get(tileKey(tile.level, tile.index));
@@ -400,11 +400,7 @@ function checkTiles(
       return bytes === undefined ? [] : [[key, bytes] as const];
     }),
   );
-  return wrong.map(({ tile }) => ({
-    finding: "tile_differs",
-    message: `${tilePath(tile)} is not what the entries make it.`,
-    tile: tilePath(tile),
-  }));
+  return wrong.map(({ tile }) => ({ finding: "tile_differs", tile: tilePath(tile) }));
 }
 
 function matchEntries(
@@ -413,18 +409,18 @@ function matchEntries(
   period: Range,
   start: bigint,
   entries: readonly Uint8Array[],
-): Finding[] {
-  const findings: Finding[] = [];
+): AuditFinding[] {
+  const findings: AuditFinding[] = [];
   for (const [i, entry] of entries.entries()) {
     const index = start + BigInt(i);
     const isOfPeriod = period.start <= index && index < period.end;
     const number = numberOf(events, entry);
     const first = (events.found[number] ?? 0) - 1;
     if (number < 0) {
-      if (isOfPeriod) findings.push(wrongEntry("entry_without_event", index, entry, "belongs to no event"));
+      if (isOfPeriod) findings.push({ finding: "entry_without_event", ...named(index, entry) });
     } else if (first >= 0) {
-      const why = `repeats entry ${first}: a commitment stands in a log once`;
-      findings.push(wrongEntry("entry_repeated", index, entry, why));
+      const detail = { firstIndex: `${first}` };
+      findings.push({ finding: "entry_repeated", ...named(index, entry), detail });
     } else {
       events.found[number] = Number(index) + 1;
       state.found += 1;
@@ -434,17 +430,9 @@ function matchEntries(
   return findings;
 }
 
-function wrongEntry(
-  finding: "entry_without_event" | "entry_repeated",
-  index: bigint,
-  entry: Uint8Array,
-  why: string,
-): Finding {
-  const hex = bytesToHex(entry);
-  return { finding, message: `Entry ${index}, ${hex}, ${why}.`, index: `${index}`, entry: hex };
-}
+const named = (index: bigint, entry: Uint8Array) => ({ index: `${index}`, entry: bytesToHex(entry) });
 
-function* missingEvents(events: Export): Generator<Finding> {
+function* missingEvents(events: Export): Generator<AuditFinding> {
   const { count, lines, found, names } = events;
   let file = 0;
   for (let number = 0; number < count; number++) {
@@ -454,7 +442,6 @@ function* missingEvents(events: Export): Generator<Finding> {
     const line = lines[number] || undefined;
     yield {
       finding: "event_not_in_log",
-      message: `The event ${eventLabel(event, line)} is not in the log.`,
       event,
       ...(line === undefined ? {} : { line }),
       entry: bytesToHex(commitmentAt(events, number)),
@@ -462,24 +449,16 @@ function* missingEvents(events: Export): Generator<Finding> {
   }
 }
 
-export function eventLabel(event: string, line?: number): string {
-  return `${quoted(event)}${line === undefined ? "" : ` line ${line}`}`;
-}
-
-function rootDiffers({ size }: Head, largest: bigint): Finding {
-  const upTo = largest === 0n ? "" : ` Up to entry ${largest - 1n} they do, by an earlier checkpoint.`;
-  return {
-    finding: "root_differs",
-    message: `The ${size} entries that the service gave are not those that the log signed.${upTo}`,
-    size: `${size}`,
-  };
+function rootDiffers({ size }: Head, largest: bigint): AuditFinding {
+  const detail = largest === 0n ? {} : { lastIndex: `${largest - 1n}` };
+  return { finding: "root_differs", size: `${size}`, detail };
 }
 
 /** What two checkpoints of one log say of it when the log has grown in between, or not. */
 export function compareLater(
   earlier: NamedHead,
   later: NamedHead,
-): { findings: Finding[]; evidence?: Evidence } {
+): { findings: AuditFinding[]; evidence?: Evidence } {
   if (later.size > earlier.size || (later.size === earlier.size && equalBytes(later.root, earlier.root))) {
     return { findings: [] };
   }
@@ -487,10 +466,10 @@ export function compareLater(
     const evidence = forkOf(earlier.size, { ...earlier, proof: [] }, { ...later, proof: [] });
     return { findings: [contradiction(evidence)], evidence };
   }
-  const finding: Finding = {
+  const finding: AuditFinding = {
     finding: "log_shrunk",
-    message: `The log has shrunk: it signed ${earlier.size} entries (${earlier.name}), and shows ${later.size} (${later.name}).`,
     size: `${earlier.size}`,
+    detail: { checkpoint: earlier.name, laterSize: `${later.size}`, laterCheckpoint: later.name },
   };
   return { findings: [finding], evidence: { kind: "unproven", checkpoints: [later.note, earlier.note] } };
 }
@@ -524,12 +503,7 @@ export async function periodByTime(
   return { start, end: end < start ? start : end, clockWentBack };
 }
 
-function contradiction({ checkpoints: [older, newer] }: Fork): Finding {
+function contradiction({ checkpoints: [older, newer] }: Fork): AuditFinding {
   const [a, b] = [parseCheckpoint(older).checkpoint.size, parseCheckpoint(newer).checkpoint.size];
-  const what = a === b ? "two roots" : "and the second tree did not grow out of the first";
-  return {
-    finding: "contradiction",
-    message: `Two signed checkpoints of the log contradict each other, of ${a} and of ${b} entries: ${what}.`,
-    size: `${a}`,
-  };
+  return { finding: "contradiction", size: `${a}`, detail: { laterSize: `${b}` } };
 }

@@ -1,11 +1,10 @@
 /** A tenant's export for `kedge audit`: events, with the openings that records or the tenant key give them. */
 import {
+  type AuditFinding,
   addEvent,
   type Export,
   type ExportedEvent,
   emptyExport,
-  eventLabel,
-  type Finding,
   sequenceFindings,
 } from "../audit/audit.ts";
 import { openCommitment } from "../events/commitment.ts";
@@ -127,25 +126,13 @@ function commitTo(source: EventSource, commit: ReturnType<typeof committer>): Ex
   }
 }
 
-function unopened(source: EventSource, hasRecord: boolean): Finding {
-  const label = eventLabel(source.name, source.line);
-  return hasRecord
-    ? {
-        finding: "event_changed",
-        message: `The event ${label} is not the one that its record was made of.`,
-        ...named(source),
-      }
-    : {
-        finding: "event_without_opening",
-        message: `The event ${label} has no record, and no commitment by the tenant key.`,
-        ...named(source),
-      };
+function unopened(source: EventSource, hasRecord: boolean): AuditFinding {
+  return { finding: hasRecord ? "event_changed" : "event_without_opening", ...named(source) };
 }
 
-function unused({ event, line, commitment }: CommitRecord): Finding {
+function unused({ event, line, commitment }: CommitRecord): AuditFinding {
   return {
     finding: "record_without_event",
-    message: `The event ${eventLabel(event, line)} has a record, and is not in the export.`,
     event,
     ...(line === undefined ? {} : { line }),
     entry: commitment,

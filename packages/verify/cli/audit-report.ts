@@ -1,7 +1,8 @@
 /** What `kedge audit` found, as it is told: on the terminal, as JSON, and in the files that are kept. */
 import { once } from "node:events";
-import type { Audit, Export, Finding, FindingKind } from "../audit/audit.ts";
+import type { Audit, AuditFinding, AuditFindingKind, Export } from "../audit/audit.ts";
 import type { Head, NamedHead } from "../audit/heads.ts";
+import { tellAuditFinding } from "../audit/words.ts";
 import type { Evidence } from "../evidence/evidence.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
@@ -46,19 +47,20 @@ export type Findings = ReturnType<typeof findings>;
 
 /** All are counted; JSON has each as it is found, the terminal some of each kind at the end. */
 export function findings(json: boolean) {
-  const counts = new Map<FindingKind, number>();
-  const shown = new Map<FindingKind, string[]>();
+  const counts = new Map<AuditFindingKind, number>();
+  const shown = new Map<AuditFindingKind, string[]>();
   return {
-    counts: counts as ReadonlyMap<FindingKind, number>,
-    async tell(list: Iterable<Finding>): Promise<void> {
+    counts: counts as ReadonlyMap<AuditFindingKind, number>,
+    async tell(list: Iterable<AuditFinding>): Promise<void> {
       for (const finding of list) {
+        const told = tellAuditFinding(finding);
         const count = (counts.get(finding.finding) ?? 0) + 1;
         counts.set(finding.finding, count);
         if (json) {
-          printJson(finding);
+          printJson(told);
           if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
         } else if (count <= MAX_SHOWN) {
-          shown.set(finding.finding, [...(shown.get(finding.finding) ?? []), finding.message]);
+          shown.set(finding.finding, [...(shown.get(finding.finding) ?? []), told.message]);
         }
       }
     },
@@ -72,7 +74,7 @@ export function findings(json: boolean) {
 }
 
 /** What says that the log itself is not as it was signed, or was not read. */
-const OF_LOG: readonly FindingKind[] = [
+const OF_LOG: readonly AuditFindingKind[] = [
   "root_differs",
   "tile_differs",
   "checkpoint_differs",

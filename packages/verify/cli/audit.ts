@@ -1,11 +1,11 @@
 /** `kedge audit`: reads a whole log, recomputes it, and reconciles it with an export of events. */
 import { type Command, Option } from "commander";
 import {
+  type AuditFinding,
   BUNDLED,
   compareLater,
   decodeCommitments,
   type Export,
-  type Finding,
   type Published,
   periodByTime,
   startAudit,
@@ -102,7 +102,7 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   } catch (error) {
     const isOfService = [ClientError, TlogError, CliError].some((kind) => error instanceof kind);
     if (!(error instanceof Error && isOfService)) throw error;
-    await found.tell([{ finding: "incomplete", message: `The log could not be read. ${error.message}` }]);
+    await found.tell([{ finding: "incomplete", detail: { cause: error } }]);
   }
   await conclude(outcome, found, { events, kept, pinned, flags });
   // The service may hold requests that are under way for minutes: nothing waits for them.
@@ -160,7 +160,7 @@ async function readLog(target: Target, plan: Plan, found: Findings, outcome: Out
   const { log, keys } = target;
   const head = { ...openServed(await log.checkpoint(), keys), name: "shown by the service" };
   outcome.head = head;
-  const learn = async (result: { findings: Iterable<Finding>; evidence?: Evidence }) => {
+  const learn = async (result: { findings: Iterable<AuditFinding>; evidence?: Evidence }) => {
     if (result.evidence !== undefined) outcome.evidence.push(result.evidence);
     await found.tell(result.findings);
   };

@@ -1,6 +1,7 @@
 /** Evidence against a log, a JSON object a line: kept in a file, and judged as by somebody who has nothing but pinned keys. */
-import { checkEvidence, type Evidence, type Verdict } from "../evidence/evidence.ts";
+import { checkEvidence, type Evidence } from "../evidence/evidence.ts";
 import { parseEvidence } from "../evidence/evidencefile.ts";
+import { sayVerdict } from "../evidence/words.ts";
 import { TlogError } from "../tlog/error.ts";
 import type { Vkey } from "../tlog/note.ts";
 import { appendNew, readText } from "./files.ts";
@@ -32,9 +33,11 @@ export async function judgeEvidence(path: string, vkeys: readonly Vkey[], json =
   }
 }
 
-function judgeLine(line: string, vkeys: readonly Vkey[]): Verdict {
+/** The same members for a line that is no evidence. */
+function judgeLine(line: string, vkeys: readonly Vkey[]): { convincing: boolean; message: string } {
   try {
-    return checkEvidence(parseEvidence(line), vkeys);
+    const verdict = checkEvidence(parseEvidence(line), vkeys);
+    return { convincing: verdict.convincing, message: sayVerdict(verdict) };
   } catch (error) {
     if (!(error instanceof TlogError)) throw error;
     return { convincing: false, message: error.message };

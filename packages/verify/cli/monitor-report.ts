@@ -1,6 +1,7 @@
 /** What `kedge monitor` tells of a look: one object, as JSON, to a webhook, and in plain words. */
-import type { Finding, MonitorState, MonitorTrust } from "../monitor/monitor.ts";
+import type { MonitorState, MonitorTrust, ToldMonitorFinding } from "../monitor/monitor.ts";
 import type { Look } from "../monitor/watch.ts";
+import { sayMonitorCaveat, tellMonitorFinding } from "../monitor/words.ts";
 
 /** Sizes are decimal, times RFC 3339. */
 export type Report = {
@@ -13,11 +14,11 @@ export type Report = {
   read?: string;
   /** Witnesses of the policy that cosigned. */
   witnesses?: string[];
-  findings: Finding[];
+  findings: ToldMonitorFinding[];
   /** Findings beyond those listed. */
   omitted: number;
   /** Lasting ones of earlier looks, until --acknowledge. */
-  earlier: readonly Finding[];
+  earlier: readonly ToldMonitorFinding[];
   /** The file that it is kept in, if there is any. */
   evidence?: string;
   notChecked: string[];
@@ -36,24 +37,25 @@ export type Watched = {
 
 /** `now` in ms since the epoch. */
 export function lookReport(watched: Watched, look: Look, now: number): Report {
-  const { state, head, findings, omitted, read, failure } = look;
+  const { state, head, findings, omitted, read, failure, tooMany } = look;
+  const reason = `${failure?.message}${tooMany ? " (--max-entries, --from-now)" : ""}`;
   if (failure !== undefined && findings.length === 0) {
-    return unreachableReport(watched, failure.message, now);
+    return unreachableReport(watched, reason, now);
   }
   const earlier = watched.state?.findings ?? [];
   const isKept = look.evidence.length > 0 || earlier.length > 0;
-  const cut = failure === undefined ? [] : [`What could not be read. ${failure.message}`];
+  const cut = failure === undefined ? [] : [`What could not be read. ${reason}`];
   return {
     outcome: findings.length + earlier.length > 0 ? "findings" : "good",
     ...about(watched, now),
     ...(state === undefined ? {} : { size: String(state.checkpoint.size) }),
     read: String(read),
     ...(head === undefined ? {} : { witnesses: head.witnesses }),
-    findings,
+    findings: findings.map(tellMonitorFinding),
     omitted,
     earlier,
     ...(isKept ? { evidence: watched.evidencePath } : {}),
-    notChecked: [...cut, ...look.caveats, ...caveats(watched, state)],
+    notChecked: [...cut, ...look.caveats.map(sayMonitorCaveat), ...caveats(watched, state)],
   };
 }
 
@@ -124,5 +126,5 @@ const evidenceLines = (path: string, policy: string): string[] => [
 const section = (heading: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : [heading, ...lines.map((line) => `  ${line}`)];
 
-const shown = (findings: readonly Finding[]): string[] =>
+const shown = (findings: readonly ToldMonitorFinding[]): string[] =>
   findings.map(({ kind, message }) => `${kind}: ${message}`);

@@ -91,7 +91,21 @@ function prefixOf(
   }
 }
 
-export type Verdict = { convincing: boolean; message: string };
+/** What a log signed, or a log holds of another, that contradict each other. Sizes are decimal. */
+export type Contradiction = {
+  kind: "signed_two_roots" | "signed_two_histories" | "holds_two_roots" | "holds_shrunk";
+  /** The log that contradicts itself, and the one whose entries or signatures show it. */
+  origin: string;
+  owner: string;
+  /** In the order in which they were signed, or stand. */
+  sizes: readonly [bigint, bigint];
+  /** How many entries are known to differ. */
+  prefix?: string;
+};
+
+export type Verdict =
+  | { convincing: true; contradiction: Contradiction }
+  | { convincing: false; cause: TlogError };
 
 /** Under pinned keys, each for the log that it is named after. Never throws for what the evidence holds. */
 export function checkEvidence(evidence: Evidence, vkeys: readonly Vkey[]): Verdict {
@@ -105,11 +119,11 @@ export function checkEvidence(evidence: Evidence, vkeys: readonly Vkey[]): Verdi
     );
   } catch (error) {
     if (!(error instanceof TlogError)) throw error;
-    return { convincing: false, message: error.message };
+    return { convincing: false, cause: error };
   }
 }
 
-const convincing = (message: string): Verdict => ({ convincing: true, message });
+const convincing = (contradiction: Contradiction): Verdict => ({ convincing: true, contradiction });
 
 /** The log that a checkpoint says it is of, and the keys that are pinned for that one: another's signature is none. */
 function ownKeys(note: string, vkeys: readonly Vkey[]): { origin: string; vkeys: Vkey[] } {
@@ -120,7 +134,7 @@ function ownKeys(note: string, vkeys: readonly Vkey[]): { origin: string; vkeys:
 const openOwn = (note: string, vkeys: readonly Vkey[]): Checkpoint =>
   openCheckpoint(note, ownKeys(note, vkeys)).checkpoint;
 
-function checkFork({ checkpoints, size, roots, proofs }: Fork, vkeys: readonly Vkey[]): string {
+function checkFork({ checkpoints, size, roots, proofs }: Fork, vkeys: readonly Vkey[]): Contradiction {
   const from = parseDecimal(size, "The size");
   const [a, b] = [openOwn(checkpoints[0], vkeys), openOwn(checkpoints[1], vkeys)];
   if (a.origin !== b.origin || roots[0] === roots[1]) {
@@ -131,42 +145,43 @@ function checkFork({ checkpoints, size, roots, proofs }: Fork, vkeys: readonly V
     const proof = (proofs[i] ?? []).map((hash) => decodeHash(hash, "A hash of the proof"));
     verifyConsistency({ from, to, fromRoot, toRoot, proof });
   }
+  const common = { origin: a.origin, owner: a.origin, sizes: [a.size, b.size] as const };
   return a.size === from && b.size === from
-    ? `${quoted(a.origin)} signed two roots for one size, ${size}.`
-    : `${quoted(a.origin)} signed two histories, of ${a.size} and of ${b.size} entries: their first ${size} entries differ.`;
+    ? { kind: "signed_two_roots", ...common }
+    : { kind: "signed_two_histories", ...common, prefix: size };
 }
 
 /** Signed by the tenant log's own key, or put into the log by the log: one of the two is enough. */
 function checkEntries(
   { entries, proofs }: Extract<Evidence, { kind: "entries" }>,
   vkeys: readonly Vkey[],
-): string {
+): Contradiction {
   const [first, second] = entries.map((entry) => parseCheckpoint(entry).checkpoint);
   if (first === undefined || second === undefined || first.origin !== second.origin) {
     throw new TlogError("bad_proof", "The entries are of two logs: they do not contradict each other");
   }
-  const log = quoted(first.origin);
+  const [{ origin }, sizes] = [first, [first.size, second.size] as const];
   const twoRoots = first.size === second.size && !equalBytes(first.root, second.root);
   if (twoRoots && areSigned(entries, vkeys)) {
-    return `${log} signed two roots for one size, ${first.size}.`;
+    return { kind: "signed_two_roots", origin, owner: origin, sizes };
   }
   if (proofs === undefined) {
     throw new TlogError(
       "bad_proof",
-      `No proof shows that these entries are in the log: give --log-vkey of ${log}`,
+      `No proof shows that these entries are in the log: pin the key of ${quoted(origin)}`,
     );
   }
   const [before, after] = [
     proveEntry(entries[0], proofs[0], vkeys),
     proveEntry(entries[1], proofs[1], vkeys),
   ];
-  const owner = quoted(before.origin);
+  const owner = before.origin;
   if (twoRoots && before.origin === after.origin) {
-    return `${owner} holds two roots of ${log} for one size, ${first.size}.`;
+    return { kind: "holds_two_roots", origin, owner, sizes };
   }
   const isOrdered = before.note === after.note && before.index < after.index;
   if (isOrdered && second.size < first.size) {
-    return `${owner} holds ${log} with ${first.size} entries and, later, with ${second.size}.`;
+    return { kind: "holds_shrunk", origin, owner, sizes };
   }
   throw new TlogError("bad_proof", "The entries do not contradict each other");
 }

@@ -6,7 +6,6 @@
 
 import { ClientError } from "../error.ts";
 import type { SignedTree } from "../evidence/evidence.ts";
-import { keyLabel, quoted } from "../text.ts";
 import { equalBytes, utf8Decode } from "../tlog/bytes.ts";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
@@ -15,6 +14,7 @@ import type { Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { edgeOf, extendTiles, type TileMap } from "../tlog/tile.ts";
 import { rootFromTiles } from "../tlog/tileproof.ts";
+import { tellMonitorFinding } from "./words.ts";
 
 /**
  * What a monitor finds wrong.
@@ -36,11 +36,38 @@ export const FINDING_KINDS = [
   ...(["bad_entry", "foreign_entry", "tenant_signature", "tenant_two_roots", "tenant_shrinks"] as const),
 ] as const;
 
-export type FindingKind = (typeof FINDING_KINDS)[number];
-export type Finding = { kind: FindingKind; message: string };
+export type MonitorFindingKind = (typeof FINDING_KINDS)[number];
+
+/** What is wrong, and where. `since` is RFC 3339. */
+export type MonitorFinding =
+  | { kind: "bad_checkpoint"; origin: string; cause: TlogError }
+  | { kind: "no_quorum"; size: bigint; witnesses: readonly string[] }
+  /** When it was last signed or, with `isSeen`, first seen. */
+  | { kind: "stale"; size: bigint; since: string; isSeen: boolean }
+  /** `isOlder`: it was shown to be one of the history that is known. */
+  | { kind: "rollback"; size: bigint; before: bigint; isOlder: boolean }
+  /** The checkpoints' sizes, and how many entries of their trees are known to differ. */
+  | { kind: "fork"; origin: string; sizes: readonly [bigint, bigint]; prefix: string }
+  | { kind: "bad_entries"; size: bigint; what: "entries" | "tiles" }
+  | { kind: "bad_entry"; index: bigint }
+  | { kind: "foreign_entry"; index: bigint; origin: string }
+  | { kind: "tenant_signature"; index: bigint; origin: string; vkeys: readonly Vkey[] }
+  | {
+      kind: "tenant_two_roots" | "tenant_shrinks";
+      index: bigint;
+      origin: string;
+      size: bigint;
+      before: { index: bigint; size: bigint };
+    };
+
+/** A finding as it is told, and kept in the words of the day. */
+export type ToldMonitorFinding = { kind: MonitorFindingKind; message: string };
+
+/** What could not be checked of a checkpoint of this size that the log signed. */
+export type MonitorCaveat = { code: "never_shown" | "not_compared" | "ahead"; size: bigint };
 
 /** Facts about the log that nothing later undoes: they are kept, and told in every report. */
-const LASTING: ReadonlySet<FindingKind> = new Set<FindingKind>([
+const LASTING: ReadonlySet<MonitorFindingKind> = new Set<MonitorFindingKind>([
   ...(["fork", "bad_entry", "foreign_entry"] as const),
   ...(["tenant_signature", "tenant_two_roots", "tenant_shrinks"] as const),
 ]);
@@ -58,7 +85,7 @@ export type MonitorState = SignedTree & {
   /** Other checkpoints that the log signed, for whose tree it never showed that it is of this history. */
   open: readonly string[];
   /** Lasting ones of earlier runs. */
-  findings: readonly Finding[];
+  findings: readonly ToldMonitorFinding[];
 };
 
 /** Whom the monitor believes. `origin` is the log's, `vkeys` are its keys, `logVkeys` those of tenants' logs, maybe none. */
@@ -99,8 +126,9 @@ const MAX_CLOCK_AHEAD = 5 * 60_000;
 /** Throws TlogError when it is not signed by the log. `now` in ms since the epoch. */
 export function openHead(bytes: Uint8Array | string, trust: MonitorTrust, now: number): PublicHead {
   const note = typeof bytes === "string" ? bytes : utf8Decode(bytes, "The checkpoint");
-  const { checkpoint, verified } = openCheckpoint(note, trust);
-  const { met, cosigned } = verifyPolicy({ policy: trust.policy, checkpoint: note });
+  const { verified, ...parsed } = openCheckpoint(note, trust);
+  const { checkpoint } = parsed;
+  const { met, cosigned } = verifyPolicy({ policy: trust.policy, checkpoint: parsed, verified });
   const [byWitnesses, byLog] = [cosigned, verified].map((signatures) =>
     signatures
       .map(({ timestamp }) => Number(timestamp ?? 0n) * 1000)
@@ -121,21 +149,14 @@ export function openHead(bytes: Uint8Array | string, trust: MonitorTrust, now: n
 export function headFindings(
   head: PublicHead,
   { now, seenAt, maxAge }: { now: number; seenAt: number; maxAge?: number },
-): Finding[] {
-  const findings: Finding[] = [];
-  if (!head.hasQuorum) {
-    const names = head.witnesses.join(", ") || "none";
-    findings.push({
-      kind: "no_quorum",
-      message: `The checkpoint of ${head.checkpoint.size} entries lacks the policy's quorum. Cosigned by: ${names}.`,
-    });
-  }
+): MonitorFinding[] {
+  const findings: MonitorFinding[] = [];
+  const { size } = head.checkpoint;
+  if (!head.hasQuorum) findings.push({ kind: "no_quorum", size, witnesses: head.witnesses });
   const since = head.signedAt ?? seenAt;
   if (maxAge !== undefined && now - since > maxAge) {
-    const what = head.signedAt === undefined ? "has been the newest since" : "was last signed at";
-    const at = new Date(since).toISOString();
-    const message = `The checkpoint of ${head.checkpoint.size} entries ${what} ${at}: the log stands still, or an old copy is served.`;
-    findings.push({ kind: "stale", message });
+    const isSeen = head.signedAt === undefined;
+    findings.push({ kind: "stale", size, since: new Date(since).toISOString(), isSeen });
   }
   return findings;
 }
@@ -148,7 +169,7 @@ export type Reading = {
   tiles: TileMap;
   /** Only what changed. */
   readonly tenants: Map<string, TenantHead>;
-  readonly findings: Finding[];
+  readonly findings: MonitorFinding[];
   /** Findings beyond MAX_FINDINGS. */
   omitted: number;
   readonly clashes: Clash[];
@@ -186,22 +207,15 @@ function readEntry(reading: Reading, entry: Uint8Array, index: bigint): void {
   else reading.omitted += 1;
 }
 
-function judgeEntry(reading: Reading, entry: Uint8Array, index: bigint): Finding | undefined {
+function judgeEntry(reading: Reading, entry: Uint8Array, index: bigint): MonitorFinding | undefined {
   const parsed = parseEntry(entry);
-  if (parsed === undefined) {
-    return { kind: "bad_entry", message: `Entry ${index} is not a signed checkpoint.` };
-  }
+  if (parsed === undefined) return { kind: "bad_entry", index };
   const { note, checkpoint } = parsed;
   const { origin, size, root } = checkpoint;
-  const log = quoted(origin);
-  if (!isTenantOf(reading.trust.origin, origin)) {
-    const message = `Entry ${index} is of ${log}, which is no tenant log of this operator.`;
-    return { kind: "foreign_entry", message };
-  }
+  if (!isTenantOf(reading.trust.origin, origin)) return { kind: "foreign_entry", index, origin };
   const vkeys = reading.trust.logVkeys.filter(({ name }) => name === origin);
   if (vkeys.length > 0 && !isSigned(note, origin, vkeys)) {
-    const message = `Entry ${index} of ${log} is not signed by a pinned key: ${vkeys.map(keyLabel).join(", ")}.`;
-    return { kind: "tenant_signature", message };
+    return { kind: "tenant_signature", index, origin, vkeys };
   }
   const head: TenantHead = { index, note, size, root };
   const before = reading.tenants.get(origin) ?? reading.state?.tenants.get(origin);
@@ -211,14 +225,8 @@ function judgeEntry(reading: Reading, entry: Uint8Array, index: bigint): Finding
   }
   if (size === before.size && equalBytes(root, before.root)) return undefined;
   if (reading.clashes.length < MAX_CLASHES) reading.clashes.push([before, head]);
-  if (size === before.size) {
-    const message = `${log} has two roots at size ${size}: entries ${before.index} and ${index}.`;
-    return { kind: "tenant_two_roots", message };
-  }
-  const message =
-    `${log}: entry ${index} is of size ${size}, after entry ${before.index} of size ${before.size}: ` +
-    "the log has lost entries, or this checkpoint was anchored out of order.";
-  return { kind: "tenant_shrinks", message };
+  const kind = size === before.size ? "tenant_two_roots" : "tenant_shrinks";
+  return { kind, index, origin, size, before: { index: before.index, size: before.size } };
 }
 
 /** `<domain>/log/<id>` of `<domain>/anchor`. */
@@ -294,8 +302,9 @@ export function keepOpen(state: MonitorState, { note, checkpoint }: PublicHead):
 }
 
 /** The same state with those of the findings that nothing later undoes, each once. */
-export function remember(state: MonitorState, found: readonly Finding[]): MonitorState {
+export function remember(state: MonitorState, found: readonly MonitorFinding[]): MonitorState {
   const known = new Set(state.findings.map(({ message }) => message));
-  const fresh = found.filter(({ kind, message }) => LASTING.has(kind) && !known.has(message));
+  const lasting = found.filter(({ kind }) => LASTING.has(kind)).map(tellMonitorFinding);
+  const fresh = lasting.filter(({ message }) => !known.has(message));
   return { ...state, findings: [...state.findings, ...fresh].slice(0, MAX_FINDINGS) };
 }

@@ -10,7 +10,6 @@ import {
   type SignedTree,
 } from "../evidence/evidence.ts";
 import type { LogFiles } from "../net/files.ts";
-import { quoted } from "../text.ts";
 import { TlogError } from "../tlog/error.ts";
 import { formatProof } from "../tlog/proof.ts";
 import {
@@ -25,10 +24,11 @@ import {
 import { consistencyTiles, inclusionProof, inclusionTiles, rootTiles } from "../tlog/tileproof.ts";
 import {
   type Clash,
-  type Finding,
   finishReading,
   headFindings,
   keepOpen,
+  type MonitorCaveat,
+  type MonitorFinding,
   type MonitorState,
   type MonitorTrust,
   openHead,
@@ -57,16 +57,18 @@ export type Look = {
   state: MonitorState | undefined;
   /** The checkpoint that was served; undefined when the log has not signed it. */
   head: PublicHead | undefined;
-  findings: Finding[];
+  findings: MonitorFinding[];
   /** Findings of entries beyond those listed. */
   omitted: number;
   evidence: Evidence[];
   /** Entries read in this look. */
   read: bigint;
   /** What could not be checked. */
-  caveats: string[];
+  caveats: MonitorCaveat[];
   /** Why the look ended before its end: something could not be read. */
   failure: ClientError | undefined;
+  /** That is because there are more new entries than `maxEntries`. */
+  tooMany: boolean;
 };
 
 /** Throws ClientError when not even a checkpoint can be read. */
@@ -85,14 +87,14 @@ export async function watch(
     read: 0n,
     caveats: [],
     failure: undefined,
+    tooMany: false,
   };
   const bytes = await files.checkpoint();
   try {
     look.head = openHead(bytes, trust, options.now);
   } catch (error) {
     if (!(error instanceof TlogError)) throw error;
-    const message = `The checkpoint is not one that ${quoted(trust.origin)} signed. ${error.message}`;
-    look.findings.push({ kind: "bad_checkpoint", message });
+    look.findings.push({ kind: "bad_checkpoint", origin: trust.origin, cause: error });
     return look;
   }
   try {
@@ -135,7 +137,8 @@ async function follow(
     return;
   }
   if (fresh > options.maxEntries) {
-    const advice = "raise --max-entries, or begin anew with --from-now and an empty state";
+    look.tooMany = true;
+    const advice = "allow more, or begin anew at the newest checkpoint with an empty state";
     throw new ClientError("protocol", `${fresh} new entries are more than ${options.maxEntries}: ${advice}`);
   }
   const reading = startReading(state, trust);
@@ -227,8 +230,7 @@ async function settle(files: LogFiles, look: Look, trust: MonitorTrust, now: num
     if (state === undefined || head === undefined) continue;
     const relation = await relate(files, state, head);
     if (relation === "unknown") {
-      const size = `A checkpoint of ${head.checkpoint.size} entries`;
-      look.caveats.push(`${size}, which the log signed, was never shown to be of this history.`);
+      look.caveats.push({ code: "never_shown", size: head.checkpoint.size });
       continue;
     }
     look.state = { ...state, open: state.open.filter((other) => other !== note) };
@@ -256,16 +258,16 @@ async function compareOther(
 ): Promise<void> {
   const other = openHead(note, trust, now);
   const { state } = look;
-  const size = `The other checkpoint, of ${other.checkpoint.size} entries,`;
+  const { size } = other.checkpoint;
   if (state === undefined) {
-    look.caveats.push(`${size} was not compared: nothing is known of the log yet.`);
+    look.caveats.push({ code: "not_compared", size });
     return;
   }
   const relation = await relate(files, state, other);
   if (typeof relation === "object") {
     contradict(look, state, other, relation);
-  } else if (relation === "unknown" && other.checkpoint.size > state.checkpoint.size) {
-    look.caveats.push(`${size} is ahead of what was read: compare it again when the log is as large.`);
+  } else if (relation === "unknown" && size > state.checkpoint.size) {
+    look.caveats.push({ code: "ahead", size });
   } else if (relation === "unknown") {
     badEntries(look, state, other, "tiles");
   }
@@ -313,27 +315,25 @@ async function fetchTiles(files: LogFiles, wanted: readonly Tile[]): Promise<Map
 
 function contradict(look: Look, { checkpoint }: MonitorState, head: PublicHead, evidence: Fork): void {
   const { origin } = checkpoint;
-  const [a, b] = [checkpoint.size, head.checkpoint.size];
-  const what = a === b ? `two roots for ${a} entries` : `one of ${a} entries and one of ${b}`;
-  const message = `${quoted(origin)} signed checkpoints that contradict each other: ${what}. Their first ${evidence.size} entries differ.`;
-  look.findings.push({ kind: "fork", message });
+  const sizes = [checkpoint.size, head.checkpoint.size] as const;
+  look.findings.push({ kind: "fork", origin, sizes, prefix: evidence.size });
   look.evidence.push(evidence);
 }
 
 function rolledBack(look: Look, state: MonitorState, head: PublicHead, relation: "same" | "unknown"): void {
-  const meaning =
-    relation === "same"
-      ? "It is an older one of the same log: an old copy is served, or the log was rolled back"
-      : "What is served does not show whether it is of the same history";
-  const sizes = `${head.checkpoint.size} entries, and one of ${state.checkpoint.size} was seen before`;
-  look.findings.push({ kind: "rollback", message: `The checkpoint is of ${sizes}. ${meaning}.` });
+  const [{ size }, before] = [head.checkpoint, state.checkpoint.size];
+  look.findings.push({ kind: "rollback", size, before, isOlder: relation === "same" });
   if (relation === "unknown") leaveOpen(look, state, head);
 }
 
 /** `state` is what the checkpoint was not shown to extend, if that is open. */
-function badEntries(look: Look, state: MonitorState | undefined, head: PublicHead, what: string): void {
-  const message = `The ${what} that are served do not lead to the root that was signed for ${head.checkpoint.size} entries: the log does not show what it signed.`;
-  look.findings.push({ kind: "bad_entries", message });
+function badEntries(
+  look: Look,
+  state: MonitorState | undefined,
+  head: PublicHead,
+  what: "entries" | "tiles",
+): void {
+  look.findings.push({ kind: "bad_entries", size: head.checkpoint.size, what });
   if (state !== undefined) leaveOpen(look, state, head);
 }
 

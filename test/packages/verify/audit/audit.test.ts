@@ -1,10 +1,10 @@
 import {
+  type AuditFinding,
   addEvent,
   compareLater,
   decodeCommitments,
   type Export,
   emptyExport,
-  type Finding,
   type Published,
   periodByTime,
   sequenceFindings,
@@ -12,9 +12,11 @@ import {
   tilesCompleted,
 } from "@kedge/verify/audit/audit";
 import { type Head, openHead, parseHead } from "@kedge/verify/audit/heads";
+import { tellAuditFinding } from "@kedge/verify/audit/words";
 import type { Opening } from "@kedge/verify/events/commitment";
 import { checkEvidence, type Evidence, type Fork } from "@kedge/verify/evidence/evidence";
 import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
+import { sayVerdict } from "@kedge/verify/evidence/words";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { leafHash } from "@kedge/verify/tlog/merkle";
 import { encodeBundle, encodeEntries, extendTiles, type Tile, tileKey } from "@kedge/verify/tlog/tile";
@@ -49,8 +51,8 @@ function exportOf(entries: readonly Uint8Array[]): Export {
 }
 
 function judged(evidence: Evidence): string {
-  const { convincing, message } = checkEvidence(evidence, KEYS.vkeys);
-  return convincing ? "convincing" : message;
+  const verdict = checkEvidence(evidence, KEYS.vkeys);
+  return verdict.convincing ? "convincing" : sayVerdict(verdict);
 }
 
 type Options = {
@@ -74,7 +76,7 @@ function auditOf(served: readonly Uint8Array[], options: Options = {}) {
     period: period ?? { start: 0n, end: size },
     ...(events && { events }),
   });
-  const findings: Finding[] = [];
+  const findings: AuditFinding[] = [];
   for (let at = 0; at < served.length; at += WIDTH) {
     const entries = served.slice(at, at + WIDTH);
     const [start, end] = [BigInt(at), BigInt(at + entries.length)];
@@ -348,7 +350,7 @@ describe("evidence", () => {
   test("by a key that is not pinned is none", () => {
     const forged = auditOf(altered, { history: [signed(entries.slice(0, 77), logSigner(LOG_ORIGIN, 99))] });
     expect(forged.evidence).toBeUndefined();
-    expect(forged.findings).toMatchObject([
+    expect(forged.findings.map(tellAuditFinding)).toMatchObject([
       { finding: "checkpoint_differs", message: expect.stringMatching(/No pinned key/) },
     ]);
   });

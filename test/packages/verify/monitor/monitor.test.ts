@@ -3,6 +3,7 @@ import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
 import { type MonitorState, monitorTrust } from "@kedge/verify/monitor/monitor";
 import { formatState, parseState } from "@kedge/verify/monitor/state";
 import { type Look, type WatchOptions, watch } from "@kedge/verify/monitor/watch";
+import { tellMonitorFinding } from "@kedge/verify/monitor/words";
 import type { LogFiles } from "@kedge/verify/net/files";
 import { utf8Encode } from "@kedge/verify/tlog/bytes";
 import { TlogError } from "@kedge/verify/tlog/error";
@@ -122,7 +123,7 @@ describe("a split view", () => {
         const found = await look(logFiles(other), state);
         expect(kinds(found)).toEqual(["fork"]);
         expect(found.evidence.map(isConvincing)).toEqual([true]);
-        expect(found.state).toEqual({ ...state, findings: found.findings });
+        expect(found.state).toEqual({ ...state, findings: found.findings.map(tellMonitorFinding) });
         expect((await look(logFiles(other), found.state)).state).toEqual(found.state);
         // Evidence survives its file, and is as good for somebody who saw the other history first.
         const [evidence] = found.evidence;
@@ -209,7 +210,7 @@ describe("a checkpoint", () => {
       const older = logFiles(long.slice(0, size));
       const found = await look({ ...older, tile: logFiles(long).tile }, state);
       expect([kinds(found), found.state, found.evidence]).toEqual([["rollback"], state, []]);
-      expect(found.findings[0]?.message).toMatch(/older one of the same log/);
+      expect(found.findings.map(tellMonitorFinding)[0]?.message).toMatch(/older one of the same log/);
     }
   });
 
@@ -305,7 +306,7 @@ describe("an entry", () => {
       expect(later.findings).toEqual(atOnce.findings);
       expect(later.state).toEqual(atOnce.state);
       const next = await look(logFiles([...entries, tenantEntry("b", 2)]), later.state);
-      expect([kinds(next), next.state?.findings]).toEqual([[], later.findings]);
+      expect([kinds(next), next.state?.findings]).toEqual([[], later.findings.map(tellMonitorFinding)]);
     },
   );
 
@@ -377,7 +378,7 @@ describe("an entry", () => {
     const pinned = { ...trust, logVkeys: [signer.vkey] };
     const entries = [tenantEntry("b", 1), tenantEntry("a", 1, { signer }), tenantEntry("a", 2)];
     const { findings } = await watch(logFiles(entries), undefined, pinned, options);
-    expect(findings).toMatchObject([
+    expect(findings.map(tellMonitorFinding)).toMatchObject([
       { kind: "tenant_signature", message: expect.stringContaining("Entry 2 ") },
     ]);
   });
@@ -386,7 +387,8 @@ describe("an entry", () => {
     const forged = tenantEntry("a", 1, { origin: "x\u3000\u202eGOOD" });
     const { findings, omitted } = await look(logFiles(Array.from({ length: 300 }, () => forged)));
     expect([findings.length, omitted]).toEqual([100, 200]);
-    for (const { message } of findings) expect(message).not.toMatch(/(?! )[\p{C}\p{White_Space}]/u);
+    for (const { message } of findings.map(tellMonitorFinding))
+      expect(message).not.toMatch(/(?! )[\p{C}\p{White_Space}]/u);
   });
 });
 
