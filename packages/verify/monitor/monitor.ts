@@ -14,7 +14,6 @@ import type { Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { edgeOf, extendTiles, type TileMap } from "../tlog/tile.ts";
 import { rootFromTiles } from "../tlog/tileproof.ts";
-import { tellMonitorFinding } from "./words.ts";
 
 /**
  * What a monitor finds wrong.
@@ -65,12 +64,6 @@ export type ToldMonitorFinding = { kind: MonitorFindingKind; message: string };
 
 /** What could not be checked of a checkpoint of this size that the log signed. */
 export type MonitorCaveat = { code: "never_shown" | "not_compared" | "ahead"; size: bigint };
-
-/** Facts about the log that nothing later undoes: they are kept, and told in every report. */
-const LASTING: ReadonlySet<MonitorFindingKind> = new Set<MonitorFindingKind>([
-  ...(["fork", "bad_entry", "foreign_entry"] as const),
-  ...(["tenant_signature", "tenant_two_roots", "tenant_shrinks"] as const),
-]);
 
 /** A tenant log's largest checkpoint: the entry as it stands at `index`. */
 export type TenantHead = { index: bigint; note: string; size: bigint; root: Uint8Array };
@@ -179,7 +172,7 @@ export type Reading = {
 export type Clash = readonly [TenantHead, TenantHead];
 
 /** A hostile log has as many findings as entries; the first ones tell it all. */
-const MAX_FINDINGS = 100;
+export const MAX_FINDINGS = 100;
 const MAX_CLASHES = 16;
 /** A tenant's checkpoint with a few signatures is below this. */
 const MAX_ENTRY_BYTES = 4_096;
@@ -299,12 +292,4 @@ export function keepOpen(state: MonitorState, { note, checkpoint }: PublicHead):
   const isPlaced = checkpoint.size === size && equalBytes(checkpoint.root, root);
   if (isPlaced || state.open.includes(note) || state.open.length === MAX_OPEN) return state;
   return { ...state, open: [...state.open, note] };
-}
-
-/** The same state with those of the findings that nothing later undoes, each once. */
-export function remember(state: MonitorState, found: readonly MonitorFinding[]): MonitorState {
-  const known = new Set(state.findings.map(({ message }) => message));
-  const lasting = found.filter(({ kind }) => LASTING.has(kind)).map(tellMonitorFinding);
-  const fresh = lasting.filter(({ message }) => !known.has(message));
-  return { ...state, findings: [...state.findings, ...fresh].slice(0, MAX_FINDINGS) };
 }

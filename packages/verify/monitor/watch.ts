@@ -27,17 +27,19 @@ import {
   finishReading,
   headFindings,
   keepOpen,
+  MAX_FINDINGS,
   type MonitorCaveat,
   type MonitorFinding,
+  type MonitorFindingKind,
   type MonitorState,
   type MonitorTrust,
   openHead,
   type PublicHead,
   type Reading,
   readEntries,
-  remember,
   startReading,
 } from "./monitor.ts";
+import { tellMonitorFinding } from "./words.ts";
 
 export type WatchOptions = {
   /** ms since the epoch. */
@@ -368,4 +370,18 @@ async function entriesEvidence(
 async function proofOf(files: LogFiles, index: bigint, { note, checkpoint }: PublicHead): Promise<string> {
   const tiles = await fetchTiles(files, inclusionTiles(index, checkpoint.size));
   return formatProof({ index, hashes: inclusionProof(index, checkpoint.size, tiles), checkpoint: note });
+}
+
+/** Facts about the log that nothing later undoes: they are kept, and told in every report. */
+const LASTING: ReadonlySet<MonitorFindingKind> = new Set<MonitorFindingKind>([
+  ...(["fork", "bad_entry", "foreign_entry"] as const),
+  ...(["tenant_signature", "tenant_two_roots", "tenant_shrinks"] as const),
+]);
+
+/** The same state with those of the findings that nothing later undoes, each once. */
+function remember(state: MonitorState, found: readonly MonitorFinding[]): MonitorState {
+  const known = new Set(state.findings.map(({ message }) => message));
+  const lasting = found.filter(({ kind }) => LASTING.has(kind)).map(tellMonitorFinding);
+  const fresh = lasting.filter(({ message }) => !known.has(message));
+  return { ...state, findings: [...state.findings, ...fresh].slice(0, MAX_FINDINGS) };
 }
