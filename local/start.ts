@@ -63,13 +63,14 @@ export async function startLocal({ data, host, port, onTrouble }: LocalOptions):
     open.push(await startEmbedded(folder));
     useEnvironment(await openConfiguration(folder));
     await createTable(dynamodbClient(), TABLE_NAME);
-    open.push(startSchedules(onTrouble));
     const app = createApp(service());
     const server = await listen((request) => app.fetch(request), { host, port, portSetting: "KEDGE_PORT" });
     open.push(server);
     useEnvironment({ KEDGE_URL: server.url });
     await writeEnvironment(folder);
     open.push({ close: () => rm(join(folder, ENVIRONMENT_FILE), { force: true }) });
+    // Last: what they tell of trouble is told by a process that can be stopped cleanly already.
+    open.push(startSchedules(onTrouble));
     return { url: server.url, close };
   } catch (error) {
     await close();
