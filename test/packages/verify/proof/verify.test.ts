@@ -166,6 +166,23 @@ describe("openings", () => {
 });
 
 describe("what is refused, and why", () => {
+  test.each([
+    ["its checkpoint", (proof: string) => proof.replace("\n\n", "\n\n\ufeff"), (anchor: string) => anchor],
+    ["its anchor part", (proof: string) => proof, (anchor: string) => `\ufeff${anchor}`],
+    [
+      "the anchor log's checkpoint",
+      (proof: string) => proof,
+      (anchor: string) => anchor.replace("\n\n", "\n\n\ufeff"),
+    ],
+  ])("a byte order mark before %s", (_, ofProof, ofAnchor) => {
+    const extra = (extra: Record<string, unknown>) => ({
+      ...extra,
+      anchor: ofAnchor(String(extra["anchor"])),
+    });
+    const { proof } = makeProof({ anchorSigners: everyone, extra });
+    expect(verified(ofProof(proof)).proven).toBe(false);
+  });
+
   test.each<[string, VerifyReport, { step: string; code: string }]>([
     [
       "a log that is not pinned",
