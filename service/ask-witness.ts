@@ -3,6 +3,7 @@
  * throw: whatever it says, or does not say, is an outcome.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { retryAfterMs } from "@kedge/verify/net/exchange";
 import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { type NoteSignature, parseSignatureLines, type Vkey } from "@kedge/verify/tlog/note";
@@ -149,19 +150,12 @@ async function exchangeWithRetries(
     }).catch((cause: unknown) => ({ cause }));
     const mayPass = "cause" in response || response.status === 429 || response.status >= 500;
     if (!mayPass || attempts === ATTEMPTS || signal.aborted) return response;
-    const retryAfter = "cause" in response ? 0 : retryAfterMs(response.retryAfter);
+    const retryAfter = "cause" in response ? 0 : (retryAfterMs(response.retryAfter) ?? 0);
     if (retryAfter > MAX_RETRY_AFTER_MS) return response;
     const pause = Math.random() * firstPauseMs * 2 ** (attempts - 1);
     await sleep(retryAfter + pause, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return response;
   }
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date. 0 for neither. */
-function retryAfterMs(text = ""): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
-  const wait = Date.parse(text) - Date.now();
-  return wait > 0 ? wait : 0;
 }
 
 /** Undefined for what cannot be parsed: a witness may send anything. */

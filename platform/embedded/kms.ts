@@ -9,6 +9,7 @@ import { chmod, readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec } from "@aws-sdk/client-kms";
+import { readBounded } from "@kedge/verify/net/exchange";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { z } from "zod";
 import { makeFolder, writeDurably } from "../durable.ts";
@@ -150,16 +151,9 @@ function checkHeaders(request: IncomingMessage, accessKeyId: string | undefined)
 }
 
 async function readBody(request: IncomingMessage): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    length += chunk.length;
-    if (length > MAX_BODY_BYTES) {
-      throw new KmsFault("RequestEntityTooLargeException", `A body has at most ${MAX_BODY_BYTES} bytes`, 413);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  const body = await readBounded(request.iterator({ destroyOnReturn: false }), MAX_BODY_BYTES);
+  if (body !== undefined) return body;
+  throw new KmsFault("RequestEntityTooLargeException", `A body has at most ${MAX_BODY_BYTES} bytes`, 413);
 }
 
 function parseJson(body: Uint8Array): unknown {
