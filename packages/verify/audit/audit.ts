@@ -5,7 +5,7 @@
  * Trusted: the pinned keys. Hostile: entries, tiles, checkpoints and their times.
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
-import type { Opening } from "../events/commitment.ts";
+import { COMMITMENT_BYTES, type Opening } from "../events/commitment.ts";
 import { type Evidence, type Fork, forkOf } from "../evidence/evidence.ts";
 import { equalBytes } from "../tlog/bytes.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
@@ -33,16 +33,14 @@ import {
   startFork,
 } from "./heads.ts";
 
-/** Bytes of a commitment: every entry of a tenant log. */
-const COMMITMENT = 32;
 /** Bytes of one entry in a bundle: uint16 length and commitment. */
-export const BUNDLED = 2 + COMMITMENT;
+export const BUNDLED = 2 + COMMITMENT_BYTES;
 
 /** The commitments in a bundle, exactly as many as it is wide. Throws TlogError `malformed`. */
 export function decodeCommitments(tile: Tile, bytes: Uint8Array): Uint8Array[] {
   try {
     const entries = decodeBundle(bytes, tile.width);
-    if (entries.every(({ length }) => length === COMMITMENT)) return entries;
+    if (entries.every(({ length }) => length === COMMITMENT_BYTES)) return entries;
   } catch (cause) {
     if (!(cause instanceof TlogError)) throw cause;
     throw new TlogError("malformed", `${tilePath(tile)} is not ${tile.width} entries. ${cause.message}`, {
@@ -84,7 +82,7 @@ export type Export = {
 };
 type Run = { first: bigint; last: bigint };
 
-const WORDS = COMMITMENT / Uint32Array.BYTES_PER_ELEMENT;
+const WORDS = COMMITMENT_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 
 export function emptyExport(): Export {
   const [words, slots] = [new Uint32Array(WORDS), new Uint32Array(4)];
@@ -153,7 +151,7 @@ function numberOf(events: Export, commitment: Uint8Array): number {
 }
 
 function commitmentAt({ words }: Export, number: number): Uint8Array {
-  return new Uint8Array(words.buffer, words.byteOffset + number * COMMITMENT, COMMITMENT);
+  return new Uint8Array(words.buffer, words.byteOffset + number * COMMITMENT_BYTES, COMMITMENT_BYTES);
 }
 
 function addSequence(sources: Export["sources"], source: string, number: bigint): void {
