@@ -20,10 +20,17 @@ import { type Exchange, httpExchange, type WitnessResponse } from "./witness-htt
  * - `ahead`: it says that it cosigned a larger tree than this checkpoint's
  * - `invalid`: 200 without a valid cosignature of a known key
  */
-export type Outcome = "cosigned" | "unreachable" | "busy" | "refused" | "inconsistent" | "ahead" | "invalid";
+export type WitnessOutcome =
+  | "cosigned"
+  | "unreachable"
+  | "busy"
+  | "refused"
+  | "inconsistent"
+  | "ahead"
+  | "invalid";
 
 export type WitnessAnswer = {
-  readonly outcome: Outcome;
+  readonly outcome: WitnessOutcome;
   /** Of the last answer; absent: there was none. */
   readonly status?: number;
   readonly cosignatures: readonly NoteSignature[];
@@ -127,7 +134,7 @@ function outcomeOf({ checkpoint, vkeys }: Question, response: WitnessResponse): 
 }
 
 const uncosigned = (
-  outcome: Outcome,
+  outcome: WitnessOutcome,
   { status, cause }: { readonly status?: number; readonly cause?: unknown },
 ): WitnessAnswer => ({
   outcome,

@@ -26,10 +26,10 @@ import {
   finishFork,
   type GrowingFork,
   growFork,
-  type Head,
-  type LogKeys,
   type NamedHead,
   openHead,
+  type PinnedLog,
+  type SignedHead,
   startFork,
 } from "./heads.ts";
 
@@ -78,9 +78,9 @@ export type Export = {
   names: { first: number; name: string }[];
   copies: number;
   /** The sequence numbers of each source as runs, in the order in which they came. */
-  sources: Map<string, Run[]>;
+  sources: Map<string, SequenceRun[]>;
 };
-type Run = { first: bigint; last: bigint };
+type SequenceRun = { first: bigint; last: bigint };
 
 const WORDS = COMMITMENT_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 
@@ -257,9 +257,9 @@ type State = {
 };
 
 export type AuditInput = {
-  log: LogKeys;
+  log: PinnedLog;
   /** The signed checkpoint that is audited. */
-  head: Head;
+  head: SignedHead;
   /** Checkpoints that the auditor has kept, verified already. */
   kept: readonly NamedHead[];
   /** Each entry of these must belong to an event. */
@@ -272,7 +272,7 @@ export type Audit = ReturnType<typeof startAudit>;
 /** The entries that follow, the history's checkpoints of no more entries than there are then, and maybe hash tiles. */
 export type Step = {
   entries: readonly Uint8Array[];
-  history: readonly Head[];
+  history: readonly SignedHead[];
   /** At least those of `tilesCompleted`, or none in the whole audit. */
   tiles?: readonly { tile: Tile; bytes: Uint8Array }[];
 };
@@ -354,7 +354,7 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
 }
 
 /** One that the auditor kept has a name, one of the log's history has none. */
-type Earlier = Head & { name?: string };
+type Earlier = SignedHead & { name?: string };
 
 function bySize<T extends { size: bigint }>(heads: readonly T[]): T[] {
   return heads.toSorted((a, b) => (a.size < b.size ? -1 : a.size > b.size ? 1 : 0));
@@ -365,7 +365,7 @@ function takeWhile<T>(items: T[], test: (item: T) => boolean): T[] {
   return items.splice(0, end === -1 ? items.length : end);
 }
 
-function isSignedBy(log: LogKeys, note: string): boolean {
+function isSignedBy(log: PinnedLog, note: string): boolean {
   try {
     openHead(note, log);
     return true;
@@ -447,7 +447,7 @@ function* missingEvents(events: Export): Generator<AuditFinding> {
   }
 }
 
-function rootDiffers({ size }: Head, largest: bigint): AuditFinding {
+function rootDiffers({ size }: SignedHead, largest: bigint): AuditFinding {
   const detail = largest === 0n ? {} : { lastIndex: `${largest - 1n}` };
   return { finding: "root_differs", size: `${size}`, detail };
 }

@@ -74,9 +74,11 @@ export function checkUrl(text: string): URL {
   );
 }
 
-type Bounds = { readonly timeout: number; readonly limit: number };
-
-async function attempt(url: URL, init: RequestInit, { timeout, limit }: Bounds): Promise<Uint8Array> {
+async function attempt(
+  url: URL,
+  init: RequestInit,
+  { timeout, limit }: { timeout: number; limit: number },
+): Promise<Uint8Array> {
   // Not AbortSignal.timeout: with a listener it stays in memory until its time has come, and the answer with it.
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), timeout);
