@@ -148,9 +148,9 @@ export function codeOf(status: number): ClientErrorCode {
 const ADVICE: Record<ClientErrorCode, string> = {
   network: "The service cannot be reached",
   unauthorized: "The API key is not accepted: check KEDGE_API_KEY or the credentials",
-  forbidden: "The API key lacks the scope for this: use another, or create one with `kedge key create`",
+  forbidden: "The API key lacks the scope for this: use another, or create one that has it",
   not_found: "Not found, or not for this API key",
-  pending: "Not sealed yet: try again shortly, or use --wait",
+  pending: "Not sealed yet: try again shortly",
   invalid: "The service refused the request",
   throttled: "The service is busy: try again later, or with smaller batches",
   server: "The service failed: try again later",
