@@ -24,7 +24,7 @@ import type { Vkey } from "@kedge/verify/tlog/note";
 import type { Command } from "commander";
 import { hospitalDay } from "../examples/hospital-day/generate.ts";
 
-type Tenant = {
+type DemoTenant = {
   readonly client: Client;
   readonly log: string;
   readonly tenantKey: Uint8Array;
@@ -76,7 +76,7 @@ function checkFolder(folder: string, day: readonly Committed[]): void {
  * Shows each step in a line, and leaves the events, their openings and one proof in `folder`, which may hold those of
  * an earlier run. `timeout` is in ms, for the seal and the anchor together. Throws CliError `failed`, and ClientError.
  */
-export async function demonstrate(tenant: Tenant, folder: string, timeout: number): Promise<void> {
+export async function demonstrate(tenant: DemoTenant, folder: string, timeout: number): Promise<void> {
   const { client, log, logVkeys, anchorVkeys } = tenant;
   print("Kedge: a demonstration with a made-up hospital.", "");
   const day = [...commitDay(tenant.tenantKey)];
@@ -142,7 +142,7 @@ function recordsOf(day: readonly Committed[]): string {
 
 /** The event's proof, with its opening, once it has come so far. */
 async function reach(
-  { client, log }: Tenant,
+  { client, log }: DemoTenant,
   { commitment, opening }: Committed,
   assurance: "sealed" | "anchored",
   deadline: number,

@@ -23,7 +23,7 @@ const streamEvent = z.object({
 export async function handler(event: unknown): Promise<RestoreResult[] | undefined> {
   const wanted = restoreRequest(event);
   if (wanted !== undefined) return await reported(restoreLogs(service(), tenantLogs(service()), wanted));
-  const run: Run = { logs: 0, failed: [], lags: [], conflicts: 0, rollbacks: 0 };
+  const run: SealerRun = { logs: 0, failed: [], lags: [], conflicts: 0, rollbacks: 0 };
   for await (const swept of sweep(service(), logsOf(event))) {
     report(swept);
     await count(run, swept);
@@ -57,7 +57,7 @@ function report(swept: SweptLog): void {
 }
 
 /** What the metrics of a run are made of. */
-type Run = {
+type SealerRun = {
   logs: number;
   readonly failed: string[];
   /** How long the oldest entry has waited, in ms, of each log of which it is known. */
@@ -66,7 +66,7 @@ type Run = {
   rollbacks: number;
 };
 
-async function count(run: Run, swept: SweptLog): Promise<void> {
+async function count(run: SealerRun, swept: SweptLog): Promise<void> {
   run.logs++;
   if ("error" in swept) {
     run.failed.push(swept.log);
@@ -94,7 +94,7 @@ async function lagOf(swept: SweptLog): Promise<number | undefined> {
 const age = (arrival: bigint): number => Math.max(0, service().clock() - Number(arrival));
 
 /** Also of an idle run, so that no value means no run. */
-function reportRun({ logs, failed, lags, conflicts, rollbacks }: Run): void {
+function reportRun({ logs, failed, lags, conflicts, rollbacks }: SealerRun): void {
   const lag = lags.reduce((greatest, one) => Math.max(greatest, one), 0);
   metricLine(
     { event: "sweep", logs, failed: failed.length },

@@ -1,6 +1,7 @@
 /** The service's configuration: one JSON file, `-c config=config/prod.json`. */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { anchorOrigin } from "@kedge/cli/contract/ids";
 import { parsePemCertificates } from "@kedge/verify/time/x509";
 import { checkPolicyLog, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import { z } from "zod";
@@ -200,7 +201,7 @@ const checkPolicy = (path: string, { domain, stage }: Pick<Config, "domain" | "s
   );
 
 function checkOwn(policy: Policy, domain: string, stage: Config["stage"]): void {
-  checkPolicyLog(policy, `${domain}/anchor`);
+  checkPolicyLog(policy, anchorOrigin(domain));
   const plain = policy.witnesses.find(
     ({ url }) => stage === "prod" && url !== undefined && !url.startsWith("https://"),
   );

@@ -36,7 +36,7 @@ type LogGroup = { readonly logGroupArn: string };
 /** What alarms can watch, besides the metrics that the function emits itself. */
 export type Running = { readonly function: lambda.Function; readonly http: HttpApi };
 
-type Deployment<C, R> = {
+type DeployedFunction<C, R> = {
   readonly config: C;
   readonly resources: R;
   /** Its bundle, as `bundle` writes it. */
@@ -50,7 +50,7 @@ type Deployment<C, R> = {
 export function makeFunction<C extends Deployed, R>(
   stack: Stack,
   spec: FunctionSpec<C, R>,
-  { config, resources, folder, id, description, role: named }: Deployment<C, R>,
+  { config, resources, folder, id, description, role: named }: DeployedFunction<C, R>,
 ): lambda.Function {
   const logGroup = new logs.LogGroup(stack, `${id}Logs`, {
     retention: config.logRetentionDays,

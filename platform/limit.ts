@@ -1,3 +1,5 @@
+import { readBounded } from "@kedge/verify/net/exchange";
+
 /**
  * A request's body, of at most so many bytes. Never holds more than one chunk over the limit, whatever Content-Length
  * claims.
@@ -7,17 +9,10 @@ export async function readLimited(
   limit: number,
 ): Promise<Uint8Array<ArrayBuffer> | "too_large" | "ended_early"> {
   if (Number(request.headers.get("content-length")) > limit) return "too_large";
-  const chunks: Uint8Array[] = [];
-  let length = 0;
   try {
-    for await (const chunk of request.body ?? []) {
-      length += chunk.length;
-      if (length > limit) return "too_large";
-      chunks.push(chunk);
-    }
+    return (await readBounded(request.body, limit)) ?? "too_large";
   } catch {
     // Nothing else stops a body half-way than that its sender went away.
     return "ended_early";
   }
-  return new Uint8Array(Buffer.concat(chunks));
 }

@@ -25,7 +25,7 @@ const STRONG_ETAG = /^"[\x21\x23-\x7e]+"$/;
 /** The answers to a conditional PUT that wrote nothing: other content, none at all, or another write under way. */
 const NOT_REPLACED = new Set(["PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"]);
 
-type Place = { readonly Bucket: string; readonly Key: string };
+type ObjectLocation = { readonly Bucket: string; readonly Key: string };
 
 /**
  * Tags are ETags. When the answer to a PUT is lost, the SDK repeats it, and S3 refuses the repetition because of the
@@ -37,7 +37,7 @@ type Place = { readonly Bucket: string; readonly Key: string };
 export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publication {
   const { bucket, prefix } = parseLocation(url);
   const client = s3Client();
-  const placeOf = (path: string): Place => ({ Bucket: bucket, Key: `${prefix}${path}` });
+  const placeOf = (path: string): ObjectLocation => ({ Bucket: bucket, Key: `${prefix}${path}` });
 
   return {
     async read(path) {
@@ -107,7 +107,7 @@ function parseLocation(url: URL): { bucket: string; prefix: string } {
   return { bucket, prefix: folder === "" ? "" : `${folder.slice(1)}/` };
 }
 
-async function wholeFile(place: Place, answer: GetObjectCommandOutput): Promise<TaggedFile> {
+async function wholeFile(place: ObjectLocation, answer: GetObjectCommandOutput): Promise<TaggedFile> {
   const { Body, ContentLength, ETag } = answer;
   if (Body === undefined || ETag === undefined || !STRONG_ETAG.test(ETag)) {
     throw new ServiceError("unavailable", `S3 answered without content or ETag for ${uri(place)}; retry`);
@@ -123,12 +123,12 @@ async function wholeFile(place: Place, answer: GetObjectCommandOutput): Promise<
   return { bytes: await Body.transformToByteArray(), tag: ETag };
 }
 
-const uri = ({ Bucket, Key }: Place): string => `s3://${Bucket}/${Key}`;
+const uri = ({ Bucket, Key }: ObjectLocation): string => `s3://${Bucket}/${Key}`;
 
 /** S3's own error code; empty when it is not S3 that failed. */
 const errorCode = (cause: unknown): string => (cause instanceof S3ServiceException ? cause.name : "");
 
-function failure(place: Place, cause: unknown): ServiceError {
+function failure(place: ObjectLocation, cause: unknown): ServiceError {
   if (cause instanceof ServiceError) return cause;
   if (errorCode(cause) === "AccessDenied") {
     return new ServiceError(

@@ -42,10 +42,10 @@ import type { Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import { type DrainContext, drain } from "./sweep.ts";
 import { readLogTiles, tileBytes } from "./tiles.ts";
-import { type AskedWitness, cosign, type WitnessContext } from "./witnesses.ts";
+import { type AskedWitness, type AskingContext, cosign } from "./witnesses.ts";
 
 export type AnchorContext = DrainContext &
-  WitnessContext &
+  AskingContext &
   PublicFilesContext & { readonly signAnchor: CheckpointSigner };
 
 export type Anchored = {

@@ -3,6 +3,7 @@
  * throw: whatever it says, or does not say, is an outcome.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { retryAfterMs } from "@kedge/verify/net/exchange";
 import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { type NoteSignature, parseSignatureLines, type Vkey } from "@kedge/verify/tlog/note";
@@ -19,10 +20,17 @@ import { type Exchange, httpExchange, type WitnessResponse } from "./witness-htt
  * - `ahead`: it says that it cosigned a larger tree than this checkpoint's
  * - `invalid`: 200 without a valid cosignature of a known key
  */
-export type Outcome = "cosigned" | "unreachable" | "busy" | "refused" | "inconsistent" | "ahead" | "invalid";
+export type WitnessOutcome =
+  | "cosigned"
+  | "unreachable"
+  | "busy"
+  | "refused"
+  | "inconsistent"
+  | "ahead"
+  | "invalid";
 
 export type WitnessAnswer = {
-  readonly outcome: Outcome;
+  readonly outcome: WitnessOutcome;
   /** Of the last answer; absent: there was none. */
   readonly status?: number;
   readonly cosignatures: readonly NoteSignature[];
@@ -126,7 +134,7 @@ function outcomeOf({ checkpoint, vkeys }: Question, response: WitnessResponse): 
 }
 
 const uncosigned = (
-  outcome: Outcome,
+  outcome: WitnessOutcome,
   { status, cause }: { readonly status?: number; readonly cause?: unknown },
 ): WitnessAnswer => ({
   outcome,
@@ -149,19 +157,12 @@ async function exchangeWithRetries(
     }).catch((cause: unknown) => ({ cause }));
     const mayPass = "cause" in response || response.status === 429 || response.status >= 500;
     if (!mayPass || attempts === ATTEMPTS || signal.aborted) return response;
-    const retryAfter = "cause" in response ? 0 : retryAfterMs(response.retryAfter);
+    const retryAfter = "cause" in response ? 0 : (retryAfterMs(response.retryAfter) ?? 0);
     if (retryAfter > MAX_RETRY_AFTER_MS) return response;
     const pause = Math.random() * firstPauseMs * 2 ** (attempts - 1);
     await sleep(retryAfter + pause, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return response;
   }
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date. 0 for neither. */
-function retryAfterMs(text = ""): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
-  const wait = Date.parse(text) - Date.now();
-  return wait > 0 ? wait : 0;
 }
 
 /** Undefined for what cannot be parsed: a witness may send anything. */

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { TimestampError } from "@kedge/verify/error";
+import { readBounded } from "@kedge/verify/net/exchange";
 import {
   type BitcoinBlock,
   bitcoinClaims,
@@ -21,7 +22,7 @@ import {
 } from "@kedge/verify/time/ots";
 import { MAX_TOKEN_SIZE, timestampRequest, verifyResponse } from "@kedge/verify/time/rfc3161";
 import { type Cert, parsePemCertificates } from "@kedge/verify/time/x509";
-import { concatBytes, equalBytes } from "@kedge/verify/tlog/bytes";
+import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
@@ -222,21 +223,11 @@ async function ask(url: string, request: Request, { timeout, limit, also = 200 }
       await response.body?.cancel();
       throw new ServiceError("unavailable", `${host} answered with status ${status}`);
     }
-    return { status, body: await readBody(response, limit) };
+    const body = await readBounded(response.body, limit);
+    if (body !== undefined) return { status, body };
+    throw new ServiceError("unavailable", `${host} answered with more than ${limit} bytes`);
   } catch (cause) {
     if (cause instanceof ServiceError) throw cause;
     throw new ServiceError("unavailable", `${host} did not answer, or not in time`, { cause });
   }
-}
-
-async function readBody(response: Response, limit: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    // Leaving the loop cancels the rest.
-    if (size > limit) throw new ServiceError("unavailable", `an answer is larger than ${limit} bytes`);
-    parts.push(part);
-  }
-  return concatBytes(...parts);
 }

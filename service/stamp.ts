@@ -69,7 +69,7 @@ export async function timestampPublic(ctx: StampContext): Promise<Stamped> {
 }
 
 /** A public checkpoint, and whether it or a larger one is known to have a timestamp. */
-type Target = { readonly size: bigint; readonly note: string; readonly isCovered: boolean };
+type StampTarget = { readonly size: bigint; readonly note: string; readonly isCovered: boolean };
 
 // ---- what the store holds -------------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ export async function unstampedSince(store: Store): Promise<bigint | undefined> 
  * The checkpoint that all authorities are asked to timestamp until the next one is due: then the newest. By time and not
  * by count, so that after a busy hour the last checkpoint gets its timestamps too.
  */
-async function chooseTarget({ store, clock, every }: StampContext): Promise<Target | undefined> {
+async function chooseTarget({ store, clock, every }: StampContext): Promise<StampTarget | undefined> {
   const { newest, current, isCovered } = await readState(store);
   if (newest === undefined) return undefined;
   const now = BigInt(clock());
@@ -168,7 +168,7 @@ async function noteOf(store: Store, size: bigint): Promise<string> {
 /** Makes public what the authorities have given for this checkpoint so far. */
 async function writePublicTimestamps(
   { store, publication, authorities }: StampContext,
-  { size, note }: Pick<Target, "size" | "note">,
+  { size, note }: Pick<StampTarget, "size" | "note">,
 ): Promise<void> {
   const names = new Set(authorities.map(nameOf));
   const items = await store.get([...names].map((name) => timestampKey(size, name)));
@@ -176,7 +176,7 @@ async function writePublicTimestamps(
   await writeTimestamps(publication, size, timestampsOver(note, stored));
 }
 
-async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Promise<boolean> {
+async function stampByTsa(ctx: StampContext, authority: Tsa, target: StampTarget): Promise<boolean> {
   const [stored] = await ctx.store.get([timestampKey(target.size, nameOf(authority))]);
   if (stored !== undefined) {
     // An earlier run stored it and died before it noted so.
@@ -194,7 +194,11 @@ async function stampByTsa(ctx: StampContext, authority: Tsa, target: Target): Pr
 }
 
 /** One promise at a time: another checkpoint is submitted only after the timestamp came or the promise was given up. */
-async function stampByCalendar(ctx: StampContext, authority: Calendar, target: Target): Promise<boolean> {
+async function stampByCalendar(
+  ctx: StampContext,
+  authority: Calendar,
+  target: StampTarget,
+): Promise<boolean> {
   const { store } = ctx;
   const name = nameOf(authority);
   const [item] = await store.get([promiseKey(name)]);
@@ -222,7 +226,7 @@ async function stampByCalendar(ctx: StampContext, authority: Calendar, target: T
 async function keep(
   ctx: StampContext,
   authority: Authority,
-  { size, note }: Pick<Target, "size" | "note">,
+  { size, note }: Pick<StampTarget, "size" | "note">,
   bytes: Uint8Array,
 ): Promise<boolean> {
   const timestamp = { size, imprint: imprintOf(note), type: authority.kind, bytes };

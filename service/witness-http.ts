@@ -1,4 +1,5 @@
 /** One HTTP exchange with a witness. What it answers is hostile until its signatures have been verified. */
+import { readBounded } from "@kedge/verify/net/exchange";
 
 export type WitnessRequest = {
   readonly url: string;
@@ -9,15 +10,16 @@ export type WitnessRequest = {
 
 export type WitnessResponse = {
   readonly status: number;
-  readonly retryAfter?: string;
-  /** Cut off after MAX_BODY bytes. */
+  /** The header of that name. */
+  readonly retryAfter: string | null;
+  /** Empty when it is larger than MAX_BODY bytes. */
   readonly body: Uint8Array;
 };
 
 /** Rejects when there is no whole answer by the signal. A redirect is an answer, and not followed. */
 export type Exchange = (request: WitnessRequest) => Promise<WitnessResponse>;
 
-/** 64 signature lines of ML-DSA-44 are 220 kB. Cutting off the rest is safe: every line is verified by itself. */
+/** 64 signature lines of ML-DSA-44 are 220 kB. */
 const MAX_BODY = 256 * 1024;
 
 /**
@@ -33,22 +35,9 @@ export const httpExchange: Exchange = async ({ url, body, signal }) => {
     // "fetch failed" says nothing; what does is its cause.
     throw error instanceof TypeError && error.cause instanceof Error ? error.cause : error;
   });
-  const retryAfter = response.headers.get("Retry-After");
   return {
     status: response.status,
-    ...(retryAfter !== null && { retryAfter }),
-    body: await readBody(response),
+    retryAfter: response.headers.get("Retry-After"),
+    body: (await readBounded(response.body, MAX_BODY)) ?? new Uint8Array(),
   };
 };
-
-async function readBody(response: Response): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  // Leaving the loop cancels the body, which closes the connection: an endless body ends here.
-  for await (const chunk of response.body ?? []) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > MAX_BODY) break;
-  }
-  return new Uint8Array(Buffer.concat(chunks)).slice(0, MAX_BODY);
-}

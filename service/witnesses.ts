@@ -27,7 +27,7 @@ export type Witnessing = Asking & {
 
 const WITNESSING: Witnessing = { ...ASKING, deadlineMs: 25_000, graceMs: 2_000 };
 
-export type WitnessContext = {
+export type AskingContext = {
   readonly store: Store;
   readonly policy: Policy;
   /** What differs from the defaults. */
@@ -41,7 +41,7 @@ export type AskedWitness = Omit<WitnessAnswer, "cosignatures" | "invalid"> & {
   readonly invalid: readonly string[];
 };
 
-export type Cosigned = {
+export type CosignedNote = {
   /** The checkpoint with every valid cosignature that is known of it. */
   readonly note: string;
   /** Witnesses that were asked. */
@@ -56,7 +56,7 @@ const MAX_RACES = 8;
  * @param cosigned the same with cosignatures that are known otherwise.
  * @throws ServiceError of the store; nothing that a witness does throws.
  */
-export async function cosign(ctx: WitnessContext, signed: string, cosigned = signed): Promise<Cosigned> {
+export async function cosign(ctx: AskingContext, signed: string, cosigned = signed): Promise<CosignedNote> {
   if (ctx.policy.witnesses.length === 0) return { note: cosigned, asked: [] };
   const parsed = parseCheckpoint(cosigned);
   const known = await readKept(ctx, parsed);
@@ -71,11 +71,11 @@ export async function cosign(ctx: WitnessContext, signed: string, cosigned = sig
 }
 
 /** A witness has one URL, and in the policy a line for each of its keys. */
-type Place = { readonly url: string; readonly names: string[] };
+type WitnessAddress = { readonly url: string; readonly names: string[] };
 
 /** Those that have a URL and have not cosigned with all of their keys. */
-function missing({ witnesses }: Policy, valid: readonly NoteSignature[]): Place[] {
-  const places = new Map<string, Place>();
+function missing({ witnesses }: Policy, valid: readonly NoteSignature[]): WitnessAddress[] {
+  const places = new Map<string, WitnessAddress>();
   for (const { name, vkey, url } of witnesses) {
     if (url === undefined || valid.some((signature) => isBy(vkey, signature))) continue;
     const prefix = submissionPrefix(name, url);
@@ -87,7 +87,7 @@ function missing({ witnesses }: Policy, valid: readonly NoteSignature[]): Place[
 }
 
 async function askAll(
-  ctx: WitnessContext,
+  ctx: AskingContext,
   note: string,
   checkpoint: ParsedCheckpoint,
   known: readonly NoteSignature[],
@@ -105,7 +105,7 @@ async function askAll(
     if (!quorum(ctx.policy, valid) || timers.length > 1) return;
     timers.push(setTimeout(() => stop.abort(), limits.graceMs));
   };
-  const ask = async ({ url, names }: Place, i: number): Promise<AskedWitness> => {
+  const ask = async ({ url, names }: WitnessAddress, i: number): Promise<AskedWitness> => {
     const had = remembered[i] ?? 0n;
     const { cosignatures, invalid, ...answer } = await askWitness(limits, {
       url,
@@ -171,7 +171,7 @@ type Kept = {
   readonly signatures: readonly NoteSignature[];
 };
 
-async function readKept({ store, policy }: WitnessContext, checkpoint: ParsedCheckpoint): Promise<Kept> {
+async function readKept({ store, policy }: AskingContext, checkpoint: ParsedCheckpoint): Promise<Kept> {
   const [item] = await store.get([cosignedKey(checkpoint.checkpoint.size)]);
   const { version, signatures } = item === undefined ? { version: 0n, signatures: [] } : decodeKept(item);
   const all = uniteSignatures(checkpoint.note.signatures, signatures);
@@ -182,7 +182,7 @@ async function readKept({ store, policy }: WitnessContext, checkpoint: ParsedChe
 
 /** Adds to what is kept of a checkpoint and takes nothing away. @returns all valid cosignatures then known. */
 async function keep(
-  ctx: WitnessContext,
+  ctx: AskingContext,
   checkpoint: ParsedCheckpoint,
   found: readonly NoteSignature[],
 ): Promise<NoteSignature[]> {

@@ -1,8 +1,8 @@
 /** Entries: post commitments, and see how far they have come. */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { HASH_BYTES } from "@kedge/cli/contract/ids";
 import { MAX_ENTRIES } from "@kedge/cli/contract/limits";
 import { acceptedSchema, entryStatusSchema, newEntriesSchema, timeText } from "@kedge/cli/contract/wire";
+import { COMMITMENT_BYTES } from "@kedge/verify/events/commitment";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { ApiService } from "../../service/config.ts";
 import { verbs } from "../../service/verbs.ts";
@@ -43,8 +43,8 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
             schema: {
               type: "string",
               format: "binary",
-              minLength: HASH_BYTES,
-              maxLength: HASH_BYTES * MAX_ENTRIES,
+              minLength: COMMITMENT_BYTES,
+              maxLength: COMMITMENT_BYTES * MAX_ENTRIES,
               description: "1 to 10,000 commitments of 32 bytes, one after the other.",
             },
           },
@@ -120,9 +120,11 @@ function parseJson(body: Uint8Array): unknown {
 }
 
 function splitEntries(body: Uint8Array): Uint8Array[] {
-  const count = body.length / HASH_BYTES;
+  const count = body.length / COMMITMENT_BYTES;
   if (!Number.isInteger(count) || count < 1 || count > MAX_ENTRIES) {
-    throw new Problem("invalid", `Send 1 to ${MAX_ENTRIES} commitments of ${HASH_BYTES} bytes each.`);
+    throw new Problem("invalid", `Send 1 to ${MAX_ENTRIES} commitments of ${COMMITMENT_BYTES} bytes each.`);
   }
-  return Array.from({ length: count }, (_, i) => body.slice(i * HASH_BYTES, (i + 1) * HASH_BYTES));
+  return Array.from({ length: count }, (_, i) =>
+    body.slice(i * COMMITMENT_BYTES, (i + 1) * COMMITMENT_BYTES),
+  );
 }

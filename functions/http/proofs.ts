@@ -1,7 +1,7 @@
 /** Proof files of entries, of the highest assurance available: one, or up to 1,000 in an answer. */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { HASH_BYTES } from "@kedge/cli/contract/ids";
 import { assuranceSchema, proofLineSchema, proofsRequestSchema } from "@kedge/cli/contract/wire";
+import { COMMITMENT_BYTES } from "@kedge/verify/events/commitment";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import { NOTE_TYPE } from "../../platform/publication.ts";
@@ -84,7 +84,7 @@ function proofLines(hashes: readonly string[], found: readonly (Proof | "pending
   const full = new Problem("response_full", "The response is full: ask again for this and the later hashes.");
   let text = "";
   // Room for every line to say that the response is full.
-  let left = MAX_RESPONSE - hashes.length * lineOf("0".repeat(2 * HASH_BYTES), full).length;
+  let left = MAX_RESPONSE - hashes.length * lineOf("0".repeat(2 * COMMITMENT_BYTES), full).length;
   for (const [i, hash] of hashes.entries()) {
     const line = lineOf(hash, found[i]);
     left -= Buffer.byteLength(line);

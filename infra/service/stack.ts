@@ -1,5 +1,6 @@
 /** The Service stack: functions, API, schedules and alarms. It holds no state: it can be deleted and deployed again. */
 import { join } from "node:path";
+import { anchorOrigin, logOrigin } from "@kedge/cli/contract/ids";
 import { CfnOutput, Duration, Fn, Stack, type StackProps } from "aws-cdk-lib";
 import * as sqs from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
@@ -98,8 +99,8 @@ function outputs(
     AnchorKeys: Fn.join(",", [...anchorKeys]),
     AnchorMldsaKeys: anchorMldsaKeys.length === 0 ? "-" : Fn.join(",", [...anchorMldsaKeys]),
     Publication: `s3://${bucketName}`,
-    LogOrigins: `${config.domain}/log/<log id>`,
-    AnchorOrigin: `${config.domain}/anchor`,
+    LogOrigins: logOrigin(config.domain, "<log id>"),
+    AnchorOrigin: anchorOrigin(config.domain),
     ...more,
   };
   for (const [name, value] of Object.entries(values)) new CfnOutput(stack, name, { value });

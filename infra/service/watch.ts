@@ -9,7 +9,7 @@ import type { Config } from "../config.ts";
 import { FUNCTIONS, type FunctionName, metricNamespace } from "../names.ts";
 import { SPECS } from "./specs.ts";
 
-type Watched = {
+type WatchedService = {
   readonly config: Config;
   readonly functions: Readonly<Record<FunctionName, LambdaFunction>>;
   readonly deadLetters: Queue;
@@ -19,7 +19,7 @@ type Watched = {
 
 const RUNBOOKS = "docs/operations.md";
 
-export function watch(stack: Stack, watched: Watched): cloudwatch.Dashboard {
+export function watch(stack: Stack, watched: WatchedService): cloudwatch.Dashboard {
   const { config, functions, http } = watched;
   const { stage, alarmEmail, runbooks = RUNBOOKS } = config;
   const ofFunctions = FUNCTIONS.flatMap((name) =>
@@ -30,7 +30,7 @@ export function watch(stack: Stack, watched: Watched): cloudwatch.Dashboard {
 }
 
 /** Alarms that belong to no single function. */
-function sharedAlarms({ config, functions, deadLetters, tableName }: Watched): Alarm[] {
+function sharedAlarms({ config, functions, deadLetters, tableName }: WatchedService): Alarm[] {
   return [
     {
       name: "rollback-refused",
@@ -88,7 +88,7 @@ const tableMetric = (TableName: string, metricName: string): cloudwatch.Metric =
 
 function dashboard(
   stack: Stack,
-  { config, functions, http, tableName }: Watched,
+  { config, functions, http, tableName }: WatchedService,
   alarms: cloudwatch.Alarm[],
 ) {
   const ours = metricsOf(metricNamespace(config));

@@ -9,6 +9,7 @@ import { chmod, readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec } from "@aws-sdk/client-kms";
+import { readBounded } from "@kedge/verify/net/exchange";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { z } from "zod";
 import { makeFolder, writeDurably } from "../durable.ts";
@@ -49,12 +50,12 @@ const keyFileSchema = z.strictObject({
   sha256: z.string(),
 });
 
-type Key = StoredKey & { spki: Uint8Array; sign(message: Uint8Array): Uint8Array };
+type UnlockedKey = StoredKey & { spki: Uint8Array; sign(message: Uint8Array): Uint8Array };
 
 type KeyStore = {
-  find(keyId: string): Key | undefined;
+  find(keyId: string): UnlockedKey | undefined;
   /** Resolves once the key is on disk. */
-  create(keySpec: StoredKey["keySpec"]): Promise<Key>;
+  create(keySpec: StoredKey["keySpec"]): Promise<UnlockedKey>;
   /** Resolves once nothing is being written. */
   idle(): Promise<void>;
 };
@@ -150,16 +151,9 @@ function checkHeaders(request: IncomingMessage, accessKeyId: string | undefined)
 }
 
 async function readBody(request: IncomingMessage): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    length += chunk.length;
-    if (length > MAX_BODY_BYTES) {
-      throw new KmsFault("RequestEntityTooLargeException", `A body has at most ${MAX_BODY_BYTES} bytes`, 413);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  const body = await readBounded(request.iterator({ destroyOnReturn: false }), MAX_BODY_BYTES);
+  if (body !== undefined) return body;
+  throw new KmsFault("RequestEntityTooLargeException", `A body has at most ${MAX_BODY_BYTES} bytes`, 413);
 }
 
 function parseJson(body: Uint8Array): unknown {
@@ -269,14 +263,14 @@ function validate<T>(schema: z.ZodType<T>, input: unknown): T {
 }
 
 /** Accepts a key id or a key ARN of any region: the region of a laptop is whatever its environment says today. */
-function findKey(store: KeyStore, keyId: string): Key {
+function findKey(store: KeyStore, keyId: string): UnlockedKey {
   const bare = keyId.replace(new RegExp(`^arn:aws:kms:[a-z0-9-]+:${ACCOUNT}:key/`), "");
   const key = store.find(bare);
   if (key === undefined) throw new KmsFault("NotFoundException", `Key '${keyId}' does not exist`);
   return key;
 }
 
-function metadata(key: Key): object {
+function metadata(key: UnlockedKey): object {
   return {
     AWSAccountId: ACCOUNT,
     KeyId: key.keyId,
@@ -295,7 +289,7 @@ function metadata(key: Key): object {
   };
 }
 
-function arnOf(key: Key): string {
+function arnOf(key: UnlockedKey): string {
   const { AWS_REGION, AWS_DEFAULT_REGION } = process.env;
   return `arn:aws:kms:${AWS_REGION ?? AWS_DEFAULT_REGION ?? "us-east-1"}:${ACCOUNT}:key/${key.keyId}`;
 }
@@ -339,7 +333,7 @@ async function openKeyStore(path: string): Promise<KeyStore> {
   };
 }
 
-function unlock(stored: StoredKey): Key {
+function unlock(stored: StoredKey): UnlockedKey {
   const seed = Buffer.from(stored.seed, "hex");
   switch (stored.keySpec) {
     case "ECC_NIST_EDWARDS25519": {

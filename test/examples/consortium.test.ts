@@ -72,7 +72,8 @@ function consortium(policy = POLICY) {
       if (found === undefined) throw new Error("ECONNREFUSED");
       const path = url.slice(found.url.length);
       const response = await found.app.request(path, body === undefined ? {} : { method: "POST", body });
-      return { status: response.status, body: new Uint8Array(await response.arrayBuffer()) };
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      return { status: response.status, retryAfter: null, body: bytes };
     };
   /** @param up the hospitals that answer. */
   const anchorer = (up: readonly string[]): Actor => ({

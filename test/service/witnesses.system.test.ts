@@ -12,7 +12,7 @@ import { ServiceError } from "../../platform/error.ts";
 import { anchor } from "../../service/anchor.ts";
 import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
-import type { Outcome } from "../../service/ask-witness.ts";
+import type { WitnessOutcome } from "../../service/ask-witness.ts";
 import { readHead } from "../../service/head.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
@@ -259,7 +259,7 @@ describe("what a witness has instead of what is remembered of it", () => {
 });
 
 /** What an answer of a witness is that did not give what it was asked for. */
-const MANNERS: [what: string, outcome: Outcome, manner: NonNullable<FakeWitness["manner"]>][] = [
+const MANNERS: [what: string, outcome: WitnessOutcome, manner: NonNullable<FakeWitness["manner"]>][] = [
   ["down", "unreachable", () => Promise.reject(new Error("ECONNREFUSED"))],
   ["an error of its own", "unreachable", () => ({ status: 500 })],
   ["a gateway without it", "unreachable", () => ({ status: 503, body: "<html>" })],

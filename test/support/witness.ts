@@ -104,11 +104,10 @@ export function exchangeWith(witnesses: readonly FakeWitness[]): Exchange {
       signal.addEventListener("abort", () => reject(signal.reason));
     });
     const answer = await Promise.race([witness.answer(asked), gone]);
-    const retryAfter = answer.headers?.["Retry-After"];
     return {
       status: answer.status,
       body: new TextEncoder().encode(answer.body ?? ""),
-      ...(retryAfter !== undefined && { retryAfter }),
+      retryAfter: answer.headers?.["Retry-After"] ?? null,
     };
   };
 }

@@ -34,9 +34,14 @@ async function status(hashes: string[], flags: StatusFlags): Promise<void> {
   }
 }
 
-type Entry = { hash: string; assurance: string; index?: number | undefined; sealedAt?: string | undefined };
+type StatusLine = {
+  hash: string;
+  assurance: string;
+  index?: number | undefined;
+  sealedAt?: string | undefined;
+};
 
-function entryLine({ hash, assurance, index, sealedAt }: Entry): string {
+function entryLine({ hash, assurance, index, sealedAt }: StatusLine): string {
   const place =
     index === undefined ? "" : `  entry ${index}${sealedAt === undefined ? "" : `, sealed ${sealedAt}`}`;
   return `${hash}  ${assurance}${place}`;

@@ -1,4 +1,4 @@
-/** What names things in the API: ids, API keys, commitments in hex, origins, scopes. */
+/** What names things in the API: ids, API keys, origins, scopes. */
 
 /** Ids are random and opaque, in lower-case base32 (RFC 4648 §6): 5 bits a character. */
 export const TENANT_ID = /^[a-z2-7]{16}$/;
@@ -7,10 +7,6 @@ export const LOG_ID = /^[a-z2-7]{19}$/;
 export const KEY_ID = /^[a-z2-7]{25}$/;
 /** `kedge_<key id>_<secret>`; its groups are the tenant's id, the key's own part, the secret. */
 export const API_KEY = /^kedge_([a-z2-7]{16})([a-z2-7]{9})_([a-z2-7]{52})$/;
-
-/** A commitment: 32 bytes. */
-export const HASH_BYTES = 32;
-export const HASH_HEX = /^[0-9a-f]{64}$/;
 
 /** What an API key may do: post entries; read a log and its proofs; manage the tenant's logs and keys. */
 export const SCOPES = ["write", "read", "admin"] as const;

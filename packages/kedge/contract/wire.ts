@@ -2,11 +2,12 @@
  * Requests and answers of the HTTP API, with what its OpenAPI document says of them. The server checks requests by
  * these, strictly; a client checks answers, and leaves out members that it does not know.
  */
+import { COMMITMENT_HEX } from "@kedge/verify/events/commitment";
 import { checkpointSchema, checkpointsSchema as pageSchema } from "@kedge/verify/net/page";
 import { ASSURANCES as PROVABLE } from "@kedge/verify/proof/verify";
 import { timestampSchema } from "@kedge/verify/time/timestampform";
 import * as z from "zod";
-import { HASH_HEX, LOG_ID, SCOPES } from "./ids.ts";
+import { LOG_ID, SCOPES } from "./ids.ts";
 import { MAX_ENTRIES, MAX_NAME, MAX_PROOFS } from "./limits.ts";
 
 export { MAX_PAGE } from "@kedge/verify/net/page";
@@ -19,7 +20,7 @@ const ASSURANCES = ["pending", ...PROVABLE] as const;
 const EXAMPLE_HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 export const EXAMPLE_LOG = "k3v7q2m5xj4t6n2hbya";
 
-export const hashSchema = z.string().regex(HASH_HEX, "64 lower-case hexadecimal digits").meta({
+export const hashSchema = z.string().regex(COMMITMENT_HEX, "64 lower-case hexadecimal digits").meta({
   id: "Hash",
   description: "A commitment: 32 bytes as lower-case hex.",
   example: EXAMPLE_HASH,

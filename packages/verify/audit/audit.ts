@@ -5,7 +5,7 @@
  * Trusted: the pinned keys. Hostile: entries, tiles, checkpoints and their times.
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
-import type { Opening } from "../events/commitment.ts";
+import { COMMITMENT_BYTES, type Opening } from "../events/commitment.ts";
 import { type Evidence, type Fork, forkOf } from "../evidence/evidence.ts";
 import { equalBytes } from "../tlog/bytes.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
@@ -26,23 +26,21 @@ import {
   finishFork,
   type GrowingFork,
   growFork,
-  type Head,
-  type LogKeys,
   type NamedHead,
   openHead,
+  type PinnedLog,
+  type SignedHead,
   startFork,
 } from "./heads.ts";
 
-/** Bytes of a commitment: every entry of a tenant log. */
-const COMMITMENT = 32;
 /** Bytes of one entry in a bundle: uint16 length and commitment. */
-export const BUNDLED = 2 + COMMITMENT;
+export const BUNDLED = 2 + COMMITMENT_BYTES;
 
 /** The commitments in a bundle, exactly as many as it is wide. Throws TlogError `malformed`. */
 export function decodeCommitments(tile: Tile, bytes: Uint8Array): Uint8Array[] {
   try {
     const entries = decodeBundle(bytes, tile.width);
-    if (entries.every(({ length }) => length === COMMITMENT)) return entries;
+    if (entries.every(({ length }) => length === COMMITMENT_BYTES)) return entries;
   } catch (cause) {
     if (!(cause instanceof TlogError)) throw cause;
     throw new TlogError("malformed", `${tilePath(tile)} is not ${tile.width} entries. ${cause.message}`, {
@@ -80,11 +78,11 @@ export type Export = {
   names: { first: number; name: string }[];
   copies: number;
   /** The sequence numbers of each source as runs, in the order in which they came. */
-  sources: Map<string, Run[]>;
+  sources: Map<string, SequenceRun[]>;
 };
-type Run = { first: bigint; last: bigint };
+type SequenceRun = { first: bigint; last: bigint };
 
-const WORDS = COMMITMENT / Uint32Array.BYTES_PER_ELEMENT;
+const WORDS = COMMITMENT_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 
 export function emptyExport(): Export {
   const [words, slots] = [new Uint32Array(WORDS), new Uint32Array(4)];
@@ -153,7 +151,7 @@ function numberOf(events: Export, commitment: Uint8Array): number {
 }
 
 function commitmentAt({ words }: Export, number: number): Uint8Array {
-  return new Uint8Array(words.buffer, words.byteOffset + number * COMMITMENT, COMMITMENT);
+  return new Uint8Array(words.buffer, words.byteOffset + number * COMMITMENT_BYTES, COMMITMENT_BYTES);
 }
 
 function addSequence(sources: Export["sources"], source: string, number: bigint): void {
@@ -259,9 +257,9 @@ type State = {
 };
 
 export type AuditInput = {
-  log: LogKeys;
+  log: PinnedLog;
   /** The signed checkpoint that is audited. */
-  head: Head;
+  head: SignedHead;
   /** Checkpoints that the auditor has kept, verified already. */
   kept: readonly NamedHead[];
   /** Each entry of these must belong to an event. */
@@ -274,7 +272,7 @@ export type Audit = ReturnType<typeof startAudit>;
 /** The entries that follow, the history's checkpoints of no more entries than there are then, and maybe hash tiles. */
 export type Step = {
   entries: readonly Uint8Array[];
-  history: readonly Head[];
+  history: readonly SignedHead[];
   /** At least those of `tilesCompleted`, or none in the whole audit. */
   tiles?: readonly { tile: Tile; bytes: Uint8Array }[];
 };
@@ -356,7 +354,7 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
 }
 
 /** One that the auditor kept has a name, one of the log's history has none. */
-type Earlier = Head & { name?: string };
+type Earlier = SignedHead & { name?: string };
 
 function bySize<T extends { size: bigint }>(heads: readonly T[]): T[] {
   return heads.toSorted((a, b) => (a.size < b.size ? -1 : a.size > b.size ? 1 : 0));
@@ -367,7 +365,7 @@ function takeWhile<T>(items: T[], test: (item: T) => boolean): T[] {
   return items.splice(0, end === -1 ? items.length : end);
 }
 
-function isSignedBy(log: LogKeys, note: string): boolean {
+function isSignedBy(log: PinnedLog, note: string): boolean {
   try {
     openHead(note, log);
     return true;
@@ -449,7 +447,7 @@ function* missingEvents(events: Export): Generator<AuditFinding> {
   }
 }
 
-function rootDiffers({ size }: Head, largest: bigint): AuditFinding {
+function rootDiffers({ size }: SignedHead, largest: bigint): AuditFinding {
   const detail = largest === 0n ? {} : { lastIndex: `${largest - 1n}` };
   return { finding: "root_differs", size: `${size}`, detail };
 }

@@ -13,21 +13,21 @@ import {
 import type { Vkey } from "../tlog/note.ts";
 
 /** The log that is audited: its origin, and the keys that are pinned for it. */
-export type LogKeys = { origin: string; vkeys: readonly Vkey[] };
+export type PinnedLog = { origin: string; vkeys: readonly Vkey[] };
 
 /** A checkpoint's signed note, and what it says. */
-export type Head = { note: string; size: bigint; root: Uint8Array };
+export type SignedHead = { note: string; size: bigint; root: Uint8Array };
 /** `name` says where it is from: a file of the auditor's, or the log's history. */
-export type NamedHead = Head & { name: string };
+export type NamedHead = SignedHead & { name: string };
 
 /** Throws TlogError as `openCheckpoint`. */
-export function openHead(note: string, log: LogKeys): Head {
+export function openHead(note: string, log: PinnedLog): SignedHead {
   const { size, root } = openCheckpoint(note, log).checkpoint;
   return { note, size, root };
 }
 
 /** As `openHead` without its signatures, which only matter of a history's checkpoint that contradicts. Throws TlogError. */
-export function parseHead(note: string, { origin }: LogKeys): Head {
+export function parseHead(note: string, { origin }: PinnedLog): SignedHead {
   const { checkpoint } = parseCheckpoint(note);
   if (checkpoint.origin !== origin) {
     throw new TlogError("unknown_key", "The history has a checkpoint of another log");
@@ -39,15 +39,15 @@ export function parseHead(note: string, { origin }: LogKeys): Head {
  * A signed checkpoint that is not of the audited tree, the root that it should have, and for each hash of the consistency
  * proof from there the leaves of its range so far, as a frontier.
  */
-export type GrowingFork = { earlier: Head; root: Uint8Array; parts: Part[] };
+export type GrowingFork = { earlier: SignedHead; root: Uint8Array; parts: Part[] };
 type Part = Range & { size: bigint; frontier: Uint8Array[] };
 
 /** At the size of `earlier`, where `frontier` is that of the entries: those of its subtrees are in the proof already. */
 export function startFork(
-  earlier: Head,
+  earlier: SignedHead,
   root: Uint8Array,
   frontier: readonly Uint8Array[],
-  head: Head,
+  head: SignedHead,
 ): GrowingFork {
   const subtrees = perfectSubtrees({ start: 0n, end: earlier.size });
   const known = new Map(
@@ -72,7 +72,7 @@ export function growFork({ parts }: GrowingFork, at: bigint, leaves: readonly Ui
 }
 
 /** Once the leaves of `head` were given, and make its root; of two checkpoints of one size, without any. */
-export function finishFork({ earlier, root, parts }: GrowingFork, { note }: Head): Fork {
+export function finishFork({ earlier, root, parts }: GrowingFork, { note }: SignedHead): Fork {
   const proof = parts.map(({ frontier }) => frontierRoot(frontier));
   return forkOf(earlier.size, { ...earlier, proof: [] }, { note, root, proof });
 }

@@ -1,7 +1,7 @@
 /** What `kedge audit` found, as it is told: on the terminal, as JSON, and in the files that are kept. */
 import { once } from "node:events";
 import type { Audit, AuditFinding, AuditFindingKind, Export } from "../audit/audit.ts";
-import type { Head, NamedHead } from "../audit/heads.ts";
+import type { NamedHead, SignedHead } from "../audit/heads.ts";
 import { tellAuditFinding } from "../audit/words.ts";
 import type { Evidence } from "../evidence/evidence.ts";
 import { keyLabel, quoted } from "../text.ts";
@@ -31,9 +31,9 @@ export type AuditFlags = CommitFlags & {
 };
 
 /** What an audit has come to; what was not reached is absent. */
-export type Outcome = {
+export type AuditOutcome = {
   origin: string;
-  head?: Head;
+  head?: SignedHead;
   period?: Range & { clockWentBack?: boolean };
   audit?: Audit;
   evidence: Evidence[];
@@ -90,7 +90,7 @@ type Basis = {
   flags: AuditFlags;
 };
 
-export async function conclude(outcome: Outcome, found: Findings, basis: Basis): Promise<void> {
+export async function conclude(outcome: AuditOutcome, found: Findings, basis: Basis): Promise<void> {
   const { events, pinned, flags } = basis;
   const isGood = found.counts.size === 0;
   if (flags.evidence !== undefined) await keepEvidence(flags.evidence, outcome.evidence);
@@ -120,7 +120,7 @@ export function keysLine({ sources, logVkeys }: PinnedKeys): string {
   return `Keys  ${sources.join(", ")}: ${logVkeys.map((key) => `log ${keyLabel(key)}`).join(", ")}`;
 }
 
-function summary({ head, period }: Outcome, { counts }: Findings, events: Export | undefined): string {
+function summary({ head, period }: AuditOutcome, { counts }: Findings, events: Export | undefined): string {
   const size = `${head?.size ?? "unknown"} entries of the log`;
   const wrong = [...counts.values()].reduce((sum, n) => sum + n, 0);
   const findings = wrong === 0 ? "" : `: ${wrong} ${wrong === 1 ? "finding" : "findings"}`;
@@ -129,7 +129,7 @@ function summary({ head, period }: Outcome, { counts }: Findings, events: Export
   return `${events.count} events, ${entries} entries of the period, ${size}${findings}`;
 }
 
-function statements({ head, period, audit }: Outcome, { events, flags }: Basis): string[] {
+function statements({ head, period, audit }: AuditOutcome, { events, flags }: Basis): string[] {
   if (head === undefined || period === undefined || audit === undefined) return [];
   const { history, kept } = audit.matched;
   const lines = [
@@ -153,7 +153,7 @@ function statements({ head, period, audit }: Outcome, { events, flags }: Basis):
   return lines;
 }
 
-function caveats({ period, leftOut }: Outcome, { events, kept, pinned, flags }: Basis): string[] {
+function caveats({ period, leftOut }: AuditOutcome, { events, kept, pinned, flags }: Basis): string[] {
   const [left] = leftOut;
   const lines = [
     ...(left === undefined
@@ -189,7 +189,7 @@ function caveats({ period, leftOut }: Outcome, { events, kept, pinned, flags }: 
 }
 
 function reportOf(
-  { origin, head, period, audit, evidence, leftOut }: Outcome,
+  { origin, head, period, audit, evidence, leftOut }: AuditOutcome,
   found: Findings,
   basis: Basis,
 ) {
@@ -223,7 +223,7 @@ function reportOf(
   };
 }
 
-function evidenceLines({ evidence }: Outcome, { evidence: path }: AuditFlags): string[] {
+function evidenceLines({ evidence }: AuditOutcome, { evidence: path }: AuditFlags): string[] {
   if (evidence.length === 0) return [];
   return [
     path === undefined

@@ -11,7 +11,7 @@ import {
   startAudit,
   tilesCompleted,
 } from "../audit/audit.ts";
-import { type Head, type LogKeys, type NamedHead, openHead, parseHead } from "../audit/heads.ts";
+import { type NamedHead, openHead, type PinnedLog, parseHead, type SignedHead } from "../audit/heads.ts";
 import { ClientError } from "../error.ts";
 import type { Evidence } from "../evidence/evidence.ts";
 import { type LogReader, openLogReader } from "../net/log.ts";
@@ -23,11 +23,11 @@ import { TILE_WIDTH, type Tile, widthAt } from "../tlog/tile.ts";
 import { readExport } from "./audit-export.ts";
 import {
   type AuditFlags,
+  type AuditOutcome,
   conclude,
   type Findings,
   findings,
   keysLine,
-  type Outcome,
 } from "./audit-report.ts";
 import { withCommit } from "./committer.ts";
 import {
@@ -78,7 +78,7 @@ function byIndex(flags: string, description: string): Option {
 
 /** Requests under way at most: enough to hide the way to the service, and 8 bundles in memory. */
 const AHEAD = 8;
-type Target = { log: LogReader; keys: LogKeys };
+type AuditedLog = { log: LogReader; keys: PinnedLog };
 
 async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is reconciled: a reader may close the pipe before that
@@ -93,7 +93,7 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   const target = { log: openLogReader(serviceConnection(flags), log), keys: keysOf(log, pinned) };
   const kept = await Promise.all((flags.since ?? []).map((path) => readKept(path, target.keys)));
   const found = findings(flags.json ?? false);
-  const outcome: Outcome = { origin: target.keys.origin, evidence: [], leftOut: [] };
+  const outcome: AuditOutcome = { origin: target.keys.origin, evidence: [], leftOut: [] };
   const events = await readExport(flags, found, outcome.leftOut);
   let isRead = false;
   try {
@@ -112,7 +112,7 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
 // ---- what is given ------------------------------------------------------------------------------------------------
 
 /** The pinned keys of this log: its origin ends in its id. A checkpoint of another pinned log is then not taken for it. */
-function keysOf(log: string, { logVkeys }: PinnedKeys): LogKeys {
+function keysOf(log: string, { logVkeys }: PinnedKeys): PinnedLog {
   const vkeys = logVkeys.filter(({ name }) => name.endsWith(`/log/${log}`));
   const [first] = vkeys;
   if (first === undefined || vkeys.some(({ name }) => name !== first.name)) {
@@ -136,7 +136,7 @@ function checkPeriod({ fromIndex, toIndex, from, to, events, records }: AuditFla
 }
 
 /** A checkpoint of this log that the auditor has, from a file of it or of a proof. */
-async function readKept(path: string, keys: LogKeys): Promise<NamedHead> {
+async function readKept(path: string, keys: PinnedLog): Promise<NamedHead> {
   const text = await readText(path, MAX_PROOF_SIZE);
   const open = () =>
     openHead(text.startsWith("c2sp.org/tlog-proof@") ? parseProof(text).checkpoint : text, keys);
@@ -156,7 +156,12 @@ type Plan = {
 };
 
 /** Reads the whole log once. Throws ClientError, TlogError and CliError when it cannot be read to its end. */
-async function readLog(target: Target, plan: Plan, found: Findings, outcome: Outcome): Promise<void> {
+async function readLog(
+  target: AuditedLog,
+  plan: Plan,
+  found: Findings,
+  outcome: AuditOutcome,
+): Promise<void> {
   const { log, keys } = target;
   const head = { ...openServed(await log.checkpoint(), keys), name: "shown by the service" };
   outcome.head = head;
@@ -193,7 +198,7 @@ async function readLog(target: Target, plan: Plan, found: Findings, outcome: Out
   await learn(compareLater(head, again));
 }
 
-function openServed(note: string, keys: LogKeys): Head {
+function openServed(note: string, keys: PinnedLog): SignedHead {
   try {
     return openHead(note, keys);
   } catch (cause) {
@@ -203,12 +208,12 @@ function openServed(note: string, keys: LogKeys): Head {
   }
 }
 
-function whyNot({ code, message }: { code: string; message: string }, { origin }: LogKeys): string {
+function whyNot({ code, message }: { code: string; message: string }, { origin }: PinnedLog): string {
   return `${origin}. ${message}.${code === "unknown_key" ? ` ${MAYBE_ROTATED}` : ""}`;
 }
 
 async function findPeriod(
-  target: Target,
+  target: AuditedLog,
   size: bigint,
   { fromIndex = 0n, toIndex, from, to }: AuditFlags,
 ): Promise<Range & { clockWentBack?: boolean }> {
@@ -230,7 +235,7 @@ function* bundlesOf(size: bigint): Generator<Tile> {
 }
 
 /** A bundle, and the hash tiles that it completes if they are wanted. */
-async function fetchStep({ log }: Target, tile: Tile, size: bigint, withTiles = false) {
+async function fetchStep({ log }: AuditedLog, tile: Tile, size: bigint, withTiles = false) {
   const fetchTile = (tile: Tile, bytes: number) => log.tile(tile, tile.width * bytes);
   const start = tile.index * BigInt(TILE_WIDTH);
   const completed = withTiles ? tilesCompleted({ start, end: start + BigInt(tile.width) }, size) : [];
@@ -261,7 +266,7 @@ async function* inOrder<T, R>(
 }
 
 /** The published checkpoints of at most `size` entries, smallest first: what the service says, nothing verified. */
-async function* readHistory({ log, keys }: Target, size: bigint): AsyncGenerator<Head & Published> {
+async function* readHistory({ log, keys }: AuditedLog, size: bigint): AsyncGenerator<SignedHead & Published> {
   for (let after = 0n; ; ) {
     const { checkpoints, next } = await log.checkpoints(after);
     for (const { checkpoint, publishedAt, ...said } of checkpoints) {

@@ -27,7 +27,7 @@ export type Report = {
 };
 
 /** What a report is about. `state` is that of before the look. */
-export type Watched = {
+export type WatchedLog = {
   readonly url: string;
   readonly trust: MonitorTrust;
   readonly evidencePath: string;
@@ -36,7 +36,7 @@ export type Watched = {
 };
 
 /** `now` in ms since the epoch. */
-export function lookReport(watched: Watched, look: Look, now: number): Report {
+export function lookReport(watched: WatchedLog, look: Look, now: number): Report {
   const { state, head, findings, omitted, read, failure, tooMany } = look;
   const reason = `${failure?.message}${tooMany ? " (--max-entries, --from-now)" : ""}`;
   if (failure !== undefined && findings.length === 0) {
@@ -59,7 +59,7 @@ export function lookReport(watched: Watched, look: Look, now: number): Report {
   };
 }
 
-export function unreachableReport(watched: Watched, reason: string, now: number): Report {
+export function unreachableReport(watched: WatchedLog, reason: string, now: number): Report {
   const earlier = watched.state?.findings ?? [];
   return {
     outcome: "unreachable",
@@ -72,13 +72,13 @@ export function unreachableReport(watched: Watched, reason: string, now: number)
   };
 }
 
-const about = ({ trust, url }: Watched, now: number) => ({
+const about = ({ trust, url }: WatchedLog, now: number) => ({
   at: new Date(now).toISOString(),
   log: trust.origin,
   url,
 });
 
-function caveats({ trust, state: before }: Watched, state: MonitorState | undefined): string[] {
+function caveats({ trust, state: before }: WatchedLog, state: MonitorState | undefined): string[] {
   const { policy, logVkeys } = trust;
   const lines = [
     "Whether the checkpoints of a tenant log extend each other: its tiles are private. `kedge audit` shows it, with a read key.",
@@ -99,7 +99,7 @@ function caveats({ trust, state: before }: Watched, state: MonitorState | undefi
 }
 
 /** For a terminal, once its own control characters are taken out. */
-export function describe(report: Report, { policyPath }: Watched): string[] {
+export function describe(report: Report, { policyPath }: WatchedLog): string[] {
   const { outcome, log, size, read, witnesses, findings, omitted, earlier, evidence } = report;
   const before = section("Found by earlier looks (--acknowledge forgets them)", shown(earlier));
   if (report.reason !== undefined) {

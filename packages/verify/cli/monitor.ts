@@ -13,7 +13,7 @@ import { isCopy, openCopy } from "./copy.ts";
 import { parseVkeys } from "./credentials.ts";
 import { judgeEvidence } from "./evidence.ts";
 import { appendNew, readIfThere, readPolicy, readText, replaceFile } from "./files.ts";
-import { describe, lookReport, type Report, unreachableReport, type Watched } from "./monitor-report.ts";
+import { describe, lookReport, type Report, unreachableReport, type WatchedLog } from "./monitor-report.ts";
 import { collect, entryNumber, MAX_TIMER, seconds } from "./options.ts";
 import { asMisuse, EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
 import { post } from "./webhook.ts";
@@ -106,7 +106,7 @@ async function readTrust(flags: MonitorFlags): Promise<MonitorTrust> {
 }
 
 /** Everything about a run that stays the same, and the two things that do not. */
-type Monitor = Watched & {
+type Monitor = WatchedLog & {
   readonly flags: MonitorFlags;
   readonly statePath: string;
   readonly options: Omit<WatchOptions, "now">;

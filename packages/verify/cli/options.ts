@@ -1,5 +1,6 @@
 /** Parsers of what options and arguments are given. Commander names the option and quotes the text: secrets are not parsed here. */
 import { InvalidArgumentError } from "commander";
+import { COMMITMENT_HEX } from "../events/commitment.ts";
 
 /** For an option or an argument that may be repeated. */
 export const repeated =
@@ -14,10 +15,8 @@ export const matching = (pattern: RegExp, what: string) => (text: string) => {
   throw new InvalidArgumentError(`${what}.`);
 };
 
-const COMMITMENT = /^[0-9a-f]{64}$/;
-
-export const isCommitment = (text: string): boolean => COMMITMENT.test(text);
-export const commitmentHex = matching(COMMITMENT, "A commitment is 64 lower-case hex digits");
+export const isCommitment = (text: string): boolean => COMMITMENT_HEX.test(text);
+export const commitmentHex = matching(COMMITMENT_HEX, "A commitment is 64 lower-case hex digits");
 
 export const wholeNumber = (min: number, max?: number) => (text: string) => {
   const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;

@@ -1,7 +1,7 @@
 /** What `kedge commit` writes, one JSON object a line, and what `post` and `proof` take in its place. */
 import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
-import { parseOpening } from "../events/commitment.ts";
+import { COMMITMENT_HEX, parseOpening } from "../events/commitment.ts";
 import { type CommitFlags, type CommitRecord, committer, locating, where } from "./committer.ts";
 import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
 import { jsonLine, misuse } from "./output.ts";
@@ -56,7 +56,7 @@ export async function* readRecords(
 const recordSchema = z.strictObject({
   event: z.string().min(1),
   line: z.int().positive().optional(),
-  commitment: z.string().regex(/^[0-9a-f]{64}$/),
+  commitment: z.string().regex(COMMITMENT_HEX),
   opening: z.unknown(),
 });
 

@@ -6,6 +6,10 @@ import { type Canonicalisation, canonicalise, parseCanonicalisation } from "./ca
 import { EventError } from "./error.ts";
 import { parseMediaType } from "./media.ts";
 
+/** A commitment, which is the entry of a tenant log: its length, and how it is written. */
+export const COMMITMENT_BYTES = 32;
+export const COMMITMENT_HEX = /^[0-9a-f]{64}$/;
+
 /** Length of a tenant key, from which nonces are derived. */
 export const TENANT_KEY_BYTES = 32;
 

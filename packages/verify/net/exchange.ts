@@ -1,6 +1,5 @@
 /** What requests over HTTP share, whoever makes them: bounded bodies, retries, and the pause that a server asks for. */
 import { ClientError } from "../error.ts";
-import { concatBytes } from "../tlog/bytes.ts";
 
 const DEFAULT_ATTEMPTS = 6;
 const FIRST_DELAY = 250;
@@ -12,7 +11,7 @@ const MAX_RETRY_AFTER = 120_000;
 export async function readBounded(
   body: AsyncIterable<Uint8Array> | null,
   limit: number,
-): Promise<Uint8Array | undefined> {
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of body ?? []) {
@@ -20,7 +19,14 @@ export async function readBounded(
     if (size > limit) return undefined;
     parts.push(part);
   }
-  return concatBytes(...parts);
+  const whole = new Uint8Array(size);
+  let offset = 0;
+  // Not concatBytes(...parts): a hostile server sends more parts than a call can have arguments.
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
 }
 
 /**

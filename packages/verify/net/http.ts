@@ -74,9 +74,11 @@ export function checkUrl(text: string): URL {
   );
 }
 
-type Bounds = { readonly timeout: number; readonly limit: number };
-
-async function attempt(url: URL, init: RequestInit, { timeout, limit }: Bounds): Promise<Uint8Array> {
+async function attempt(
+  url: URL,
+  init: RequestInit,
+  { timeout, limit }: { timeout: number; limit: number },
+): Promise<Uint8Array> {
   // Not AbortSignal.timeout: with a listener it stays in memory until its time has come, and the answer with it.
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), timeout);
@@ -146,9 +148,9 @@ export function codeOf(status: number): ClientErrorCode {
 const ADVICE: Record<ClientErrorCode, string> = {
   network: "The service cannot be reached",
   unauthorized: "The API key is not accepted: check KEDGE_API_KEY or the credentials",
-  forbidden: "The API key lacks the scope for this: use another, or create one with `kedge key create`",
+  forbidden: "The API key lacks the scope for this: use another, or create one that has it",
   not_found: "Not found, or not for this API key",
-  pending: "Not sealed yet: try again shortly, or use --wait",
+  pending: "Not sealed yet: try again shortly",
   invalid: "The service refused the request",
   throttled: "The service is busy: try again later, or with smaller batches",
   server: "The service failed: try again later",

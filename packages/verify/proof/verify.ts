@@ -180,20 +180,20 @@ export function openVerifier(trust: VerifyTrust): (claim: VerifyClaim) => Verify
 }
 
 /** A checkpoint that its log signed, and the check of what stands in its tree. */
-type SignedTree = ParsedCheckpoint & {
+type VerifiedTree = ParsedCheckpoint & {
   readonly verified: readonly VerifiedSignature[];
   readonly includes: ReturnType<typeof inclusionVerifier>;
 };
 type Witnesses = ReturnType<typeof verifyPolicy>;
 /** An entry that was proven to stand in a signed tree. */
-type Entry = { readonly proof: TlogProof; readonly tree: SignedTree };
+type ProvenEntry = { readonly proof: TlogProof; readonly tree: VerifiedTree };
 
 /** Everything that is read from the text of a checkpoint under this trust, each once. */
 type Notes = ReturnType<typeof openNotes>;
 function openNotes({ logVkeys, anchorVkeys, policy }: VerifyTrust) {
   const parse = kept(parseCheckpoint);
   const tree = (step: "log" | "anchor", pinned: readonly Vkey[]) =>
-    kept((note): SignedTree => {
+    kept((note): VerifiedTree => {
       const parsed = parse(note);
       const { origin } = parsed.checkpoint;
       const vkeys = pinned.filter(({ name }) => name === origin);
@@ -211,7 +211,7 @@ function openNotes({ logVkeys, anchorVkeys, policy }: VerifyTrust) {
     /** By the tenant's checkpoint, then by the proof of it: the entry of the anchor log is that note, byte for byte. */
     anchored: kept((note) => {
       const leaf = leafHash(new TextEncoder().encode(note));
-      return kept((text): Entry => {
+      return kept((text): ProvenEntry => {
         const proof = parseProof(text, parse);
         const tree = anchorTree(proof.checkpoint);
         tree.includes({ leafHash: leaf, ...proof, proof: proof.hashes });
@@ -231,7 +231,7 @@ function verify(trust: VerifyTrust, notes: Notes, claim: VerifyClaim): VerifyRep
   const { proof, extra } = attempt("proof", () => readProofFile(claim.proof, notes));
   const opening = chooseOpening(claim, extra);
   const commitment = attempt("opening", () => commitmentOf(claim, opening));
-  const log = attempt("log", (): Entry => {
+  const log = attempt("log", (): ProvenEntry => {
     const tree = notes.logTree(proof.checkpoint);
     tree.includes({ leafHash: leafHash(commitment), index: proof.index, proof: proof.hashes });
     return { proof, tree };
@@ -274,8 +274,8 @@ type Shown = {
   trust: VerifyTrust;
   claim: VerifyClaim;
   extra: Extra;
-  log: Entry;
-  anchor: Entry | undefined;
+  log: ProvenEntry;
+  anchor: ProvenEntry | undefined;
   witnesses: Witnesses | undefined;
   timestamps: CheckedTimestamps | undefined;
   times: SignedTime[];
@@ -288,7 +288,7 @@ function ofNote(checked: CheckedTimestamps | undefined, note: string): CheckedTi
 
 /** A timestamp alone does not raise it: it shows when, and not that everybody is shown the same log. */
 function assuranceOf(
-  anchor: Entry | undefined,
+  anchor: ProvenEntry | undefined,
   witnesses: Witnesses | undefined,
   timestamps: CheckedTimestamps | undefined,
 ): Assurance {
@@ -316,7 +316,12 @@ function committedTo({ v: _, nonce: __, ...fields }: Opening): Omit<Opening, "v"
   return fields;
 }
 
-function anchoredIn(trust: VerifyTrust, notes: Notes, log: Entry, { anchor }: Extra): Entry | undefined {
+function anchoredIn(
+  trust: VerifyTrust,
+  notes: Notes,
+  log: ProvenEntry,
+  { anchor }: Extra,
+): ProvenEntry | undefined {
   if (anchor === undefined || trust.anchorVkeys.length === 0) return undefined;
   const entry = attempt("anchor", () => notes.anchored(log.proof.checkpoint)(anchor));
   if (originOf(entry) !== originOf(log)) return entry;
@@ -344,7 +349,7 @@ function checkTimestamp({ trust, extra, timestamps }: Shown): void {
 
 /** The pinned keys of a kind that none signed with. The other keys of one that did are its predecessors or successors. */
 function silentKeys({ trust, log, anchor }: Shown): Vkey[] {
-  const silent = (pinned: readonly Vkey[], { tree: { checkpoint, verified } }: Entry) =>
+  const silent = (pinned: readonly Vkey[], { tree: { checkpoint, verified } }: ProvenEntry) =>
     pinned.filter(
       ({ name, type }) => name === checkpoint.origin && !verified.some(({ vkey }) => vkey.type === type),
     );
@@ -354,7 +359,11 @@ function silentKeys({ trust, log, anchor }: Shown): Vkey[] {
 /** The latest time that Date can show, in seconds. */
 const MAX_SECONDS = 8_640_000_000_000n;
 
-function signedTime({ vkey, timestamp }: VerifiedSignature, log: Entry, anchor?: Entry): SignedTime[] {
+function signedTime(
+  { vkey, timestamp }: VerifiedSignature,
+  log: ProvenEntry,
+  anchor?: ProvenEntry,
+): SignedTime[] {
   if (timestamp === undefined || timestamp > MAX_SECONDS) return [];
   const isOperator = vkey.name === originOf(log) || (anchor && vkey.name === originOf(anchor));
   const at = new Date(Number(timestamp) * 1000).toISOString();
@@ -367,16 +376,16 @@ function shownTime(timestamp: ShownTimestamp): SignedTime[] {
   return at === undefined ? [] : [{ at, by: String(height), kind: "block" }];
 }
 
-function originOf({ tree }: Entry): string {
+function originOf({ tree }: ProvenEntry): string {
   return tree.checkpoint.origin;
 }
 
-function place({ proof, tree: { checkpoint } }: Entry): Place {
+function place({ proof, tree: { checkpoint } }: ProvenEntry): Place {
   const { origin, size, root } = checkpoint;
   return { origin, index: String(proof.index), treeSize: String(size), root: encodeBase64(root) };
 }
 
-function signers({ tree: { verified } }: Entry): Vkey[] {
+function signers({ tree: { verified } }: ProvenEntry): Vkey[] {
   return [...new Set(verified.map(({ vkey }) => vkey))];
 }
 

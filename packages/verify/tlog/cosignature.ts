@@ -79,7 +79,7 @@ export function decodeTimestamped(
 }
 
 /** What is cosigned: a checkpoint, and the note text that says it. Type 0x04 signs the text, type 0x06 the tree head. */
-type Cosigned = {
+type CosignableNote = {
   readonly checkpoint: { readonly origin: string; readonly size: bigint; readonly root: Uint8Array };
   readonly note: { readonly text: string };
 };
@@ -89,7 +89,7 @@ type Cosigned = {
  * since the Epoch. The timestamp may not be zero (c2sp.org/tlog-witness, add-checkpoint), and it is
  * for the caller to compare with a clock. Throws `bad_signature`, or `unsupported` for other types.
  */
-export function verifyCosignature(vkey: Vkey, signed: Cosigned, cosignature: Uint8Array): bigint {
+export function verifyCosignature(vkey: Vkey, signed: CosignableNote, cosignature: Uint8Array): bigint {
   if (vkey.type !== ED25519_COSIGNATURE && vkey.type !== MLDSA44_COSIGNATURE) {
     throw new TlogError("unsupported", `Signature type ${vkey.type} is not a cosignature`);
   }
@@ -105,7 +105,7 @@ export function verifyCosignature(vkey: Vkey, signed: Cosigned, cosignature: Uin
   throw new TlogError("bad_signature", `The cosignature by ${vkey.name} does not verify`);
 }
 
-function verifyAt(vkey: Vkey, signed: Cosigned, timestamp: bigint, signature: Uint8Array): boolean {
+function verifyAt(vkey: Vkey, signed: CosignableNote, timestamp: bigint, signature: Uint8Array): boolean {
   if (vkey.type === ED25519_COSIGNATURE) {
     return verifyEd25519(vkey.publicKey, ed25519CosignedMessage(timestamp, signed.note.text), signature);
   }

@@ -11,7 +11,7 @@ import {
   startAudit,
   tilesCompleted,
 } from "@kedge/verify/audit/audit";
-import { type Head, openHead, parseHead } from "@kedge/verify/audit/heads";
+import { openHead, parseHead, type SignedHead } from "@kedge/verify/audit/heads";
 import { tellAuditFinding } from "@kedge/verify/audit/words";
 import type { Opening } from "@kedge/verify/events/commitment";
 import { checkEvidence, type Evidence, type Fork } from "@kedge/verify/evidence/evidence";
@@ -39,7 +39,7 @@ const opening: Opening = {
 const commitment = (n: number): Uint8Array => leafHash(Uint8Array.of(n >> 8, n & 0xff));
 const commitments = (count: number): Uint8Array[] => Array.from({ length: count }, (_, n) => commitment(n));
 const STRANGER = commitment(0xffff);
-const signed = (entries: readonly Uint8Array[], signer = log): Head =>
+const signed = (entries: readonly Uint8Array[], signer = log): SignedHead =>
   parseHead(signedHead(LOG_ORIGIN, entries, [signer]), KEYS);
 
 function exportOf(entries: readonly Uint8Array[]): Export {
@@ -57,9 +57,9 @@ function judged(evidence: Evidence): string {
 
 type Options = {
   /** By default, the checkpoint of what is served. */
-  head?: Head;
-  kept?: readonly Head[];
-  history?: readonly Head[];
+  head?: SignedHead;
+  kept?: readonly SignedHead[];
+  history?: readonly SignedHead[];
   events?: Export;
   period?: { start: bigint; end: bigint };
   tiles?: ReadonlyMap<string, Uint8Array>;

@@ -1,0 +1,33 @@
+/** Bodies are read within their bound, however a server cuts them up. */
+import { readBounded } from "@kedge/verify/net/exchange";
+import { equalBytes } from "@kedge/verify/tlog/bytes";
+import { describe, expect, test } from "vitest";
+
+async function* chunks(count: number, onEnd = () => {}) {
+  try {
+    for (let i = 0; i < count; i++) yield Uint8Array.of(i & 0xff);
+  } finally {
+    onEnd();
+  }
+}
+
+describe("a body", () => {
+  test("of very many tiny chunks is read whole", async () => {
+    const body = await readBounded(chunks(300_000), 300_000);
+    const sent = Uint8Array.from({ length: 300_000 }, (_, i) => i);
+    // toEqual takes a second for arrays as long as these.
+    expect(body !== undefined && equalBytes(body, sent)).toBe(true);
+  });
+
+  test("is undefined one byte above the bound, and the rest is not read", async () => {
+    let ended = 0;
+    const onEnd = () => ended++;
+    expect(await readBounded(chunks(Number.POSITIVE_INFINITY, onEnd), 4)).toBeUndefined();
+    expect(await readBounded(chunks(4, onEnd), 4)).toEqual(Uint8Array.of(0, 1, 2, 3));
+    expect(ended).toBe(2);
+  });
+
+  test("that is absent is empty", async () => {
+    expect(await readBounded(null, 4)).toEqual(new Uint8Array());
+  });
+});
