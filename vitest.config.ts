@@ -15,8 +15,9 @@ export default defineConfig({
       ...(suite === undefined ? SUITES : []).map((name) => `**/*.${name}.test.ts`),
     ],
     globalSetup: "test/support/build.ts",
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // The slower suites start a dozen processes in a test, on a machine that may be busy.
+    testTimeout: suite === undefined ? 60_000 : 180_000,
+    hookTimeout: suite === undefined ? 60_000 : 180_000,
     maxWorkers: 2,
     // The AWS SDK announces its end of support for Node 20 on every start.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" },
