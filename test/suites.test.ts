@@ -1,5 +1,5 @@
 /** No test file is left out: what `npm test` does not run, by its file name, has a script, and CI runs the script. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import * as z from "zod";
@@ -18,4 +18,15 @@ const suites = new Set(
 test.each([...suites])("%s", (suite) => {
   expect(scripts[`test:${suite}`]).toBe(`KEDGE_SUITE=${suite} vitest run`);
   expect(read(".ci/run")).toContain(`npm run test:${suite}\n`);
+});
+
+test("every test that a page rests on is there", () => {
+  const pages = readdirSync(`${root}/docs`, { recursive: true, encoding: "utf8" }).map(
+    (path) => `docs/${path}`,
+  );
+  const named = ["README.md", ...pages]
+    .filter((path) => path.endsWith(".md"))
+    .flatMap((page) => [...read(page).matchAll(/[\w./-]+\.test\.ts/g)].map(([path]) => path));
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((path) => !existsSync(`${root}/${path}`))).toEqual([]);
 });

@@ -228,6 +228,6 @@ function evidenceLines({ evidence }: AuditOutcome, { evidence: path }: AuditFlag
   return [
     path === undefined
       ? "There is evidence of this: audit again with --evidence FILE, while the service still shows it."
-      : `Evidence  ${path}: anyone with the log's keys can check it with kedge audit --check-evidence`,
+      : `Evidence  ${path}: anyone with the log's keys can check it: audit --check-evidence`,
   ];
 }

@@ -81,7 +81,7 @@ const about = ({ trust, url }: WatchedLog, now: number) => ({
 function caveats({ trust, state: before }: WatchedLog, state: MonitorState | undefined): string[] {
   const { policy, logVkeys } = trust;
   const lines = [
-    "Whether the checkpoints of a tenant log extend each other: its tiles are private. `kedge audit` shows it, with a read key.",
+    "Whether the checkpoints of a tenant log extend each other: its tiles are private. An audit shows it, with a read key.",
   ];
   if (before === undefined) {
     lines.unshift("What this log showed before, and to others: this is the first look. See --compare.");
