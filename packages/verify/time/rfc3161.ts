@@ -27,7 +27,7 @@ import {
   TSTInfo,
 } from "pkijs";
 import { TimestampError } from "../error.ts";
-import { concatBytes, equalBytes } from "../tlog/bytes.ts";
+import { equalBytes } from "../tlog/bytes.ts";
 import {
   type Cert,
   HASHES,
@@ -277,13 +277,12 @@ async function checkSigned(signer: SignerInfo, cert: Cert, content: Uint8Array):
     throw new TimestampError("malformed", "The signature is not over a TSTInfo");
   }
   const isContent = equalBytes(bytesOf(messageDigest), await digest(hash, content));
-  // Signed as a SET OF, whatever tag it has inside the structure (RFC 5652 §5.4).
-  const signed = concatBytes(Uint8Array.of(0x31), new Uint8Array(signedAttrs.encodedValue).subarray(1));
+  // pkijs gives encodedValue the tag of the SET OF that is signed (RFC 5652 §5.4).
   const isSigned = await verifySignature(
     cert.parsed.subjectPublicKeyInfo,
     signer.signatureAlgorithm,
-    bytesOf(signer.signature),
-    signed,
+    signer.signature,
+    new Uint8Array(signedAttrs.encodedValue),
     hash,
   );
   if (!isContent || !isSigned) {

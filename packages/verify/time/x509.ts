@@ -1,16 +1,19 @@
 /**
  * X.509 (RFC 5280), as far as a timestamp needs it: a signature by a certificate's key, and a path from a certificate
- * to a pinned one. Pure; signatures by WebCrypto, so that it runs in Node.js and in a browser.
+ * to a pinned one. Pure; signatures by pkijs over WebCrypto, so that it runs in Node.js and in a browser.
  *
  * Not checked: revocation, which needs a network. Name constraints are refused where they are critical.
  */
-import { fromBER, Integer, ObjectIdentifier, Sequence } from "asn1js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { type BitString, fromBER, ObjectIdentifier, type OctetString, Sequence } from "asn1js";
 import {
   type AlgorithmIdentifier,
   BasicConstraints,
   Certificate,
+  CryptoEngine,
   ExtKeyUsage,
   type PublicKeyInfo,
+  RSAPublicKey,
   RSASSAPSSParams,
 } from "pkijs";
 import { TimestampError } from "../error.ts";
@@ -42,22 +45,29 @@ export const HASHES = new Map([
   ["2.16.840.1.101.3.4.2.2", "SHA-384"],
   ["2.16.840.1.101.3.4.2.3", "SHA-512"],
 ]);
-const RSA_SIGNATURES = new Map([
-  ["1.2.840.113549.1.1.11", "SHA-256"],
-  ["1.2.840.113549.1.1.12", "SHA-384"],
-  ["1.2.840.113549.1.1.13", "SHA-512"],
+/** By the algorithm of the key: the signatures that are accepted, and their hash. PSS states its own. */
+const SIGNATURES = new Map<string, Map<string, string>>([
+  [
+    OID.rsa,
+    new Map([
+      ["1.2.840.113549.1.1.11", "SHA-256"],
+      ["1.2.840.113549.1.1.12", "SHA-384"],
+      ["1.2.840.113549.1.1.13", "SHA-512"],
+    ]),
+  ],
+  [
+    OID.ec,
+    new Map([
+      ["1.2.840.10045.4.3.2", "SHA-256"],
+      ["1.2.840.10045.4.3.3", "SHA-384"],
+      ["1.2.840.10045.4.3.4", "SHA-512"],
+    ]),
+  ],
 ]);
-const ECDSA_SIGNATURES = new Map([
-  ["1.2.840.10045.4.3.2", "SHA-256"],
-  ["1.2.840.10045.4.3.3", "SHA-384"],
-  ["1.2.840.10045.4.3.4", "SHA-512"],
-]);
-/** Curves, and how many bytes a coordinate has. */
-const CURVES = new Map([
-  ["1.2.840.10045.3.1.7", { namedCurve: "P-256", size: 32 }],
-  ["1.3.132.0.34", { namedCurve: "P-384", size: 48 }],
-  ["1.3.132.0.35", { namedCurve: "P-521", size: 66 }],
-]);
+/** P-256, P-384, P-521. */
+const CURVES = ["1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35"];
+/** One of our own: pkijs's default can be replaced by whoever else uses it in this process. */
+const ENGINE = new CryptoEngine({ name: "webcrypto", crypto });
 
 /** Runs a parser of hostile bytes: whatever it throws is `malformed`. */
 export function parsing<T>(what: string, parse: () => T): T {
@@ -206,8 +216,8 @@ async function verifyIssued(issuer: Cert, { parsed }: Cert): Promise<void> {
   if (signature.algorithmId !== signatureAlgorithm.algorithmId) {
     throw new TimestampError("malformed", "A certificate names two signature algorithms");
   }
-  const bytes = signatureValue.valueBlock.valueHexView;
-  if (await verifySignature(issuer.parsed.subjectPublicKeyInfo, signatureAlgorithm, bytes, tbsView)) return;
+  const key = issuer.parsed.subjectPublicKeyInfo;
+  if (await verifySignature(key, signatureAlgorithm, signatureValue, tbsView)) return;
   throw new TimestampError("untrusted", "A certificate is not as its issuer signed it, or of another issuer");
 }
 
@@ -219,48 +229,40 @@ async function verifyIssued(issuer: Cert, { parsed }: Cert): Promise<void> {
 export async function verifySignature(
   key: PublicKeyInfo,
   algorithm: AlgorithmIdentifier,
-  signature: Uint8Array,
+  signature: BitString | OctetString,
   data: Uint8Array,
   digest?: string,
 ): Promise<boolean> {
-  const spki = new Uint8Array(key.toSchema().toBER());
-  const { algorithmId } = algorithm;
-  if (key.algorithm.algorithmId === OID.rsa) {
-    const pss = algorithmId === OID.pss ? pssParameters(algorithm) : undefined;
-    const hash =
-      pss?.hash ?? RSA_SIGNATURES.get(algorithmId) ?? (algorithmId === OID.rsa ? digest : undefined);
-    if (hash === undefined) throw unsupported(algorithmId);
-    const name = pss === undefined ? "RSASSA-PKCS1-v1_5" : "RSA-PSS";
-    const imported = await importKey(spki, { name, hash });
-    const { algorithm: details } = imported;
-    if (!("modulusLength" in details) || Number(details.modulusLength) < MIN_RSA_BITS) {
-      throw new TimestampError("unsupported", `RSA keys of less than ${MIN_RSA_BITS} bits are not accepted`);
-    }
-    const params = pss === undefined ? { name } : { name, saltLength: pss.saltLength };
-    return await crypto.subtle.verify(params, imported, signature, data);
+  const hash = acceptedHash(key, algorithm, digest);
+  // pkijs would read the two numbers of an ECDSA signature and ignore what stands behind them.
+  if (key.algorithm.algorithmId === OID.ec) parseDer(signature.valueBlock.valueHexView, "A signature");
+  try {
+    return await ENGINE.verifyWithPublicKey(data, signature, key, algorithm, hash);
+  } catch (cause) {
+    throw new TimestampError("malformed", "A public key or a signature by it cannot be read", { cause });
   }
-  if (key.algorithm.algorithmId === OID.ec) {
-    const { algorithmParams: curveOid } = key.algorithm;
-    const curve = curveOid instanceof ObjectIdentifier ? CURVES.get(curveOid.getValue()) : undefined;
-    const hash = ECDSA_SIGNATURES.get(algorithmId) ?? (algorithmId === OID.ec ? digest : undefined);
-    if (curve === undefined || hash === undefined) throw unsupported(algorithmId);
-    const imported = await importKey(spki, { name: "ECDSA", namedCurve: curve.namedCurve });
-    return await crypto.subtle.verify(
-      { name: "ECDSA", hash },
-      imported,
-      rawEcdsa(signature, curve.size),
-      data,
-    );
-  }
-  throw unsupported(key.algorithm.algorithmId);
 }
 
-async function importKey(spki: Uint8Array, algorithm: { name: string; hash?: string; namedCurve?: string }) {
-  try {
-    return await crypto.subtle.importKey("spki", spki, algorithm, true, ["verify"]);
-  } catch (cause) {
-    throw new TimestampError("malformed", "A certificate's public key cannot be read", { cause });
+/** What pkijs is let verify: it knows weaker hashes, keys and curves too. */
+function acceptedHash(key: PublicKeyInfo, algorithm: AlgorithmIdentifier, digest?: string): string {
+  const { algorithmId: keyId, algorithmParams: curve } = key.algorithm;
+  const { algorithmId } = algorithm;
+  const signatures = SIGNATURES.get(keyId);
+  if (signatures === undefined) throw unsupported(keyId);
+  const isPss = keyId === OID.rsa && algorithmId === OID.pss;
+  const hash = isPss ? pssHash(algorithm) : algorithmId === keyId ? digest : signatures.get(algorithmId);
+  const isCurve = curve instanceof ObjectIdentifier && CURVES.includes(curve.getValue());
+  if (hash === undefined || (keyId === OID.ec && !isCurve)) throw unsupported(algorithmId);
+  if (keyId === OID.rsa) {
+    const { parsedKey } = key;
+    if (!(parsedKey instanceof RSAPublicKey))
+      throw new TimestampError("malformed", "An RSA key cannot be read");
+    const modulus = BigInt(`0x0${bytesToHex(parsedKey.modulus.valueBlock.valueHexView)}`);
+    if (modulus >> BigInt(MIN_RSA_BITS - 1) === 0n) {
+      throw new TimestampError("unsupported", `RSA keys of less than ${MIN_RSA_BITS} bits are not accepted`);
+    }
   }
+  return hash;
 }
 
 function unsupported(oid: string): TimestampError {
@@ -268,37 +270,14 @@ function unsupported(oid: string): TimestampError {
 }
 
 /** RFC 4055 §3.1: one hash for the message and the mask. */
-function pssParameters({ algorithmParams }: AlgorithmIdentifier): { hash: string; saltLength: number } {
+function pssHash({ algorithmParams }: AlgorithmIdentifier): string | undefined {
   const params = parsing("The PSS parameters", () => new RSASSAPSSParams({ schema: algorithmParams }));
-  const { hashAlgorithm, maskGenAlgorithm, saltLength } = params;
+  const { hashAlgorithm, maskGenAlgorithm } = params;
   const mask = maskGenAlgorithm.algorithmParams;
   const [maskHash] = mask instanceof Sequence ? mask.valueBlock.value : [];
   const maskOid = maskHash instanceof ObjectIdentifier ? maskHash.getValue() : undefined;
-  const hash = HASHES.get(hashAlgorithm.algorithmId);
-  if (
-    hash === undefined ||
-    maskGenAlgorithm.algorithmId !== OID.mgf1 ||
-    maskOid !== hashAlgorithm.algorithmId
-  ) {
-    throw unsupported(OID.pss);
-  }
-  return { hash, saltLength };
-}
-
-/** Ecdsa-Sig-Value (RFC 3279 §2.2.3) as r ‖ s, each as wide as the curve. */
-function rawEcdsa(der: Uint8Array, size: number): Uint8Array {
-  const value = parseDer(der, "A signature");
-  const numbers = value instanceof Sequence ? value.valueBlock.value : [];
-  const raw = new Uint8Array(2 * size);
-  for (const [i, number] of numbers.entries()) {
-    const view = number instanceof Integer ? number.valueBlock.valueHexView : undefined;
-    const digits = view?.subarray(view.findIndex((byte) => byte !== 0));
-    if (digits === undefined || digits.length > size || i > 1) {
-      throw new TimestampError("malformed", "A signature is not a pair of numbers");
-    }
-    raw.set(digits, (i + 1) * size - digits.length);
-  }
-  return raw;
+  const isOneHash = maskGenAlgorithm.algorithmId === OID.mgf1 && maskOid === hashAlgorithm.algorithmId;
+  return isOneHash ? HASHES.get(hashAlgorithm.algorithmId) : undefined;
 }
 
 function extension({ parsed }: Cert, oid: string) {
