@@ -105,7 +105,7 @@ test("an honest log is good from look to look, and the answer says what was not 
   expect([first.code, first.err]).toEqual([0, ""]);
   expect(first.out).toMatch(/^GOOD {2}audit\.example\.org\/anchor, size 260, 260 new\n/);
   expect(first.out).toMatch(/this is the first look/);
-  expect(first.out).toMatch(/kedge audit/);
+  expect(first.out).toMatch(/An audit shows it/);
   log.show(tenantEntries(0, 300));
   log.requests.length = 0;
   const second = await log.monitor("--json");
