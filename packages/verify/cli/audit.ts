@@ -39,7 +39,7 @@ import {
   withVkeys,
 } from "./credentials.ts";
 import { judgeEvidence } from "./evidence.ts";
-import { readText } from "./files.ts";
+import { readInput } from "./files.ts";
 import { collect, entryNumber } from "./options.ts";
 import { asMisuse, CliError, EXIT_FAILED, misuse, print, progress } from "./output.ts";
 import { time } from "./time.ts";
@@ -137,7 +137,9 @@ function checkPeriod({ fromIndex, toIndex, from, to, events, records }: AuditFla
 
 /** A checkpoint of this log that the auditor has, from a file of it or of a proof. */
 async function readKept(path: string, keys: PinnedLog): Promise<NamedHead> {
-  const text = await readText(path, MAX_PROOF_SIZE);
+  // A byte order mark stays, for the parser to refuse: no signed note begins with one.
+  const bytes = await readInput(path, MAX_PROOF_SIZE);
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   const open = () =>
     openHead(text.startsWith("c2sp.org/tlog-proof@") ? parseProof(text).checkpoint : text, keys);
   const head = asMisuse(
