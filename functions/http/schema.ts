@@ -15,7 +15,7 @@ export const sizeText = z
   .string()
   .regex(SIZE, "a decimal number without leading zeroes, of at most 15 digits");
 /** The same in a query, where the document calls it the number that it stands for. */
-export const sizeQuery = { type: "integer", minimum: 0 } as const;
+export const sizeQuery = { type: "integer", minimum: 0, maximum: 999_999_999_999_999 } as const;
 
 export const entryParams = logParams.extend({ hash: hashSchema });
 
