@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
+import type { ClientError } from "../error.ts";
 import { parseTenantKey } from "../events/commitment.ts";
 import { type Connection, checkConnection } from "../net/http.ts";
 import { quoted } from "../text.ts";
@@ -84,12 +85,19 @@ export function serviceConnection(flags: SettingFlags): Connection {
       `The API key is not sent to the URL of ${path}, which was only found here: give --url or KEDGE_URL too`,
     );
   }
-  const connection = { url, apiKey };
+  const connection = { url, apiKey, onPause: sayPause };
   if (!/^kedge_\w+_\w+$/.test(apiKey)) {
     throw misuse("The API key is malformed: it looks like kedge_<id>_<secret>. Copy it again");
   }
   asMisuse(() => checkConnection(connection));
   return connection;
+}
+
+/** Pauses, in ms, that nobody wonders about. */
+const UNNOTICED = 2_000;
+
+function sayPause(ms: number, { message }: ClientError): void {
+  if (ms > UNNOTICED) warn(`${message}. It is asked again in ${Math.ceil(ms / 1000)} s; Ctrl-C ends this`);
 }
 
 /** undefined when none is set. */

@@ -4,8 +4,17 @@ import { ClientError } from "../error.ts";
 const DEFAULT_ATTEMPTS = 6;
 const FIRST_DELAY = 250;
 const MAX_DELAY = 20_000;
-/** A server that asks for a longer pause is not waited for. */
+/** A server that asks for a longer pause is not waited for, nor are pauses that add up to more. */
 const MAX_RETRY_AFTER = 120_000;
+const MAX_PAUSES = 300_000;
+
+/** How one call is repeated. */
+export type Repeating = {
+  /** How often to try, the first time included. */
+  attempts?: number;
+  /** Told of each pause before it begins: how long it is, in ms, and what failed. */
+  onPause?: (ms: number, because: ClientError) => void;
+};
 
 /** A body of at most `limit` bytes; undefined when it is larger. To leave the loop cancels the rest of it. */
 export async function readBounded(
@@ -35,10 +44,11 @@ export async function readBounded(
  * @param idempotent whether to send it again when it is not known if the first one arrived
  */
 export async function withRetries<T>(
-  { attempts = DEFAULT_ATTEMPTS }: { attempts?: number },
+  { attempts = DEFAULT_ATTEMPTS, onPause }: Repeating,
   idempotent: boolean,
   call: () => Promise<T>,
 ): Promise<T> {
+  let paused = 0;
   for (let attempt = 1; ; attempt++) {
     try {
       return await call();
@@ -47,7 +57,9 @@ export async function withRetries<T>(
         throw error;
       }
       const pause = error.retryAfter ?? Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
-      if (pause > MAX_RETRY_AFTER) throw error;
+      paused += pause;
+      if (pause > MAX_RETRY_AFTER || paused > MAX_PAUSES) throw error;
+      onPause?.(pause, error);
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }

@@ -2,14 +2,12 @@
 import { z } from "zod";
 import { ClientError, type ClientErrorCode } from "../error.ts";
 import { quoted } from "../text.ts";
-import { readBounded, reasonOf, retryAfterMs, withRetries } from "./exchange.ts";
+import { type Repeating, readBounded, reasonOf, retryAfterMs, withRetries } from "./exchange.ts";
 
-export type Connection = {
+export type Connection = Repeating & {
   /** Where the API is, such as `https://audit.example.org`. */
   url: string;
   apiKey: string;
-  /** How often to try, the first time included. */
-  attempts?: number;
   /** Per attempt, in ms. */
   timeout?: number;
 };
