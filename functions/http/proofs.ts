@@ -67,7 +67,10 @@ export function proofRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     tags: ["Entries"],
     request: { params: logParams, ...jsonBody(proofsRequestSchema) },
     responses: {
-      200: { description: "NDJSON.", content: { [NDJSON]: { schema: proofLineSchema } } },
+      200: {
+        description: "NDJSON: each line is a `ProofLine`.",
+        content: { [NDJSON]: { schema: z.string() } },
+      },
       ...bodyProblems,
       ...keyProblems,
       ...absentProblem,

@@ -220,6 +220,21 @@ describe("a path with another method", () => {
   });
 });
 
+test("what is no JSON is a text or bytes in the document: a schema of its parts would be read as JSON, or not at all", () => {
+  const found = new Set<string>();
+  for (const { responses } of read.operations) {
+    for (const [type, { schema }] of Object.entries(responses["200"]?.content ?? {})) {
+      if (type === "application/json") continue;
+      expect([type, schema]).toEqual([type, expect.objectContaining({ type: "string" })]);
+      found.add(type);
+    }
+  }
+  expect([...found].sort()).toEqual([
+    ...["application/octet-stream", "text/html; charset=utf-8", "text/plain; charset=utf-8"],
+    "text/x-ndjson; charset=utf-8",
+  ]);
+});
+
 test("octets are taken at a route of their own, and still at the one where they came first", async () => {
   const { a, app } = kedge;
   const octets = (path: string, type: string, length: number) =>
