@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openCopy } from "@kedge/verify/cli/copy";
+import { openFiles } from "@kedge/verify/cli/copy";
 import { monitorTrust } from "@kedge/verify/monitor/monitor";
 import { watch } from "@kedge/verify/monitor/watch";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
@@ -54,6 +54,7 @@ test("every published file is what the API answers under its path, with the same
       "checkpoints/4",
       "policy",
       "tile/0/000.p/6",
+      "timestamped",
       "vkeys",
     ]),
   );
@@ -72,7 +73,7 @@ describe("a copy of the files in a folder", () => {
   const look = async (state?: Awaited<ReturnType<typeof watch>>["state"]) => {
     const policy = parsePolicy(await readFile(new URL("policy", folder), "utf8"));
     const options = { now: Date.now(), maxEntries: 1_000n };
-    return await watch(openCopy(folder.href), state, monitorTrust(policy, []), options);
+    return await watch(openFiles(folder.href), state, monitorTrust(policy, []), options);
   };
 
   test("is all that a monitor needs", async () => {
@@ -84,14 +85,14 @@ describe("a copy of the files in a folder", () => {
   });
 
   test("is read no further than a log's files can be, and says what is missing", async () => {
-    const nowhere = openCopy(new URL("nowhere/", folder).href);
+    const nowhere = openFiles(new URL("nowhere/", folder).href);
     await expect(nowhere.checkpoint()).rejects.toMatchObject({ code: "not_found" });
     await expect(nowhere.tile({ level: 0, index: 0n, width: 3 })).rejects.toMatchObject({
       code: "not_found",
     });
-    expect(() => openCopy("file://elsewhere/anchor")).toThrow(/absolute path/);
+    expect(() => openFiles("file://elsewhere/anchor")).toThrow(/absolute path/);
 
-    const odd = openCopy(new URL("../odd/", folder).href);
+    const odd = openFiles(new URL("../odd/", folder).href);
     const file = (path: string) => fileURLToPath(new URL(`../odd/${path}`, folder));
     await mkdir(file("checkpoint"), { recursive: true });
     await mkdir(file("tile/0"), { recursive: true });

@@ -1,14 +1,17 @@
-/** A copy of a public log's static files in a folder, `file:///…`: read as from a server, and as hostile. */
+/** A public log's static files, from a server or from a copy in a folder, `file:///…`: both are read as hostile. */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ClientError } from "../error.ts";
-import { type LogFiles, logFiles } from "../net/files.ts";
+import { type AnchorFiles, type FilesOptions, logFiles, openLogFiles } from "../net/files.ts";
 
-export const isCopy = (url: string): boolean => url.startsWith("file:");
+/** The files of a log at an http, https or file URL. Throws ClientError `invalid` when it is none. */
+export function openFiles(url: string, options: FilesOptions = {}): AnchorFiles {
+  return url.startsWith("file:") ? openCopy(url) : openLogFiles(url, options);
+}
 
 /** Throws ClientError `invalid` when the URL names no folder of this machine. */
-export function openCopy(url: string): LogFiles {
+function openCopy(url: string): AnchorFiles {
   const folder = folderOf(url);
   return logFiles(async (path, limit) => {
     try {

@@ -5,11 +5,10 @@ import { ClientError } from "../error.ts";
 import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "../monitor/monitor.ts";
 import { formatState, parseState } from "../monitor/state.ts";
 import { type WatchOptions, watch } from "../monitor/watch.ts";
-import { type FilesOptions, openLogFiles } from "../net/files.ts";
 import { checkUrl } from "../net/http.ts";
 import { parseExtra } from "../proof/extra.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
-import { isCopy, openCopy } from "./copy.ts";
+import { openFiles } from "./copy.ts";
 import { parseVkeys } from "./credentials.ts";
 import { judgeEvidence } from "./evidence.ts";
 import { appendNew, readIfThere, readPolicy, readText, replaceFile } from "./files.ts";
@@ -141,9 +140,6 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
     told: "",
   };
 }
-
-const openFiles = (url: string, options: FilesOptions = {}) =>
-  isCopy(url) ? openCopy(url) : openLogFiles(url, options);
 
 /** undefined before the first look. */
 async function readState(path: string, origin: string): Promise<MonitorState | undefined> {
