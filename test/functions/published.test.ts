@@ -1,6 +1,7 @@
 /** The anchor log's published files beside the API that serves the same from the table: one answer, wherever it is asked. */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openFiles } from "@kedge/verify/cli/copy";
 import { monitorTrust } from "@kedge/verify/monitor/monitor";
@@ -82,6 +83,18 @@ describe("a copy of the files in a folder", () => {
     await postAndAnchor();
     const second = await look(first.state);
     expect([second.findings, second.failure, second.read]).toEqual([[], undefined, 2n]);
+  });
+
+  test("is named by its path as well, whatever characters are in it", async () => {
+    const parent = await mkdtemp(join(tmpdir(), "kedge 100% #1 "));
+    try {
+      await cp(fileURLToPath(folder), parent, { recursive: true });
+      const { checkpoint } = openFiles(parent);
+      expect(await checkpoint()).toEqual(await openFiles(folder.href).checkpoint());
+      expect(await openFiles(`./${relative(".", parent)}`).checkpoint()).toEqual(await checkpoint());
+    } finally {
+      await rm(parent, { recursive: true });
+    }
   });
 
   test("is read no further than a log's files can be, and says what is missing", async () => {

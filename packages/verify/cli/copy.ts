@@ -1,18 +1,20 @@
 /** A public log's static files, from a server or from a copy in a folder, `file:///…`: both are read as hostile. */
 import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ClientError } from "../error.ts";
 import { type AnchorFiles, type FilesOptions, logFiles, openLogFiles } from "../net/files.ts";
 
-/** The files of a log at an http, https or file URL. Throws ClientError `invalid` when it is none. */
-export function openFiles(url: string, options: FilesOptions = {}): AnchorFiles {
-  return url.startsWith("file:") ? openCopy(url) : openLogFiles(url, options);
+/**
+ * The files of a log at an http, https or file URL, or in a folder whose path begins with `/` or `.`: a URL made from a path
+ * by hand breaks on `#` and `%`. Throws ClientError `invalid` when it is none of these.
+ */
+export function openFiles(where: string, options: FilesOptions = {}): AnchorFiles {
+  if (/^(\.{0,2}[/\\]|[A-Za-z]:[/\\])/.test(where)) return openCopy(resolve(where));
+  return where.startsWith("file:") ? openCopy(folderOf(where)) : openLogFiles(where, options);
 }
 
-/** Throws ClientError `invalid` when the URL names no folder of this machine. */
-function openCopy(url: string): AnchorFiles {
-  const folder = folderOf(url);
+function openCopy(folder: string): AnchorFiles {
   return logFiles(async (path, limit) => {
     try {
       return await readBounded(join(folder, path), limit);
@@ -25,6 +27,7 @@ function openCopy(url: string): AnchorFiles {
   });
 }
 
+/** Throws ClientError `invalid` when the URL names no folder of this machine. */
 function folderOf(url: string): string {
   try {
     return fileURLToPath(url);

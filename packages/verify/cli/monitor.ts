@@ -25,7 +25,7 @@ export function monitorCommand(command: Command): Command {
   return command
     .argument(
       "[url]",
-      "of the anchor log: https://audit.example.org/anchor, or file:///… for a copy of its files",
+      "of the anchor log: https://audit.example.org/anchor, or the folder of a copy of its files: ./anchor",
     )
     .requiredOption(
       "--policy <file>",
