@@ -15,7 +15,7 @@ export function witnessCommand(command: Command): Command {
     )
     .requiredOption(
       "--log <vkey>",
-      "vkey of a log to watch, may be repeated; a log may have several",
+      "vkey of a log to watch, may be repeated; a log may have several. Where its origin is not the key's name: '<vkey> origin=<origin>'",
       collect,
     )
     .requiredOption("--data <folder>", "where its keys and its record are kept; never restore an older copy")
