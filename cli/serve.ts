@@ -1,5 +1,5 @@
 /** `kedge serve`: the whole system on this machine; on an empty data folder, with a demonstration first. */
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openClient } from "@kedge/cli/client/api";
 import { parseVkeys } from "@kedge/verify/cli/credentials";
@@ -8,6 +8,7 @@ import { print, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";
 import { type Command, Option } from "commander";
 import type { TenantCredentials } from "../local/operator.ts";
+import type { Local } from "../local/start.ts";
 import { stopOnSignals } from "../platform/embedded/signals.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
 
@@ -29,7 +30,7 @@ export function serveCommand(command: Command): Command {
 async function serve(options: Options): Promise<void> {
   // Loaded here, so that no other command loads AWS packages.
   const { startLocal } = await import("../local/start.ts");
-  const log = join(options.data, "kedge.log");
+  const log = process.env["KEDGE_LOG_FILE"] || join(options.data, "kedge.log");
   const onTrouble = (message: string) => warn(`${message}; see ${log} and docs/operations.md`);
   const local = await startLocal({ ...options, onTrouble });
   stopOnSignals(local.close);
@@ -39,7 +40,7 @@ async function serve(options: Options): Promise<void> {
     await local.close();
     throw error;
   }
-  print(...whatNext(local.url, options.data));
+  print(...whatNext(local, options.data));
 }
 
 const credentialsIn = (data: string): string => join(data, "credentials.json");
@@ -53,8 +54,12 @@ const wasShown = (data: string): boolean => shownIn(data).every((path) => exists
 async function showOnce(data: string, url: string): Promise<void> {
   const { createTenantForOperator, readCredentials } = await import("../local/operator.ts");
   const path = credentialsIn(data);
-  // A start that was killed while it wrote the file leaves it empty.
-  if (existsSync(path) && statSync(path).size === 0) rmSync(path);
+  if (!existsSync(path) && wasShown(data)) {
+    print(
+      `Kedge is running again on ${data}. ${path} was moved away: kedge tenant create makes another tenant.`,
+    );
+    return;
+  }
   const tenant = existsSync(path)
     ? await readCredentials(path)
     : await createTenantForOperator({ name: "Demo Hospital", out: path });
@@ -70,13 +75,13 @@ const opened = ({ url, log, apiKey, tenantKey, logVkey, ...anchor }: TenantCrede
   anchorVkeys: parseVkeys(`${anchor.anchorVkey} ${anchor.anchorMldsaVkey ?? ""}`),
 });
 
-const whatNext = (url: string, data: string): string[] => [
+const whatNext = ({ url, logFile }: Local, data: string): string[] => [
   "",
   `API         ${url}`,
   `Reference   ${url}/docs`,
   `Anchor log  ${url}/anchor/checkpoint`,
   `Keys        ${credentialsIn(data)} (the kedge command reads it)`,
-  `Log file    ${join(data, "kedge.log")}`,
+  `Log file    ${logFile}`,
   "",
   "Try, in another terminal:",
   ...(wasShown(data) ? [`  npx kedge verify ${shownIn(data).join(" ")}`] : []),
