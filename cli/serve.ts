@@ -34,13 +34,15 @@ async function serve(options: Options): Promise<void> {
   const onTrouble = (message: string) => warn(`${message}; see ${log} and docs/operations.md`);
   const local = await startLocal({ ...options, onTrouble });
   stopOnSignals(local.close);
+  let isWell: boolean;
   try {
-    await showOnce(options.data, local.url);
+    isWell = await local.firstRuns;
+    if (isWell) await showOnce(options.data, local.url);
   } catch (error) {
     await local.close();
     throw error;
   }
-  print(...whatNext(local, options.data));
+  print(...(isWell ? whatNext(local, options.data) : whatIsWrong(local)), "", ...STOPPING);
 }
 
 const credentialsIn = (data: string): string => join(data, "credentials.json");
@@ -88,6 +90,15 @@ const whatNext = ({ url, logFile }: Local, data: string): string[] => [
   "  npx kedge post <your events: a file, a folder or NDJSON> --wait anchored",
   "  npx kedge proof <the same> --out proofs",
   "  npx kedge verify <the same> proofs",
-  "",
-  "Ctrl-C stops it; the next start goes on where it was.",
 ];
+
+/** Below a refusal, which says what to do, nobody is to be told that all is well. */
+const whatIsWrong = ({ url, logFile }: Local): string[] => [
+  "Kedge is up, and does not sign everything: see above.",
+  "",
+  `API         ${url}`,
+  `What waits  ${url}/readyz`,
+  `Log file    ${logFile}`,
+];
+
+const STOPPING = ["Ctrl-C stops it; the next start goes on where it was."];

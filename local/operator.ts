@@ -11,7 +11,7 @@ import { nameSchema, timeText } from "@kedge/cli/contract/wire";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
-import { anchorLog, type RestoreResult, restoreLogs, tenantLogs } from "../functions/restore.ts";
+import { anchorLog, type RestoreResult, reported, restoreLogs, tenantLogs } from "../functions/restore.ts";
 import { useEnvironment } from "../platform/embedded/embedded.ts";
 import { ServiceError, type ServiceErrorCode } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
@@ -176,7 +176,9 @@ export async function restoreForOperator(input: {
 }): Promise<RestoreResult[]> {
   const service = openService(await configure(undefined));
   const logs = input.log === ANCHOR ? [anchorLog(service)] : tenantLogs(service);
-  return await restoreLogs(service, logs, { restore: input.log, whole: input.whole });
+  const restoring = restoreLogs(service, logs, { restore: input.log, whole: input.whole });
+  // On one machine it is in the log file of who serves; elsewhere this is a terminal.
+  return await (process.env["KEDGE_LOG_FILE"] ? reported(restoring) : restoring);
 }
 
 async function withService<T>(deployment: Deployment, run: (service: ApiService) => Promise<T>): Promise<T> {

@@ -41,13 +41,19 @@ export type LocalOptions = {
   readonly onTrouble?: (message: string) => void;
 };
 
-export type Local = Listening & { readonly logFile: string };
+export type Local = Listening & {
+  readonly logFile: string;
+  /** Resolves once everything was tried once, or is not done soon: to whether all went well by then. */
+  readonly firstRuns: Promise<boolean>;
+};
 
 const TABLE_NAME = "kedge";
 const SEAL_EVERY_MS = 500;
 const ANCHOR_EVERY_MS = 2_000;
 /** Another process that works on the same data reads it while this one runs, e.g. `kedge tenant create`. */
 const ENVIRONMENT_FILE = "environment.json";
+/** How long a start waits to see whether the first runs go well. */
+const FIRST_RUNS_MS = 5_000;
 /** How long another process has to answer. */
 const GRACE_MS = 2_000;
 
@@ -94,8 +100,10 @@ export async function startLocal({ data, host, port, onTrouble }: LocalOptions):
     logLine("info", { event: "start", version: readVersion(), node: process.version, ...settings(folder) });
     open.push({ close: async () => logLine("info", { event: "stop" }) });
     // Last: what they tell of trouble is told by a process that can be stopped cleanly already.
-    open.push(startSchedules(onTrouble));
-    return { url: server.url, logFile: process.env["KEDGE_LOG_FILE"] ?? "", close };
+    const schedules = startSchedules(onTrouble);
+    open.push(schedules);
+    const logFile = process.env["KEDGE_LOG_FILE"] ?? "";
+    return { url: server.url, logFile, firstRuns: schedules.firstRuns, close };
   } catch (error) {
     await close();
     throw error;
@@ -157,7 +165,7 @@ function settings(folder: string): LogFields {
   };
 }
 
-function startSchedules(onTrouble: LocalOptions["onTrouble"]): { close(): Promise<void> } {
+function startSchedules(onTrouble: LocalOptions["onTrouble"]) {
   const stopping = new AbortController();
   const told = new Set<string>();
   const tell = (error: unknown) => {
@@ -169,10 +177,15 @@ function startSchedules(onTrouble: LocalOptions["onTrouble"]): { close(): Promis
     repeat(SEAL_EVERY_MS, () => sealHandler({}).catch(tell), stopping.signal),
     repeat(ANCHOR_EVERY_MS, () => anchorHandler().catch(tell), stopping.signal),
   ];
+  const firsts = Promise.all(loops.map(({ first }) => first));
   return {
+    // Witnesses that do not answer take longer.
+    firstRuns: Promise.race([firsts, sleep(FIRST_RUNS_MS, undefined, { ref: false })]).then(
+      () => told.size === 0,
+    ),
     async close() {
       stopping.abort();
-      await Promise.all(loops);
+      await Promise.all(loops.map(({ ended }) => ended));
       endLog();
     },
   };
@@ -214,9 +227,15 @@ export async function readEnvironment(folder: string): Promise<Record<string, st
 }
 
 /** Runs again `ms` after the last run ended. */
-async function repeat(ms: number, run: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await run();
-    await sleep(ms, undefined, { signal }).catch(() => undefined);
-  }
+function repeat(ms: number, run: () => Promise<unknown>, signal: AbortSignal) {
+  const first = run();
+  const goOn = async () => {
+    await first;
+    for (;;) {
+      await sleep(ms, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      await run();
+    }
+  };
+  return { first, ended: goOn() };
 }
