@@ -4,9 +4,10 @@ import { ClientError } from "../error.ts";
 import { EventError } from "../events/error.ts";
 import { TlogError } from "../tlog/error.ts";
 
-/** Exit codes: done or proven; failed or not proven; used wrongly. */
+/** Exit codes: done or proven; failed or not proven; used wrongly; and what could not be read or told. */
 export const EXIT_FAILED = 1;
 export const EXIT_MISUSE = 2;
+export const EXIT_UNREAD = 3;
 
 /**
  * Why a command stopped.

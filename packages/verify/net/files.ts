@@ -1,11 +1,12 @@
 /** The static files of a public log (c2sp.org/tlog-tiles) over HTTP. Their content is hostile; so are their lengths. */
 
 import * as z from "zod";
-import { ClientError } from "../error.ts";
+import { ClientError, type ClientErrorCode } from "../error.ts";
 import { HASH_SIZE } from "../tlog/merkle.ts";
 import { MAX_NOTE_SIZE } from "../tlog/note.ts";
 import { TILE_WIDTH, type Tile, tilePath } from "../tlog/tile.ts";
-import { readBounded, reasonOf, withRetries } from "./exchange.ts";
+import { readBounded, retryAfterMs, withRetries } from "./exchange.ts";
+import { type Answer, exchange } from "./fetch.ts";
 import { checkUrl, codeOf } from "./http.ts";
 import { parseAnswer } from "./log.ts";
 
@@ -50,8 +51,16 @@ export function openLogFiles(url: string, options: FilesOptions = {}): AnchorFil
   }
   const get = (path: string, limit: number) => {
     const file = new URL(`${base.pathname.replace(/\/$/, "")}/${path}`, base);
-    const attempts = options.attempts ?? DEFAULT_ATTEMPTS;
-    return withRetries({ attempts }, true, () => attempt(file, limit, options));
+    // A cache in between may hold an old checkpoint.
+    const headers = { "Cache-Control": "no-cache" };
+    const limits = { timeout: options.timeout ?? DEFAULT_TIMEOUT, signal: options.signal };
+    const retries = {
+      attempts: options.attempts ?? DEFAULT_ATTEMPTS,
+      ...(options.signal && { signal: options.signal }),
+    };
+    return withRetries(retries, true, () =>
+      exchange(file, { headers }, limits, (answer) => readFile(file, answer, limit)),
+    );
   };
   return logFiles(get);
 }
@@ -77,35 +86,29 @@ export function logFiles(get: (path: string, limit: number) => Promise<Uint8Arra
   };
 }
 
-async function attempt(url: URL, limit: number, options: FilesOptions): Promise<Uint8Array> {
-  const timeout = AbortSignal.timeout(options.timeout ?? DEFAULT_TIMEOUT);
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
-  try {
-    // Elsewhere is not the log that was asked for; a cache in between may hold an old checkpoint.
-    const headers = { "Cache-Control": "no-cache" };
-    const response = await fetch(url, { redirect: "manual", signal, headers });
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw refusal(url, response.status);
-    }
-    const bytes = await readBounded(response.body, limit);
-    if (bytes !== undefined) return bytes;
-    throw new ClientError("protocol", `${url} is larger than ${limit} bytes: no log has that`);
-  } catch (cause) {
-    options.signal?.throwIfAborted();
-    if (cause instanceof ClientError) throw cause;
-    const isLate = timeout.aborted;
-    const reason = isLate ? "no whole answer in time" : reasonOf(cause);
-    throw new ClientError("network", `Cannot get ${url} (${reason}): check the URL and the network`, {
-      cause,
-    });
+async function readFile(url: URL, answer: Answer, limit: number): Promise<Uint8Array> {
+  if (!answer.ok) {
+    await answer.body?.cancel();
+    throw refusal(url, answer);
   }
+  const bytes = await readBounded(answer.body, limit);
+  if (bytes !== undefined) return bytes;
+  throw new ClientError("protocol", `${url} is larger than ${limit} bytes: no log has that`);
 }
 
-function refusal(url: URL, status: number): ClientError {
+function refusal(url: URL, { status, headers }: Answer): ClientError {
+  const code = codeOf(status);
+  const retryAfter = retryAfterMs(headers.get("Retry-After"));
+  const options = retryAfter === undefined ? {} : { retryAfter };
+  return new ClientError(code, `${url} ${whyNot(code, status)}`, options);
+}
+
+/** Elsewhere is not the log that was asked for. */
+function whyNot(code: ClientErrorCode, status: number): string {
   if (status >= 300 && status < 400) {
-    const message = `${url} is said to be elsewhere (${status}), which is not followed: give the URL of the log itself`;
-    return new ClientError("protocol", message);
+    return `is said to be elsewhere (${status}), which is not followed: give the URL of the log itself`;
   }
-  return new ClientError(codeOf(status), `${url} is not there to be read (${status}): check the URL`);
+  if (code === "throttled") return `is not given now (${status}): too many requests. Try again later`;
+  if (code === "server") return `is not given now (${status}): the server failed. Try again later`;
+  return `is not there to be read (${status}): check the URL`;
 }
