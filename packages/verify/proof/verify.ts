@@ -8,6 +8,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import type { TimestampError } from "../error.ts";
 import { type Opening, openCommitment } from "../events/commitment.ts";
 import { EventError, type EventErrorCode } from "../events/error.ts";
+import { type StatedTime, statedTime } from "../events/stated.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
 import {
   type ParsedCheckpoint,
@@ -20,6 +21,7 @@ import { inclusionVerifier, leafHash } from "../tlog/merkle.ts";
 import type { Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { parseProof, type TlogProof } from "../tlog/proof.ts";
+import { type Conversion, eventsBefore, proofBefore } from "./conversions.ts";
 import { anchoringsOf, type Extra, type ProofFile, parseProofFile } from "./extra.ts";
 import { kept } from "./kept.ts";
 
@@ -60,6 +62,8 @@ export type VerifyClaim = {
       opening?: Opening;
       /** Used when neither `opening` nor the proof has one. */
       derivedOpening?: Opening;
+      /** What `derivedOpening` would be for other bytes: to find out whether the event was only converted. */
+      deriveOpening?: (event: Uint8Array) => Opening | undefined;
     }
 );
 
@@ -114,6 +118,8 @@ export type Caveat =
   | { code: "no_policy" }
   | { code: "no_witness_required" }
   | { code: "quorum_not_met"; cosigned: string[]; listed: number }
+  /** That the policy's witnesses are others than the operator. `own`: those named under the domain of either log. */
+  | { code: "whose_witnesses"; cosigned: string[]; own: string[] }
   | { code: "no_timestamp" }
   | { code: "timestamps_not_checked" }
   | { code: "timestamp_refused"; cause: TimestampError }
@@ -128,8 +134,19 @@ export type Caveat =
 
 export type VerifyStep = "proof" | "opening" | "log" | "anchor" | "policy" | "requirement";
 
+/** Where the opening is from that the event was opened with. */
+export type OpeningFrom = "given" | "proof" | "derived";
+
 export type VerifyFailure =
-  | { step: VerifyStep; code: TlogErrorCode | EventErrorCode; cause: TlogError | EventError }
+  /** Nothing was changed but what `conversions` undoes: of the event (`log`), or of the proof file (`proof`). */
+  | { step: "log" | "proof"; code: "converted"; conversions: readonly Conversion[] }
+  /** `opening`: of an event that is, as it was opened, not the entry of the log that the proof is of. */
+  | {
+      step: VerifyStep;
+      code: TlogErrorCode | EventErrorCode;
+      cause: TlogError | EventError;
+      opening?: OpeningFrom;
+    }
   /** The checkpoint is of a log that no key is pinned for; those that are pinned are of these logs. */
   | { step: "log" | "anchor"; code: "unknown_key"; origin: string; pinned: string[] }
   | { step: "opening"; code: "no_opening" }
@@ -139,6 +156,35 @@ export type VerifyFailure =
   | { step: "requirement"; code: "missing_signature"; vkeys: Vkey[] }
   | { step: "requirement"; code: "no_timestamp"; why: Caveat[] };
 
+/**
+ * What a failure says of the event.
+ *
+ * - `refuted`: something was altered, or what was given does not belong together
+ * - `converted`: the event or the proof was converted, and is what it should be once that is undone
+ * - `insufficient`: the proof holds, and shows less than was required
+ * - `untold`: nothing can be told: what it takes is missing, not known here, or cannot be read
+ */
+export type FailureKind = "refuted" | "converted" | "insufficient" | "untold";
+
+export function kindOf({ step, code }: VerifyFailure): FailureKind {
+  if (step === "requirement") return "insufficient";
+  switch (code) {
+    case "converted":
+      return "converted";
+    case "malformed":
+    case "unsupported":
+    case "unknown_key":
+    case "no_opening":
+    case "malformed_opening":
+    case "malformed_field":
+    case "unknown_media_type":
+    case "unknown_canonicalisation":
+      return "untold";
+    default:
+      return "refuted";
+  }
+}
+
 /** What was proven. When `proven` is false nothing was, and `failure` says why. */
 export type VerifyReport = {
   proven: boolean;
@@ -147,6 +193,8 @@ export type VerifyReport = {
   commitment?: string;
   /** What was committed to beside the event's bytes; absent when a commitment was given. */
   opening?: Omit<Opening, "v" | "nonce">;
+  /** The time that the event gives itself. */
+  stated?: StatedTime;
   log?: Place;
   anchor?: Place;
   /** The pinned keys that signed either checkpoint. */
@@ -184,14 +232,34 @@ export function verifyEvent(input: VerifyInput): VerifyReport {
  */
 export function openVerifier(trust: VerifyTrust): (claim: VerifyClaim) => VerifyReport {
   const notes = openNotes(trust);
-  return (claim) => {
+  const report = (claim: VerifyClaim): VerifyReport => {
     try {
       return verify(trust, notes, claim);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      return { proven: false, times: [], caveats: [], failure: error.failure };
+      return refused(error.failure);
     }
   };
+  return (claim) => {
+    const first = report(claim);
+    const before = first.failure?.step === "proof" ? bytesBefore(claim.proof) : undefined;
+    if (before === undefined) return first;
+    const second = report({ ...claim, proof: before.bytes });
+    if (second.proven) return refused({ step: "proof", code: "converted", conversions: before.conversions });
+    return second.failure?.step === "proof" ? first : second;
+  };
+}
+
+const refused = (failure: VerifyFailure): VerifyReport => ({
+  proven: false,
+  times: [],
+  caveats: [],
+  failure,
+});
+
+function bytesBefore(proof: VerifyClaim["proof"]) {
+  if (proof instanceof Uint8Array) return proofBefore(proof);
+  return typeof proof === "string" ? proofBefore(new TextEncoder().encode(proof)) : undefined;
 }
 
 /** A checkpoint that its log signed, and the check of what stands in its tree. */
@@ -244,20 +312,16 @@ function openNotes({ logVkeys, anchorVkeys, policy }: VerifyTrust) {
 
 function verify(trust: VerifyTrust, notes: Notes, claim: VerifyClaim): VerifyReport {
   const { proof, extra } = attempt("proof", () => readProofFile(claim.proof, notes));
-  const opening = chooseOpening(claim, extra.opening);
-  const commitment = attempt("opening", () => commitmentOf(claim, opening));
-  const log = attempt("log", (): ProvenEntry => {
-    const tree = notes.logTree(proof.checkpoint);
-    tree.includes({ leafHash: leafHash(commitment), index: proof.index, proof: proof.hashes });
-    return { proof, tree };
-  });
+  const opening = chooseOpening(claim, extra);
+  const { commitment, log } = openInLog(notes, claim, proof, opening);
   const { shown, others, notChecked } = showBest(trust, notes, claim, log, extra);
   const { anchor, witnesses, timestamps, assurance, times } = shown;
   return {
     proven: true,
     assurance,
     commitment: bytesToHex(commitment),
-    ...(opening && { opening: committedTo(opening) }),
+    ...(opening && { opening: committedTo(opening.opening) }),
+    ...stated(claim),
     log: place(log),
     ...(anchor && { anchor: place(anchor) }),
     signers: { log: signers(log), anchor: anchor === undefined ? [] : signers(anchor) },
@@ -387,11 +451,63 @@ function assuranceOf(
 
 const isStamped = (timestamps: CheckedTimestamps | undefined): boolean => (timestamps?.shown.length ?? 0) > 0;
 
-function chooseOpening(claim: VerifyClaim, carried: Opening | undefined): Opening | undefined {
+type ChosenOpening = { readonly opening: Opening; readonly from: OpeningFrom };
+
+function chooseOpening(claim: VerifyClaim, extra: Pick<Extra, "opening">): ChosenOpening | undefined {
   if ("commitment" in claim) return undefined;
-  const opening = claim.opening ?? carried ?? claim.derivedOpening;
-  if (opening !== undefined) return opening;
+  if (claim.opening !== undefined) return { opening: claim.opening, from: "given" };
+  if (extra.opening !== undefined) return { opening: extra.opening, from: "proof" };
+  if (claim.derivedOpening !== undefined) return { opening: claim.derivedOpening, from: "derived" };
   throw new Refusal({ step: "opening", code: "no_opening" });
+}
+
+/** The entry that the event is, in the tree that the log signed. */
+function openInLog(
+  notes: Notes,
+  claim: VerifyClaim,
+  proof: TlogProof,
+  chosen: ChosenOpening | undefined,
+): { commitment: Uint8Array; log: ProvenEntry } {
+  const tree = attempt("log", () => notes.logTree(proof.checkpoint));
+  const includes = (commitment: Uint8Array): void =>
+    tree.includes({ leafHash: leafHash(commitment), index: proof.index, proof: proof.hashes });
+  try {
+    const commitment = attempt("opening", () => commitmentOf(claim, chosen?.opening));
+    attempt("log", () => includes(commitment));
+    return { commitment, log: { proof, tree } };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const conversions = chosen && conversionsOf(claim, chosen, includes);
+    if (conversions !== undefined) throw new Refusal({ step: "log", code: "converted", conversions });
+    const { failure } = error;
+    if (chosen === undefined || !("cause" in failure)) throw error;
+    throw new Refusal({ ...failure, opening: chosen.from });
+  }
+}
+
+/** What undoes a conversion of the event after which it is the entry. */
+function conversionsOf(
+  claim: VerifyClaim,
+  { opening, from }: ChosenOpening,
+  includes: (commitment: Uint8Array) => void,
+): readonly Conversion[] | undefined {
+  if ("commitment" in claim) return undefined;
+  for (const { bytes, conversions } of eventsBefore(claim.event)) {
+    try {
+      const own = from === "derived" ? claim.deriveOpening?.(bytes) : opening;
+      if (own === undefined) return undefined;
+      includes(openCommitment(own, bytes));
+      return conversions;
+    } catch (error) {
+      if (!(error instanceof TlogError || error instanceof EventError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+function stated(claim: VerifyClaim): { stated?: StatedTime } {
+  const time = "event" in claim ? statedTime(claim.event) : undefined;
+  return time === undefined ? {} : { stated: time };
 }
 
 function commitmentOf(claim: VerifyClaim, opening: Opening | undefined): Uint8Array {
@@ -495,6 +611,7 @@ function caveats(shown: Shown): Caveat[] {
   const list: Caveat[] = [];
   if ("commitment" in claim) list.push({ code: "no_event" });
   if (!witnesses?.met) list.push(...whyNotHigher(shown));
+  else list.push(whoseWitnesses(shown));
   if (!isStamped(timestamps) && anchoring.timestamps.length > 0) {
     list.push(...whyNoTimestamp(anchoring, timestamps));
   } else {
@@ -510,6 +627,16 @@ function caveats(shown: Shown): Caveat[] {
   list.push({ code: "truth_and_completeness" });
   return list;
 }
+
+/** A key's name is no proof of whose it is, but one under the operator's own domain is hardly another's. */
+function whoseWitnesses({ trust, log, anchor, witnesses }: Shown): Caveat {
+  const domains = [log, ...(anchor === undefined ? [] : [anchor])].map((entry) => domainOf(originOf(entry)));
+  const own = (witnesses?.cosigned ?? []).filter(({ vkey }) => domains.includes(domainOf(vkey.name)));
+  const { cosigned } = cosigners(trust.policy, witnesses);
+  return { code: "whose_witnesses", cosigned, own: own.map(({ name }) => name) };
+}
+
+const domainOf = (origin: string): string => origin.split("/", 1).join("").toLowerCase();
 
 function whyNoTimestamp(anchoring: Shown["anchoring"], timestamps: CheckedTimestamps | undefined): Caveat[] {
   if (anchoring.timestamps.length === 0) return [{ code: "no_timestamp" }];

@@ -86,13 +86,13 @@ describe("a renewed proof", () => {
     expect(report.others).toMatchObject([{ assurance: "witnessed", anchor: { treeSize: "705" } }]);
   });
 
-  test("keeps its time: the event existed by the earliest anchoring, and the later one is said beside it", async () => {
+  test("keeps its time: the event was in the log by the earliest anchoring, and the later one is said beside it", async () => {
     const { proof } = makeProof({ anchorSigners: everyone });
     const signers = [anchor, later(witness1, 4), later(witness2, 5)];
     const told = tellReport(verified(await renewed(proof, grown(proof, 3, { signers })))).statements.join(
       "\n",
     );
-    expect(told).toContain(`existed by ${new Date(Number(WITNESS_TIME + 5n) * 1000).toISOString()}`);
+    expect(told).toContain(`in the log by ${new Date(Number(WITNESS_TIME + 5n) * 1000).toISOString()}`);
     expect(told).toMatch(/stands as well in the anchor log's tree of 8 entries/);
   });
 
