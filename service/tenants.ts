@@ -5,6 +5,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { API_KEY, KEY_ID, logOrigin, SCOPES, type Scope } from "@kedge/cli/contract/ids";
 import { MAX_OF_A_KIND } from "@kedge/cli/contract/limits";
+import { LATEST } from "@kedge/verify/rfc3339";
 import { base32nopad } from "@scure/base";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
@@ -188,6 +189,9 @@ export async function createKey(
   }
   if (expiresAt !== undefined && expiresAt <= createdAt) {
     throw new ServiceError("invalid", "the expiry is in the past: name a later time");
+  }
+  if (expiresAt !== undefined && expiresAt > LATEST) {
+    throw new ServiceError("invalid", "the expiry is after the year 9999: name none, and it never expires");
   }
   if (log !== undefined && (await findTenantLog(ctx, tenant, log)) === undefined) {
     throw new ServiceError("not_found", "the log that the key is limited to does not exist");

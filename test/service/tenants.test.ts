@@ -17,6 +17,8 @@ import {
 } from "../../service/tenants.ts";
 import { memoryStore } from "../support/memory-store.ts";
 
+const LATEST = BigInt(Date.parse("9999-12-31T23:59:59.999Z"));
+
 const newContext = () => {
   let now = 1_000;
   return {
@@ -88,6 +90,7 @@ describe("API keys", () => {
     ["no scope", { name: "k", scopes: [] }, "invalid"],
     ["an admin key limited to a log", { name: "k", scopes: ["admin"], log: "x" }, "invalid"],
     ["an expiry in the past", { name: "k", scopes: ["read"], expiresAt: 1_000n }, "invalid"],
+    ["an expiry that no answer can say", { name: "k", scopes: ["read"], expiresAt: LATEST + 1n }, "invalid"],
     ["a log that is not there", { name: "k", scopes: ["read"], log: "x" }, "not_found"],
   ] as const)("%s is refused and stores nothing", async (_, key, code) => {
     const ctx = newContext();
