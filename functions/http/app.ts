@@ -13,6 +13,7 @@ import { keyRoutes } from "./keys.ts";
 import { logRoutes } from "./logs.ts";
 import { metaRoutes } from "./meta.ts";
 import { methodsOf } from "./methods.ts";
+import { pageRoutes } from "./pages.ts";
 import { invalidInput, methodNotAllowed, notFound, problemOf, respondProblem } from "./problem.ts";
 import { proofRoutes } from "./proofs.ts";
 
@@ -72,6 +73,7 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
   checkpointRoutes(app, service);
   keyRoutes(app, service);
   anchorRoutes(app, service);
+  pageRoutes(app);
   metaRoutes(app);
   for (const { path } of app.routes) for (const word of path.split("/")) words.add(word);
   return app;

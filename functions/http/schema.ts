@@ -4,6 +4,10 @@ import * as z from "zod";
 import { NOTE_TYPE } from "../../platform/publication.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";
 
+export const HTML_TYPE = "text/html; charset=utf-8";
+/** `Cache-Control` of what changes with a deployment only. */
+export const FOR_MINUTES = "public, max-age=300";
+
 /** Which logs exist is for the lookup to say, so that a malformed id is answered as an absent one. */
 export const logParams = z.object({
   log: z.string().meta({ description: "Id of the log.", example: EXAMPLE_LOG }),

@@ -212,7 +212,7 @@ describe("a path with another method", () => {
   });
 
   test("that does not exist is a 404, whatever the method", async () => {
-    for (const path of ["/v1", "/v1/logs/", "/v1/logs//entries", "/v1/nothing", "/anchor", "/%00"]) {
+    for (const path of ["/v1", "/v1/logs/", "/v1/logs//entries", "/v1/nothing", "/anchor/nothing", "/%00"]) {
       for (const method of METHODS) {
         expect([path, (await kedge.app.request(path, { method })).status]).toEqual([path, 404]);
       }
@@ -322,6 +322,29 @@ test("every key that signs is named, the log's own first", async () => {
   }
   const policy = parsePolicy(await (await app.request("/anchor/policy")).text());
   expect(policy.logs.map(({ vkey }) => vkey.name)).toEqual([service.anchorOrigin, service.anchorOrigin]);
+});
+
+test("/ and /anchor/ are pages for people: they load nothing, and lead to what is there", async () => {
+  for (const path of ["/", "/anchor/"]) {
+    const page = await kedge.app.request(path);
+    const html = await page.text();
+    expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+    const policy = page.headers.get("content-security-policy") ?? "";
+    const [, style = ""] = /<style>(.*?)<\/style>/s.exec(html) ?? [];
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).toContain(`style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`);
+    expect(policy).not.toContain("unsafe");
+    expect(html).not.toMatch(/<script|src=|kedge_[a-z2-7]/);
+    const links = [...html.matchAll(/href="([^":]+)"/g)].map(
+      ([, link = ""]) => new URL(link, `http://x${path}`),
+    );
+    expect(links.length).toBeGreaterThanOrEqual(3);
+    for (const { pathname } of links) {
+      expect([pathname, (await kedge.app.request(pathname)).status]).toEqual([pathname, 200]);
+    }
+  }
+  const moved = await kedge.app.request("/anchor");
+  expect([moved.status, moved.headers.get("location")]).toEqual([308, "/anchor/"]);
 });
 
 test("the reference page loads nothing from elsewhere", async () => {
