@@ -9,8 +9,8 @@ import type { ApiEnv } from "./env.ts";
 import { Problem } from "./problem.ts";
 import { openTurns } from "./turns.ts";
 
-/** One for the process. */
-const turns = openTurns();
+/** For the whole process. Several at once, for most of a request is waiting for the store. */
+const turns = openTurns(8);
 
 /**
  * What a route of this verb declares, and does before anything else: the scope in the document is the verb's own. The

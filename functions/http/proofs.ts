@@ -23,12 +23,16 @@ import {
   pendingProblem,
 } from "./problem.ts";
 import { entryParams, jsonBody, logParams, note } from "./schema.ts";
+import { openTurns } from "./turns.ts";
 
 /** Lambda answers with at most 6 MB, which JSON-escapes or base64-encodes the body. */
 const MAX_RESPONSE = 4_500_000;
 
 /** Proofs that are made in one turn, some 40 ms of work: as many keys as the store reads in one request. */
 const SLICE = 100;
+
+/** For the whole process: a tenant's next slice begins when the one before is made, whichever request asks. */
+const slices = openTurns(1);
 
 /** A text, so that generated clients hand it out: of application/x-ndjson they know nothing, and lose the answer. */
 const NDJSON = "text/x-ndjson; charset=utf-8";
@@ -79,8 +83,9 @@ export function proofRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
   app.openapi(postProofs, async (c) => {
     const { hashes } = c.req.valid("json");
     c.set("entries", hashes.length);
-    const { act, requestId } = c.var;
-    const lines = proofLines(hashes, (some) => act(some.map(hexToBytes)), requestId);
+    const { act, requestId, principal } = c.var;
+    const find = (some: readonly string[]) => slices(principal.tenant, () => act(some.map(hexToBytes)));
+    const lines = proofLines(hashes, find, requestId);
     // What fails before the first line is a problem of the request; later, the answer has begun.
     const first = await lines.next();
     return c.body(streamOf(first.value ?? "", lines), 200, { "Content-Type": NDJSON });

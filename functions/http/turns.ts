@@ -4,19 +4,17 @@
  */
 import { setImmediate as letOthers } from "node:timers/promises";
 
-/** Of one tenant at a time: two, so that one works while the other waits for the store. */
-const AT_ONCE = 2;
-
 /** Runs a piece of a tenant's work once it is their turn: first come, first served, among their own. */
 export type Turns = <T>(tenant: string, work: () => Promise<T>) => Promise<T>;
 
-export function openTurns(): Turns {
+/** @param atOnce pieces of one tenant's work that may be under way. */
+export function openTurns(atOnce: number): Turns {
   const tenants = new Map<string, { working: number; readonly waiting: (() => void)[] }>();
   return async (tenant, work) => {
     const own = tenants.get(tenant) ?? { working: 0, waiting: [] };
     tenants.set(tenant, own);
     // Who ends hands their turn on, so that nobody comes in between.
-    if (own.working >= AT_ONCE) await new Promise<void>((begin) => own.waiting.push(begin));
+    if (own.working >= atOnce) await new Promise<void>((begin) => own.waiting.push(begin));
     else own.working++;
     try {
       // Other tenants' requests are read and answered between any two turns.

@@ -184,6 +184,12 @@ async function postFetchAndVerify(program: string, args: readonly string[], cwd:
 }
 
 withTools("a client that openapi-python-client generated", python, ({ bin }: Python) => {
+  test("finds patterns that Python compiles, and that take the example beside them", async () => {
+    const program = join(HERE, "clients/patterns.py");
+    const { stdout } = await run(join(bin, "python"), [program, document]);
+    expect(Number(stdout)).toBeGreaterThanOrEqual(4);
+  });
+
   test(
     "posts in both forms, and fetches proofs that verify; nothing of the document is lost on it",
     async () => {

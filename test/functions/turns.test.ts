@@ -10,7 +10,7 @@ import { bearer, type Harness, json, newTenant, startHarness } from "./harness.t
 describe("turns", () => {
   /** Work that says when it begins, and ends when it is told to. */
   const scene = () => {
-    const turns = openTurns();
+    const turns = openTurns(2);
     const begun: string[] = [];
     const ends = new Map<string, () => void>();
     const ask = (tenant: string, name: string) =>
@@ -52,7 +52,7 @@ describe("turns", () => {
   });
 
   test("what two requests ask in pieces comes piece by piece of each", async () => {
-    const turns = openTurns();
+    const turns = openTurns(2);
     const order: string[] = [];
     const inPieces = async (tenant: string, pieces: number) => {
       for (let i = 0; i < pieces; i++) await turns(tenant, async () => void order.push(tenant));
