@@ -83,6 +83,21 @@ export const problemSchema = z
   })
   .meta({ id: "Problem" });
 
+/** The answer of /readyz. */
+export const readySchema = z.object({ status: z.literal("ready") }).meta({ id: "Ready" });
+export const reasonSchema = z.object({
+  part: z.enum(["store", "sealing", "anchoring"]),
+  code: z.string().meta({
+    example: "rollback",
+    description:
+      "`stale`, `witness_quorum`, `rollback`, `corrupt`, `signer`, `throttled`, `unavailable`, `failed`, ….",
+  }),
+  detail: z.string(),
+});
+export const notReadySchema = problemSchema
+  .extend({ reasons: z.array(reasonSchema).min(1) })
+  .meta({ id: "NotReady" });
+
 export const proofLineSchema = z
   .object({
     hash: hashSchema,
