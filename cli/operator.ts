@@ -45,10 +45,10 @@ export function vkeysCommand(command: Command): Command {
   return withDeployment(command)
     .option("--log <id>", "the vkeys of this log alone", logId)
     .addOption(
-      new Option("--policy", "the anchor log's as a C2SP tlog-policy, without witnesses").conflicts([
-        "log",
-        "json",
-      ]),
+      new Option(
+        "--policy",
+        "the anchor log's, and with --log that log's, as a C2SP tlog-policy without witnesses",
+      ).conflicts("json"),
     )
     .option("--json", "as JSON")
     .action(showVkeys);
@@ -110,7 +110,8 @@ async function showVkeys(flags: VkeysFlags): Promise<void> {
   const { anchor, log, logs } = await asOperator(({ vkeysForOperator }) =>
     vkeysForOperator({ log: id, deployment }),
   );
-  if (policy) print(...anchor.vkeys.map((vkey) => `log ${vkey}`), "quorum none");
+  const forPolicy = [...(log?.vkeys ?? []), ...anchor.vkeys];
+  if (policy) print(...forPolicy.map((vkey) => `log ${vkey}`), "quorum none");
   else if (json) printJson(log ?? { anchor, logs });
   else if (log !== undefined) print(...log.vkeys);
   else {

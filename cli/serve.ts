@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openClient } from "@kedge/cli/client/api";
-import { parseVkeys } from "@kedge/verify/cli/credentials";
+import { parseVkeys } from "@kedge/verify/cli/keys";
 import { wholeNumber } from "@kedge/verify/cli/options";
 import { print, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";

@@ -3,6 +3,7 @@
 import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "../platform/log.ts";
 import { anchor, waitingSince } from "../service/anchor.ts";
+import { ageOf } from "../service/clock.ts";
 import { codeOf } from "../service/runs.ts";
 import type { AskedWitness } from "../service/witnesses.ts";
 import { service, takeSignatures } from "./open.ts";
@@ -74,7 +75,7 @@ async function anchorAge(): Promise<number | undefined> {
   try {
     const { store, clock } = service();
     const since = await waitingSince(store);
-    return since === undefined ? 0 : Math.max(0, clock() - Number(since));
+    return since === undefined ? 0 : ageOf(since, clock());
   } catch {
     return undefined;
   }

@@ -37,6 +37,7 @@ export function fileHeaders(path: string): { readonly contentType: string; reado
     case "checkpoints":
       return { contentType: NOTE_TYPE, cacheControl: FOR_EVER };
     case "checkpoint":
+    case "timestamped":
       return { contentType: NOTE_TYPE, cacheControl: "public, max-age=5" };
     case "timestamps":
       return { contentType: "application/json", cacheControl: FOR_MINUTES };

@@ -12,7 +12,8 @@ import type { ApiEnv } from "./env.ts";
 import { keyRoutes } from "./keys.ts";
 import { logRoutes } from "./logs.ts";
 import { metaRoutes } from "./meta.ts";
-import { invalidInput, notFound, problemOf, respondProblem } from "./problem.ts";
+import { methodsOf } from "./methods.ts";
+import { invalidInput, methodNotAllowed, notFound, problemOf, respondProblem } from "./problem.ts";
 import { proofRoutes } from "./proofs.ts";
 import { readyRoutes } from "./ready.ts";
 
@@ -53,6 +54,14 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
     logLine(failed ? "error" : "info", line, {
       EntriesAccepted: c.res.status === 202 ? c.get("entries") : undefined,
     });
+  });
+  // Before the routes: `/entries/octets` is no hash, whatever the method.
+  let methods: ReturnType<typeof methodsOf> | undefined;
+  app.use(async (c, next) => {
+    methods ??= methodsOf(app.openAPIRegistry.definitions);
+    const taken = methods(c.req.path);
+    if (taken !== undefined && !taken.includes(c.req.method)) throw methodNotAllowed(taken);
+    await next();
   });
   app.onError((error, c) => respondProblem(c, problemOf(error), c.get("requestId")));
   app.notFound((c) => {
