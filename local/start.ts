@@ -7,6 +7,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { withTimeout } from "@kedge/verify/net/exchange";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { z } from "zod";
 import { handler as anchorHandler } from "../functions/anchorer.ts";
@@ -157,7 +158,7 @@ export async function readEnvironment(folder: string): Promise<Record<string, st
     const text = await readFile(join(folder, ENVIRONMENT_FILE), "utf8");
     const environment = z.record(z.string(), z.string()).parse(JSON.parse(text));
     // kill -9 leaves the file.
-    await fetch(`${environment["KEDGE_URL"]}/healthz`, { signal: AbortSignal.timeout(GRACE_MS) });
+    await withTimeout(GRACE_MS, (signal) => fetch(`${environment["KEDGE_URL"]}/healthz`, { signal }));
     return environment;
   } catch (cause) {
     const message = `nothing answers for ${folder}: is it running? Start it with npm start`;

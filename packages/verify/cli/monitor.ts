@@ -181,7 +181,9 @@ async function lookOnce(monitor: Monitor, stop: AbortSignal): Promise<number> {
   const late = new AbortController();
   const reason = `Not done after ${timeout / 1000} s: see --timeout`;
   const timer = setTimeout(() => late.abort(new ClientError("protocol", reason)), timeout);
-  const files = openFiles(monitor.url, { signal: AbortSignal.any([stop, late.signal]) });
+  const onStop = () => late.abort(stop.reason);
+  stop.addEventListener("abort", onStop, { once: true });
+  const files = openFiles(monitor.url, { signal: late.signal });
   const now = Date.now();
   try {
     const look = await watch(files, monitor.state, monitor.trust, { ...monitor.options, now });
@@ -194,6 +196,7 @@ async function lookOnce(monitor: Monitor, stop: AbortSignal): Promise<number> {
     return await conclude(monitor, unreachableReport(monitor, error.message, now), monitor.state);
   } finally {
     clearTimeout(timer);
+    stop.removeEventListener("abort", onStop);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Where `kedge monitor` reports to, besides the terminal. */
 import { ClientError } from "../error.ts";
-import { reasonOf, withRetries } from "../net/exchange.ts";
+import { reasonOf, withRetries, withTimeout } from "../net/exchange.ts";
 import { checkUrl, codeOf } from "../net/http.ts";
 import { jsonLine } from "./output.ts";
 
@@ -17,16 +17,13 @@ export async function post(address: string, value: unknown): Promise<void> {
 async function attempt(url: URL, body: string): Promise<void> {
   let status: number;
   try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body,
-      redirect: "manual",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+    status = await withTimeout(TIMEOUT_MS, async (signal) => {
+      const headers = { "Content-Type": "application/json" };
+      const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
+      await response.body?.cancel();
+      return response.status;
     });
-    await response.body?.cancel();
-    status = response.status;
-    if (response.ok) return;
+    if (status >= 200 && status < 300) return;
   } catch (cause) {
     throw new ClientError("network", `Cannot reach ${url.origin} (${reasonOf(cause)})`, { cause });
   }

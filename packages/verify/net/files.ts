@@ -4,7 +4,7 @@ import { ClientError } from "../error.ts";
 import { HASH_SIZE } from "../tlog/merkle.ts";
 import { MAX_NOTE_SIZE } from "../tlog/note.ts";
 import { TILE_WIDTH, type Tile, tilePath } from "../tlog/tile.ts";
-import { readBounded, reasonOf, withRetries } from "./exchange.ts";
+import { readBounded, reasonOf, withRetries, withTimeout } from "./exchange.ts";
 import { checkUrl, codeOf } from "./http.ts";
 
 /** Every call throws ClientError when it gets no such file: all of its codes say that the log could not be read. */
@@ -58,28 +58,33 @@ export function logFiles(get: (path: string, limit: number) => Promise<Uint8Arra
 }
 
 async function attempt(url: URL, limit: number, options: FilesOptions): Promise<Uint8Array> {
-  const timeout = AbortSignal.timeout(options.timeout ?? DEFAULT_TIMEOUT);
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
   try {
-    // Elsewhere is not the log that was asked for; a cache in between may hold an old checkpoint.
-    const headers = { "Cache-Control": "no-cache" };
-    const response = await fetch(url, { redirect: "manual", signal, headers });
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw refusal(url, response.status);
-    }
-    const bytes = await readBounded(response.body, limit);
-    if (bytes !== undefined) return bytes;
-    throw new ClientError("protocol", `${url} is larger than ${limit} bytes: no log has that`);
+    return await withTimeout(
+      options.timeout ?? DEFAULT_TIMEOUT,
+      (signal) => getFile(url, limit, signal),
+      options.signal,
+    );
   } catch (cause) {
     options.signal?.throwIfAborted();
     if (cause instanceof ClientError) throw cause;
-    const isLate = timeout.aborted;
-    const reason = isLate ? "no whole answer in time" : reasonOf(cause);
+    const reason = reasonOf(cause);
     throw new ClientError("network", `Cannot get ${url} (${reason}): check the URL and the network`, {
       cause,
     });
   }
+}
+
+async function getFile(url: URL, limit: number, signal: AbortSignal): Promise<Uint8Array> {
+  // Elsewhere is not the log that was asked for; a cache in between may hold an old checkpoint.
+  const headers = { "Cache-Control": "no-cache" };
+  const response = await fetch(url, { redirect: "manual", signal, headers });
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw refusal(url, response.status);
+  }
+  const bytes = await readBounded(response.body, limit);
+  if (bytes !== undefined) return bytes;
+  throw new ClientError("protocol", `${url} is larger than ${limit} bytes: no log has that`);
 }
 
 function refusal(url: URL, status: number): ClientError {

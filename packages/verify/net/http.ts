@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { ClientError, type ClientErrorCode } from "../error.ts";
 import { quoted } from "../text.ts";
-import { readBounded, reasonOf, retryAfterMs, withRetries } from "./exchange.ts";
+import { readBounded, reasonOf, retryAfterMs, withRetries, withTimeout } from "./exchange.ts";
 
 export type Connection = {
   /** Where the API is, such as `https://audit.example.org`. */
@@ -79,27 +79,24 @@ async function attempt(
   init: RequestInit,
   { timeout, limit }: { timeout: number; limit: number },
 ): Promise<Uint8Array> {
-  // Not AbortSignal.timeout: with a listener it stays in memory until its time has come, and the answer with it.
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), timeout);
   try {
-    // A redirect could carry the request, and what it holds, elsewhere.
-    const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
-    const most = response.ok ? limit : MAX_BODY;
-    const bytes = await readBounded(response.body, most);
-    if (bytes === undefined) throw new ClientError("protocol", `The answer is larger than ${most} bytes`);
-    if (response.ok) return bytes;
-    throw problemError(response, new TextDecoder().decode(bytes));
+    return await withTimeout(timeout, async (signal) => {
+      // A redirect could carry the request, and what it holds, elsewhere.
+      const response = await fetch(url, { ...init, redirect: "manual", signal });
+      const most = response.ok ? limit : MAX_BODY;
+      const bytes = await readBounded(response.body, most);
+      if (bytes === undefined) throw new ClientError("protocol", `The answer is larger than ${most} bytes`);
+      if (response.ok) return bytes;
+      throw problemError(response, new TextDecoder().decode(bytes));
+    });
   } catch (cause) {
     if (cause instanceof ClientError) throw cause;
-    const reason = controller.signal.aborted ? "no answer in time" : reasonOf(cause);
+    const reason = reasonOf(cause);
     throw new ClientError(
       "network",
       `Cannot reach ${url.origin} (${reason}): check the URL and the network`,
       { cause },
     );
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -122,7 +119,7 @@ function problemError(response: Response, text: string): ClientError {
   const detail = reason === undefined ? "the service gave no reason" : quoted(reason, MAX_DETAIL);
   const code =
     problem !== undefined && problemCode(problem) === "pending" ? "pending" : codeOf(response.status);
-  const retryAfter = retryAfterMs(response.headers.get("Retry-After"));
+  const retryAfter = retryAfterMs(response.headers.get("Retry-After"), response.headers.get("Date"));
   return new ClientError(code, `${ADVICE[code]} (${response.status}: ${detail})`, {
     ...(retryAfter === undefined ? {} : { retryAfter }),
   });
