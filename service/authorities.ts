@@ -20,7 +20,13 @@ import {
   upgradeOts,
   verifyOts,
 } from "@kedge/verify/time/ots";
-import { MAX_TOKEN_SIZE, timestampRequest, verifyResponse } from "@kedge/verify/time/rfc3161";
+import {
+  completeChain,
+  MAX_TOKEN_SIZE,
+  timestampRequest,
+  verifyResponse,
+  verifyToken,
+} from "@kedge/verify/time/rfc3161";
 import { type Cert, parsePemCertificates } from "@kedge/verify/time/x509";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -123,9 +129,25 @@ export function tsa(url: string, roots: readonly Cert[], timeout = TIMEOUT): Tsa
       const request = { method: "POST", headers, body: der };
       const { body } = await ask(url, request, { timeout, limit: MAX_TOKEN_SIZE });
       const { token, verified } = await verifyResponse(body, { message, nonce, roots });
-      return { token, genTime: verified.genTime };
+      return { token: await withChain(token, message, roots), genTime: verified.genTime };
     },
   };
+}
+
+/** The token with the intermediate certificates that are configured and it lacks; as it came, should that not verify. */
+async function withChain(
+  token: Uint8Array,
+  message: Uint8Array,
+  roots: readonly Cert[],
+): Promise<Uint8Array> {
+  try {
+    const complete = await completeChain(token, roots);
+    await verifyToken(complete, { message, roots });
+    return complete;
+  } catch (error) {
+    if (error instanceof TimestampError) return token;
+    throw error;
+  }
 }
 
 /**
