@@ -9,15 +9,24 @@ import { TimestampError } from "@kedge/verify/error";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
-import { ServiceError } from "../platform/error.ts";
 import type { Publication } from "../platform/publication.ts";
 import { binary, type Item, type Key, putIf, type Store } from "../platform/store.ts";
 import { ANCHOR, decodePublic, publicCheckpointKey, publicKey } from "./anchor-items.ts";
 import type { Authority, Calendar, Timestamping, Tsa } from "./authorities.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
 import { hasPassed, isAhead, MAX_SKEW } from "./clock.ts";
-import { writeTimestamps } from "./public-files.ts";
-import { decodeTimestamp, encodeTimestamp, imprintOf, timestampKey, timestampsOver } from "./timestamps.ts";
+import { showTimestamped, writeTimestamps } from "./public-files.ts";
+import {
+  decodeStamped,
+  decodeStampState,
+  decodeTimestamp,
+  encodeStamped,
+  encodeTimestamp,
+  imprintOf,
+  stampedKey,
+  timestampKey,
+  timestampsOver,
+} from "./timestamps.ts";
 
 type StampContext = Timestamping & {
   readonly store: Store;
@@ -89,11 +98,6 @@ const encodeStamping = (stamping: z.infer<typeof stampingSchema>): Item => ({
   ...stamping,
 });
 
-/** The largest size of which there is a timestamp, and when one of it came. A timestamp covers what is smaller, too. */
-export const stampedKey = (): Key => ({ pk: partition, sk: "stamped" });
-const stampedSchema = z.object({ size: z.bigint(), at: z.bigint() });
-const encodeStamped = (stamped: z.infer<typeof stampedSchema>): Item => ({ ...stampedKey(), ...stamped });
-
 /** What a calendar has promised. @param name of the authority. */
 const promiseKey = (name: string): Key => ({ pk: partition, sk: `ots/${name}` });
 const promiseSchema = z.object({
@@ -118,17 +122,10 @@ const encodeFailed = (name: string, failed: z.infer<typeof failedSchema>): Item 
   ...failed,
 });
 
-/** All of it can be made again, so what is malformed may go. */
-function decode<T>(schema: z.ZodType<T>, item: Item): T {
-  const parsed = schema.safeParse(item);
-  if (parsed.success) return parsed.data;
-  throw new ServiceError("corrupt", `${item.pk} ${item.sk} is not what an anchorer writes: delete it`);
-}
-
 async function readState(store: Store) {
   const [publicItem, stampingItem, stampedItem] = await store.get([publicKey(), stampingKey(), stampedKey()]);
-  const current = stampingItem && decode(stampingSchema, stampingItem);
-  const stamped = stampedItem && decode(stampedSchema, stampedItem);
+  const current = stampingItem && decodeStampState(stampingSchema, stampingItem);
+  const stamped = decodeStamped(stampedItem);
   const isCovered = current !== undefined && stamped !== undefined && stamped.size >= current.size;
   return { newest: decodePublic(publicItem), current, stamped, isCovered };
 }
@@ -189,7 +186,10 @@ async function writePublicTimestamps(
   const names = new Set(authorities.map(nameOf));
   const items = await store.get([...names].map((name) => timestampKey(size, name)));
   const stored = items.flatMap((item) => (item === undefined ? [] : [decodeTimestamp(item)]));
-  await writeTimestamps(publication, size, timestampsOver(note, stored));
+  const timestamps = timestampsOver(note, stored);
+  if (timestamps.length === 0) return;
+  await writeTimestamps(publication, size, timestamps);
+  await showTimestamped(publication, note);
 }
 
 /** Asks an authority for what it has not given yet, unless it failed a short while ago. */
@@ -202,7 +202,7 @@ async function ask(ctx: StampContext, authority: Authority, target: StampTarget)
     if (!target.isCovered) await cover(ctx, target.size);
     return false;
   }
-  const failed = failedItem && decode(failedSchema, failedItem);
+  const failed = failedItem && decodeStampState(failedSchema, failedItem);
   const failures = failed?.failures ?? 0n;
   if (failed && !hasPassed(pauseAfter(failures), failed.at, clock())) return false;
   const note = (failures: bigint) => store.put(encodeFailed(name, { at: BigInt(clock()), failures }));
@@ -252,7 +252,7 @@ async function stampByCalendar(
   const { store } = ctx;
   const name = nameOf(authority);
   const [item] = await store.get([promiseKey(name)]);
-  const promise = item && decode(promiseSchema, item);
+  const promise = item && decodeStampState(promiseSchema, item);
   const now = ctx.clock();
   const askedAt = BigInt(now);
   const isOver =

@@ -24,8 +24,8 @@ import {
 } from "../../service/authorities.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
-import { stampedKey, stampingKey, timestampPublic, unstampedSince } from "../../service/stamp.ts";
-import { timestampsOf } from "../../service/timestamps.ts";
+import { stampingKey, timestampPublic, unstampedSince } from "../../service/stamp.ts";
+import { stampedKey, timestampsOf } from "../../service/timestamps.ts";
 import { cosignedBy, ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 import { hasOpenssl, type Identity, opensslTsa, type Tsa } from "../support/tsa.ts";
 import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";

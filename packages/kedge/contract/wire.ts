@@ -34,12 +34,17 @@ const sizeSchema = z.int().nonnegative().meta(sizeDoc);
 /** In an answer: RFC 3339, which a reader that only shows it need not check. */
 const timeSchema = z.string().meta({ format: "date-time", example: "2026-03-01T08:30:00.000Z" });
 
+/** Without flags and classes of Unicode, so that every reader of the document can compile it; `$` allows no newline here. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name may not hold
+const NO_CONTROLS = /^[^\u0000-\u001f\u007f-\u009f]*$/;
+/** `maxLength` counts code points (JSON Schema Validation §6.3.1), `max` UTF-16 code units. */
 export const nameSchema = z
   .string()
   .min(1)
-  .max(MAX_NAME)
-  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "text without control characters")
-  .meta({ example: "EHR access, ward 7" });
+  .refine((name) => [...name].length <= MAX_NAME, `at most ${MAX_NAME} characters`)
+  .regex(NO_CONTROLS, "text without control characters")
+  .refine((name) => !/\p{Surrogate}/u.test(name), "text of whole characters, without lone surrogates")
+  .meta({ maxLength: MAX_NAME, example: "EHR access, ward 7" });
 
 export const assuranceSchema = z.enum(ASSURANCES).meta({
   id: "Assurance",

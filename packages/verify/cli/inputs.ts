@@ -1,11 +1,12 @@
 /** Events from files, folders, NDJSON and standard input, one at a time. */
 import { isUtf8 } from "node:buffer";
-import { createReadStream, type Dirent } from "node:fs";
+import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { concatBytes } from "../tlog/bytes.ts";
 import { misuse, warn } from "./output.ts";
+import { openRegular, RegularFileError } from "./regular.ts";
 
 /** An event where it was found: `name` is the path as given, `-` for standard input; `line` counts from 1. */
 export type EventSource = {
@@ -164,7 +165,7 @@ async function readWhole(file: InputFile): Promise<Uint8Array> {
 
 async function* chunks({ name }: InputFile): AsyncGenerator<Uint8Array> {
   const isStdin = name === "-";
-  const stream: Readable = isStdin ? process.stdin : createReadStream(name, { highWaterMark: 1 << 18 });
+  const stream: Readable = isStdin ? process.stdin : await openEvents(name);
   let isEmpty = true;
   try {
     for await (const chunk of stream) {
@@ -176,6 +177,16 @@ async function* chunks({ name }: InputFile): AsyncGenerator<Uint8Array> {
   }
   // Not an event of no bytes, but a pipe whose other end has failed.
   if (isStdin && isEmpty) throw misuse("Nothing came on standard input: - needs events, one a line");
+}
+
+async function openEvents(path: string): Promise<Readable> {
+  try {
+    return (await openRegular(path)).createReadStream({ highWaterMark: 1 << 18 });
+  } catch (cause) {
+    if (!(cause instanceof RegularFileError)) throw cause;
+    const advice = cause.code === "not_regular" ? ". What comes through a pipe is given as -" : "";
+    throw misuse(`${cause.message}${advice}`, cause);
+  }
 }
 
 function checkSize({ name }: InputFile, size: number): void {

@@ -1,6 +1,7 @@
 /** Where `kedge monitor` reports to, besides the terminal. */
 import { ClientError } from "../error.ts";
-import { reasonOf, withRetries, withTimeout } from "../net/exchange.ts";
+import { withRetries } from "../net/exchange.ts";
+import { exchange } from "../net/fetch.ts";
 import { checkUrl, codeOf } from "../net/http.ts";
 import { jsonLine } from "./output.ts";
 
@@ -15,18 +16,11 @@ export async function post(address: string, value: unknown): Promise<void> {
 }
 
 async function attempt(url: URL, body: string): Promise<void> {
-  let status: number;
-  try {
-    status = await withTimeout(TIMEOUT_MS, async (signal) => {
-      const headers = { "Content-Type": "application/json" };
-      const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
-      await response.body?.cancel();
-      return response.status;
-    });
-    if (status >= 200 && status < 300) return;
-  } catch (cause) {
-    throw new ClientError("network", `Cannot reach ${url.origin} (${reasonOf(cause)})`, { cause });
-  }
+  const init = { method: "POST", headers: { "Content-Type": "application/json" }, body };
+  const { ok, status } = await exchange(url, init, { timeout: TIMEOUT_MS }, async (answer) => {
+    await answer.body?.cancel();
+    return answer;
+  });
   // The path of a webhook is often its secret.
-  throw new ClientError(codeOf(status), `${url.origin} answers ${status}`);
+  if (!ok) throw new ClientError(codeOf(status), `${url.origin} answers ${status}`);
 }
