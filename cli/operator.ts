@@ -60,8 +60,13 @@ async function createTenant(name: string, flags: DeploymentFlags & { out: string
     throw misuse(`${out} exists: it may hold a tenant's only key, so name another file with --out`);
   }
   const deployment = readDeployment(flags);
-  await asOperator(({ createTenantForOperator }) => createTenantForOperator({ name, out, deployment }));
+  const { url, logVkey } = await asOperator(({ createTenantForOperator }) =>
+    createTenantForOperator({ name, out, deployment }),
+  );
+  const [domain] = logVkey.split("/log/");
+  const where = flags.outputsFile ?? (process.env["KEDGE_TABLE"] || process.env["KEDGE_DATA"] || ".kedge");
   print(
+    `The tenant is created in the deployment of ${domain} at ${url} (${where}).`,
     `The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`,
     `Try them: npx kedge demo --credentials ${out}`,
   );

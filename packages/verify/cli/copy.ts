@@ -1,15 +1,20 @@
-/** A copy of a public log's static files in a folder, `file:///…`: read as from a server, and as hostile. */
-import { join } from "node:path";
+/** A public log's static files, from a server or from a copy in a folder, `file:///…`: both are read as hostile. */
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ClientError } from "../error.ts";
-import { type LogFiles, logFiles } from "../net/files.ts";
+import { type AnchorFiles, type FilesOptions, logFiles, openLogFiles } from "../net/files.ts";
 import { RegularFileError, readRegular } from "./regular.ts";
 
-export const isCopy = (url: string): boolean => url.startsWith("file:");
+/**
+ * The files of a log at an http, https or file URL, or in a folder whose path begins with `/` or `.`: a URL made from a path
+ * by hand breaks on `#` and `%`. Throws ClientError `invalid` when it is none of these.
+ */
+export function openFiles(where: string, options: FilesOptions = {}): AnchorFiles {
+  if (/^(\.{0,2}[/\\]|[A-Za-z]:[/\\])/.test(where)) return openCopy(resolve(where));
+  return where.startsWith("file:") ? openCopy(folderOf(where)) : openLogFiles(where, options);
+}
 
-/** Throws ClientError `invalid` when the URL names no folder of this machine. */
-export function openCopy(url: string): LogFiles {
-  const folder = folderOf(url);
+function openCopy(folder: string): AnchorFiles {
   return logFiles(async (path, limit) => {
     try {
       return readRegular(join(folder, path), limit);
@@ -29,6 +34,7 @@ const CODES = {
   too_large: "protocol",
 } as const;
 
+/** Throws ClientError `invalid` when the URL names no folder of this machine. */
 function folderOf(url: string): string {
   try {
     return fileURLToPath(url);

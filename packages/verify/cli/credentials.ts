@@ -82,13 +82,18 @@ export function namedLog(flags: SettingFlags): string {
   return log;
 }
 
+/** Where the service is. */
+export function serviceUrl(flags: SettingFlags): string {
+  const url = setting(flags.url, readCredentials(flags).members.url);
+  if (url !== undefined) return url;
+  throw misuse("The service's URL is not known: use --url, KEDGE_URL or the credentials");
+}
+
 /** Where the service is, and the API key to ask it with. */
 export function serviceConnection(flags: SettingFlags): Connection {
   const { members, path, isFound } = readCredentials(flags);
-  const url = setting(flags.url, members.url);
+  const url = serviceUrl(flags);
   const apiKey = setting(flags.apiKey, members.apiKey);
-  if (url === undefined)
-    throw misuse("The service's URL is not known: use --url, KEDGE_URL or the credentials");
   if (apiKey === undefined) throw misuse("No API key: set KEDGE_API_KEY or use the credentials");
   // Whoever wrote that file would receive the key of whoever runs the command beside it.
   if (isFound && flags.url === undefined && flags.apiKey !== undefined) {

@@ -5,13 +5,12 @@ import { ClientError } from "../error.ts";
 import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "../monitor/monitor.ts";
 import { formatState, parseState } from "../monitor/state.ts";
 import { type WatchOptions, watch } from "../monitor/watch.ts";
-import { type FilesOptions, openLogFiles } from "../net/files.ts";
 import { checkUrl } from "../net/http.ts";
 import { parseExtra } from "../proof/extra.ts";
 import type { Vkey } from "../tlog/note.ts";
 import type { Policy } from "../tlog/policy.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
-import { isCopy, openCopy } from "./copy.ts";
+import { openFiles } from "./copy.ts";
 import { judgeEvidence } from "./evidence.ts";
 import { appendNew, readIfThere, readText, replaceFile } from "./files.ts";
 import { checkOwner, readPolicy, readVkeys } from "./keys.ts";
@@ -30,7 +29,7 @@ export function monitorCommand(command: Command): Command {
   return command
     .argument(
       "[url]",
-      "of the anchor log: https://audit.example.org/anchor, or file:///… for a copy of its files",
+      "of the anchor log: https://audit.example.org/anchor, or the folder of a copy of its files: ./anchor",
     )
     .requiredOption(
       "--policy <file>",
@@ -153,9 +152,6 @@ function prepare(url: string | undefined, flags: MonitorFlags, trust: MonitorTru
     told: "",
   };
 }
-
-const openFiles = (url: string, options: FilesOptions = {}) =>
-  isCopy(url) ? openCopy(url) : openLogFiles(url, options);
 
 /** undefined before the first look. */
 function readState(path: string, origin: string): MonitorState | undefined {

@@ -4,7 +4,7 @@ import { appendFile, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { openCopy } from "@kedge/verify/cli/copy";
+import { openFiles } from "@kedge/verify/cli/copy";
 import { judgeEvidence } from "@kedge/verify/cli/evidence";
 import { appendNew, readIfThere, readText } from "@kedge/verify/cli/files";
 import { readEvents } from "@kedge/verify/cli/inputs";
@@ -69,7 +69,7 @@ onUnix("a pipe that nobody writes to, and a device without end, are refused at o
 
   test("in a copy of a log's files", async () => {
     spawnSync("mkfifo", [join(folder, "checkpoint")]);
-    const files = openCopy(pathToFileURL(folder).href);
+    const files = openFiles(pathToFileURL(folder).href);
     await expect(files.checkpoint()).rejects.toMatchObject({ code: "protocol" });
     await rm(join(folder, "checkpoint"));
     await symlink("/dev/zero", join(folder, "checkpoint"));
