@@ -39,12 +39,10 @@ export async function exchange<T>(
     signal?.throwIfAborted();
     if (cause instanceof ClientError) throw cause;
     const reason = controller.signal.aborted ? "no whole answer in time" : reasonOf(cause);
-    const way = proxy === undefined ? "" : ` through the proxy of ${proxy}`;
-    throw new ClientError(
-      "network",
-      `Cannot reach ${url.origin}${way} (${reason}): check the URL and the network`,
-      { cause },
-    );
+    const advice = proxy === undefined ? "the network" : `the network, for which ${proxy} names a proxy`;
+    throw new ClientError("network", `Cannot reach ${url.origin} (${reason}): check the URL and ${advice}`, {
+      cause,
+    });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);

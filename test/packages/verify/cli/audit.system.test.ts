@@ -412,6 +412,13 @@ describe("what the auditor kept", () => {
     });
   });
 
+  test("is refused with a byte order mark before it, for no signed note begins with one", async () => {
+    await audit("--keep", "kept");
+    await writeFile(join(cwd, "kept"), `\ufeff${await readFile(join(cwd, "kept"), "utf8")}`);
+    const { code, err } = await audit("--since", "kept");
+    expect([code, err]).toEqual([2, expect.stringMatching(/--since: kept has no checkpoint/)]);
+  });
+
   test("of more entries than the log shows: it has shrunk", async () => {
     await audit("--keep", "kept");
     server.entries = server.entries.slice(0, 5);
