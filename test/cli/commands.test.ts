@@ -1,8 +1,10 @@
 /** Which program has whose commands, and what help shows. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { tenantCommands } from "@kedge/cli/cli/commands";
 import { auditorCommands } from "@kedge/verify/cli/commands";
+import { layOut } from "@kedge/verify/cli/program";
 import { Command } from "commander";
 import { afterEach, expect, test, vi } from "vitest";
 import { operatorCommands } from "../../cli/commands.ts";
@@ -17,6 +19,8 @@ test.each([
   const program = fileURLToPath(new URL(`../../${path}`, import.meta.url));
   const help = execFileSync(process.execPath, [program, "--help"], { encoding: "utf8" });
   expect(help.match(/(?<=^For )\w+(?=:$)/gm)).toEqual(users);
+  const { stderr } = spawnSync(process.execPath, [program, "nope"], { encoding: "utf8" });
+  expect(stderr).toMatch(new RegExp(`^${basename(path, ".js")}: `));
 });
 
 const everyCommand = [tenantCommands, auditorCommands, operatorCommands].flatMap(({ commands }) =>
@@ -39,3 +43,20 @@ test.each(everyCommand)(
     }
   },
 );
+
+test.each(
+  everyCommand.flatMap(([name, { load }]) => [40, 60, 72, 80].map((columns) => ({ name, load, columns }))),
+)("the help of $name is whole on a terminal of $columns columns", async ({ name, load, columns }) => {
+  let help = "";
+  const collect = (text: string) => {
+    help += text;
+  };
+  const command = (await load())(layOut(new Command(name), columns, collect));
+  for (const each of [command, ...command.commands]) {
+    help = "";
+    each.outputHelp();
+    expect(help.split("\n").filter((line) => line.length > columns)).toEqual([]);
+    const words = (text: string) => text.replace(/\s+/g, " ");
+    for (const { description } of each.options) expect(words(help)).toContain(words(description));
+  }
+});

@@ -20,6 +20,7 @@ import type { Command } from "commander";
 import type { ProofAnswer } from "../client/api.ts";
 import { MAX_PROOFS } from "../contract/limits.ts";
 import { batches } from "./post.ts";
+import { type RenewFlags, renewProofs } from "./renew.ts";
 import { openLog } from "./service.ts";
 import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
@@ -30,15 +31,21 @@ export function proofCommand(command: Command): Command {
       "event files, folders, .ndjson files, records of kedge commit, -, or commitments in hex",
     )
     .option("--out <path>", `a folder, or for one event a file whose name ends in ${PROOF_SUFFIX}`, ".")
+    .option(
+      "--renew",
+      "the items are proofs: give each a newer anchoring, in its place, and keep the one it has",
+    )
+    .option("--anchor-log <url>", "with --renew: where the anchor log's files are (default: the service's)")
     .option("--no-opening", "leave the opening out: the proof then shows the commitment alone")
     .action(proof);
 }
 
-type ProofFlags = CommitFlags & WaitFlags & { out: string; opening: boolean };
+type ProofFlags = CommitFlags & WaitFlags & RenewFlags & { out: string; opening: boolean; renew?: boolean };
 /** What a proof is wanted of, and the file it goes to. */
 type Wanted = { name: string; commitment: string; opening?: Opening; path: string };
 
 async function proof(items: string[], flags: ProofFlags): Promise<void> {
+  if (flags.renew) return await renewProofs(items, flags);
   const keys = pinnedKeys(flags);
   const target = await openLog(flags);
   await checkOut(flags.out);

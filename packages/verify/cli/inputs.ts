@@ -1,12 +1,13 @@
 /** Events from files, folders, NDJSON and standard input, one at a time. */
 import { isUtf8 } from "node:buffer";
-import { createReadStream, type Dirent } from "node:fs";
+import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { concatBytes } from "../tlog/bytes.ts";
 import { CliError, misuse, warn } from "./output.ts";
 import { isLitter, looksLikeRecord } from "./recognise.ts";
+import { openRegular, RegularFileError } from "./regular.ts";
 
 export { looksLikeRecord };
 
@@ -199,9 +200,7 @@ async function* chunks(
   onEnd?: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   if (size === 0) return;
-  const end = size === undefined ? {} : { end: size - 1 };
-  const stream: Readable =
-    name === "-" ? process.stdin : createReadStream(name, { highWaterMark: 1 << 18, ...end });
+  const stream: Readable = name === "-" ? process.stdin : await openEvents(name, size);
   let read = 0;
   try {
     for await (const chunk of stream) {
@@ -215,6 +214,17 @@ async function* chunks(
   if (size !== undefined && read < size)
     throw misuse(`${name} became shorter while it was read: give it again`);
   onEnd?.(read);
+}
+
+async function openEvents(path: string, size: number | undefined): Promise<Readable> {
+  const end = size === undefined ? {} : { end: size - 1 };
+  try {
+    return (await openRegular(path)).createReadStream({ highWaterMark: 1 << 18, ...end });
+  } catch (cause) {
+    if (!(cause instanceof RegularFileError)) throw cause;
+    const advice = cause.code === "not_regular" ? ". What comes through a pipe is given as -" : "";
+    throw misuse(`${cause.message}${advice}`, cause);
+  }
 }
 
 function checkSize({ name }: InputFile, size: number): void {

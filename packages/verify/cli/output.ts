@@ -1,12 +1,14 @@
 /** What the terminal sees: progress and errors on stderr, results on stdout. */
 import { writeSync } from "node:fs";
+import { styleText } from "node:util";
 import { ClientError } from "../error.ts";
 import { EventError } from "../events/error.ts";
 import { TlogError } from "../tlog/error.ts";
 
-/** Exit codes: done or proven; failed or not proven; used wrongly. */
+/** Exit codes: done or proven; failed or not proven; used wrongly; and what could not be read or told. */
 export const EXIT_FAILED = 1;
 export const EXIT_MISUSE = 2;
+export const EXIT_UNREAD = 3;
 
 /**
  * Why a command stopped.
@@ -51,8 +53,25 @@ function printable(text: string): string {
   return text.replace(UNPRINTABLE, "\u{fffd}");
 }
 
+/** The words that an answer begins with, and how a terminal shows them. */
+const VERDICTS = [
+  ["green", ["PROVEN", "CONSISTENT", "RECONCILED", "GOOD", "CONVINCING"]],
+  ["red", ["NOT PROVEN", "NOT CONSISTENT", "NOT RECONCILED", "NOT CONVINCING", "FINDINGS"]],
+  ["yellow", ["CANNOT TELL", "UNREACHABLE"]],
+] as const;
+
+/** A verdict at the start of the line in its colour, where a terminal shows it and NO_COLOR does not forbid it. */
+export function coloured(line: string, stream: NodeJS.WriteStream = process.stdout): string {
+  for (const [colour, words] of VERDICTS) {
+    const verdict = words.find((word) => line === word || line.startsWith(`${word} `));
+    if (verdict === undefined) continue;
+    return styleText(colour, verdict, { stream, validateStream: true }) + line.slice(verdict.length);
+  }
+  return line;
+}
+
 export function print(...lines: readonly string[]): void {
-  process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(""));
+  process.stdout.write(lines.map((line) => `${coloured(printable(line))}\n`).join(""));
 }
 
 export function printJson(value: unknown): void {
@@ -69,9 +88,16 @@ function escapeUnits(character: string): string {
   return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
 
+let program = "kedge";
+
+/** The command that speaks: its name stands before every error. */
+export function speakAs(name: string): void {
+  program = name;
+}
+
 export function warn(message: string): void {
   try {
-    writeSync(process.stderr.fd, `kedge: ${printable(message)}\n`);
+    writeSync(process.stderr.fd, `${program}: ${printable(message)}\n`);
   } catch {
     // Nobody reads it, or the disk is full: what the command was asked for goes on.
   }

@@ -3,8 +3,8 @@
  * tenant's as well, and the kedge of the repository an operator's as well as both.
  */
 import { createRequire } from "node:module";
-import { Command, CommanderError } from "commander";
-import { EXIT_MISUSE, misuse, report, warn } from "./output.ts";
+import { Command, CommanderError, Help } from "commander";
+import { EXIT_MISUSE, misuse, report, speakAs, warn } from "./output.ts";
 
 /** The subcommands of those who use them. Only what is here is loaded to list them. */
 export type Commands = {
@@ -26,8 +26,9 @@ export async function run(name: string, description: string, groups: readonly Co
     process.exit();
   });
   process.stderr.on("error", () => undefined); // nobody left to tell
+  speakAs(name);
   dropEmptyVariables();
-  const program = new Command(name)
+  const program = layOut(new Command(name), process.stdout.columns, (text) => process.stdout.write(text))
     .description(description)
     .version(readVersion())
     .exitOverride()
@@ -46,6 +47,39 @@ export async function run(name: string, description: string, groups: readonly Co
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_MISUSE;
     else report(error);
   }
+}
+
+/** Spaces before a term, and between it and what it is. */
+const GAP = 2;
+/** Columns in which a description still reads well beside its term. */
+const MIN_BESIDE = 30;
+/** Narrower than this, words would have to be cut. */
+const MIN_COLUMNS = 40;
+
+/** Help that is whole in so few columns: commander wraps descriptions alone, and none of them in less than 40. */
+export function layOut(
+  command: Command,
+  columns: number | undefined,
+  write: (text: string) => unknown,
+): Command {
+  const width = Math.max(columns ?? 80, MIN_COLUMNS);
+  const help = new Help();
+  help.minWidthToWrap = 1;
+  const hanging = (text: string, indent: number): string =>
+    help.boxWrap(text, width - indent).replaceAll("\n", `\n${" ".repeat(indent)}`);
+  const whole = (line: string): string =>
+    line.length <= width ? line : hanging(line, line.search(/\S/) + GAP);
+  const formatItem = (term: string, termWidth: number, description: string): string => {
+    const beside = termWidth + 2 * GAP;
+    if (description === "") return `${" ".repeat(GAP)}${term}`;
+    if (width - beside >= MIN_BESIDE) {
+      return `${" ".repeat(GAP)}${term.padEnd(termWidth + GAP)}${hanging(description, beside)}`;
+    }
+    return `${" ".repeat(GAP)}${term}\n${" ".repeat(3 * GAP)}${hanging(description, 3 * GAP)}`;
+  };
+  return command
+    .configureHelp({ helpWidth: width, minWidthToWrap: 1, formatItem })
+    .configureOutput({ writeOut: (text) => write(text.split("\n").map(whole).join("\n")) });
 }
 
 /** They count as not set; commander would take them for what is given. */

@@ -15,11 +15,10 @@ import {
 import { type Hints, type ToldReport, tellReport } from "../proof/words.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
-import type { Policy } from "../tlog/policy.ts";
 import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
 import { type CommitFlags, deriveOpening, where, withCommit } from "./committer.ts";
 import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
-import { readInput, readPolicy, readText } from "./files.ts";
+import { readInput, readText } from "./files.ts";
 import {
   type EventSource,
   isNdjson,
@@ -40,7 +39,6 @@ export function verifyCommand(command: Command): Command {
       "<paths...>",
       "an event and its proof, or a folder (or .ndjson file) of events and one of proofs",
     )
-    .option("--policy <file>", "C2SP tlog-policy: which witnesses must have cosigned the anchor log")
     .option("--opening <file>", "the opening, or the record of kedge commit, if the proof carries none")
     .option("--commitment <hex>", "instead of an event", commitmentHex)
     .option("--line <n>", "the line of the event in an .ndjson file", wholeNumber(1))
@@ -53,7 +51,6 @@ export function verifyCommand(command: Command): Command {
 
 type VerifyFlags = CommitFlags &
   TimestampFlags & {
-    policy?: string;
     opening?: string;
     commitment?: string;
     line?: number;
@@ -105,9 +102,8 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
     throw misuse(`--require ${required} needs the policy that names the witnesses: --policy${instead}`);
   }
   const timestamps = await readTimestampTrust(flags, required === "timestamped");
-  const keys = pinnedKeys(flags);
-  const policy = flags.policy === undefined ? undefined : await readPolicy(flags.policy);
-  const pinned = keys.anchorVkeys.length > 0 ? keys : withPolicyKeys(keys, policy);
+  const pinned = pinnedKeys(flags);
+  const { policy } = pinned;
   const verify = openVerifier({
     ...pinned,
     requireAllKeys: flags.requireAllKeys ?? false,
@@ -120,12 +116,6 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
       ? async (claim: VerifyClaim) => verify(claim)
       : timestampVerifier(timestamps, verify);
   return { ...pinned, verifyClaim };
-}
-
-/** A policy pins the keys of the log that it is for. */
-function withPolicyKeys(keys: PinnedKeys, policy: Policy | undefined): PinnedKeys {
-  const anchorVkeys = (policy?.logs ?? []).map(({ vkey }) => vkey);
-  return anchorVkeys.length === 0 ? keys : { ...keys, anchorVkeys, sources: [...keys.sources, "--policy"] };
 }
 
 async function verifySource(
@@ -355,12 +345,12 @@ async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
 async function readProof(path: string): Promise<Uint8Array> {
   const { size } = await statOf(path);
   if (size > MAX_PROOF_SIZE) warn(`${path} is too large to be a proof`);
-  return size > MAX_PROOF_SIZE ? new Uint8Array() : await readInput(path);
+  return size > MAX_PROOF_SIZE ? new Uint8Array() : readInput(path, MAX_PROOF_SIZE);
 }
 
 /** An opening, or the one of a record. */
 async function readOpening(path: string): Promise<Opening> {
-  const text = await readText(path);
+  const text = readText(path);
   try {
     const value: unknown = JSON.parse(text);
     const isRecord = typeof value === "object" && value !== null && "opening" in value;

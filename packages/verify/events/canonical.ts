@@ -6,7 +6,8 @@ import { readJson } from "./json.ts";
  * How an event's bytes are brought to the one form that is committed to.
  *
  * - `raw`: the bytes as they are. The default: nothing can be lost.
- * - `jcs`: RFC 8785, for JSON that systems re-serialise on its way to whoever checks it.
+ * - `jcs`: RFC 8785, for JSON that systems re-serialise on its way to whoever checks it. It covers the values, and not how
+ *   they are written: `1.10` and `1.1` are one number, so the precision of a FHIR decimal is not covered.
  */
 export type Canonicalisation = "raw" | "jcs";
 
@@ -21,7 +22,7 @@ export function parseCanonicalisation(name: unknown): Canonicalisation {
 
 /**
  * The bytes that are committed to. With `jcs`, JSON of equal meaning gives equal bytes, in UTF-8, and JSON that RFC 8785
- * would silently change is refused: EventError `malformed_json` or `not_canonicalisable`, with the offset in bytes.
+ * would turn into another is refused: EventError `malformed_json` or `not_canonicalisable`, with the offset in bytes.
  */
 export function canonicalise(canonicalisation: Canonicalisation, bytes: Uint8Array): Uint8Array {
   switch (parseCanonicalisation(canonicalisation)) {

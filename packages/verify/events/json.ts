@@ -9,8 +9,8 @@ export const MAX_DEPTH = 128;
 /**
  * Reads JSON (RFC 8259) and refuses whatever the resulting value would not tell apart from other JSON, so that
  * serialising it by RFC 8785 loses nothing: duplicate member names, lone surrogates (I-JSON, RFC 7493 §2.1, §2.3),
- * and numbers that name another value than the double's own serialisation does, `-0` included. A number written
- * differently but equal (`1.50`, `15e-1`) is accepted.
+ * and numbers that no double holds, `-0` included. Accepted are all spellings of one number (`1.50`, `15e-1`), and of a
+ * fraction the double nearest to its up to 17 digits: `333333333.33333329` is `333333333.3333333` (RFC 8785 §3.2.2).
  *
  * Throws EventError `malformed_json` or `not_canonicalisable`, with the offset in bytes.
  */
@@ -140,7 +140,7 @@ function readLiteral(cursor: Cursor): null | boolean | number {
   cursor.at = end;
   if (decimal === null) return literal === "null" ? null : literal === "true";
   const value = Number(literal);
-  if (!namesItself(literal, value)) throw refused("a number that RFC 8785 writes as another", start);
+  if (!namesItself(literal, value)) throw refused("a number that a double cannot hold", start);
   return value;
 }
 
@@ -154,14 +154,23 @@ function isLiteralByte(byte: number | undefined): boolean {
 
 const NUMBER = /^-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/;
 
+/** Enough to tell any double from its neighbours: serialisers write no more. */
+const DOUBLE_DIGITS = 17;
+/** Below, a double has fewer digits than that, down to one. */
+const MIN_NORMAL = 2 ** -1022;
+
 /**
- * Whether a literal denotes the same decimal value as the ECMAScript serialisation of the double nearest to it
- * (RFC 8785 §3.2.2.3), which is what would be hashed in its place.
+ * Whether a literal is the number that is hashed in its place, the double nearest to it (RFC 8785 §3.2.2.3): the same
+ * decimal as ECMAScript writes, or a fraction that differs beyond what doubles can tell. An integer is exact, for it may
+ * be an identifier: 2^53 + 1 would become its neighbour.
  */
 function namesItself(literal: string, value: number): boolean {
   if (!Number.isFinite(value)) return false;
   if (value === 0 && literal.startsWith("-")) return false;
-  return decimalOf(literal) === decimalOf(String(value));
+  const decimal = decimalOf(literal);
+  if (decimal === decimalOf(String(value))) return true;
+  const isFraction = !Number.isInteger(value) && Math.abs(value) >= MIN_NORMAL;
+  return isFraction && decimal.indexOf("e") <= DOUBLE_DIGITS;
 }
 
 /** The magnitude a number literal denotes as `digits e exponent`, without leading or trailing zeroes. */

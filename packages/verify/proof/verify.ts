@@ -8,6 +8,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import type { TimestampError } from "../error.ts";
 import { type Opening, openCommitment } from "../events/commitment.ts";
 import { EventError, type EventErrorCode } from "../events/error.ts";
+import { type StatedTime, statedTime } from "../events/stated.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
 import {
   type ParsedCheckpoint,
@@ -20,7 +21,8 @@ import { inclusionVerifier, leafHash } from "../tlog/merkle.ts";
 import type { Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { parseProof, type TlogProof } from "../tlog/proof.ts";
-import { type Extra, type ProofFile, parseProofFile } from "./extra.ts";
+import { type Conversion, eventsBefore, proofBefore } from "./conversions.ts";
+import { anchoringsOf, type Extra, type ProofFile, parseProofFile } from "./extra.ts";
 import { kept } from "./kept.ts";
 
 /** What a proof can show, lowest first. Each holds all before it: what is timestamped is witnessed too. */
@@ -50,8 +52,8 @@ export type VerifyTrust = {
 export type VerifyClaim = {
   /** The `.tlog-proof` file, or what `parseProofFile` read from it. */
   proof: string | Uint8Array | ProofFile;
-  /** What `checkTimestamps` found; it counts for the anchor checkpoint that it is of. Absent: they are not checked. */
-  timestamps?: CheckedTimestamps;
+  /** What `checkTimestamps` found, each for the anchor checkpoint that it is of. Absent: they are not checked. */
+  timestamps?: readonly CheckedTimestamps[];
 } & (
   | { commitment: Uint8Array }
   | {
@@ -60,6 +62,8 @@ export type VerifyClaim = {
       opening?: Opening;
       /** Used when neither `opening` nor the proof has one. */
       derivedOpening?: Opening;
+      /** What `derivedOpening` would be for other bytes: to find out whether the event was only converted. */
+      deriveOpening?: (event: Uint8Array) => Opening | undefined;
     }
 );
 
@@ -114,6 +118,8 @@ export type Caveat =
   | { code: "no_policy" }
   | { code: "no_witness_required" }
   | { code: "quorum_not_met"; cosigned: string[]; listed: number }
+  /** That the policy's witnesses are others than the operator. `own`: those named under the domain of either log. */
+  | { code: "whose_witnesses"; cosigned: string[]; own: string[] }
   | { code: "no_timestamp" }
   | { code: "timestamps_not_checked" }
   | { code: "timestamp_refused"; cause: TimestampError }
@@ -121,13 +127,26 @@ export type Caveat =
   | { code: "no_time" }
   | { code: "no_independent_time" }
   | { code: "bad_cosignature"; witness: string }
+  /** Of a renewed proof: an anchoring that no pinned key signed, or that the policy's log keys did not. */
+  | { code: "anchoring_not_checked"; cause: VerifyFailure }
   /** That what the event says is true, and that every event was posted: no inclusion proof shows either. */
   | { code: "truth_and_completeness" };
 
 export type VerifyStep = "proof" | "opening" | "log" | "anchor" | "policy" | "requirement";
 
+/** Where the opening is from that the event was opened with. */
+export type OpeningFrom = "given" | "proof" | "derived";
+
 export type VerifyFailure =
-  | { step: VerifyStep; code: TlogErrorCode | EventErrorCode; cause: TlogError | EventError }
+  /** Nothing was changed but what `conversions` undoes: of the event (`log`), or of the proof file (`proof`). */
+  | { step: "log" | "proof"; code: "converted"; conversions: readonly Conversion[] }
+  /** `opening`: of an event that is, as it was opened, not the entry of the log that the proof is of. */
+  | {
+      step: VerifyStep;
+      code: TlogErrorCode | EventErrorCode;
+      cause: TlogError | EventError;
+      opening?: OpeningFrom;
+    }
   /** The checkpoint is of a log that no key is pinned for; those that are pinned are of these logs. */
   | { step: "log" | "anchor"; code: "unknown_key"; origin: string; pinned: string[] }
   | { step: "opening"; code: "no_opening" }
@@ -137,6 +156,35 @@ export type VerifyFailure =
   | { step: "requirement"; code: "missing_signature"; vkeys: Vkey[] }
   | { step: "requirement"; code: "no_timestamp"; why: Caveat[] };
 
+/**
+ * What a failure says of the event.
+ *
+ * - `refuted`: something was altered, or what was given does not belong together
+ * - `converted`: the event or the proof was converted, and is what it should be once that is undone
+ * - `insufficient`: the proof holds, and shows less than was required
+ * - `untold`: nothing can be told: what it takes is missing, not known here, or cannot be read
+ */
+export type FailureKind = "refuted" | "converted" | "insufficient" | "untold";
+
+export function kindOf({ step, code }: VerifyFailure): FailureKind {
+  if (step === "requirement") return "insufficient";
+  switch (code) {
+    case "converted":
+      return "converted";
+    case "malformed":
+    case "unsupported":
+    case "unknown_key":
+    case "no_opening":
+    case "malformed_opening":
+    case "malformed_field":
+    case "unknown_media_type":
+    case "unknown_canonicalisation":
+      return "untold";
+    default:
+      return "refuted";
+  }
+}
+
 /** What was proven. When `proven` is false nothing was, and `failure` says why. */
 export type VerifyReport = {
   proven: boolean;
@@ -145,6 +193,8 @@ export type VerifyReport = {
   commitment?: string;
   /** What was committed to beside the event's bytes; absent when a commitment was given. */
   opening?: Omit<Opening, "v" | "nonce">;
+  /** The time that the event gives itself. */
+  stated?: StatedTime;
   log?: Place;
   anchor?: Place;
   /** The pinned keys that signed either checkpoint. */
@@ -154,8 +204,21 @@ export type VerifyReport = {
   times: SignedTime[];
   /** Timestamps from outside that hold, of the anchor log's checkpoint. */
   timestamps?: ShownTimestamp[];
+  /** Of a renewed proof: what else holds of it, beside the anchoring that all the above is of. Smallest tree first. */
+  others?: AnchoringReport[];
   caveats: Caveat[];
   failure?: VerifyFailure;
+};
+
+/** What one anchoring of a renewed proof shows, as in `VerifyReport`. */
+export type AnchoringReport = {
+  assurance: Assurance;
+  anchor: Place;
+  /** The pinned keys that signed the anchor log's checkpoint. */
+  signers: Vkey[];
+  witnesses?: { cosigned: string[]; listed: number };
+  times: SignedTime[];
+  timestamps?: ShownTimestamp[];
 };
 
 /** Verifies one proof file. Never throws for what the event or the proof holds: see `failure`. */
@@ -169,14 +232,34 @@ export function verifyEvent(input: VerifyInput): VerifyReport {
  */
 export function openVerifier(trust: VerifyTrust): (claim: VerifyClaim) => VerifyReport {
   const notes = openNotes(trust);
-  return (claim) => {
+  const report = (claim: VerifyClaim): VerifyReport => {
     try {
       return verify(trust, notes, claim);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      return { proven: false, times: [], caveats: [], failure: error.failure };
+      return refused(error.failure);
     }
   };
+  return (claim) => {
+    const first = report(claim);
+    const before = first.failure?.step === "proof" ? bytesBefore(claim.proof) : undefined;
+    if (before === undefined) return first;
+    const second = report({ ...claim, proof: before.bytes });
+    if (second.proven) return refused({ step: "proof", code: "converted", conversions: before.conversions });
+    return second.failure?.step === "proof" ? first : second;
+  };
+}
+
+const refused = (failure: VerifyFailure): VerifyReport => ({
+  proven: false,
+  times: [],
+  caveats: [],
+  failure,
+});
+
+function bytesBefore(proof: VerifyClaim["proof"]) {
+  if (proof instanceof Uint8Array) return proofBefore(proof);
+  return typeof proof === "string" ? proofBefore(new TextEncoder().encode(proof)) : undefined;
 }
 
 /** A checkpoint that its log signed, and the check of what stands in its tree. */
@@ -230,13 +313,78 @@ function openNotes({ logVkeys, anchorVkeys, policy }: VerifyTrust) {
 function verify(trust: VerifyTrust, notes: Notes, claim: VerifyClaim): VerifyReport {
   const { proof, extra } = attempt("proof", () => readProofFile(claim.proof, notes));
   const opening = chooseOpening(claim, extra);
-  const commitment = attempt("opening", () => commitmentOf(claim, opening));
-  const log = attempt("log", (): ProvenEntry => {
-    const tree = notes.logTree(proof.checkpoint);
-    tree.includes({ leafHash: leafHash(commitment), index: proof.index, proof: proof.hashes });
-    return { proof, tree };
-  });
-  const anchor = anchoredIn(trust, notes, log, extra);
+  const { commitment, log } = openInLog(notes, claim, proof, opening);
+  const { shown, others, notChecked } = showBest(trust, notes, claim, log, extra);
+  const { anchor, witnesses, timestamps, assurance, times } = shown;
+  return {
+    proven: true,
+    assurance,
+    commitment: bytesToHex(commitment),
+    ...(opening && { opening: committedTo(opening.opening) }),
+    ...stated(claim),
+    log: place(log),
+    ...(anchor && { anchor: place(anchor) }),
+    signers: { log: signers(log), anchor: anchor === undefined ? [] : signers(anchor) },
+    ...(witnesses?.met && { witnesses: cosigners(trust.policy, witnesses) }),
+    times,
+    ...(timestamps && { timestamps: [...timestamps.shown] }),
+    ...(others.length > 0 && { others: others.flatMap((one) => anchoringReport(trust, one)) }),
+    caveats: [
+      ...notChecked.map((cause) => ({ code: "anchoring_not_checked" as const, cause })),
+      ...caveats(shown),
+    ],
+  };
+}
+
+/**
+ * What the proof shows by the best of its anchorings that meets the requirements: the highest assurance, and of these the
+ * earliest. One that no pinned key signed is left out: keys are lost over decades, and that is what renewing is for.
+ * One that was altered condemns the proof, as it does alone.
+ */
+function showBest(
+  trust: VerifyTrust,
+  notes: Notes,
+  claim: VerifyClaim,
+  log: ProvenEntry,
+  extra: Extra,
+): { shown: Shown; others: Shown[]; notChecked: VerifyFailure[] } {
+  if (extra.anchor === undefined || trust.anchorVkeys.length === 0) {
+    const shown = show(trust, notes, claim, log, extra);
+    checkRequirements(shown);
+    return { shown, others: [], notChecked: [] };
+  }
+  const all: Shown[] = [];
+  const notChecked: VerifyFailure[] = [];
+  for (const anchoring of anchoringsOf(extra)) {
+    try {
+      all.push(show(trust, notes, claim, log, anchoring));
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.failure.code !== "unknown_key") throw error;
+      notChecked.push(error.failure);
+    }
+  }
+  all.sort(byAssuranceThenTree);
+  const shown = all.find(meetsRequirements) ?? all[0];
+  if (shown === undefined) throw new Refusal(notChecked.at(-1) ?? { step: "anchor", code: "same_log" });
+  checkRequirements(shown);
+  return { shown, others: all.filter((one) => one !== shown).sort(byTree), notChecked };
+}
+
+const treeSize = ({ anchor }: Shown): bigint => anchor?.tree.checkpoint.size ?? 0n;
+const byTree = (a: Shown, b: Shown): number => (treeSize(a) < treeSize(b) ? -1 : 1);
+function byAssuranceThenTree(a: Shown, b: Shown): number {
+  return ASSURANCES.indexOf(b.assurance) - ASSURANCES.indexOf(a.assurance) || byTree(a, b);
+}
+
+/** What the proof shows by one of its anchorings, whether or not it is enough. */
+function show(
+  trust: VerifyTrust,
+  notes: Notes,
+  claim: VerifyClaim,
+  log: ProvenEntry,
+  anchoring: Shown["anchoring"],
+): Shown {
+  const anchor = anchoredIn(trust, notes, log, anchoring.anchor);
   const witnesses = anchor && attempt("policy", () => notes.witnesses(anchor.proof.checkpoint));
   const timestamps = anchor && ofNote(claim.timestamps, anchor.proof.checkpoint);
   const assurance = assuranceOf(anchor, witnesses, timestamps);
@@ -246,44 +394,48 @@ function verify(trust: VerifyTrust, notes: Notes, claim: VerifyClaim): VerifyRep
     ...(witnesses?.cosigned ?? []).flatMap((signature) => signedTime(signature, log, anchor)),
     ...(timestamps?.shown ?? []).flatMap(shownTime),
   ];
-  const shown: Shown = { trust, claim, extra, log, anchor, witnesses, timestamps, times };
-  checkRequirement(assurance, shown);
-  checkAllKeys(shown);
-  checkTimestamp(shown);
-  return {
-    proven: true,
-    assurance,
-    commitment: bytesToHex(commitment),
-    ...(opening && { opening: committedTo(opening) }),
-    log: place(log),
-    ...(anchor && { anchor: place(anchor) }),
-    signers: { log: signers(log), anchor: anchor === undefined ? [] : signers(anchor) },
-    ...(witnesses?.met && { witnesses: cosigners(trust.policy, witnesses) }),
-    times,
-    ...(timestamps && { timestamps: [...timestamps.shown] }),
-    caveats: caveats(shown),
-  };
+  return { trust, claim, anchoring, log, anchor, witnesses, timestamps, assurance, times };
+}
+
+function anchoringReport(trust: VerifyTrust, shown: Shown): AnchoringReport[] {
+  const { anchor, witnesses, timestamps, assurance, times } = shown;
+  if (anchor === undefined) return [];
+  return [
+    {
+      assurance,
+      anchor: place(anchor),
+      signers: signers(anchor),
+      ...(witnesses?.met && { witnesses: cosigners(trust.policy, witnesses) }),
+      times,
+      ...(timestamps && { timestamps: [...timestamps.shown] }),
+    },
+  ];
 }
 
 function readProofFile(proof: VerifyClaim["proof"], { parse }: Notes): ProofFile {
   return typeof proof === "string" || proof instanceof Uint8Array ? parseProofFile(proof, parse) : proof;
 }
 
-/** All that was checked of one proof, whether or not it is enough. */
+/** All that was checked of one proof by one of its anchorings, whether or not it is enough. */
 type Shown = {
   trust: VerifyTrust;
   claim: VerifyClaim;
-  extra: Extra;
+  /** The anchor part, absent while the entry is only sealed. */
+  anchoring: Pick<Extra, "anchor" | "timestamps">;
   log: ProvenEntry;
   anchor: ProvenEntry | undefined;
   witnesses: Witnesses | undefined;
   timestamps: CheckedTimestamps | undefined;
+  assurance: Assurance;
   times: SignedTime[];
 };
 
 /** What was checked over another note says nothing of this one. */
-function ofNote(checked: CheckedTimestamps | undefined, note: string): CheckedTimestamps | undefined {
-  return checked?.note === note ? checked : undefined;
+function ofNote(
+  checked: readonly CheckedTimestamps[] | undefined,
+  note: string,
+): CheckedTimestamps | undefined {
+  return checked?.find((one) => one.note === note);
 }
 
 /** A timestamp alone does not raise it: it shows when, and not that everybody is shown the same log. */
@@ -299,11 +451,63 @@ function assuranceOf(
 
 const isStamped = (timestamps: CheckedTimestamps | undefined): boolean => (timestamps?.shown.length ?? 0) > 0;
 
-function chooseOpening(claim: VerifyClaim, extra: Extra): Opening | undefined {
+type ChosenOpening = { readonly opening: Opening; readonly from: OpeningFrom };
+
+function chooseOpening(claim: VerifyClaim, extra: Pick<Extra, "opening">): ChosenOpening | undefined {
   if ("commitment" in claim) return undefined;
-  const opening = claim.opening ?? extra.opening ?? claim.derivedOpening;
-  if (opening !== undefined) return opening;
+  if (claim.opening !== undefined) return { opening: claim.opening, from: "given" };
+  if (extra.opening !== undefined) return { opening: extra.opening, from: "proof" };
+  if (claim.derivedOpening !== undefined) return { opening: claim.derivedOpening, from: "derived" };
   throw new Refusal({ step: "opening", code: "no_opening" });
+}
+
+/** The entry that the event is, in the tree that the log signed. */
+function openInLog(
+  notes: Notes,
+  claim: VerifyClaim,
+  proof: TlogProof,
+  chosen: ChosenOpening | undefined,
+): { commitment: Uint8Array; log: ProvenEntry } {
+  const tree = attempt("log", () => notes.logTree(proof.checkpoint));
+  const includes = (commitment: Uint8Array): void =>
+    tree.includes({ leafHash: leafHash(commitment), index: proof.index, proof: proof.hashes });
+  try {
+    const commitment = attempt("opening", () => commitmentOf(claim, chosen?.opening));
+    attempt("log", () => includes(commitment));
+    return { commitment, log: { proof, tree } };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const conversions = chosen && conversionsOf(claim, chosen, includes);
+    if (conversions !== undefined) throw new Refusal({ step: "log", code: "converted", conversions });
+    const { failure } = error;
+    if (chosen === undefined || !("cause" in failure)) throw error;
+    throw new Refusal({ ...failure, opening: chosen.from });
+  }
+}
+
+/** What undoes a conversion of the event after which it is the entry. */
+function conversionsOf(
+  claim: VerifyClaim,
+  { opening, from }: ChosenOpening,
+  includes: (commitment: Uint8Array) => void,
+): readonly Conversion[] | undefined {
+  if ("commitment" in claim) return undefined;
+  for (const { bytes, conversions } of eventsBefore(claim.event)) {
+    try {
+      const own = from === "derived" ? claim.deriveOpening?.(bytes) : opening;
+      if (own === undefined) return undefined;
+      includes(openCommitment(own, bytes));
+      return conversions;
+    } catch (error) {
+      if (!(error instanceof TlogError || error instanceof EventError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+function stated(claim: VerifyClaim): { stated?: StatedTime } {
+  const time = "event" in claim ? statedTime(claim.event) : undefined;
+  return time === undefined ? {} : { stated: time };
 }
 
 function commitmentOf(claim: VerifyClaim, opening: Opening | undefined): Uint8Array {
@@ -320,7 +524,7 @@ function anchoredIn(
   trust: VerifyTrust,
   notes: Notes,
   log: ProvenEntry,
-  { anchor }: Extra,
+  anchor: string | undefined,
 ): ProvenEntry | undefined {
   if (anchor === undefined || trust.anchorVkeys.length === 0) return undefined;
   const entry = attempt("anchor", () => notes.anchored(log.proof.checkpoint)(anchor));
@@ -328,23 +532,30 @@ function anchoredIn(
   throw new Refusal({ step: "anchor", code: "same_log" });
 }
 
-function checkRequirement(reached: Assurance, shown: Shown): void {
-  const { require: required } = shown.trust;
-  if (required === undefined || ASSURANCES.indexOf(reached) >= ASSURANCES.indexOf(required)) return;
-  const why = whyNotHigher(shown);
-  throw new Refusal({ step: "requirement", code: "too_low", reached, required, why });
+function meetsRequirements(shown: Shown): boolean {
+  return unmet(shown) === undefined;
 }
 
-function checkAllKeys(shown: Shown): void {
-  const { trust, anchor } = shown;
-  if (!trust.requireAllKeys) return;
-  const vkeys = [...silentKeys(shown), ...(anchor === undefined ? trust.anchorVkeys : [])];
-  if (vkeys.length > 0) throw new Refusal({ step: "requirement", code: "missing_signature", vkeys });
+function checkRequirements(shown: Shown): void {
+  const failure = unmet(shown);
+  if (failure !== undefined) throw new Refusal(failure);
 }
 
-function checkTimestamp({ trust, extra, timestamps }: Shown): void {
-  if (!trust.requireTimestamp || isStamped(timestamps)) return;
-  throw new Refusal({ step: "requirement", code: "no_timestamp", why: whyNoTimestamp(extra, timestamps) });
+/** The first requirement that it does not meet. */
+function unmet(shown: Shown): VerifyFailure | undefined {
+  const { trust, anchor, anchoring, timestamps, assurance: reached } = shown;
+  const { require: required } = trust;
+  if (required !== undefined && ASSURANCES.indexOf(reached) < ASSURANCES.indexOf(required)) {
+    return { step: "requirement", code: "too_low", reached, required, why: whyNotHigher(shown) };
+  }
+  if (trust.requireAllKeys) {
+    const vkeys = [...silentKeys(shown), ...(anchor === undefined ? trust.anchorVkeys : [])];
+    if (vkeys.length > 0) return { step: "requirement", code: "missing_signature", vkeys };
+  }
+  if (trust.requireTimestamp && !isStamped(timestamps)) {
+    return { step: "requirement", code: "no_timestamp", why: whyNoTimestamp(anchoring, timestamps) };
+  }
+  return undefined;
 }
 
 /** The pinned keys of a kind that none signed with. The other keys of one that did are its predecessors or successors. */
@@ -396,12 +607,13 @@ function cosigners(policy: Policy | undefined, witnesses: Witnesses | undefined)
 }
 
 function caveats(shown: Shown): Caveat[] {
-  const { claim, extra, times, witnesses, timestamps } = shown;
+  const { claim, anchoring, times, witnesses, timestamps } = shown;
   const list: Caveat[] = [];
   if ("commitment" in claim) list.push({ code: "no_event" });
   if (!witnesses?.met) list.push(...whyNotHigher(shown));
-  if (!isStamped(timestamps) && extra.timestamps.length > 0) {
-    list.push(...whyNoTimestamp(extra, timestamps));
+  else list.push(whoseWitnesses(shown));
+  if (!isStamped(timestamps) && anchoring.timestamps.length > 0) {
+    list.push(...whyNoTimestamp(anchoring, timestamps));
   } else {
     list.push(...refusedOf(timestamps));
   }
@@ -416,8 +628,18 @@ function caveats(shown: Shown): Caveat[] {
   return list;
 }
 
-function whyNoTimestamp(extra: Extra, timestamps: CheckedTimestamps | undefined): Caveat[] {
-  if (extra.timestamps.length === 0) return [{ code: "no_timestamp" }];
+/** A key's name is no proof of whose it is, but one under the operator's own domain is hardly another's. */
+function whoseWitnesses({ trust, log, anchor, witnesses }: Shown): Caveat {
+  const domains = [log, ...(anchor === undefined ? [] : [anchor])].map((entry) => domainOf(originOf(entry)));
+  const own = (witnesses?.cosigned ?? []).filter(({ vkey }) => domains.includes(domainOf(vkey.name)));
+  const { cosigned } = cosigners(trust.policy, witnesses);
+  return { code: "whose_witnesses", cosigned, own: own.map(({ name }) => name) };
+}
+
+const domainOf = (origin: string): string => origin.split("/", 1).join("").toLowerCase();
+
+function whyNoTimestamp(anchoring: Shown["anchoring"], timestamps: CheckedTimestamps | undefined): Caveat[] {
+  if (anchoring.timestamps.length === 0) return [{ code: "no_timestamp" }];
   if (timestamps === undefined) return [{ code: "timestamps_not_checked" }];
   return refusedOf(timestamps);
 }
@@ -427,10 +649,10 @@ function refusedOf(timestamps: CheckedTimestamps | undefined): Caveat[] {
 }
 
 /** What stands between this proof and the next assurance. */
-function whyNotHigher({ trust: { policy }, extra, anchor, witnesses, timestamps }: Shown): Caveat[] {
-  if (extra.anchor === undefined) return [{ code: "not_anchored" }];
+function whyNotHigher({ trust: { policy }, anchoring, anchor, witnesses, timestamps }: Shown): Caveat[] {
+  if (anchoring.anchor === undefined) return [{ code: "not_anchored" }];
   if (anchor === undefined) return [{ code: "anchor_not_checked" }];
-  if (witnesses?.met) return whyNoTimestamp(extra, timestamps);
+  if (witnesses?.met) return whyNoTimestamp(anchoring, timestamps);
   if (policy === undefined) return [{ code: "no_policy" }];
   if (policy.quorum === "none") return [{ code: "no_witness_required" }];
   return [{ code: "quorum_not_met", ...cosigners(policy, witnesses) }];

@@ -13,9 +13,9 @@ const packageFolder = fileURLToPath(new URL("../../../packages/verify/", import.
 const CORE = ["tlog", "events", "proof", "audit", "monitor", "evidence"];
 const NOT_CORE = ["monitor/state.ts", "evidence/evidencefile.ts"];
 /** Minified bytes: 148,000 as it is, most of them @noble's. What a page loads before it can verify. */
-const MAX_BYTES = 155_000;
+const MAX_BYTES = 165_000;
 /** The same of what verifies proofs, and says so, and nothing else: 113,000 as it is. */
-const MAX_VERIFIER_BYTES = 120_000;
+const MAX_VERIFIER_BYTES = 127_000;
 
 async function bundle(files: readonly string[]) {
   const contents = files.map((file, i) => `export * as part${i} from "./${file}";`).join("\n");
@@ -63,7 +63,7 @@ test("a proof is verified where there are no globals but those of every browser"
     const { proof, event, logVkey, anchorVkey, policy } = ${JSON.stringify(input)};
     const trust = { logVkeys: [parseVkey(logVkey)], anchorVkeys: [parseVkey(anchorVkey)], policy: parsePolicy(policy) };
     const verify = (event) => tellReport(verifyEvent({ ...trust, proof, event: new TextEncoder().encode(event) }));
-    JSON.stringify([verify(event), verify(event + " ")]);`;
+    JSON.stringify([verify(event), verify(event + "x")]);`;
   const [good, bad] = JSON.parse(runInContext(`${verifier.code};${run}`, context));
   expect(good).toMatchObject({ proven: true, assurance: "witnessed" });
   expect(good.statements.join("\n")).toMatch(/quorum has cosigned/);

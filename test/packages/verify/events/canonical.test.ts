@@ -8,26 +8,39 @@ const jcs = (text: string): string => new TextDecoder().decode(canonicalise("jcs
 const refuses = (code: string) => expect.objectContaining({ name: "EventError", code });
 
 describe("RFC 8785", () => {
-  // §3.2.2. Its first number is not what a double's serialisation denotes: §3.2.3 prints 333333333.3333333.
-  const sample = (firstNumber: string) => String.raw`{
-    "numbers": [${firstNumber}, 1E30, 4.50,
-                2e-3, 0.000000000000000000000000001],
-    "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
-    "literals": [null, true, false]
-  }`;
-
-  test("the sample of §3.2.2 is refused, because JCS would change its first number", () => {
-    expect(() => jcs(sample("333333333.33333329"))).toThrow(refuses("not_canonicalisable"));
-  });
-
-  test("the sample of §3.2.2, its first number as JCS writes it, has the bytes of §3.2.4", () => {
-    const expected = `
+  // §3.2.2, its first number with 17 digits; §3.2.3 prints it with 16.
+  test.each(["333333333.33333329", "333333333.3333333"])(
+    "the sample of §3.2.2, with %s, has the bytes of §3.2.4",
+    (first) => {
+      const sample = String.raw`{
+      "numbers": [${first}, 1E30, 4.50,
+                  2e-3, 0.000000000000000000000000001],
+      "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+      "literals": [null, true, false]
+    }`;
+      const expected = `
       7b 22 6c 69 74 65 72 61 6c 73 22 3a 5b 6e 75 6c 6c 2c 74 72 75 65 2c 66 61 6c 73 65 5d 2c 22 6e
       75 6d 62 65 72 73 22 3a 5b 33 33 33 33 33 33 33 33 33 2e 33 33 33 33 33 33 33 2c 31 65 2b 33 30
       2c 34 2e 35 2c 30 2e 30 30 32 2c 31 65 2d 32 37 5d 2c 22 73 74 72 69 6e 67 22 3a 22 e2 82 ac 24
       5c 75 30 30 30 66 5c 6e 41 27 42 5c 22 5c 5c 5c 5c 5c 22 2f 22 7d`;
-    const bytes = canonicalise("jcs", utf8(sample("333333333.3333333")));
-    expect(bytes).toEqual(Uint8Array.from(expected.trim().split(/\s+/), (hex) => Number.parseInt(hex, 16)));
+      const bytes = canonicalise("jcs", utf8(sample));
+      expect(bytes).toEqual(Uint8Array.from(expected.trim().split(/\s+/), (hex) => Number.parseInt(hex, 16)));
+    },
+  );
+
+  test("a FHIR decimal of 17 digits is taken, and the precision of one is not covered", () => {
+    expect(jcs('{"value":66.899999999999991}')).toBe('{"value":66.89999999999999}');
+    expect(jcs("[1.10]")).toBe(jcs("[1.1]"));
+  });
+
+  test.each([
+    "9007199254740993",
+    "9007199254740992.5",
+    "12345678901234567890",
+    "0.10000000000000000555",
+    "4e-324",
+  ])("%s is refused, for another number would have its form", (literal) => {
+    expect(() => jcs(`[${literal}]`)).toThrow(refuses("not_canonicalisable"));
   });
 
   test("members are sorted by UTF-16 code units, as in §3.2.3", () => {
