@@ -1,12 +1,12 @@
 /** `kedge commit`: events to records, offline. */
 import { once } from "node:events";
 import type { FileHandle } from "node:fs/promises";
-import { withCommit } from "@kedge/verify/cli/committer";
+import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
 import { withCredentials } from "@kedge/verify/cli/credentials";
 import { EXIT_FAILED, misuse, progress, warn } from "@kedge/verify/cli/output";
 import { createRecords, recordLine } from "@kedge/verify/cli/records";
 import type { Command } from "commander";
-import { openCommitting, type SourceFlags, withSource } from "./numbered.ts";
+import { openCommitting, withSource } from "./numbered.ts";
 import { isNothing, survey, Trouble } from "./survey.ts";
 import { dryRun, INPUT_HELP, take } from "./take.ts";
 
@@ -23,7 +23,7 @@ export function commitCommand(command: Command): Command {
     .action(commit);
 }
 
-type Flags = SourceFlags & { out?: string; dryRun?: boolean };
+type Flags = CommitFlags & { out?: string; dryRun?: boolean };
 
 async function commit(paths: string[], flags: Flags): Promise<void> {
   const trouble = new Trouble();

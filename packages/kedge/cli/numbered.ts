@@ -1,7 +1,12 @@
 /** Sources and their numbers, as the commands take them: `--source` and `--state`. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type CommitFlags, type CommitRecord, committer, type NumberOf } from "@kedge/verify/cli/committer";
+import {
+  type CommitFlags,
+  type CommitRecord,
+  committer,
+  type OpenNumberOf,
+} from "@kedge/verify/cli/committer";
 import { credentialsFolder, needTenantKey } from "@kedge/verify/cli/credentials";
 import type { EventSource } from "@kedge/verify/cli/inputs";
 import { misuse, warn } from "@kedge/verify/cli/output";
@@ -11,8 +16,6 @@ import { quoted } from "@kedge/verify/text";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { NumberedSource, OwnedNumbers } from "../numbering/numbers.ts";
-
-export type SourceFlags = CommitFlags & { source?: string; state?: string };
 
 /** Sources of the agent's own manifests. */
 const RESERVED = "kedge.manifest/";
@@ -50,7 +53,7 @@ export type Committing = {
   close(): Promise<void>;
 };
 
-export function openCommitting(flags: SourceFlags): Committing {
+export function openCommitting(flags: CommitFlags): Committing {
   const { source } = flags;
   let commit: ReturnType<typeof committer> | undefined;
   if (source === undefined) {
@@ -105,10 +108,7 @@ async function own(of: NumberedSource): Promise<OwnedNumbers> {
 }
 
 /** Looks numbers up, and gives none; `numberOf` is undefined without `--source`. */
-export async function openNumberOf(
-  flags: SourceFlags,
-  { mayBeNew = false } = {},
-): Promise<{ numberOf?: NumberOf; close(): Promise<void> }> {
+export async function openNumberOf(flags: CommitFlags, { mayBeNew = false } = {}): ReturnType<OpenNumberOf> {
   const { source } = flags;
   if (source === undefined) return { close: async () => undefined };
   const { readNumbers } = await import("../numbering/numbers.ts");
@@ -128,7 +128,7 @@ export async function openNumberOf(
   };
 }
 
-function stateOf(flags: SourceFlags): Omit<NumberedSource, "source"> {
+function stateOf(flags: CommitFlags): Omit<NumberedSource, "source"> {
   const folder = flags.state ?? join(credentialsFolder(flags), "sources");
   return { folder, tenantKey: needTenantKey(flags) };
 }

@@ -1,9 +1,9 @@
 /** From what was surveyed to records, for `commit` and `post`. */
-import type { CommitRecord } from "@kedge/verify/cli/committer";
+import type { CommitFlags, CommitRecord } from "@kedge/verify/cli/committer";
 import type { EventSource, InputFile } from "@kedge/verify/cli/inputs";
 import { CliError, misuse, print } from "@kedge/verify/cli/output";
 import { type Item, readItems } from "@kedge/verify/cli/records";
-import { type Committing, openNumberOf, type SourceFlags } from "./numbered.ts";
+import { type Committing, openNumberOf } from "./numbered.ts";
 import { checkedItems, type Survey, type SurveyedFile, survey, type Trouble, typesText } from "./survey.ts";
 
 /** What the help of both says of their inputs. */
@@ -20,7 +20,7 @@ const GROUP_BYTES = 8 << 20;
  */
 export async function* take(
   { files, hasStdin }: Survey,
-  flags: SourceFlags,
+  flags: CommitFlags,
   { committing, takesRecords, trouble }: { committing: Committing; takesRecords: boolean; trouble: Trouble },
 ): AsyncGenerator<CommitRecord> {
   for (const { file } of files) yield* recordsOf(readItems(file, flags), flags, committing, trouble);
@@ -31,7 +31,7 @@ export async function* take(
 
 async function* recordsOf(
   items: AsyncIterable<Item>,
-  flags: SourceFlags,
+  flags: CommitFlags,
   committing: Committing,
   trouble: Trouble,
 ): AsyncGenerator<CommitRecord> {
@@ -61,7 +61,7 @@ async function orTold<T>(run: () => Promise<T>, trouble: Trouble): Promise<T | u
 }
 
 /** Records carry the source and number that they were made with. */
-function checkSource({ event, line, opening }: CommitRecord, { source }: SourceFlags): void {
+function checkSource({ event, line, opening }: CommitRecord, { source }: CommitFlags): void {
   if (source === undefined || opening.source === source) return;
   const place = line === undefined ? event : `${event} line ${line}`;
   throw misuse(`The record of ${place} is not of the source that --source names: post it without, as it is`);
@@ -88,7 +88,7 @@ async function* groups(items: AsyncIterable<Item>): AsyncGenerator<Group, undefi
 /** `--dry-run`: what would be committed, file by file. Nothing is written, and no connection opened. */
 export async function dryRun(
   paths: readonly string[],
-  flags: SourceFlags,
+  flags: CommitFlags,
   { takesRecords, trouble }: { takesRecords: boolean; trouble: Trouble },
 ): Promise<void> {
   const numbers = await openNumberOf(flags, { mayBeNew: true });

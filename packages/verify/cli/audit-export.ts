@@ -83,7 +83,7 @@ async function* openEvents(
 ): AsyncGenerator<ExportedEvent> {
   const derive =
     pairs.bySuffix.size === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
-  for await (const file of listFiles(paths, leftOut)) {
+  for await (const file of listFiles(paths, leftOut, flags)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       if (looksLikeRecord(source.bytes)) {
         throw misuse(`${where(source)} is a record of kedge commit, not an event: give it with --records`);
