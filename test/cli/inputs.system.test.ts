@@ -89,7 +89,7 @@ describe("what cannot be read", () => {
     const { code, out, err } = await run(["post", "gone.json", "day", long]);
     expect([code, out]).toEqual([
       1,
-      '3 accepted; 2 refused or not read, named above; 1 left out, such as "day/link.json"; 1 passed by, which editors and desktops leave, such as "day/.DS_Store".\n',
+      '3 accepted; 2 refused or not read, named above; 1 left out, such as "day/link.json"; 1 passed by, which editors and desktops leave (--as-bytes takes all), such as "day/.DS_Store".\n',
     ]);
     expect(err).toMatch(/gone\.json cannot be read/);
     const committed = await run(["commit", "gone.json", "day"]);
@@ -97,6 +97,12 @@ describe("what cannot be read", () => {
       1,
       expect.objectContaining({ length: 3 }),
     ]);
+  });
+
+  test("is said of what is passed by, when that is all there is", async () => {
+    await put("Thumbs.db", "x");
+    const { code, err } = await run(["post", "Thumbs.db"]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/no event.*1 passed by.*--as-bytes/)]);
   });
 
   test("is no success when it is a link alone, and is one when an editor left it", async () => {
@@ -139,7 +145,7 @@ test("--dry-run says what would be posted, writes nothing, and opens no connecti
       [
         "day/a.json  1 event  7 bytes  application/json",
         "day/z.ndjson  2 events  14 bytes  application/json",
-        '3 would be taken from 2 files; 3 would get a new number of ehr; 1 refused or not read, named above; 1 passed by, which editors and desktops leave, such as "day/Thumbs.db".',
+        '3 would be taken from 2 files; 3 would get a new number of ehr; 1 refused or not read, named above; 1 passed by, which editors and desktops leave (--as-bytes takes all), such as "day/Thumbs.db".',
         "passed by: day/Thumbs.db",
         "",
       ],

@@ -35,7 +35,8 @@ async function commit(paths: string[], flags: Flags): Promise<void> {
     const committing = openCommitting(flags);
     try {
       const found = await survey(paths, flags, options);
-      if (isNothing(found) && trouble.isNone) throw misuse("There is no event in these files");
+      if (isNothing(found) && trouble.isNone)
+        throw misuse(["There is no event in these files", ...trouble.tell()].join("; "));
       const committed = await write(take(found, flags, { ...options, committing }), flags.out);
       const rest = trouble.tell();
       if (committed === 0) warn(`${["There is no event in these files", ...rest].join("; ")}.`);

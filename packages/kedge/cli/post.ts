@@ -50,7 +50,8 @@ async function postAll(paths: string[], flags: PostFlags, trouble: Trouble): Pro
   const options = { trouble, takesRecords: true };
   const target = await openLog(flags);
   const found = await survey(paths, flags, options);
-  if (isNothing(found) && trouble.isNone) throw misuse("There is no event in these files");
+  if (isNothing(found) && trouble.isNone)
+    throw misuse(["There is no event in these files", ...trouble.tell()].join("; "));
   const about = tellSurvey(found);
   if (about !== undefined) warn(`about to post ${[about, ...trouble.tell()].join("; ")}.`);
   const committing = openCommitting(flags);

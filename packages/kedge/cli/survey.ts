@@ -31,7 +31,7 @@ export class Trouble {
     return [
       ...(this.failures === 0 ? [] : [`${this.failures} refused or not read, named above`]),
       ...named(this.leftOut, "left out"),
-      ...named(this.litter, "passed by, which editors and desktops leave"),
+      ...named(this.litter, "passed by, which editors and desktops leave (--as-bytes takes all)"),
     ];
   }
 }

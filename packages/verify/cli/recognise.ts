@@ -144,14 +144,14 @@ function ownFile(text: string): Oddity | undefined {
   return hasKey ? { is: "credentials" } : undefined;
 }
 
-/** Files that a desktop, an editor or a download leaves beside others; a folder's name as well. */
+/** What desktops, editors, downloads and Kedge itself leave beside events: names of files and of folders. */
 export function isLitter(name: string): boolean {
   return (
     /^(\.DS_Store|\.AppleDouble|\.directory|__MACOSX|\.Trash.*|\.Spotlight-V100|\.fseventsd)$/.test(name) ||
     /^((eh)?thumbs\.db|desktop\.ini|\$recycle\.bin|system volume information|@eadir)$/i.test(name) ||
     /^(\._|~\$|\.~lock\.|\.#|\.nfs[0-9a-f])/.test(name) ||
     /(~|\.sw[a-p]|\.tmp|\.temp|\.part|\.partial|\.crdownload|\.download)$/i.test(name) ||
-    /^(#.*#|\.git|\.svn|\.hg|\.kedge)$/.test(name)
+    /^(#.*#|\.git|\.svn|\.hg|\.kedge|numbers\.mdb(-lock)?)$/.test(name)
   );
 }
 
