@@ -79,6 +79,13 @@ describe("post, proof and verify", () => {
     expect(new Set(server.sealed()).size).toBe(3);
   });
 
+  test("a pause that the service asks for is said, with its length and its reason", async () => {
+    server.faults.push(() => server.problem(429, "throttled", { "Retry-After": "3" }));
+    const { code, err } = await run(["post", "day"]);
+    expect(code).toBe(0);
+    expect(err).toMatch(/The service is busy.*429.*asked again in 3 s; Ctrl-C ends this/);
+  });
+
   test("post writes the records that it was asked for, before it posts", async () => {
     server.faults.push(() => server.problem(403, "forbidden"));
     const { code, err } = await run(["post", "day", "--out", "records.ndjson"]);

@@ -6,6 +6,8 @@ const FIRST_DELAY = 250;
 const MAX_DELAY = 20_000;
 /** A server that asks for a longer pause is not waited for. */
 const MAX_RETRY_AFTER = 120_000;
+/** Nor are pauses that end later than this after the first time. */
+const MAX_PATIENCE = 300_000;
 
 /** How long a call is tried. Without any of it, six times. */
 export type Retries = {
@@ -89,7 +91,7 @@ export async function withRetries<T>(
 ): Promise<T> {
   const most = attempts ?? (patience === undefined ? DEFAULT_ATTEMPTS : Number.POSITIVE_INFINITY);
   const longest = patience ?? MAX_RETRY_AFTER;
-  const deadline = performance.now() + (patience ?? Number.POSITIVE_INFINITY);
+  const deadline = performance.now() + (patience ?? MAX_PATIENCE);
   for (let attempt = 1; ; attempt++) {
     try {
       return await call();
