@@ -76,8 +76,8 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
   checkpointRoutes(app, service);
   keyRoutes(app, service);
   anchorRoutes(app, service);
-  pageRoutes(app);
   readyRoutes(app, service);
+  pageRoutes(app);
   metaRoutes(app);
   for (const { path } of app.routes) for (const word of path.split("/")) words.add(word);
   return app;
