@@ -1,6 +1,7 @@
 /** What the configurations of the service and of a witness share: common settings, and how a wrong file is refused. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { inWords, reasonOf } from "../platform/words.ts";
 
 /** Settings that both have. */
 export const deployed = {
@@ -48,7 +49,7 @@ export function parseSettings<T extends z.ZodObject>(
   value: unknown,
   path: string,
 ): z.output<T> {
-  const parsed = settings.schema.safeParse(value, { reportInput: true });
+  const parsed = settings.schema.safeParse(value, { reportInput: true, error: inWords });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => describe(issue, settings.schema));
   throw cannotDeploy(settings, path, problems);
@@ -105,6 +106,3 @@ export function readJson(path: string): unknown {
     throw new ConfigError(`${path} cannot be read: ${reasonOf(cause)}`, { cause });
   }
 }
-
-export const reasonOf = (cause: unknown): string =>
-  cause instanceof Error ? cause.message : "unknown reason";
