@@ -3,8 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { parseConfig, readConfig } from "../../infra/config.ts";
-import { parseWitnessConfig } from "../../infra/witness/config.ts";
 import { inWords } from "../../platform/words.ts";
 import { openTimestamping } from "../../service/authorities.ts";
 import { openApiService } from "../../service/config.ts";
@@ -27,8 +25,6 @@ function messageOf(run: () => unknown): string {
 }
 
 describe("what is wrong with a configuration is said without the words of a schema or a system call:", () => {
-  const good = { stage: "dev", region: "eu-central-1", domain: "a.example" };
-  const witness = { stage: "dev", region: "eu-central-1", name: "w.example" };
   const cases: [string, () => unknown, RegExp][] = [
     ["the API's environment, empty", () => openApiService({}), /KEDGE_TABLE: it is missing/],
     [
@@ -64,25 +60,6 @@ describe("what is wrong with a configuration is said without the words of a sche
           KEDGE_WITNESS_LOGS_FILE: "/no/logs",
         }),
       /\/no\/logs cannot be read: there is no such file/,
-    ],
-    ["a deployment's file", () => readConfig("/no/config.json"), /\/no\/config.json.*there is no such file/],
-    ["a deployment's folder", () => readConfig(folder), /it is a folder/],
-    ["a deployment that is a list", () => parseConfig([], "c.json"), /it must be an object in braces/],
-    [
-      "a deployment's settings",
-      () =>
-        parseConfig({ ...good, stage: "x", sealSeconds: 0, anchorMinutes: "1", alarmEmail: "x" }, "c.json"),
-      /stage: it must be one of "dev", "prod".*alarmEmail: it must be an e-mail address.*sealSeconds: it must be at least 1.*anchorMinutes: it must be a number/s,
-    ],
-    [
-      "a deployment's policy",
-      () => parseConfig({ ...good, policy: "nope" }, join(folder, "c.json")),
-      /policy: .*nope.*there is no such file/,
-    ],
-    [
-      "a witness's settings",
-      () => parseWitnessConfig({ ...witness, logs: "x", silentHours: 1.5, mldsa: "yes" }, "w.json"),
-      /logs: it must be a list in brackets.*mldsa: it must be true or false.*silentHours: it must be a whole number/s,
     ],
   ];
   test.each(cases)("%s", (_, run, said) => {

@@ -1,6 +1,6 @@
 /** What a command knows before it starts: flags first, then KEDGE_* variables, then the credentials file. */
 import { statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { parseTenantKey } from "../events/commitment.ts";
 import { type Connection, checkConnection } from "../net/http.ts";
@@ -129,6 +129,11 @@ export function needTenantKey(flags: SettingFlags): Uint8Array {
   const key = findTenantKey(flags);
   if (key === undefined) throw misuse("No tenant key: set KEDGE_TENANT_KEY or use the credentials");
   return key;
+}
+
+/** Where the credentials lie, or would lie: what belongs to them is kept beside them. */
+export function credentialsFolder(flags: SettingFlags): string {
+  return dirname(readCredentials(flags).path);
 }
 
 /** The keys that proofs are verified with, and where they are from. */

@@ -95,7 +95,10 @@ export async function withRetries<T>(
       return await call();
     } catch (error) {
       if (!(error instanceof ClientError) || attempt >= most || !isTransient(error, idempotent)) throw error;
-      const pause = error.retryAfter ?? Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
+      const backoff = Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
+      // Who is patient does not hammer a server that asks for no pause, again and again.
+      const pause =
+        patience === undefined ? (error.retryAfter ?? backoff) : Math.max(error.retryAfter ?? 0, backoff);
       if (pause > longest || performance.now() + pause > deadline) throw error;
       onPause?.(pause, error);
       await pauseFor(pause, signal);
@@ -104,6 +107,7 @@ export async function withRetries<T>(
 }
 
 async function pauseFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
   await new Promise<void>((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
