@@ -19,6 +19,7 @@ import { createTable } from "../platform/embedded/table.ts";
 import { ServiceError } from "../platform/error.ts";
 import { endLog, type LogFields, logLine } from "../platform/log.ts";
 import { openService } from "../service/config-sealing.ts";
+import { startPrometheus } from "./prometheus.ts";
 import {
   beginKeys,
   checkFolder,
@@ -37,6 +38,8 @@ export type LocalOptions = {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** Where metrics are served (prometheus.ts); absent: nowhere. */
+  readonly prometheus?: string;
   /** Called once for each error that a schedule meets; the log file says more. */
   readonly onTrouble?: (message: string) => void;
 };
@@ -63,7 +66,7 @@ const GRACE_MS = 2_000;
  * @throws ServiceError `invalid` for a port that is none or a wrong configuration, `unavailable` when the folder or the
  * port cannot be had, `conflict` when Kedge runs on the folder already, `corrupt` when part of the folder is lost.
  */
-export async function startLocal({ data, host, port, onTrouble }: LocalOptions): Promise<Local> {
+export async function startLocal({ data, host, port, prometheus, onTrouble }: LocalOptions): Promise<Local> {
   checkPort(port);
   const path = resolve(data);
   await refuseForgottenPolicy(path);
@@ -79,6 +82,7 @@ export async function startLocal({ data, host, port, onTrouble }: LocalOptions):
     for (const part of open.splice(0).reverse()) await part.close();
   };
   try {
+    if (prometheus !== undefined) open.push(await startPrometheus(prometheus));
     await checkFolder(path);
     const folder = await openFolder(data, "KEDGE_DATA");
     await keepPrivate(folder);

@@ -88,6 +88,21 @@ export const problemSchema = z
   })
   .meta({ id: "Problem" });
 
+/** The answer of /readyz. */
+export const readySchema = z.object({ status: z.literal("ready") }).meta({ id: "Ready" });
+export const reasonSchema = z.object({
+  part: z.enum(["store", "sealing", "anchoring"]),
+  code: z.string().meta({
+    example: "rollback",
+    description:
+      "`stale`, `witness_quorum`, `rollback`, `corrupt`, `signer`, `throttled`, `unavailable`, `failed`, ….",
+  }),
+  detail: z.string(),
+});
+export const notReadySchema = problemSchema
+  .extend({ reasons: z.array(reasonSchema).min(1) })
+  .meta({ id: "NotReady" });
+
 export const proofLineSchema = z
   .object({
     hash: hashSchema,
@@ -120,6 +135,24 @@ export const publishedSchema = z.object({
   publishedAt: timeSchema.optional().meta({ description: "Of the newest checkpoint." }),
 });
 export const logStateSchema = logSchema.and(publishedSchema).meta({ id: "LogState" });
+const stageSchema = z
+  .object({ size: sizeSchema, at: timeSchema })
+  .meta({ id: "Stage", description: "The entries of the log that have come so far, and since when." });
+export const progressSchema = z
+  .object({
+    pendingSince: timeSchema.optional().meta({
+      description: "Arrival of the oldest entry that is in no tree. Absent: none is.",
+    }),
+    sealed: stageSchema.optional(),
+    anchored: stageSchema.optional(),
+    witnessed: stageSchema.optional(),
+    timestamped: stageSchema.optional(),
+    waitsFor: z.array(z.string()).meta({
+      description:
+        "Names in `/anchor/policy` of the witnesses that the anchor log's newest checkpoint waits for.",
+    }),
+  })
+  .meta({ id: "Progress" });
 export const logsSchema = z.object({ logs: z.array(logSchema) });
 export const newLogSchema = z.strictObject({ name: nameSchema }).meta({ id: "NewLog" });
 
