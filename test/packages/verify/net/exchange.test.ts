@@ -1,5 +1,6 @@
 /** Bodies are read within their bound, however a server cuts them up. */
-import { readBounded } from "@kedge/verify/net/exchange";
+import { ClientError } from "@kedge/verify/error";
+import { readBounded, withRetries } from "@kedge/verify/net/exchange";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { describe, expect, test } from "vitest";
 
@@ -29,5 +30,45 @@ describe("a body", () => {
 
   test("that is absent is empty", async () => {
     expect(await readBounded(null, 4)).toEqual(new Uint8Array());
+  });
+});
+
+describe("a call that fails for now", () => {
+  const failing = (retryAfter: number) => {
+    const calls: number[] = [];
+    const call = async (): Promise<never> => {
+      calls.push(performance.now());
+      throw new ClientError("throttled", "not now", { retryAfter });
+    };
+    return { calls, call };
+  };
+  const codeOf = (promise: Promise<unknown>) => promise.catch(({ code }: ClientError) => code);
+
+  test("is made as often as it may be, or for as long, with pauses that are told", async () => {
+    const often = failing(0);
+    expect(await codeOf(withRetries({ attempts: 3 }, true, often.call))).toBe("throttled");
+    expect(often.calls).toHaveLength(3);
+    const long = failing(200);
+    const pauses: number[] = [];
+    const onPause = (pause: number): void => void pauses.push(pause);
+    expect(await codeOf(withRetries({ patience: 900, onPause }, true, long.call))).toBe("throttled");
+    expect(pauses.length).toBe(long.calls.length - 1);
+    expect(pauses.length).toBeGreaterThan(0);
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(200);
+  });
+
+  test("is not made again for a pause longer than anybody waits", async () => {
+    for (const retries of [{}, { patience: 1_000 }]) {
+      const { calls, call } = failing(130_000);
+      expect(await codeOf(withRetries(retries, true, call))).toBe("throttled");
+      expect(calls).toHaveLength(1);
+    }
+  });
+
+  test("ends at once with the reason of a signal", async () => {
+    const stop = new AbortController();
+    const { call } = failing(100_000);
+    const onPause = (): void => stop.abort(new Error("enough"));
+    await expect(withRetries({ signal: stop.signal, onPause }, true, call)).rejects.toThrow("enough");
   });
 });
