@@ -2,6 +2,7 @@
 import {
   type AuditFinding,
   addEvent,
+  type ComparedExport,
   type Export,
   type ExportedEvent,
   emptyExport,
@@ -14,14 +15,6 @@ import { findTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, proofName, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
 import { readRecords } from "./records.ts";
-
-/** An export, and what of it is not compared, for it is of other sources than those that were asked for. */
-export type ComparedExport = Export & {
-  /** Events and records by their source; "" for those that have none. */
-  others: Map<string, number>;
-  /** Sources that have a record without an event, and no event; undefined when some such record is of another or none. */
-  absentSources: Set<string> | undefined;
-};
 
 /** The events with their commitments; undefined when neither events nor records are given. */
 export async function readExport(

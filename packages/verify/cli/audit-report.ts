@@ -1,13 +1,12 @@
 /** What `kedge audit` found, as it is told: on the terminal, as JSON, and in the files that are kept. */
 import { once } from "node:events";
-import { type Audit, type AuditFinding, type AuditFindingKind, sequences } from "../audit/audit.ts";
+import { type Audit, type AuditFinding, type AuditFindingKind, type ComparedExport, sequences } from "../audit/audit.ts";
 import type { NamedHead, SignedHead } from "../audit/heads.ts";
 import { tellAuditFinding } from "../audit/words.ts";
 import type { Evidence } from "../evidence/evidence.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
 import type { Range } from "../tlog/merkle.ts";
-import type { ComparedExport } from "./audit-export.ts";
 import type { CommitFlags } from "./committer.ts";
 import type { PinnedKeys } from "./credentials.ts";
 import { keepEvidence } from "./evidence.ts";
