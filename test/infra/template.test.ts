@@ -51,7 +51,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     const tsa = ["KEDGE_TSA_URLS", "KEDGE_TSA_CERTS", "KEDGE_TSA_EVERY"];
     const timestamps = name === "full" ? [...tsa, "KEDGE_OTS_CALENDARS", "KEDGE_BITCOIN_URL"] : [];
     const wanted = {
-      api: [...common, ...mldsa, ...witnesses],
+      api: [...common, ...mldsa, ...witnesses, "KEDGE_SWEEP_MINUTES", "KEDGE_ANCHOR_MINUTES"],
       sealer: [...common, ...mldsa, "KEDGE_PUBLICATION"],
       anchorer: [...common, ...mldsa, ...witnesses, ...timestamps, "KEDGE_PUBLICATION"],
     };
@@ -267,6 +267,8 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
       expect(kept.filter((pattern) => matches(pattern, path))).toEqual([]);
     for (const path of ["/anchor/checkpoint", "/anchor/tile/0/x001/234", "/anchor/policy"])
       expect(kept.filter((pattern) => matches(pattern, path))).toEqual(["/anchor/*"]);
+    // The first counts: the page for people comes from the API.
+    expect(kept.filter((pattern) => matches(pattern, "/anchor/"))).toEqual(["/anchor/", "/anchor/*"]);
   });
 
   test("caches as long as the origin says, and requests what it caches without a key, cookie or query", () => {

@@ -128,7 +128,7 @@ async function* pairs(
 ): AsyncGenerator<Pair> {
   const derive = records.length === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
   const pairing = startPairing(records);
-  for await (const file of listFiles(paths, leftOut)) {
+  for await (const file of listFiles(paths, leftOut, flags)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       if (looksLikeRecord(source.bytes)) {
         throw misuse(`${where(source)} is a record of kedge commit, not an event: give it with --records`);

@@ -2,7 +2,7 @@
 import { ClientError } from "@kedge/verify/error";
 import { readBounded, withRetries } from "@kedge/verify/net/exchange";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 async function* chunks(count: number, onEnd = () => {}) {
   try {
@@ -70,5 +70,27 @@ describe("a call that fails for now", () => {
     const { call } = failing(100_000);
     const onPause = (): void => stop.abort(new Error("enough"));
     await expect(withRetries({ signal: stop.signal, onPause }, true, call)).rejects.toThrow("enough");
+  });
+});
+
+describe("a server that asks to wait", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  /** The pauses that were waited, in seconds, until it failed for good. */
+  async function pausesOf(retryAfter: number): Promise<number[]> {
+    const pauses: number[] = [];
+    const busy = () => Promise.reject(new ClientError("throttled", "busy", { retryAfter }));
+    const call = withRetries({ attempts: 100, onPause: (ms) => pauses.push(ms / 1000) }, true, busy);
+    const failed = expect(call).rejects.toMatchObject({ code: "throttled" });
+    await vi.runAllTimersAsync();
+    await failed;
+    return pauses;
+  }
+
+  test("is waited for 120 s at a time and 5 minutes in all, each time said", async () => {
+    expect(await pausesOf(120_000)).toEqual([120, 120]);
+    expect(await pausesOf(60_000)).toEqual([60, 60, 60, 60, 60]);
+    expect(await pausesOf(120_001)).toEqual([]);
   });
 });
