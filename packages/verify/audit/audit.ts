@@ -101,14 +101,6 @@ export type Export = {
   /** Only some sources are compared: an entry that nothing here is of may be another's. */
   isPartial: boolean;
 };
-
-/** An export, and what of it is not compared, for it is of other sources than those that were asked for. */
-export type ComparedExport = Export & {
-  /** Events and records by their source; "" for those that have none. */
-  others: Map<string, number>;
-  /** Sources that have a record without an event, and no event; undefined when some such record is of another or none. */
-  absentSources: Set<string> | undefined;
-};
 type SequenceRun = { first: bigint; last: bigint };
 
 const WORDS = COMMITMENT_BYTES / Uint32Array.BYTES_PER_ELEMENT;

@@ -2,14 +2,13 @@
 import {
   type AuditFinding,
   addEvent,
-  type ComparedExport,
   type Export,
   type ExportedEvent,
   emptyExport,
   sequenceFindings,
 } from "../audit/audit.ts";
 import { type Pair, type PairedEvent, type PairedRecord, startPairing } from "../audit/pairing.ts";
-import type { AuditFlags, Findings } from "./audit-report.ts";
+import type { AuditFlags, ComparedExport, Findings } from "./audit-report.ts";
 import { committer, where } from "./committer.ts";
 import { findTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, proofName, readEvents } from "./inputs.ts";

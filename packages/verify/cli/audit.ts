@@ -3,7 +3,6 @@ import { type Command, Option } from "commander";
 import {
   type AuditFinding,
   BUNDLED,
-  type ComparedExport,
   compareLater,
   decodeCommitments,
   type Published,
@@ -24,6 +23,7 @@ import { readExport } from "./audit-export.ts";
 import {
   type AuditFlags,
   type AuditOutcome,
+  type ComparedExport,
   conclude,
   type Findings,
   findings,
