@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { withTimeout } from "@kedge/verify/net/exchange";
 import { z } from "zod";
 import { handler as anchorHandler } from "../functions/anchorer.ts";
 import { createApp } from "../functions/http/app.ts";
@@ -221,7 +222,7 @@ export async function readEnvironment(folder: string): Promise<Record<string, st
     const environment = z.record(z.string(), z.string()).parse(JSON.parse(text));
     // kill -9 leaves the file.
     const health = `${environment["KEDGE_URL"]}/healthz`;
-    const { ok } = await fetch(health, { signal: AbortSignal.timeout(GRACE_MS) });
+    const { ok } = await withTimeout(GRACE_MS, (signal) => fetch(health, { signal }));
     if (!ok) throw new Error("it answers, and is not up");
     return environment;
   } catch (cause) {

@@ -2,7 +2,7 @@
 import { constants, existsSync } from "node:fs";
 import { access, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
+import { type CommitFlags, type NumberOf, withCommit } from "@kedge/verify/cli/committer";
 import { pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { makeFolder, replacing } from "@kedge/verify/cli/files";
 import { PROOF_SUFFIX, proofName } from "@kedge/verify/cli/inputs";
@@ -19,13 +19,15 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import type { ProofAnswer } from "../client/api.ts";
 import { MAX_PROOFS } from "../contract/limits.ts";
+import { openNumberOf, withSource } from "./numbered.ts";
 import { batches } from "./post.ts";
 import { type RenewFlags, renewProofs } from "./renew.ts";
 import { openLog } from "./service.ts";
+import { Trouble } from "./survey.ts";
 import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
 export function proofCommand(command: Command): Command {
-  return withWait(withVkeys(withCommit(withLog(command))))
+  return withWait(withVkeys(withSource(withCommit(withLog(command)))))
     .argument(
       "<items...>",
       "event files, folders, .ndjson files, records of kedge commit, -, or commitments in hex",
@@ -49,10 +51,12 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
   const keys = pinnedKeys(flags);
   const target = await openLog(flags);
   await checkOut(flags.out);
+  const numbers = await openNumberOf(flags);
+  const trouble = new Trouble();
   const shown = progress("proofs fetched");
   let written = 0;
   let asked = 0;
-  for await (const batch of batches(wanted(items, flags), MAX_PROOFS)) {
+  for await (const batch of batches(wanted(items, flags, { ...numbers, trouble }), MAX_PROOFS)) {
     asked += batch.length;
     const commitments = batch.map(({ commitment }) => hexToBytes(commitment));
     let at = 0;
@@ -63,12 +67,19 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
     }
   }
   shown.done();
-  if (asked === 0) throw misuse("There is no event in these files");
-  print(`${written} of ${asked} proofs fetched, verified and written to ${flags.out}`);
-  if (written < asked) process.exitCode = EXIT_FAILED;
+  await numbers.close();
+  if (asked === 0 && trouble.isNone) throw misuse("There is no event in these files");
+  const counted = `${written} of ${asked} proofs fetched, verified and written to ${flags.out}`;
+  print([counted, ...trouble.tell()].join("; "));
+  if (written < asked || !trouble.isNone) process.exitCode = EXIT_FAILED;
 }
 
-async function* wanted(items: readonly string[], flags: ProofFlags): AsyncGenerator<Wanted> {
+async function* wanted(
+  items: readonly string[],
+  flags: ProofFlags,
+  { trouble, ...numbers }: { trouble: Trouble; numberOf?: NumberOf },
+): AsyncGenerator<Wanted> {
+  const options = { ...numbers, onError: trouble.fail };
   const seen = new Map<string, string>();
   const isFile = flags.out.endsWith(PROOF_SUFFIX);
   const pathOf = (name: string, below: string): string => {
@@ -87,7 +98,12 @@ async function* wanted(items: readonly string[], flags: ProofFlags): AsyncGenera
       yield { name: item, commitment: item, path: pathOf(item, item) };
       continue;
     }
-    for await (const { event, line, commitment, opening, below } of readRecords([item], flags)) {
+    for await (const { event, line, commitment, opening, below } of readRecords(
+      [item],
+      flags,
+      trouble.leftOut,
+      options,
+    )) {
       const name = line === undefined ? event : `${event}.${line}`;
       const path = pathOf(name, proofName(below, line));
       yield { name, commitment, path, ...(flags.opening ? { opening } : {}) };

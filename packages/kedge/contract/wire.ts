@@ -5,7 +5,7 @@
 import { COMMITMENT_HEX } from "@kedge/verify/events/commitment";
 import { checkpointSchema, checkpointsSchema as pageSchema } from "@kedge/verify/net/page";
 import { ASSURANCES as PROVABLE } from "@kedge/verify/proof/verify";
-import { parseTime } from "@kedge/verify/rfc3339";
+import { isSayable } from "@kedge/verify/rfc3339";
 import { timestampSchema } from "@kedge/verify/time/timestampform";
 import * as z from "zod";
 import { LOG_ID, SCOPES } from "./ids.ts";
@@ -208,7 +208,7 @@ export const newApiKeySchema = z
       .meta({ description: "Limits the key to one log. Not for admin keys.", example: EXAMPLE_LOG }),
     expiresAt: z.iso
       .datetime({ offset: true })
-      .refine((text) => parseTime(text) !== undefined, "a time in the years to 9999, in UTC")
+      .refine((text) => isSayable(Date.parse(text)), "a time in the years to 9999, in UTC")
       .optional()
       .meta({ example: "2027-03-01T00:00:00Z" }),
   })

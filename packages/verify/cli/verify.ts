@@ -16,7 +16,14 @@ import { type Hints, type ToldReport, tellReport } from "../proof/words.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
 import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
-import { type CommitFlags, deriveOpening, where, withCommit } from "./committer.ts";
+import {
+  type CommitFlags,
+  deriveOpening,
+  type NumberOf,
+  type OpenNumberOf,
+  where,
+  withCommit,
+} from "./committer.ts";
 import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
 import { readInput, readText } from "./files.ts";
 import {
@@ -33,7 +40,11 @@ import { commitmentHex, wholeNumber } from "./options.ts";
 import { EXIT_FAILED, misuse, print, printJson, progress, warn } from "./output.ts";
 import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
 
-export function verifyCommand(command: Command): Command {
+/** `openNumberOf` is given by a program that knows the numbers of sources. */
+export function verifyCommand(
+  command: Command,
+  openNumberOf: OpenNumberOf = async () => ({ close: async () => undefined }),
+): Command {
   return withTimestamps(withCommit(withVkeys(withCredentials(command))))
     .argument(
       "<paths...>",
@@ -46,7 +57,10 @@ export function verifyCommand(command: Command): Command {
     .option("--require-all-keys", "a key of every kind that is pinned must have signed: Ed25519, ML-DSA-44")
     .option("--json", "the report as JSON")
     .addHelpText("after", "\nExit code: 0 proven, 1 not proven, 2 used wrongly. Works without a network.")
-    .action(verify);
+    .action(async (paths: string[], flags: VerifyFlags) => {
+      const numbers = await openNumberOf(flags);
+      await verify(paths, flags, numbers.numberOf).finally(() => numbers.close());
+    });
 }
 
 type VerifyFlags = CommitFlags &
@@ -70,7 +84,7 @@ const HINTS: Hints = {
 /** The keys that every proof of a run is held against, and the verifier that holds it against them. */
 type Trust = PinnedKeys & { verifyClaim: (claim: VerifyClaim) => Promise<VerifyReport> };
 
-async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
+async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is proven: a reader may close the pipe before that
   const trust = await readTrust(flags);
   const [first, second, ...more] = paths;
@@ -85,13 +99,13 @@ async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
     throw misuse("Give an event and its proof, or a folder of events and a folder of proofs");
   }
   if ((await statOf(second)).isDirectory()) {
-    await verifyFolder(first, second, trust, flags);
+    await verifyFolder(first, second, trust, flags, numberOf);
     return;
   }
-  const source = await readOne(first, flags);
+  const source = await readOne(first, flags, numberOf);
   const proof = await readProof(second);
   const opening = flags.opening === undefined ? undefined : await readOpening(flags.opening);
-  conclude(await verifySource(source, proof, trust, deriveOpening(flags), opening), trust, flags);
+  conclude(await verifySource(source, proof, trust, deriveOpening(flags, numberOf), opening), trust, flags);
 }
 
 async function readTrust(flags: VerifyFlags): Promise<Trust> {
@@ -169,12 +183,18 @@ function keysLine(trust: Trust): string {
   return `Keys  ${source}: ${named.join(", ")}`;
 }
 
-async function verifyFolder(events: string, proofs: string, trust: Trust, flags: VerifyFlags): Promise<void> {
+async function verifyFolder(
+  events: string,
+  proofs: string,
+  trust: Trust,
+  flags: VerifyFlags,
+  numberOf?: NumberOf,
+): Promise<void> {
   if (flags.opening !== undefined || flags.line !== undefined) {
     throw misuse("--opening and --line are for one event, not for a folder");
   }
   const present = await listProofs(proofs);
-  const derive = deriveOpening(flags);
+  const derive = deriveOpening(flags, numberOf);
   const shown = progress("events checked");
   const summary: Summary = {
     total: 0,
@@ -184,7 +204,7 @@ async function verifyFolder(events: string, proofs: string, trust: Trust, flags:
     unused: new Set(present.values()),
     leftOut: [],
   };
-  for await (const file of listFiles([events], summary.leftOut)) {
+  for await (const file of listFiles([events], summary.leftOut, flags)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       const name = source.line === undefined ? source.name : `${source.name}.${source.line}`;
       const path = pairedProof(proofName(source.name, source.line), present);
@@ -193,6 +213,7 @@ async function verifyFolder(events: string, proofs: string, trust: Trust, flags:
           ? undefined
           : tellReport(await verifySource(source, await readProof(join(proofs, path)), trust, derive), HINTS);
       if (path !== undefined) summary.unused.delete(path);
+      else numberOf?.(source); // equal lines after it have numbers of their own
       include(summary, name, report);
       if (flags.json) printJson({ event: name, proof: path, report });
       else if (!report?.proven) {
@@ -320,7 +341,7 @@ function pairedProof(name: string, present: ReadonlyMap<string, string>): string
     .find((path) => path !== undefined);
 }
 
-async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
+async function readOne(path: string, flags: VerifyFlags, numberOf?: NumberOf): Promise<EventSource> {
   if (path !== "-" && (await statOf(path)).isDirectory()) {
     throw misuse("Events in a folder need a folder of proofs");
   }
@@ -336,6 +357,7 @@ async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
         );
       }
       if (source.line === wanted) return source;
+      numberOf?.(source); // equal lines before it have numbers of their own
     }
   }
   throw misuse(`${path} has no event in line ${wanted}`);

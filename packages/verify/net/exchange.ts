@@ -1,4 +1,4 @@
-/** What requests over HTTP share, whoever makes them: bounded bodies, retries, and the pause that a server asks for. */
+/** What requests over HTTP share, whoever makes them: time-outs, bounded bodies, retries, and the pause that a server asks for. */
 import { ClientError } from "../error.ts";
 
 const DEFAULT_ATTEMPTS = 6;
@@ -6,6 +6,8 @@ const FIRST_DELAY = 250;
 const MAX_DELAY = 20_000;
 /** A server that asks for a longer pause is not waited for. */
 const MAX_RETRY_AFTER = 120_000;
+/** Nor are pauses that end later than this after the first time. */
+const MAX_PATIENCE = 300_000;
 
 /** How long a call is tried. Without any of it, six times. */
 export type Retries = {
@@ -18,6 +20,42 @@ export type Retries = {
   /** Ends a pause, and so the call, with its reason. */
   signal?: AbortSignal;
 };
+
+/** Why `withTimeout` ended a call. */
+export class Late extends Error {
+  constructor() {
+    super("no whole answer in time");
+    this.name = "Late";
+  }
+}
+
+/**
+ * Runs a call, its body included, that ends after `ms` with Late, or with `outer` and its reason, whatever the call does.
+ *
+ * By a timer, for Node 20 may collect what AbortSignal.any makes of AbortSignal.timeout before its time has come; and by
+ * a race, for fetch may lose its signal in the same way once there are headers.
+ */
+export async function withTimeout<T>(
+  ms: number,
+  run: (signal: AbortSignal) => Promise<T>,
+  outer?: AbortSignal,
+): Promise<T> {
+  outer?.throwIfAborted();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const ended = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  const stop = () => controller.abort(outer?.reason);
+  outer?.addEventListener("abort", stop, { once: true });
+  const timer = setTimeout(() => controller.abort(new Late()), ms);
+  try {
+    return await Promise.race([run(signal), ended]);
+  } finally {
+    clearTimeout(timer);
+    outer?.removeEventListener("abort", stop);
+  }
+}
 
 /** A body of at most `limit` bytes; undefined when it is larger. To leave the loop cancels the rest of it. */
 export async function readBounded(
@@ -53,13 +91,16 @@ export async function withRetries<T>(
 ): Promise<T> {
   const most = attempts ?? (patience === undefined ? DEFAULT_ATTEMPTS : Number.POSITIVE_INFINITY);
   const longest = patience ?? MAX_RETRY_AFTER;
-  const deadline = performance.now() + (patience ?? Number.POSITIVE_INFINITY);
+  const deadline = performance.now() + (patience ?? MAX_PATIENCE);
   for (let attempt = 1; ; attempt++) {
     try {
       return await call();
     } catch (error) {
       if (!(error instanceof ClientError) || attempt >= most || !isTransient(error, idempotent)) throw error;
-      const pause = error.retryAfter ?? Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
+      const backoff = Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
+      // Who is patient does not hammer a server that asks for no pause, again and again.
+      const pause =
+        patience === undefined ? (error.retryAfter ?? backoff) : Math.max(error.retryAfter ?? 0, backoff);
       if (pause > longest || performance.now() + pause > deadline) throw error;
       onPause?.(pause, error);
       await pauseFor(pause, signal);
@@ -68,6 +109,7 @@ export async function withRetries<T>(
 }
 
 async function pauseFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
   await new Promise<void>((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
@@ -85,9 +127,14 @@ function isTransient({ code }: ClientError, idempotent: boolean): boolean {
   return code === "throttled" || (idempotent && (code === "network" || code === "server"));
 }
 
-/** The pause of a Retry-After header (RFC 9110 §10.2.3: seconds or a date), in ms; undefined when it has none. */
-export function retryAfterMs(header: string | null): number | undefined {
+/**
+ * The pause of a Retry-After header (RFC 9110 §10.2.3: seconds or a date), in ms; undefined when it has none.
+ * @param date of the answer, by the clock that a date is by: ours may be wrong.
+ */
+export function retryAfterMs(header: string | null, date: string | null = null): number | undefined {
   if (header === null) return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  const answeredAt = Date.parse(date ?? "");
+  const now = Number.isNaN(answeredAt) ? Date.now() : answeredAt;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }

@@ -1,3 +1,4 @@
+import { ClientError } from "@kedge/verify/error";
 import { checkEvidence, type Evidence } from "@kedge/verify/evidence/evidence";
 import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
 import { type MonitorState, monitorTrust } from "@kedge/verify/monitor/monitor";
@@ -184,6 +185,35 @@ describe("a split view", () => {
   });
 });
 
+describe("a server that is slow or away accuses nobody:", () => {
+  const long = tenantEntries(0, 900);
+  const away = (code: "throttled" | "server" | "network") => ({
+    tile: async () => {
+      throw new ClientError(code, "not now");
+    },
+  });
+
+  test.each(["throttled", "server", "network"] as const)("%s", async (code) => {
+    const state = await known(long);
+    const others = [logFiles(long.slice(0, 600)).note];
+    const compared = await look({ ...logFiles(long), ...away(code) }, state, { others });
+    expect([kinds(compared), compared.failure?.code]).toEqual([[], code]);
+    // That an older checkpoint is served is seen without any tile.
+    const older = await look({ ...logFiles(long.slice(0, 600)), ...away(code) }, state);
+    expect([kinds(older), older.failure?.code]).toEqual([["rollback"], code]);
+  });
+
+  test("but entries that are there, and do not lead to the root, are found", async () => {
+    const state = await known(long.slice(0, 300));
+    const { checkpoint } = logFiles(long);
+    const changed = logFiles([...long.slice(0, 400), ...tenantEntries(400, 900, { history: "other" })]);
+    const tile: LogFiles["tile"] = (wanted) =>
+      wanted.level === "entries" ? changed.tile(wanted) : away("throttled").tile();
+    const found = await look({ checkpoint, tile }, state);
+    expect([kinds(found), found.failure?.code]).toEqual([["bad_entries"], "throttled"]);
+  });
+});
+
 describe("a checkpoint", () => {
   const entries = tenantEntries(0, 12);
 
@@ -244,6 +274,36 @@ describe("a checkpoint", () => {
       expect((await stale(signers, early + maxAge, next)).isStale).toBe(false);
       expect((await stale(signers, early + maxAge + 1, next)).isStale).toBe(true);
     }
+  });
+  test("signed in the future is found when its age matters, and not for a few minutes", async () => {
+    const maxAge = 1_000_000;
+    const [witnessTime, ownTime] = [WITNESS_TIME + 5n, OPERATOR_TIME].map(
+      (seconds) => Number(seconds) * 1000,
+    );
+    const found = async (now: number, signers: readonly (typeof anchor)[], ages: { maxAge?: number }) =>
+      kinds(
+        await watch(logFiles(entries, { signers }), undefined, unwitnessed, { ...options, now, ...ages }),
+      );
+    const first = Math.min(Number(WITNESS_TIME) * 1000, ownTime ?? 0);
+    for (const signers of [everyone, [anchor, anchorMldsa]]) {
+      expect(await found(first - 300_001, signers, { maxAge })).toEqual(["future"]);
+      expect(await found(first - 300_001, signers, {})).toEqual([]);
+    }
+    // One that is right beside others that are wrong says how old it is.
+    expect(await found((witnessTime ?? 0) - 300_000, everyone, { maxAge })).toEqual([]);
+    expect(await found((ownTime ?? 0) - 300_000, [anchor, anchorMldsa], { maxAge })).toEqual([]);
+  });
+
+  test("that was first seen by a clock that was ahead is stale in time, counted from the next look", async () => {
+    const maxAge = 1_000_000;
+    const now = 1_800_000_000_000;
+    const files = logFiles(entries, { signers: [anchor] });
+    const look = (at: number, state?: MonitorState) =>
+      watch(files, state, unwitnessed, { ...options, now: at, maxAge });
+    const { state: ahead } = await look(now + 365 * 24 * 3_600_000);
+    const { state, findings } = await look(now, ahead);
+    expect([findings, state?.seenAt]).toEqual([[], now]);
+    expect(kinds(await look(now + maxAge + 1, state))).toEqual(["stale"]);
   });
   const unwitnessed = monitorTrust(
     parsePolicy(
