@@ -12,8 +12,9 @@ import { EventError } from "../events/error.ts";
 import type { AuditFlags, Findings } from "./audit-report.ts";
 import { type CommitRecord, committer, where } from "./committer.ts";
 import { findTenantKey } from "./credentials.ts";
-import { type EventSource, listFiles, looksLikeRecord, proofName, readEvents } from "./inputs.ts";
+import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
+import { proofName } from "./proof-names.ts";
 import { readRecords } from "./records.ts";
 
 /** Records that share a file name and are tried with one event. */

@@ -5,6 +5,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { concatBytes } from "../tlog/bytes.ts";
+import { isCommitment } from "./options.ts";
 import { misuse, warn } from "./output.ts";
 
 /** An event where it was found: `name` is the path as given, `-` for standard input; `line` counts from 1. */
@@ -32,6 +33,11 @@ export async function* listFiles(
   leftOut: string[] = [],
 ): AsyncGenerator<InputFile> {
   for (const path of paths) {
+    if (isCommitment(path)) {
+      throw misuse(
+        `${path} is a commitment, and events are wanted: for a file of that name, write ./${path}`,
+      );
+    }
     if (path !== "-" && (await statOf(path)).isDirectory()) yield* walk(path, path, leftOut);
     else yield { name: path, below: basename(path) };
   }
@@ -73,16 +79,6 @@ function whyLeftOut(entry: Dirent<Buffer>): string | undefined {
   if (entry.isSymbolicLink()) return "it is a symbolic link. Name what it leads to, or copy that here";
   if (!entry.isFile() && !entry.isDirectory()) return "it is neither a file nor a folder";
   return undefined;
-}
-
-/**
- * What the proof of an event is called, below the folder of proofs and without its suffix. Records and folders may come
- * from others: the name does not lead out of that folder, and any file system can hold it.
- */
-export function proofName(path: string, line?: number): string {
-  const parts = path.split(/[/\\]/).filter((part) => part !== "" && part !== "." && part !== "..");
-  const name = parts.map((part) => part.replace(/[\p{C}:]/gu, "_")).join("/");
-  return `${name === "-" ? "stdin" : name || "event"}${line === undefined ? "" : `.${line}`}`;
 }
 
 /** Whether a file has one event a line, as standard input does; `ndjson` says so of files with another name. */

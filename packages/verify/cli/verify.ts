@@ -26,12 +26,12 @@ import {
   listFiles,
   looksLikeRecord,
   PROOF_SUFFIX,
-  proofName,
   readEvents,
   statOf,
 } from "./inputs.ts";
 import { commitmentHex, wholeNumber } from "./options.ts";
 import { EXIT_FAILED, misuse, print, printJson, progress, warn } from "./output.ts";
+import { proofName } from "./proof-names.ts";
 import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
 
 export function verifyCommand(command: Command): Command {
