@@ -45,10 +45,10 @@ export function vkeysCommand(command: Command): Command {
   return withDeployment(command)
     .option("--log <id>", "the vkeys of this log alone", logId)
     .addOption(
-      new Option("--policy", "the anchor log's as a C2SP tlog-policy, without witnesses").conflicts([
-        "log",
-        "json",
-      ]),
+      new Option(
+        "--policy",
+        "the anchor log's, and with --log that log's, as a C2SP tlog-policy without witnesses",
+      ).conflicts("json"),
     )
     .option("--json", "as JSON")
     .action(showVkeys);
@@ -60,8 +60,13 @@ async function createTenant(name: string, flags: DeploymentFlags & { out: string
     throw misuse(`${out} exists: it may hold a tenant's only key, so name another file with --out`);
   }
   const deployment = readDeployment(flags);
-  await asOperator(({ createTenantForOperator }) => createTenantForOperator({ name, out, deployment }));
+  const { url, logVkey } = await asOperator(({ createTenantForOperator }) =>
+    createTenantForOperator({ name, out, deployment }),
+  );
+  const [domain] = logVkey.split("/log/");
+  const where = flags.outputsFile ?? (process.env["KEDGE_TABLE"] || process.env["KEDGE_DATA"] || ".kedge");
   print(
+    `The tenant is created in the deployment of ${domain} at ${url} (${where}).`,
     `The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`,
     `Try them: npx kedge demo --credentials ${out}`,
   );
@@ -105,7 +110,8 @@ async function showVkeys(flags: VkeysFlags): Promise<void> {
   const { anchor, log, logs } = await asOperator(({ vkeysForOperator }) =>
     vkeysForOperator({ log: id, deployment }),
   );
-  if (policy) print(...anchor.vkeys.map((vkey) => `log ${vkey}`), "quorum none");
+  const forPolicy = [...(log?.vkeys ?? []), ...anchor.vkeys];
+  if (policy) print(...forPolicy.map((vkey) => `log ${vkey}`), "quorum none");
   else if (json) printJson(log ?? { anchor, logs });
   else if (log !== undefined) print(...log.vkeys);
   else {

@@ -1,13 +1,14 @@
 /** `kedge serve`: the whole system on this machine; on an empty data folder, with a demonstration first. */
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openClient } from "@kedge/cli/client/api";
-import { parseVkeys } from "@kedge/verify/cli/credentials";
+import { parseVkeys } from "@kedge/verify/cli/keys";
 import { wholeNumber } from "@kedge/verify/cli/options";
 import { print, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";
 import { type Command, Option } from "commander";
 import type { TenantCredentials } from "../local/operator.ts";
+import type { Local } from "../local/start.ts";
 import { stopOnSignals } from "../platform/embedded/signals.ts";
 import { demonstrate, SHOWN } from "./demo.ts";
 
@@ -29,17 +30,19 @@ export function serveCommand(command: Command): Command {
 async function serve(options: Options): Promise<void> {
   // Loaded here, so that no other command loads AWS packages.
   const { startLocal } = await import("../local/start.ts");
-  const log = join(options.data, "kedge.log");
+  const log = process.env["KEDGE_LOG_FILE"] || join(options.data, "kedge.log");
   const onTrouble = (message: string) => warn(`${message}; see ${log} and docs/operations.md`);
   const local = await startLocal({ ...options, onTrouble });
   stopOnSignals(local.close);
+  let isWell: boolean;
   try {
-    await showOnce(options.data, local.url);
+    isWell = await local.firstRuns;
+    if (isWell) await showOnce(options.data, local.url);
   } catch (error) {
     await local.close();
     throw error;
   }
-  print(...whatNext(local.url, options.data));
+  print(...(isWell ? whatNext(local, options.data) : whatIsWrong(local)), "", ...STOPPING);
 }
 
 const credentialsIn = (data: string): string => join(data, "credentials.json");
@@ -53,8 +56,12 @@ const wasShown = (data: string): boolean => shownIn(data).every((path) => exists
 async function showOnce(data: string, url: string): Promise<void> {
   const { createTenantForOperator, readCredentials } = await import("../local/operator.ts");
   const path = credentialsIn(data);
-  // A start that was killed while it wrote the file leaves it empty.
-  if (existsSync(path) && statSync(path).size === 0) rmSync(path);
+  if (!existsSync(path) && wasShown(data)) {
+    print(
+      `Kedge is running again on ${data}. ${path} was moved away: kedge tenant create makes another tenant.`,
+    );
+    return;
+  }
   const tenant = existsSync(path)
     ? await readCredentials(path)
     : await createTenantForOperator({ name: "Demo Hospital", out: path });
@@ -70,19 +77,28 @@ const opened = ({ url, log, apiKey, tenantKey, logVkey, ...anchor }: TenantCrede
   anchorVkeys: parseVkeys(`${anchor.anchorVkey} ${anchor.anchorMldsaVkey ?? ""}`),
 });
 
-const whatNext = (url: string, data: string): string[] => [
+const whatNext = ({ url, logFile }: Local, data: string): string[] => [
   "",
   `API         ${url}`,
   `Reference   ${url}/docs`,
   `Anchor log  ${url}/anchor/checkpoint`,
   `Keys        ${credentialsIn(data)} (the kedge command reads it)`,
-  `Log file    ${join(data, "kedge.log")}`,
+  `Log file    ${logFile}`,
   "",
   "Try, in another terminal:",
   ...(wasShown(data) ? [`  npx kedge verify ${shownIn(data).join(" ")}`] : []),
   "  npx kedge post <your events: a file, a folder or NDJSON> --wait anchored",
   "  npx kedge proof <the same> --out proofs",
   "  npx kedge verify <the same> proofs",
-  "",
-  "Ctrl-C stops it; the next start goes on where it was.",
 ];
+
+/** Below a refusal, which says what to do, nobody is to be told that all is well. */
+const whatIsWrong = ({ url, logFile }: Local): string[] => [
+  "Kedge is up, and does not sign everything: see above.",
+  "",
+  `API         ${url}`,
+  `What waits  ${url}/readyz`,
+  `Log file    ${logFile}`,
+];
+
+const STOPPING = ["Ctrl-C stops it; the next start goes on where it was."];

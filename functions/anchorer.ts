@@ -3,6 +3,7 @@
 import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "../platform/log.ts";
 import { anchor, waitingSince } from "../service/anchor.ts";
+import { ageOf } from "../service/clock.ts";
 import type { AskedWitness } from "../service/witnesses.ts";
 import { service, takeSignatures } from "./open.ts";
 import { anchorLog, type RestoreResult, reported, restoreLogs, restoreRequest } from "./restore.ts";
@@ -68,7 +69,7 @@ async function anchorAge(): Promise<number | undefined> {
   try {
     const { store, clock } = service();
     const since = await waitingSince(store);
-    return since === undefined ? 0 : Math.max(0, clock() - Number(since));
+    return since === undefined ? 0 : ageOf(since, clock());
   } catch {
     return undefined;
   }

@@ -20,7 +20,7 @@ export async function handler(event: LambdaEvent): Promise<APIGatewayProxyResult
 }
 
 const isContentTypeBinary = (type: string): boolean =>
-  type !== "application/x-ndjson" && defaultIsContentTypeBinary(type);
+  !type.startsWith("text/") && defaultIsContentTypeBinary(type);
 
 /** A request that HTTP allows and the Fetch standard does not, such as a GET with a body. */
 function unreadable(): APIGatewayProxyResult {

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine, metricLine, metricsWanted } from "../platform/log.ts";
+import { ageOf } from "../service/clock.ts";
 import { logOfPending, oldestPending } from "../service/pending.ts";
 import { type SweptLog, sweep } from "../service/sweep.ts";
 import { service, takeSignatures } from "./open.ts";
@@ -90,8 +91,7 @@ async function lagOf(swept: SweptLog): Promise<number | undefined> {
     .catch(() => undefined);
 }
 
-/** Never below 0: another machine's clock has stamped the arrival. */
-const age = (arrival: bigint): number => Math.max(0, service().clock() - Number(arrival));
+const age = (arrival: bigint): number => ageOf(arrival, service().clock());
 
 /** Also of an idle run, so that no value means no run. */
 function reportRun({ logs, failed, lags, conflicts, rollbacks }: SealerRun): void {

@@ -2,6 +2,7 @@
 
 import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "../platform/log.ts";
 import type { Timestamping } from "../service/authorities.ts";
+import { ageOf } from "../service/clock.ts";
 import { service } from "./open.ts";
 
 let opened: Timestamping | undefined;
@@ -26,8 +27,9 @@ export async function stampPublic(): Promise<void> {
   /** Without the age where it cannot be told. */
   async function age(): Promise<Metrics> {
     try {
-      const since = await unstampedSince(store);
-      return { TimestampAge: since === undefined ? 0 : Math.max(0, clock() - Number(since)) };
+      const now = clock();
+      const since = await unstampedSince(store, now);
+      return { TimestampAge: since === undefined ? 0 : ageOf(since, now) };
     } catch {
       return {};
     }

@@ -3,14 +3,15 @@
  * data folder. There is no principal and no scope here, and nothing of it is reached over HTTP (service/verbs.ts is).
  */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import { constants, existsSync } from "node:fs";
+import { copyFile, link, open, readFile, rm } from "node:fs/promises";
 import { logOrigin, SCOPES } from "@kedge/cli/contract/ids";
 import { MAX_NAME } from "@kedge/cli/contract/limits";
 import { nameSchema, timeText } from "@kedge/cli/contract/wire";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
-import { anchorLog, type RestoreResult, restoreLogs, tenantLogs } from "../functions/restore.ts";
+import { anchorLog, type RestoreResult, reported, restoreLogs, tenantLogs } from "../functions/restore.ts";
 import { useEnvironment } from "../platform/embedded/embedded.ts";
 import { ServiceError, type ServiceErrorCode } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
@@ -74,14 +75,15 @@ export async function createTenantForOperator(input: {
   const service = openApiService(environment);
 
   // Before anything is created: keys that could not be written down would be lost.
-  const file = await openExclusively(input.out);
+  const file = await openOutput(input.out);
   try {
     const credentials = await create(service, input.name, url);
-    await file.writeFile(`${JSON.stringify(credentials, null, 2)}\n`);
-    await file.sync();
+    await file.keep(`${JSON.stringify(credentials, null, 2)}\n`).catch(async (error: unknown) => {
+      await revokeAllKeys(service, credentials.tenant);
+      throw error;
+    });
     return credentials;
   } catch (error) {
-    await rm(input.out, { force: true });
     throw explained(error);
   } finally {
     await file.close();
@@ -174,7 +176,9 @@ export async function restoreForOperator(input: {
 }): Promise<RestoreResult[]> {
   const service = openService(await configure(undefined));
   const logs = input.log === ANCHOR ? [anchorLog(service)] : tenantLogs(service);
-  return await restoreLogs(service, logs, { restore: input.log, whole: input.whole });
+  const restoring = restoreLogs(service, logs, { restore: input.log, whole: input.whole });
+  // On one machine it is in the log file of who serves; elsewhere this is a terminal.
+  return await (process.env["KEDGE_LOG_FILE"] ? reported(restoring) : restoring);
 }
 
 async function withService<T>(deployment: Deployment, run: (service: ApiService) => Promise<T>): Promise<T> {
@@ -205,18 +209,39 @@ async function configure(deployment: Deployment): Promise<NodeJS.ProcessEnv> {
   return process.env;
 }
 
-async function openExclusively(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, "wx", 0o600);
-  } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") {
-      const message = `${path} exists: it may hold a tenant's only key, so name another file`;
-      throw new ServiceError("conflict", message, { cause });
-    }
+/** A file that is there once it is whole: one that is empty or cut short is then never of a command that was killed. */
+async function openOutput(path: string) {
+  const taken = (cause?: unknown) =>
+    new ServiceError("conflict", `${path} exists: it may hold a tenant's only key, so name another file`, {
+      cause,
+    });
+  if (existsSync(path)) throw taken();
+  const partial = `${path}.${randomBytes(4).toString("hex")}.partial`;
+  const file = await open(partial, "wx", 0o600).catch((cause: unknown) => {
     throw new ServiceError("invalid", `${path} cannot be written: name a file in a folder of yours`, {
       cause,
     });
-  }
+  });
+  return {
+    async keep(content: string) {
+      await file.writeFile(content);
+      await file.sync();
+      // Where the file system has no links, a copy is whole but for a power cut.
+      const copy = () => copyFile(partial, path, constants.COPYFILE_EXCL);
+      await link(partial, path)
+        .catch((error: unknown) => {
+          if (existsSync(path)) throw error;
+          return copy();
+        })
+        .catch((cause: unknown) => {
+          throw taken(cause);
+        });
+    },
+    async close() {
+      await file.close();
+      await rm(partial, { force: true });
+    },
+  };
 }
 
 async function create(service: ApiService, name: string, url: string): Promise<TenantCredentials> {

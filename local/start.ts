@@ -2,28 +2,34 @@
  * The whole system in one process: DynamoDB and KMS embedded, the API on a port, and a loop in place of schedules and
  * stream events that calls the same handlers. The service finds its servers by the AWS SDK's own variables.
  */
-import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { z } from "zod";
 import { handler as anchorHandler } from "../functions/anchorer.ts";
 import { createApp } from "../functions/http/app.ts";
 import { service } from "../functions/open.ts";
 import { handler as sealHandler } from "../functions/sealer.ts";
-import { dynamodbClient } from "../platform/dynamodb.ts";
-import {
-  createKey,
-  openFolder,
-  startEmbedded,
-  useEnvironment,
-  writePrivately,
-} from "../platform/embedded/embedded.ts";
+import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
+import { openFolder, startEmbedded, useEnvironment, writePrivately } from "../platform/embedded/embedded.ts";
 import { checkPort, type Listening, listen } from "../platform/embedded/listen.ts";
 import { createTable } from "../platform/embedded/table.ts";
 import { ServiceError } from "../platform/error.ts";
+import { endLog, type LogFields, logLine } from "../platform/log.ts";
+import { openService } from "../service/config-sealing.ts";
+import {
+  beginKeys,
+  checkFolder,
+  checkStore,
+  KEYS_FILE,
+  keepPrivate,
+  makeKeys,
+  readSigningKeys,
+  refuseForgottenPolicy,
+  refuseOtherDomain,
+} from "./state.ts";
 
 export type LocalOptions = {
   /** Where everything is kept. */
@@ -35,50 +41,131 @@ export type LocalOptions = {
   readonly onTrouble?: (message: string) => void;
 };
 
-export type Local = Listening;
+export type Local = Listening & {
+  readonly logFile: string;
+  /** Resolves once everything was tried once, or is not done soon: to whether all went well by then. */
+  readonly firstRuns: Promise<boolean>;
+};
 
 const TABLE_NAME = "kedge";
 const SEAL_EVERY_MS = 500;
 const ANCHOR_EVERY_MS = 2_000;
 /** Another process that works on the same data reads it while this one runs, e.g. `kedge tenant create`. */
 const ENVIRONMENT_FILE = "environment.json";
+/** How long a start waits to see whether the first runs go well. */
+const FIRST_RUNS_MS = 5_000;
 /** How long another process has to answer. */
 const GRACE_MS = 2_000;
 
 /**
- * Starts on the data folder, which is made if absent and resumed if not.
- * @throws ServiceError `invalid` for a port that is none, `unavailable` when the folder cannot be made or another
- * process has it, `corrupt` when its keys are missing.
+ * Starts on the data folder, which is made if absent and resumed if not. Nothing is made before the port is open and the
+ * configuration is known to be right.
+ * @throws ServiceError `invalid` for a port that is none or a wrong configuration, `unavailable` when the folder or the
+ * port cannot be had, `conflict` when Kedge runs on the folder already, `corrupt` when part of the folder is lost.
  */
 export async function startLocal({ data, host, port, onTrouble }: LocalOptions): Promise<Local> {
   checkPort(port);
-  const folder = await openFolder(data, "KEDGE_DATA");
-  await refuseForgottenPolicy(folder);
-  // In the order of opening. Closed in reverse, also when the start fails half-way.
-  const open: { close(): Promise<void> }[] = [];
+  const path = resolve(data);
+  await refuseForgottenPolicy(path);
+  const { anchorOrigin } = openService({ ...process.env, ...configuration(path), ...NO_KEYS });
+  await refuseOtherDomain(path, anchorOrigin);
+  let answer: (request: Request) => Response | Promise<Response> = starting;
+  const server = await listen((request) => answer(request), { host, port, portSetting: "KEDGE_PORT" }).catch(
+    (error) => explained(error, path),
+  );
+  // In the order of opening, but for the server. Closed in reverse, also when the start fails half-way.
+  const open: { close(): Promise<void> }[] = [server];
   const close = async () => {
     for (const part of open.splice(0).reverse()) await part.close();
   };
   try {
-    open.push(await startEmbedded(folder));
-    useEnvironment(await openConfiguration(folder));
+    await checkFolder(path);
+    const folder = await openFolder(data, "KEDGE_DATA");
+    await keepPrivate(folder);
+    await beginKeys(folder);
+    open.unshift(await startEmbedded(folder).catch((error) => explained(error, path)));
+    useEnvironment(configuration(folder));
     await createTable(dynamodbClient(), TABLE_NAME);
+    const store = dynamodbStore(dynamodbClient(), TABLE_NAME);
+    // Once the folder is this process's alone.
+    const keys = await readSigningKeys(folder);
+    if (keys !== undefined) await checkStore(folder, store);
+    useEnvironment(keys ?? (await makeKeys(folder, store)));
+    await checkSigners(folder);
     const app = createApp(service());
-    const server = await listen((request) => app.fetch(request), { host, port, portSetting: "KEDGE_PORT" });
-    open.push(server);
+    answer = (request) => app.fetch(request);
     useEnvironment({ KEDGE_URL: server.url });
     await writeEnvironment(folder);
     open.push({ close: () => rm(join(folder, ENVIRONMENT_FILE), { force: true }) });
+    logLine("info", { event: "start", version: readVersion(), node: process.version, ...settings(folder) });
+    open.push({ close: async () => logLine("info", { event: "stop" }) });
     // Last: what they tell of trouble is told by a process that can be stopped cleanly already.
-    open.push(startSchedules(onTrouble));
-    return { url: server.url, close };
+    const schedules = startSchedules(onTrouble);
+    open.push(schedules);
+    const logFile = process.env["KEDGE_LOG_FILE"] ?? "";
+    return { url: server.url, logFile, firstRuns: schedules.firstRuns, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function startSchedules(onTrouble: LocalOptions["onTrouble"]): { close(): Promise<void> } {
+const starting = (): Response =>
+  new Response("Kedge is starting\n", { status: 503, headers: { "Retry-After": "1" } });
+
+/** Says so where the folder or the port is taken by Kedge itself, on this folder. */
+async function explained(error: unknown, folder: string): Promise<never> {
+  if (!(error instanceof ServiceError) || error.code !== "unavailable") throw error;
+  const url = await readEnvironment(folder).then(
+    (environment) => environment["KEDGE_URL"],
+    () => undefined,
+  );
+  if (url === undefined) throw error;
+  const message = `Kedge runs on ${folder} already, at ${url}: stop that first, or name another folder with KEDGE_DATA`;
+  throw new ServiceError("conflict", message, { cause: error });
+}
+
+/** Every key that keys.json names is in kms.json. */
+async function checkSigners(folder: string): Promise<void> {
+  const { logKeys, anchorKeys } = service();
+  const signers = [logKeys, anchorKeys].flatMap(({ ed25519, mldsa44 }) => [...ed25519, ...mldsa44]);
+  await Promise.all(signers.map((signer) => signer.publicKey())).catch((cause: unknown) => {
+    const files = [KEYS_FILE, "kms.json"].map((name) => join(folder, name)).join(" and ");
+    const message = `${files} do not belong together: bring back both from one backup (docs/operations.md, Restore from a backup)`;
+    throw new ServiceError("corrupt", message, { cause });
+  });
+}
+
+/** Of all packages; they have one. */
+const readVersion = (): string => {
+  const { version }: { version: string } = createRequire(import.meta.url)("@kedge/verify/package.json");
+  return version;
+};
+
+/** What the log says of a start: no secret, and of URLs of others only their hosts. */
+function settings(folder: string): LogFields {
+  const { policy, anchorOrigin } = service();
+  const hosts = (name: string) =>
+    (process.env[name] ?? "")
+      .split(/\s+/)
+      .filter((url) => URL.canParse(url))
+      .map((url) => new URL(url).host)
+      .join(" ") || undefined;
+  return {
+    url: process.env["KEDGE_URL"],
+    data: folder,
+    anchor: anchorOrigin,
+    policy: process.env["KEDGE_POLICY"] || "none",
+    witnesses: policy.witnesses.map(({ name }) => name).join(" ") || undefined,
+    logKeys: process.env["KEDGE_LOG_KEY"],
+    anchorKeys: process.env["KEDGE_ANCHOR_KEY"],
+    anchorMldsaKeys: process.env["KEDGE_ANCHOR_MLDSA_KEY"],
+    tsa: hosts("KEDGE_TSA_URLS"),
+    calendars: hosts("KEDGE_OTS_CALENDARS"),
+  };
+}
+
+function startSchedules(onTrouble: LocalOptions["onTrouble"]) {
   const stopping = new AbortController();
   const told = new Set<string>();
   const tell = (error: unknown) => {
@@ -90,61 +177,33 @@ function startSchedules(onTrouble: LocalOptions["onTrouble"]): { close(): Promis
     repeat(SEAL_EVERY_MS, () => sealHandler({}).catch(tell), stopping.signal),
     repeat(ANCHOR_EVERY_MS, () => anchorHandler().catch(tell), stopping.signal),
   ];
+  const firsts = Promise.all(loops.map(({ first }) => first));
   return {
+    // Witnesses that do not answer take longer.
+    firstRuns: Promise.race([firsts, sleep(FIRST_RUNS_MS, undefined, { ref: false })]).then(
+      () => told.size === 0,
+    ),
     async close() {
       stopping.abort();
-      await Promise.all(loops);
+      await Promise.all(loops.map(({ ended }) => ended));
+      endLog();
     },
   };
 }
 
-const keyIds = z.strictObject({
-  KEDGE_LOG_KEY: z.string(),
-  KEDGE_ANCHOR_KEY: z.string(),
-  KEDGE_ANCHOR_MLDSA_KEY: z.string(),
+/** The service's configuration but for its keys. KEDGE_DOMAIN and KEDGE_LOG_FILE of the environment count; so does KEDGE_POLICY. */
+const configuration = (folder: string): Record<string, string> => ({
+  KEDGE_TABLE: TABLE_NAME,
+  KEDGE_DOMAIN: process.env["KEDGE_DOMAIN"] || "localhost",
+  KEDGE_PUBLICATION: `${pathToFileURL(join(folder, "published"))}/`,
+  KEDGE_LOG_FILE: process.env["KEDGE_LOG_FILE"] || join(folder, "kedge.log"),
 });
 
-/** The service's configuration. KEDGE_DOMAIN and KEDGE_LOG_FILE of the environment count; so does KEDGE_POLICY. */
-async function openConfiguration(folder: string): Promise<Record<string, string>> {
-  return {
-    KEDGE_TABLE: TABLE_NAME,
-    KEDGE_DOMAIN: process.env["KEDGE_DOMAIN"] || "localhost",
-    KEDGE_PUBLICATION: `${pathToFileURL(join(folder, "published"))}/`,
-    KEDGE_LOG_FILE: process.env["KEDGE_LOG_FILE"] || join(folder, "kedge.log"),
-    ...(await openKeys(folder)),
-  };
-}
-
-/** A log whose policy has witnesses does not go on without them because KEDGE_POLICY was forgotten. */
-async function refuseForgottenPolicy(folder: string): Promise<void> {
-  const path = join(folder, "published/anchor/policy");
-  if (process.env["KEDGE_POLICY"] || !existsSync(path)) return;
-  if (parsePolicy(await readFile(path, "utf8")).quorum === "none") return;
-  throw new ServiceError(
-    "invalid",
-    `the anchor log of ${folder} has a policy with witnesses: name its file with KEDGE_POLICY, as before; ` +
-      'to go on without witnesses, name one that holds "quorum none"',
-  );
-}
-
-/** The ids of the signing keys: made on the first start, and never again beside a log that others signed. */
-async function openKeys(folder: string): Promise<z.infer<typeof keyIds>> {
-  const path = join(folder, "keys.json");
-  if (existsSync(path)) return keyIds.parse(JSON.parse(await readFile(path, "utf8")));
-  if (existsSync(join(folder, "published"))) {
-    throw new ServiceError("corrupt", `${path} is missing: restore it, or start on another data folder`);
-  }
-  const keys = keyIds.parse({
-    KEDGE_LOG_KEY: await createKey("ECC_NIST_EDWARDS25519"),
-    KEDGE_ANCHOR_KEY: await createKey("ECC_NIST_EDWARDS25519"),
-    KEDGE_ANCHOR_MLDSA_KEY: await createKey("ML_DSA_44"),
-  });
-  await writePrivately(path, keys);
-  return keys;
-}
+/** To see whether the rest is right before any key is made. */
+const NO_KEYS = { KEDGE_LOG_KEY: "none", KEDGE_ANCHOR_KEY: "none" };
 
 const SHARED =
-  /^(AWS_(ENDPOINT_URL_\w+|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|KEDGE_(URL|TABLE|DOMAIN|PUBLICATION|\w+_KEY|POLICY))$/;
+  /^(AWS_(ENDPOINT_URL_\w+|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|KEDGE_(URL|TABLE|DOMAIN|PUBLICATION|LOG_FILE|\w+_KEY|POLICY))$/;
 
 function writeEnvironment(folder: string): Promise<void> {
   const shared = Object.entries(process.env).filter(([name]) => SHARED.test(name));
@@ -157,7 +216,9 @@ export async function readEnvironment(folder: string): Promise<Record<string, st
     const text = await readFile(join(folder, ENVIRONMENT_FILE), "utf8");
     const environment = z.record(z.string(), z.string()).parse(JSON.parse(text));
     // kill -9 leaves the file.
-    await fetch(`${environment["KEDGE_URL"]}/healthz`, { signal: AbortSignal.timeout(GRACE_MS) });
+    const health = `${environment["KEDGE_URL"]}/healthz`;
+    const { ok } = await fetch(health, { signal: AbortSignal.timeout(GRACE_MS) });
+    if (!ok) throw new Error("it answers, and is not up");
     return environment;
   } catch (cause) {
     const message = `nothing answers for ${folder}: is it running? Start it with npm start`;
@@ -166,9 +227,15 @@ export async function readEnvironment(folder: string): Promise<Record<string, st
 }
 
 /** Runs again `ms` after the last run ended. */
-async function repeat(ms: number, run: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await run();
-    await sleep(ms, undefined, { signal }).catch(() => undefined);
-  }
+function repeat(ms: number, run: () => Promise<unknown>, signal: AbortSignal) {
+  const first = run();
+  const goOn = async () => {
+    await first;
+    for (;;) {
+      await sleep(ms, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      await run();
+    }
+  };
+  return { first, ended: goOn() };
 }

@@ -1,11 +1,11 @@
 /** Publication into a folder, `file:///…`: for one process on one machine. */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ignoreAbsent, writeDurably } from "./durable.ts";
+import { ignoreAbsent, makeFolder, writeDurably } from "./durable.ts";
 import { ServiceError } from "./error.ts";
-import type { Publication } from "./publication.ts";
+import { isPublic, type Publication } from "./publication.ts";
 
 export function folderPublication(url: URL): Publication {
   const root = fileURLToPath(url);
@@ -19,8 +19,13 @@ export function folderPublication(url: URL): Publication {
 
   const replaceNow = async (path: string, bytes: Uint8Array, tag: string | undefined) => {
     if ((await read(path))?.tag !== tag) return false;
+    // What is not public is its owner's only, whoever may look into the folder around it.
+    if (!isPublic(path)) {
+      await makeFolder(root);
+      await makeFolder(dirname(join(root, path)), 0o700);
+    }
     // The queue is the only writer, as writeDurably asks.
-    await writeDurably(join(root, path), bytes);
+    await writeDurably(join(root, path), bytes, isPublic(path) ? undefined : 0o600);
     return true;
   };
 

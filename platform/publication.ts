@@ -22,18 +22,22 @@ export interface Publication {
   replace(path: string, bytes: Uint8Array, tag: string | undefined): Promise<boolean>;
 }
 
+/** Whether anyone may read the file. */
+export const isPublic = (path: string): boolean => path.startsWith("anchor/");
+
 export const NOTE_TYPE = "text/plain; charset=utf-8";
 
 /** How a web server serves a file of the publication. What is written once is kept for ever; what is not public, by nobody. */
 export function fileHeaders(path: string): { readonly contentType: string; readonly cacheControl: string } {
-  const [folder, name] = path.split("/");
-  if (folder !== "anchor") return { contentType: "application/octet-stream", cacheControl: "no-store" };
+  const [, name] = path.split("/");
+  if (!isPublic(path)) return { contentType: "application/octet-stream", cacheControl: "no-store" };
   switch (name) {
     case "tile":
       return { contentType: "application/octet-stream", cacheControl: FOR_EVER };
     case "checkpoints":
       return { contentType: NOTE_TYPE, cacheControl: FOR_EVER };
     case "checkpoint":
+    case "timestamped":
       return { contentType: NOTE_TYPE, cacheControl: "public, max-age=5" };
     case "timestamps":
       return { contentType: "application/json", cacheControl: FOR_MINUTES };

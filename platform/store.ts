@@ -66,4 +66,7 @@ export function parseItem<T>(schema: z.ZodType<T>, item: Item): T {
 }
 
 /** A number in a sort key: 16 digits hold every integer below 2^53, so the order of keys is that of the numbers. */
-export const sortable = (n: bigint): string => n.toString().padStart(16, "0");
+export function sortable(n: bigint): string {
+  if (n < 0n) throw new RangeError(`${n} has no place in a sort key`);
+  return n.toString().padStart(16, "0");
+}

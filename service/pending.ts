@@ -36,10 +36,11 @@ export function decodeChunk(item: Item): PendingChunk {
   return { key: { pk, sk }, arrival: arrivalOf(sk), entries: decodeEntries(data, Number(count)) };
 }
 
+/** 0 for what an earlier version wrote by a clock before 1970, such as `000000000000-500/…`. */
 function arrivalOf(sk: string): bigint {
-  const [, digits] = /^(\d{16})\//.exec(sk) ?? [];
+  const [, digits] = /^(\d{16}|0*-\d+)\//.exec(sk) ?? [];
   if (digits === undefined) throw new ServiceError("corrupt", `the pending chunk ${sk} has no arrival time`);
-  return BigInt(digits);
+  return digits.includes("-") ? 0n : BigInt(digits);
 }
 
 /** A log's chunks, oldest first: merges its shards, and reads each no further than it is asked for. */
@@ -66,7 +67,7 @@ export async function oldestPending(store: Store, log: string): Promise<bigint |
   const firsts = await Promise.all(shards.map((pk) => firstSortKey(store, pk)));
   // The key alone says it: a chunk that cannot be decoded may be what keeps the log from being sealed.
   const [first] = firsts.filter((sk) => sk !== undefined).sort();
-  return first === undefined ? undefined : BigInt(first.slice(0, first.indexOf("/")));
+  return first === undefined ? undefined : arrivalOf(first);
 }
 
 async function firstSortKey(store: Store, pk: string): Promise<string | undefined> {

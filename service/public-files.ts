@@ -4,6 +4,7 @@
  *     anchor/tile/…             hash tiles and entry bundles           written once
  *     anchor/checkpoints/<size> the public checkpoint of a size        written once
  *     anchor/timestamps/<size>  timestamps over it (JSON)              only gains
+ *     anchor/timestamped        the newest of those that have one      replaced by a larger one
  *     anchor/checkpoint         the newest public checkpoint           replaced by a larger one, or one with more cosignatures
  *     anchor/policy, …/vkeys    whom to trust, by the operator's word  replaced when the configuration changes
  *
@@ -329,6 +330,20 @@ export async function writeTimestamps(
     const added = timestamps.filter((one) => !isKnown.has(JSON.stringify(one)));
     if (added.length === 0) return undefined;
     return new TextEncoder().encode(JSON.stringify({ timestamps: [...known, ...added] }));
+  });
+}
+
+const TIMESTAMPED = "anchor/timestamped";
+
+/**
+ * Shows a public checkpoint that has a timestamp as the newest of them, unless a larger one is there: proofs are renewed by it.
+ * @throws ServiceError `corrupt` when what is there is no checkpoint of this log.
+ */
+export async function showTimestamped(publication: Publication, note: string): Promise<void> {
+  const { origin, size } = parseCheckpoint(note).checkpoint;
+  await changeFile(publication, TIMESTAMPED, (bytes) => {
+    const isNewer = bytes === undefined || parseFile(TIMESTAMPED, bytes, origin).checkpoint.size < size;
+    return isNewer ? new TextEncoder().encode(note) : undefined;
   });
 }
 

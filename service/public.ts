@@ -6,7 +6,7 @@ import { ANCHOR, decodePublic, publicCheckpointKey, publicKey } from "./anchor-i
 import { decodeCheckpoint } from "./checkpoints.ts";
 import { publishedTile } from "./history.ts";
 import { type LogKeys, logVkeys } from "./sign.ts";
-import { timestampsOf } from "./timestamps.ts";
+import { decodeStamped, stampedKey, timestampsOf } from "./timestamps.ts";
 
 /** The newest one's signed note; undefined while there is none. */
 export async function publicCheckpoint(store: Store): Promise<string | undefined> {
@@ -17,6 +17,13 @@ export async function publicCheckpoint(store: Store): Promise<string | undefined
 export async function publicCheckpointOf(store: Store, size: bigint): Promise<string | undefined> {
   const [item] = await store.get([publicCheckpointKey(size)]);
   return item && decodeCheckpoint(ANCHOR, item).note;
+}
+
+/** The newest public checkpoint that has a timestamp; undefined while none has. */
+export async function timestampedCheckpoint(store: Store): Promise<string | undefined> {
+  const [item] = await store.get([stampedKey()]);
+  const stamped = decodeStamped(item);
+  return stamped && (await publicCheckpointOf(store, stamped.size));
 }
 
 /** Undefined as publicCheckpointOf; empty while the checkpoint has none. */

@@ -33,16 +33,47 @@ export type Restored = {
   readonly size: bigint;
 };
 
+/** Lost races for the head without any progress between them, after which something else is wrong. */
+const MAX_RACES = 10;
+
 /**
+ * A sealer beside it that finishes one of the batches takes nothing away: it goes on from what is there then.
  * @param whole rebuilds the log from its first entry, for a table that is lost or whose tiles are not its head's.
  * @throws ServiceError `rollback` when the table has another history than the record: no entries can mend that;
  * `corrupt` when a batch is missing or altered, or when only `whole` can help; `conflict` when something else moves the head.
  */
 export async function restore(ctx: SealContext, log: SealableLog, { whole = false } = {}): Promise<Restored> {
-  const [record, found] = await Promise.all([readRecord(ctx.publication, log), readHead(ctx.store, log.id)]);
-  if (record === undefined || (!whole && rollback(found, record) === undefined)) {
-    return { batches: 0, entries: 0, size: found.published };
+  const done = { batches: 0, entries: 0 };
+  let isReset = !whole;
+  let last = -1n;
+  for (let races = 0; ; ) {
+    const forward = await bringForward(ctx, log, { reset: !isReset, mend: whole });
+    isReset ||= forward.isReset;
+    done.batches += forward.batches;
+    done.entries += forward.entries;
+    // After a lost race the winner may still be publishing what was committed.
+    if (!forward.raced) return { ...done, size: forward.size > last ? forward.size : last };
+    races = forward.size > last ? 1 : races + 1;
+    last = forward.size;
+    if (races < MAX_RACES) continue;
+    throw new ServiceError(
+      "conflict",
+      `log ${log.id}: something else moves its head; see what seals it, and run this again`,
+    );
   }
+}
+
+/** What one try did. `raced`: something else moved the head, and the rest is to be looked at anew. */
+type Forward = Restored & { readonly raced: boolean; readonly isReset: boolean };
+
+async function bringForward(
+  ctx: SealContext,
+  log: SealableLog,
+  { reset: wanted, mend }: { reset: boolean; mend: boolean },
+): Promise<Forward> {
+  const [record, found] = await Promise.all([readRecord(ctx.publication, log), readHead(ctx.store, log.id)]);
+  const nothing = { batches: 0, entries: 0, size: found.published, raced: false, isReset: false };
+  if (record === undefined || (!wanted && rollback(found, record) === undefined)) return nothing;
   if (record.size < found.published) {
     throw new ServiceError(
       "rollback",
@@ -50,22 +81,29 @@ export async function restore(ctx: SealContext, log: SealableLog, { whole = fals
     );
   }
   // Before the head is reset: all the batches that lead to the record must be there.
-  const missing = await missingHeads(ctx, log, whole ? emptyHead(log.id) : found, record);
-  let head = whole ? await reset(ctx, found) : found;
-  let entries = 0;
+  const missing = await missingHeads(ctx, log, wanted ? emptyHead(log.id) : found, record);
+  let head = wanted ? await reset(ctx, found) : found;
+  if (head === undefined) return { ...nothing, raced: true };
+  const done = { ...nothing, isReset: wanted };
   for (const next of missing) {
     const batch = await readBatch(ctx.publication, log, next);
-    head = await replay(ctx, log, head, next, batch.entries, whole);
-    entries += batch.entries.length;
+    const committed: Head | undefined = await recommit(ctx, log, head, next, batch.entries);
+    if (committed === undefined) return { ...done, raced: true };
+    done.batches++;
+    done.entries += batch.entries.length;
+    await apply(ctx.store, committed, batch.entries, mend);
+    head = await signAndPublish(ctx, log, committed);
+    if (head === undefined) return { ...done, size: committed.size, raced: true };
+    done.size = head.published;
   }
-  return { batches: missing.length, entries, size: head.published };
+  return done;
 }
 
 /** Resets the head to the empty tree. The tiles stay: the same entries make the same tiles again. */
-async function reset({ store }: SealContext, head: Head): Promise<Head> {
+async function reset({ store }: SealContext, head: Head): Promise<Head | undefined> {
   // A put, not a delete: the anchorer's role may delete nothing beside its head.
   if (head.log === ANCHOR) await store.put(encodeCursor(0n));
-  return moved(head.log, await moveHead(store, head, emptyHead(head.log)));
+  return await moveHead(store, head, emptyHead(head.log));
 }
 
 /**
@@ -92,15 +130,14 @@ async function missingHeads(
   );
 }
 
-/** Commits, applies, signs and publishes one batch again. @param next the tree head that it led to. */
-async function replay(
+/** Commits one batch again. @param next the tree head that it led to. @returns undefined after a lost race. */
+async function recommit(
   ctx: SealContext,
   log: SealableLog,
   head: Head,
   next: Checkpoint,
   entries: readonly Uint8Array[],
-  mend = false,
-): Promise<Head> {
+): Promise<Head | undefined> {
   const { tiles } = await readEdge(ctx.store, log.id, head.published);
   const frontier = frontierFromTiles(head.published, tiles);
   const published = publishedHead(head);
@@ -115,15 +152,5 @@ async function replay(
       `log ${log.id}: the batch of size ${next.size} does not lead to ${bytesToHex(next.root)}; restore the object's first version`,
     );
   }
-  const committed = moved(log.id, await commit(ctx.store, head, leaves, tree));
-  await apply(ctx.store, committed, entries, mend);
-  return moved(log.id, await signAndPublish(ctx, log, committed));
-}
-
-function moved(log: string, head: Head | undefined): Head {
-  if (head !== undefined) return head;
-  throw new ServiceError(
-    "conflict",
-    `log ${log}: something else moves its head; see what seals it, and run this again`,
-  );
+  return await commit(ctx.store, head, leaves, tree);
 }

@@ -48,7 +48,8 @@ async function mldsaLine(
   clock: () => number,
 ): Promise<string> {
   const vkey = makeVkey(origin, MLDSA44, await signer.publicKey());
-  const timestamp = BigInt(Math.floor(clock() / 1000));
+  // 0 is no statement on the time (c2sp.org/tlog-cosignature): all that a clock before 1970 can say.
+  const timestamp = BigInt(Math.max(0, Math.floor(clock() / 1000)));
   const message = mldsaCosignedMessage({ cosignerName: origin, timestamp, origin, end: size, hash: root });
   return signatureLine(vkey, encodeTimestamped(timestamp, await signer.sign(message)));
 }

@@ -9,14 +9,24 @@ import { TimestampError } from "@kedge/verify/error";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
-import { ServiceError } from "../platform/error.ts";
 import type { Publication } from "../platform/publication.ts";
 import { binary, type Item, type Key, putIf, type Store } from "../platform/store.ts";
 import { ANCHOR, decodePublic, publicCheckpointKey, publicKey } from "./anchor-items.ts";
 import type { Authority, Calendar, Timestamping, Tsa } from "./authorities.ts";
 import { decodeCheckpoint } from "./checkpoints.ts";
-import { writeTimestamps } from "./public-files.ts";
-import { decodeTimestamp, encodeTimestamp, imprintOf, timestampKey, timestampsOver } from "./timestamps.ts";
+import { hasPassed, isAhead, MAX_SKEW } from "./clock.ts";
+import { showTimestamped, writeTimestamps } from "./public-files.ts";
+import {
+  decodeStamped,
+  decodeStampState,
+  decodeTimestamp,
+  encodeStamped,
+  encodeTimestamp,
+  imprintOf,
+  stampedKey,
+  timestampKey,
+  timestampsOver,
+} from "./timestamps.ts";
 
 type StampContext = Timestamping & {
   readonly store: Store;
@@ -33,8 +43,9 @@ type Stamped = {
   readonly failures: readonly { readonly authority: string; readonly error: unknown }[];
 };
 
-/** A token whose time is further from our clock shows that one of the two is wrong. */
-const MAX_SKEW = 5 * 60_000;
+/** Before an authority that failed is asked again; doubled after each further failure, up to the longest. */
+const FIRST_PAUSE = 30_000;
+const LONGEST_PAUSE = 60 * 60_000;
 /** Bitcoin takes an hour or a few. */
 const ASK_CALENDAR_EVERY = 30 * 60_000;
 /** A promise that is not kept by then is given up, for one of a later checkpoint. */
@@ -52,9 +63,7 @@ export async function timestampPublic(ctx: StampContext): Promise<Stamped> {
   const stored = await Promise.all(
     ctx.authorities.map(async (authority) => {
       try {
-        return authority.kind === "ots"
-          ? await stampByCalendar(ctx, authority, target)
-          : await stampByTsa(ctx, authority, target);
+        return await ask(ctx, authority, target);
       } catch (error) {
         failures.push({ authority: new URL(authority.url).host, error });
         return false;
@@ -89,11 +98,6 @@ const encodeStamping = (stamping: z.infer<typeof stampingSchema>): Item => ({
   ...stamping,
 });
 
-/** The largest size of which there is a timestamp, and when one of it came. A timestamp covers what is smaller, too. */
-export const stampedKey = (): Key => ({ pk: partition, sk: "stamped" });
-const stampedSchema = z.object({ size: z.bigint(), at: z.bigint() });
-const encodeStamped = (stamped: z.infer<typeof stampedSchema>): Item => ({ ...stampedKey(), ...stamped });
-
 /** What a calendar has promised. @param name of the authority. */
 const promiseKey = (name: string): Key => ({ pk: partition, sk: `ots/${name}` });
 const promiseSchema = z.object({
@@ -110,17 +114,18 @@ const encodePromise = (name: string, { proof, ...promise }: z.infer<typeof promi
   proof: proof ?? new Uint8Array(),
 });
 
-/** All of it can be made again, so what is malformed may go. */
-function decode<T>(schema: z.ZodType<T>, item: Item): T {
-  const parsed = schema.safeParse(item);
-  if (parsed.success) return parsed.data;
-  throw new ServiceError("corrupt", `${item.pk} ${item.sk} is not what an anchorer writes: delete it`);
-}
+/** When an authority failed last, ms since the epoch, and how often since it last answered. @param name of the authority. */
+const failedKey = (name: string): Key => ({ pk: partition, sk: `failed/${name}` });
+const failedSchema = z.object({ at: z.bigint(), failures: z.bigint() });
+const encodeFailed = (name: string, failed: z.infer<typeof failedSchema>): Item => ({
+  ...failedKey(name),
+  ...failed,
+});
 
 async function readState(store: Store) {
   const [publicItem, stampingItem, stampedItem] = await store.get([publicKey(), stampingKey(), stampedKey()]);
-  const current = stampingItem && decode(stampingSchema, stampingItem);
-  const stamped = stampedItem && decode(stampedSchema, stampedItem);
+  const current = stampingItem && decodeStampState(stampingSchema, stampingItem);
+  const stamped = decodeStamped(stampedItem);
   const isCovered = current !== undefined && stamped !== undefined && stamped.size >= current.size;
   return { newest: decodePublic(publicItem), current, stamped, isCovered };
 }
@@ -131,29 +136,37 @@ async function readState(store: Store) {
  * Since when public checkpoints have waited for a timestamp, ms since the epoch: since the first was chosen, or since the
  * last timestamp came, if that was later. undefined: none waits.
  */
-export async function unstampedSince(store: Store): Promise<bigint | undefined> {
+export async function unstampedSince(store: Store, now: number): Promise<bigint | undefined> {
   const { current, stamped, isCovered } = await readState(store);
   if (current === undefined || isCovered) return undefined;
-  return stamped !== undefined && stamped.at > current.since ? stamped.at : current.since;
+  const isLater = stamped !== undefined && stamped.at > current.since && !isAhead(stamped.at, now);
+  return isLater ? stamped.at : current.since;
 }
 
 /**
  * The checkpoint that all authorities are asked to timestamp until the next one is due: then the newest. By time and not
- * by count, so that after a busy hour the last checkpoint gets its timestamps too.
+ * by count, so that after a busy hour the last checkpoint gets its timestamps too. What a clock that was ahead has chosen is
+ * noted anew by the clock of now, or nothing would be due until that time has come.
  */
 async function chooseTarget({ store, clock, every }: StampContext): Promise<StampTarget | undefined> {
   const { newest, current, isCovered } = await readState(store);
   if (newest === undefined) return undefined;
-  const now = BigInt(clock());
-  const isDue = current === undefined || now - current.at >= BigInt(every);
+  const now = clock();
+  const wasAhead = current !== undefined && (isAhead(current.at, now) || isAhead(current.since, now));
+  const isDue = current === undefined || wasAhead || hasPassed(every, current.at, now);
+  const waits = current !== undefined && !isCovered && !isAhead(current.since, now);
+  const chosen = { at: BigInt(now), since: waits ? current.since : BigInt(now) };
   if (isDue && newest.size > (current?.size ?? 0n)) {
-    const since = current !== undefined && !isCovered ? current.since : now;
-    await store.put(encodeStamping({ size: newest.size, at: now, since }), {
+    await store.put(encodeStamping({ size: newest.size, ...chosen }), {
       kind: "absentOrBelow",
       attribute: "size",
       value: newest.size,
     });
     return { size: newest.size, note: await noteOf(store, newest.size), isCovered: false };
+  }
+  if (wasAhead) {
+    const isUnchanged = { kind: "equals", attribute: "at", value: current.at } as const;
+    await putIf(store, encodeStamping({ size: current.size, ...chosen }), isUnchanged);
   }
   if (current === undefined) return undefined;
   return { size: current.size, note: await noteOf(store, current.size), isCovered };
@@ -173,23 +186,59 @@ async function writePublicTimestamps(
   const names = new Set(authorities.map(nameOf));
   const items = await store.get([...names].map((name) => timestampKey(size, name)));
   const stored = items.flatMap((item) => (item === undefined ? [] : [decodeTimestamp(item)]));
-  await writeTimestamps(publication, size, timestampsOver(note, stored));
+  const timestamps = timestampsOver(note, stored);
+  if (timestamps.length === 0) return;
+  await writeTimestamps(publication, size, timestamps);
+  await showTimestamped(publication, note);
 }
 
-async function stampByTsa(ctx: StampContext, authority: Tsa, target: StampTarget): Promise<boolean> {
-  const [stored] = await ctx.store.get([timestampKey(target.size, nameOf(authority))]);
-  if (stored !== undefined) {
+/** Asks an authority for what it has not given yet, unless it failed a short while ago. */
+async function ask(ctx: StampContext, authority: Authority, target: StampTarget): Promise<boolean> {
+  const { store, clock } = ctx;
+  const name = nameOf(authority);
+  const [stored, failedItem] = await store.get([timestampKey(target.size, name), failedKey(name)]);
+  if (stored !== undefined && authority.kind === "rfc3161") {
     // An earlier run stored it and died before it noted so.
     if (!target.isCovered) await cover(ctx, target.size);
     return false;
   }
-  const { token, genTime } = await authority.stamp(new TextEncoder().encode(target.note));
-  if (Math.abs(genTime - ctx.clock()) > MAX_SKEW) {
+  const failed = failedItem && decodeStampState(failedSchema, failedItem);
+  const failures = failed?.failures ?? 0n;
+  if (failed && !hasPassed(pauseAfter(failures), failed.at, clock())) return false;
+  const note = (failures: bigint) => store.put(encodeFailed(name, { at: BigInt(clock()), failures }));
+  const asking: Asking = async (call) => {
+    const answer = await call().catch(async (error: unknown) => {
+      await note(failures + 1n);
+      throw error;
+    });
+    if (failures > 0n) await note(0n);
+    return answer;
+  };
+  return authority.kind === "ots"
+    ? await stampByCalendar(ctx, authority, target, asking)
+    : await stampByTsa(ctx, authority, target, asking);
+}
+
+/** Calls an authority, and notes whether it failed. The store's failures are not its own. */
+type Asking = <T>(call: () => Promise<T>) => Promise<T>;
+
+const pauseAfter = (failures: bigint): number =>
+  failures === 0n ? 0 : Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (Number(failures) - 1));
+
+async function stampByTsa(
+  ctx: StampContext,
+  authority: Tsa,
+  target: StampTarget,
+  asking: Asking,
+): Promise<boolean> {
+  const token = await asking(async () => {
+    const { token, genTime } = await authority.stamp(new TextEncoder().encode(target.note));
+    if (Math.abs(genTime - ctx.clock()) <= MAX_SKEW) return token;
     throw new TimestampError(
       "untrusted",
       "The authority's time is far from our own clock: one of the two is wrong",
     );
-  }
+  });
   return await keep(ctx, authority, target, token);
 }
 
@@ -198,22 +247,29 @@ async function stampByCalendar(
   ctx: StampContext,
   authority: Calendar,
   target: StampTarget,
+  asking: Asking,
 ): Promise<boolean> {
   const { store } = ctx;
   const name = nameOf(authority);
   const [item] = await store.get([promiseKey(name)]);
-  const promise = item && decode(promiseSchema, item);
-  const now = BigInt(ctx.clock());
-  if (promise?.proof === undefined || now - promise.at >= GIVE_UP_AFTER) {
+  const promise = item && decodeStampState(promiseSchema, item);
+  const now = ctx.clock();
+  const askedAt = BigInt(now);
+  const isOver =
+    promise !== undefined && !isAhead(promise.at, now) && hasPassed(GIVE_UP_AFTER, promise.at, now);
+  if (promise?.proof === undefined || isOver) {
     if (promise !== undefined && promise.size >= target.size) return false;
-    const proof = await authority.submit(new TextEncoder().encode(target.note));
-    await store.put(encodePromise(name, { size: target.size, proof, at: now, askedAt: now }));
+    const proof = await asking(() => authority.submit(new TextEncoder().encode(target.note)));
+    await store.put(encodePromise(name, { size: target.size, proof, at: askedAt, askedAt }));
     return false;
   }
-  if (now - promise.askedAt < ASK_CALENDAR_EVERY) return false;
-  await store.put(encodePromise(name, { ...promise, askedAt: now }));
+  if (!hasPassed(ASK_CALENDAR_EVERY, promise.askedAt, now)) return false;
+  // A promise that a clock which was ahead has noted is given up a week from now.
+  const at = isAhead(promise.at, now) ? askedAt : promise.at;
+  await store.put(encodePromise(name, { ...promise, at, askedAt }));
   const note = await noteOf(store, promise.size);
-  const finished = await authority.upgrade(promise.proof, new TextEncoder().encode(note));
+  const { proof } = promise;
+  const finished = await asking(() => authority.upgrade(proof, new TextEncoder().encode(note)));
   if (finished === undefined) return false;
   const promised = { size: promise.size, note };
   const kept = await keep(ctx, authority, promised, finished);

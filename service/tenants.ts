@@ -4,10 +4,20 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { API_KEY, KEY_ID, logOrigin, SCOPES, type Scope } from "@kedge/cli/contract/ids";
+import { MAX_OF_A_KIND } from "@kedge/cli/contract/limits";
+import { LATEST } from "@kedge/verify/rfc3339";
 import { base32nopad } from "@scure/base";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import { binary, type Item, type Key, parseItem, type Store } from "../platform/store.ts";
+import {
+  binary,
+  type Condition,
+  type Item,
+  type Key,
+  parseItem,
+  putIf,
+  type Store,
+} from "../platform/store.ts";
 import { logsKey } from "./logs.ts";
 import type { Principal } from "./principal.ts";
 
@@ -24,7 +34,10 @@ export const tenantLogKey = (tenant: string, log: string): Key => ({
   pk: tenantPartition(tenant),
   sk: `log/${log}`,
 });
-export const apiKeyKey = (tenant: string, id: string): Key => ({
+/** The key's own part of its id begins with its place: at most one key has it. */
+const apiKeyKey = (tenant: string, id: string): Key => oldApiKeyKey(tenant, id.slice(0, PLACE));
+/** Of a key made before there were places. */
+export const oldApiKeyKey = (tenant: string, id: string): Key => ({
   pk: tenantPartition(tenant),
   sk: `key/${id}`,
 });
@@ -47,19 +60,25 @@ export type ApiKey = {
   readonly expiresAt?: bigint;
   readonly revokedAt?: bigint;
 };
-/** Per tenant: keeps every listing small enough to answer whole. */
-const MAX_LOGS = 1_000;
-export const MAX_KEYS = 1_000;
+/**
+ * A tenant has so many places for logs, and for API keys. One conditional write takes a place, and the place is in the
+ * item's key: no race takes one twice, and a crash leaves none taken. What was made before there were places counts as one.
+ */
+const PLACES = Array.from({ length: MAX_OF_A_KIND }, (_, place) => place);
 
-/** Random, opaque, lower case: 5 bits a character. */
-const ID = { tenant: 10, log: 12, key: 6 } as const;
-const newId = (bytes: number): string =>
-  base32nopad.encode(randomBytes(bytes)).toLowerCase().slice(0, length(bytes));
-const length = (bytes: number): number => Math.floor((bytes * 8) / 5);
+/** Opaque, lower case: 5 bits a character. */
+const TENANT_ID_LENGTH = 16;
+const LOG_ID_LENGTH = 19;
+const KEY_OWN_LENGTH = 9;
+const idOf = (bytes: Uint8Array, length: number): string =>
+  base32nopad.encode(bytes).toLowerCase().slice(0, length);
+/** The place of an API key, in the characters of ids: what its own part begins with. */
+const PLACE = 2;
+const KEY_PLACES = PLACES.map((place) => idOf(Uint8Array.of(place >> 2, (place & 3) << 6), PLACE));
 
 /** Operators call this under their own AWS credentials; there is no public route to it. */
 export async function createTenant(ctx: TenantContext, name: string): Promise<Tenant> {
-  const tenant = { id: newId(ID.tenant), name, createdAt: BigInt(ctx.clock()) };
+  const tenant = { id: idOf(randomBytes(10), TENANT_ID_LENGTH), name, createdAt: BigInt(ctx.clock()) };
   await ctx.store.put({ ...tenantKey(tenant.id), name, createdAt: tenant.createdAt });
   return tenant;
 }
@@ -72,17 +91,58 @@ export async function findTenant({ store }: TenantContext, id: string): Promise<
   return item && { id, ...parseItem(tenantSchema, item) };
 }
 
-/** @throws ServiceError `conflict` when the tenant has MAX_LOGS. */
+/** @throws ServiceError `conflict` when the tenant has MAX_OF_A_KIND. */
 export async function createLog(ctx: TenantContext, tenant: string, name: string): Promise<TenantLog> {
-  await refuseMore(ctx.store, tenant, "log/", MAX_LOGS);
-  const id = newId(ID.log);
-  const origin = logOrigin(ctx.domain, id);
+  const [ids, logs] = await Promise.all([logIds(ctx.store, tenant), listLogs(ctx, tenant)]);
   const createdAt = BigInt(ctx.clock());
-  // The registry first: a log that can take entries must be one that sweeps find.
-  await ctx.store.put({ ...logsKey(id), origin, tenant });
-  await ctx.store.put({ ...tenantLogKey(tenant, id), origin, name, createdAt });
-  return { id, origin, name, createdAt };
+  const places = new Set(ids);
+  const old = logs.filter(({ id }) => !places.has(id)).length;
+  const taken = new Set(logs.map(({ id }) => id));
+  const free = ids.slice(0, MAX_OF_A_KIND - old).filter((id) => !taken.has(id));
+  for (const id of shuffled(free)) {
+    const origin = logOrigin(ctx.domain, id);
+    // The registry first: a log that can take entries must be one that sweeps find. Who repeats it writes the same.
+    await ctx.store.put({ ...logsKey(id), origin, tenant });
+    const item = { ...tenantLogKey(tenant, id), origin, name, createdAt };
+    if (await take(ctx.store, item, { kind: "absent" })) return { id, origin, name, createdAt };
+  }
+  throw full();
 }
+
+/** The ids that the tenant's logs have, by their places: each stands for one log for ever, and nobody else can tell whose. */
+async function logIds(store: Store, tenant: string): Promise<string[]> {
+  const key = { pk: tenantPartition(tenant), sk: "log-ids" };
+  const read = async () => {
+    const [item] = await store.get([key]);
+    return item && parseItem(seedSchema, item).seed;
+  };
+  let seed = await read();
+  if (seed === undefined) {
+    await putIf(store, { ...key, seed: new Uint8Array(randomBytes(32)) }, { kind: "absent" });
+    seed = await read();
+  }
+  if (seed === undefined) throw new ServiceError("corrupt", `the item ${key.pk} ${key.sk} has vanished`);
+  const of = (place: number) => createHash("sha256").update(seed).update(`log ${place}`).digest();
+  return PLACES.map((place) => idOf(of(place), LOG_ID_LENGTH));
+}
+const seedSchema = z.object({ seed: binary });
+
+/** Takes a place. Also true when an earlier try of this write did, and only its answer was lost. */
+async function take(store: Store, item: Item, condition: Condition): Promise<boolean> {
+  const attempt = randomBytes(16).toString("hex");
+  if (await putIf(store, { ...item, attempt }, condition)) return true;
+  const [there] = await store.get([item]);
+  return there?.["attempt"] === attempt;
+}
+
+/** So that those who race try different places. */
+function shuffled<T>(all: readonly T[]): T[] {
+  const order = all.map((each) => ({ each, by: Math.random() }));
+  return order.sort((a, b) => a.by - b.by).map(({ each }) => each);
+}
+
+const full = (): ServiceError =>
+  new ServiceError("conflict", `this tenant has ${MAX_OF_A_KIND} of these already, the most it may have`);
 
 const logSchema = z.object({ origin: z.string(), name: z.string(), createdAt: z.bigint() });
 
@@ -114,7 +174,7 @@ export type NewKey = {
 /**
  * Creates an API key. Its secret is returned here and never again: only its SHA-256 is stored.
  * @throws ServiceError `invalid` for no scopes, an admin key limited to a log, or an expiry in the past; `not_found`
- *   for a log that is not the tenant's; `conflict` when the tenant has MAX_KEYS.
+ *   for a log that is not the tenant's; `conflict` when the tenant has MAX_OF_A_KIND that are alive.
  */
 export async function createKey(
   ctx: TenantContext,
@@ -130,20 +190,59 @@ export async function createKey(
   if (expiresAt !== undefined && expiresAt <= createdAt) {
     throw new ServiceError("invalid", "the expiry is in the past: name a later time");
   }
+  if (expiresAt !== undefined && expiresAt > LATEST) {
+    throw new ServiceError("invalid", "the expiry is after the year 9999: name none, and it never expires");
+  }
   if (log !== undefined && (await findTenantLog(ctx, tenant, log)) === undefined) {
     throw new ServiceError("not_found", "the log that the key is limited to does not exist");
   }
-  if (await isFull(ctx.store, tenant, "key/", MAX_KEYS)) await forgetDeadKeys(ctx, tenant);
-  await refuseMore(ctx.store, tenant, "key/", MAX_KEYS);
-
-  const id = newId(ID.key);
   const secret = base32nopad.encode(randomBytes(32)).toLowerCase();
   const limits = { ...(log !== undefined && { log }), ...(expiresAt !== undefined && { expiresAt }) };
-  const stored = { name, scopes: [...new Set(scopes)].join(" "), createdAt, ...limits };
-  await ctx.store.put({ ...apiKeyKey(tenant, id), ...stored, hash: hashOf(secret) });
-  const key: ApiKey = { id: `${tenant}${id}`, name, scopes: [...new Set(scopes)], createdAt, ...limits };
-  return { key, apiKey: `kedge_${key.id}_${secret}` };
+  const stored = {
+    ...{ name, scopes: [...new Set(scopes)].join(" "), createdAt, ...limits },
+    hash: hashOf(secret),
+  };
+  for (const { place, condition } of await keyPlaces(ctx, tenant)) {
+    const own = `${place}${idOf(randomBytes(5), KEY_OWN_LENGTH - PLACE)}`;
+    if (!(await take(ctx.store, { ...apiKeyKey(tenant, own), own, ...stored }, condition))) continue;
+    const key: ApiKey = { id: `${tenant}${own}`, name, scopes: [...new Set(scopes)], createdAt, ...limits };
+    return { key, apiKey: `kedge_${key.id}_${secret}` };
+  }
+  throw full();
 }
+
+type FreePlace = { readonly place: string; readonly condition: Condition };
+
+/** The places that a new key may take, and on what condition: first those that are empty, then those of dead keys. */
+async function keyPlaces(ctx: TenantContext, tenant: string): Promise<Iterable<FreePlace>> {
+  const byPlace = new Map<string, Item>();
+  for await (const item of ctx.store.query(prefix(tenant, "key/"))) {
+    byPlace.set(item.sk.slice("key/".length), item);
+  }
+  const old = [...byPlace].filter(([place]) => place.length > PLACE).map(([, item]) => item);
+  const dead = (item: Item) => isDead(decodeKey(tenant, item).key, ctx.clock());
+  const places = KEY_PLACES.slice(0, MAX_OF_A_KIND - old.length);
+  const empty = places.filter((place) => !byPlace.has(place));
+  if (empty.length === 0 && old.some(dead)) {
+    // Nothing is ever put there again, so that what is freed stays free.
+    await ctx.store.write([], old.filter(dead));
+    return keyPlaces(ctx, tenant);
+  }
+  return (function* () {
+    for (const place of shuffled(empty)) yield { place, condition: { kind: "absent" } as const };
+    for (const place of shuffled(places)) {
+      const item = byPlace.get(place);
+      if (item !== undefined && dead(item)) yield { place, condition: unchanged(item) };
+    }
+  })();
+}
+
+/** The place has the same key as when it was read: a dead one may give way to another meanwhile. */
+const unchanged = ({ createdAt = 0n }: Item): Condition => ({
+  kind: "equals",
+  attribute: "createdAt",
+  value: createdAt,
+});
 
 export async function listKeys(ctx: TenantContext, tenant: string): Promise<ApiKey[]> {
   const keys: ApiKey[] = [];
@@ -155,10 +254,20 @@ export async function listKeys(ctx: TenantContext, tenant: string): Promise<ApiK
 export async function revokeKey(ctx: TenantContext, tenant: string, id: string): Promise<void> {
   // Any other text is not worth a read, and may be too long for a key of the store.
   const isOwn = KEY_ID.test(id) && id.startsWith(tenant);
-  const [item] = isOwn ? await ctx.store.get([apiKeyKey(tenant, id.slice(tenant.length))]) : [];
+  const item = isOwn ? await findKey(ctx.store, tenant, id.slice(tenant.length)) : undefined;
   if (item === undefined) throw new ServiceError("not_found", "there is no such API key");
-  if (decodeKey(tenant, item).key.revokedAt === undefined)
-    await ctx.store.put({ ...item, revokedAt: BigInt(ctx.clock()) });
+  if (decodeKey(tenant, item).key.revokedAt !== undefined) return;
+  const revoked = { ...item, revokedAt: BigInt(ctx.clock()) };
+  // It was dead, and its place is another's now: then it is not found.
+  if (!(await putIf(ctx.store, revoked, unchanged(item)))) await revokeKey(ctx, tenant, id);
+}
+
+/** @param own the key's own part of its id. */
+async function findKey(store: Store, tenant: string, own: string): Promise<Item | undefined> {
+  const [item] = await store.get([apiKeyKey(tenant, own)]);
+  if (item?.["own"] === own) return item;
+  const [old] = await store.get([oldApiKeyKey(tenant, own)]);
+  return old;
 }
 
 /**
@@ -179,7 +288,7 @@ export async function revokeAllKeys(ctx: TenantContext, tenant: string): Promise
 export async function authenticate(ctx: TenantContext, apiKey: string): Promise<Principal | undefined> {
   const [, tenant, id, secret] = API_KEY.exec(apiKey) ?? [];
   if (tenant === undefined || id === undefined || secret === undefined) return undefined;
-  const [item] = await ctx.store.get([apiKeyKey(tenant, id)]);
+  const item = await findKey(ctx.store, tenant, id);
   if (item === undefined) return undefined;
   const { key, hash } = decodeKey(tenant, item);
   if (!timingSafeEqual(hash, hashOf(secret))) return undefined;
@@ -191,6 +300,7 @@ export async function authenticate(ctx: TenantContext, apiKey: string): Promise<
 const hashOf = (secret: string): Uint8Array => new Uint8Array(createHash("sha256").update(secret).digest());
 
 const keySchema = z.object({
+  own: z.string().optional(),
   name: z.string(),
   scopes: z.string().transform((text) => z.array(z.enum(SCOPES)).parse(text.split(" "))),
   log: z.string().optional(),
@@ -201,9 +311,10 @@ const keySchema = z.object({
 });
 
 function decodeKey(tenant: string, item: Item): { key: ApiKey; hash: Uint8Array } {
-  const { name, scopes, log, createdAt, expiresAt, revokedAt, hash } = parseItem(keySchema, item);
+  const stored = parseItem(keySchema, item);
+  const { own, name, scopes, log, createdAt, expiresAt, revokedAt, hash } = stored;
   const key = {
-    id: `${tenant}${item.sk.slice("key/".length)}`,
+    id: `${tenant}${own ?? item.sk.slice("key/".length)}`,
     name,
     scopes,
     createdAt,
@@ -212,28 +323,6 @@ function decodeKey(tenant: string, item: Item): { key: ApiKey; hash: Uint8Array 
     ...(revokedAt !== undefined && { revokedAt }),
   };
   return { key, hash };
-}
-
-async function isFull(store: Store, tenant: string, kind: string, max: number): Promise<boolean> {
-  let count = 0;
-  for await (const _ of store.query({ ...prefix(tenant, kind), limit: max })) count++;
-  return count >= max;
-}
-
-async function refuseMore(store: Store, tenant: string, kind: string, max: number): Promise<void> {
-  if (await isFull(store, tenant, kind, max)) {
-    throw new ServiceError("conflict", `this tenant has ${max} of these already, the most it may have`);
-  }
-}
-
-/** Dead keys are listed until their room is needed. */
-async function forgetDeadKeys(ctx: TenantContext, tenant: string): Promise<void> {
-  const keys = await listKeys(ctx, tenant);
-  const dead = keys.filter((key) => isDead(key, ctx.clock()));
-  await ctx.store.write(
-    [],
-    dead.map(({ id }) => apiKeyKey(tenant, id.slice(tenant.length))),
-  );
 }
 
 const isDead = ({ revokedAt, expiresAt }: ApiKey, now: number): boolean =>

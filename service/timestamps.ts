@@ -4,6 +4,7 @@ import { ots, rfc3161, type Timestamp } from "@kedge/verify/time/timestampform";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
 import * as z from "zod";
+import { ServiceError } from "../platform/error.ts";
 import { binary, type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
 import { ANCHOR } from "./anchor-items.ts";
 
@@ -67,3 +68,21 @@ export const encodeTimestamp = (name: string, timestamp: StoredTimestamp): Item 
 });
 
 export const decodeTimestamp = (item: Item): StoredTimestamp => parseItem(schema, item);
+
+// ---- which is the newest of them ------------------------------------------------------------------------------------
+
+/** The largest size of which there is a timestamp, and when one of it came. A timestamp covers what is smaller, too. */
+export const stampedKey = (): Key => ({ pk: `log/${ANCHOR}`, sk: "stamped" });
+const stampedSchema = z.object({ size: z.bigint(), at: z.bigint() });
+export type Stamped = Readonly<z.infer<typeof stampedSchema>>;
+
+export const encodeStamped = (stamped: Stamped): Item => ({ ...stampedKey(), ...stamped });
+export const decodeStamped = (item: Item | undefined): Stamped | undefined =>
+  item && decodeStampState(stampedSchema, item);
+
+/** All of the state of stamping can be made again, so what is malformed may go. */
+export function decodeStampState<T>(schema: z.ZodType<T>, item: Item): T {
+  const parsed = schema.safeParse(item);
+  if (parsed.success) return parsed.data;
+  throw new ServiceError("corrupt", `${item.pk} ${item.sk} is not what an anchorer writes: delete it`);
+}

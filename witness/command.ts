@@ -1,6 +1,8 @@
 /** `kedge witness`: cosign the checkpoints of others' logs, on this machine. */
+import { readVkeys } from "@kedge/verify/cli/keys";
 import { collect, wholeNumber } from "@kedge/verify/cli/options";
 import { CliError, print } from "@kedge/verify/cli/output";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import type { Command } from "commander";
 import { stopOnSignals } from "../platform/embedded/signals.ts";
 import { ServiceError } from "../platform/error.ts";
@@ -14,8 +16,8 @@ export function witnessCommand(command: Command): Command {
       "its name, a schema-less URL such as witness.example.org: never change it",
     )
     .requiredOption(
-      "--log <vkey>",
-      "vkey of a log to watch, may be repeated; a log may have several",
+      "--log <keys>",
+      "a log to watch: its vkeys, or a file with one on each line; may be repeated. Where its origin is not the key's name: '<vkey> origin=<origin>'",
       collect,
     )
     .requiredOption("--data <folder>", "where its keys and its record are kept; never restore an older copy")
@@ -27,7 +29,7 @@ export function witnessCommand(command: Command): Command {
 async function runWitness({ log, ...options }: Flags): Promise<void> {
   // Loaded here, so that no other command loads AWS packages.
   const { startWitness } = await import("./serve.ts");
-  const starting = startWitness({ ...options, logs: log });
+  const starting = startWitness({ ...options, logs: log.flatMap(watched) });
   const witness = await starting.catch((cause: unknown) => {
     if (!(cause instanceof ServiceError && cause.code === "invalid")) throw cause;
     throw new CliError("misuse", cause.message, { cause });
@@ -47,4 +49,9 @@ async function runWitness({ log, ...options }: Flags): Promise<void> {
     "",
     "Ctrl-C stops it; the next start goes on where it was.",
   );
+}
+
+/** What `--log` was given, as the configuration has it. */
+function watched(text: string): string[] {
+  return /\sorigin=/.test(text) ? [text] : readVkeys(text).map(formatVkey);
 }

@@ -29,7 +29,7 @@ const schema = z
     KEDGE_WITNESS_KEY: keyId,
     /** Post-quantum: an ML_DSA_44 key. */
     KEDGE_WITNESS_MLDSA_KEY: keyId.optional(),
-    /** The vkeys of the logs to watch, separated by white space; a log may have several. */
+    /** The vkeys of the logs to watch, as `readLogs` takes them; a log may have several. */
     KEDGE_WITNESS_LOGS: z.string().optional(),
     /** The same in a file: the environment of a Lambda function is 4 kB, two ML-DSA-44 vkeys are 3.6 kB. */
     KEDGE_WITNESS_LOGS_FILE: z.string().min(1).optional(),
@@ -57,27 +57,35 @@ export function openWitness(env: NodeJS.ProcessEnv): WitnessContext {
 }
 
 /**
- * Vkeys by the origin of their log, which is their name.
- * @param text vkeys, separated by white space.
+ * Vkeys by the origin of their log: their name or, for a log whose origin is another (c2sp.org/tlog-checkpoint lets it),
+ * what the line says after `origin=`.
+ * @param text vkeys, separated by white space; `<vkey> origin=<the rest of the line>`.
  * @throws ServiceError `invalid` when there is none, one cannot be read, or one is given twice.
  */
 export function readLogs(text: string): Map<string, Vkey[]> {
-  const vkeys = text.split(/\s+/).filter((part) => part !== "");
-  if (vkeys.length === 0) throw new ServiceError("invalid", "no log is named: give the vkey of at least one");
   const logs = new Map<string, Vkey[]>();
-  for (const part of vkeys) {
-    const vkey = readVkey(part);
-    const keys = logs.get(vkey.name) ?? [];
-    if (keys.some(({ id }) => id === vkey.id)) {
-      throw new ServiceError("invalid", `the vkey ${shown(part)} is given twice: leave one out`);
-    }
-    logs.set(vkey.name, [...keys, vkey]);
-    if (keys.length >= MAX_KEYS_OF_LOG || Buffer.byteLength(vkey.name) > MAX_NAME_BYTES) {
-      const limits = `${MAX_KEYS_OF_LOG} keys and its origin ${MAX_NAME_BYTES} bytes`;
-      throw new ServiceError("invalid", `${shown(part)}: a log has at most ${limits}`);
-    }
+  for (const line of text.split("\n")) {
+    const [, keys = line, origin] = /^(.*?)\s+origin=(.*)$/.exec(line.trim()) ?? [];
+    const parts = keys.split(/\s+/).filter((part) => part !== "");
+    for (const part of parts) addKey(logs, part, origin?.trim());
   }
+  if (logs.size === 0) throw new ServiceError("invalid", "no log is named: give the vkey of at least one");
   return logs;
+}
+
+function addKey(logs: Map<string, Vkey[]>, part: string, given: string | undefined): void {
+  const vkey = readVkey(part);
+  const origin = given ?? vkey.name;
+  if (origin === "") throw new ServiceError("invalid", `${shown(part)}: nothing stands after origin=`);
+  const keys = logs.get(origin) ?? [];
+  if (keys.some(({ id }) => id === vkey.id)) {
+    throw new ServiceError("invalid", `the vkey ${shown(part)} is given twice: leave one out`);
+  }
+  logs.set(origin, [...keys, vkey]);
+  if (keys.length >= MAX_KEYS_OF_LOG || Buffer.byteLength(origin) > MAX_NAME_BYTES) {
+    const limits = `${MAX_KEYS_OF_LOG} keys and its origin ${MAX_NAME_BYTES} bytes`;
+    throw new ServiceError("invalid", `${shown(part)}: a log has at most ${limits}`);
+  }
 }
 
 function readVkey(text: string): Vkey {

@@ -31,6 +31,7 @@ import {
 } from "@kedge/verify/tlog/note";
 import { admit, conflict, judge, type Latest, originHash, type Refusal } from "@kedge/verify/tlog/witness";
 import { uniteSignatures } from "@kedge/verify/tlog/witness-client";
+import { ServiceError } from "../platform/error.ts";
 import type { Signer } from "../platform/signer.ts";
 import { putIf, type Store } from "../platform/store.ts";
 import {
@@ -81,7 +82,7 @@ export async function addCheckpoint(
   body: string | Uint8Array,
 ): Promise<CosignAnswer> {
   // Before the head is read: a cosignature says that no larger tree had been seen by its time.
-  const timestamp = BigInt(Math.floor(clock() / 1000));
+  const timestamp = timeOf(clock());
   const admitted = admit(body, logs);
   if (admitted.status !== 200) return admitted;
   const { parsed, signatures } = admitted;
@@ -101,8 +102,14 @@ export async function addCheckpoint(
     return await conflicting();
   }
   const lines = await cosign(witness, parsed, timestamp);
-  const recorded = await record(store, hash, parsed, signatures, lines);
+  const recorded = await record(store, hash, parsed, { own: signatures, by: witness.name, lines });
   return recorded === "overtaken" ? await conflicting() : { status: 200, lines, isNew: recorded === "new" };
+}
+
+/** In seconds. A cosignature never says 0 (c2sp.org/tlog-witness, add-checkpoint), nor can it say less. */
+function timeOf(now: number): bigint {
+  if (now >= 1000) return BigInt(Math.floor(now / 1000));
+  throw new ServiceError("unavailable", "this machine's clock stands before 1970: set it");
 }
 
 function withEvidence(
@@ -154,11 +161,10 @@ async function record(
   store: Store,
   hash: string,
   { checkpoint: { size }, note: { text } }: ParsedCheckpoint,
-  own: readonly NoteSignature[],
-  cosignatures: string,
+  { own, by, lines }: { readonly own: readonly NoteSignature[]; readonly by: string; readonly lines: string },
 ): Promise<"new" | "again" | "overtaken"> {
   const itemWith = (signatures: readonly NoteSignature[]) => {
-    const note = `${formatNote({ text, signatures: [...signatures] })}${cosignatures}`;
+    const note = `${formatNote({ text, signatures: [...signatures] })}${lines}`;
     return encodeCosigned(hash, { size, note });
   };
   const isLarger = { kind: "absentOrBelow", attribute: "size", value: size } as const;
@@ -169,8 +175,8 @@ async function record(
   if (known.size !== size) return "overtaken";
   const { text: knownText, signatures } = parseNote(known.note);
   if (knownText !== text) return "again";
-  // The log signs under its origin, which is the first line.
-  const before = signatures.filter(({ name }) => text.startsWith(`${name}\n`));
+  // The log's, and not the witness's of then.
+  const before = signatures.filter(({ name }) => name !== by);
   // When another request was faster, it has recorded as much.
   const isUnchanged = { kind: "equals", attribute: "note", value: known.note } as const;
   await putIf(store, itemWith(uniteSignatures(own, before)), isUnchanged);

@@ -13,6 +13,7 @@ import {
   publicCheckpointOf,
   publicTile,
   publicTimestampsOf,
+  timestampedCheckpoint,
 } from "../../service/public.ts";
 import type { ApiEnv } from "./env.ts";
 import { absentProblem, anyProblems, noTile, notFound } from "./problem.ts";
@@ -39,6 +40,20 @@ export function anchorRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): voi
     const newest = await publicCheckpoint(store);
     if (newest === undefined) throw notFound("The anchor log has no public checkpoint yet.");
     return c.text(newest, 200, headersOf("checkpoint"));
+  });
+
+  const getTimestamped = createRoute({
+    ...common,
+    path: "/anchor/timestamped",
+    operationId: "getTimestampedAnchorCheckpoint",
+    summary: "The newest timestamped checkpoint of the anchor log",
+    description: "Old proofs are renewed by it: see `kedge proof --renew`.",
+    responses: { 200: note("A signed note."), ...anyProblems, ...absentProblem },
+  });
+  app.openapi(getTimestamped, async (c) => {
+    const newest = await timestampedCheckpoint(store);
+    if (newest === undefined) throw notFound("No checkpoint of the anchor log has a timestamp yet.");
+    return c.text(newest, 200, headersOf("timestamped"));
   });
 
   const getOne = createRoute({

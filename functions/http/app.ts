@@ -5,17 +5,20 @@ import { matchedRoutes } from "hono/route";
 import { errorFields, logLine } from "../../platform/log.ts";
 import type { ApiService } from "../../service/config.ts";
 import { anchorRoutes } from "./anchor.ts";
+import { claimedKeyId } from "./auth.ts";
 import { checkpointRoutes } from "./checkpoints.ts";
 import { entryRoutes } from "./entries.ts";
 import type { ApiEnv } from "./env.ts";
 import { keyRoutes } from "./keys.ts";
 import { logRoutes } from "./logs.ts";
 import { metaRoutes } from "./meta.ts";
-import { invalidInput, notFound, problemOf, respondProblem } from "./problem.ts";
+import { methodsOf } from "./methods.ts";
+import { invalidInput, methodNotAllowed, notFound, problemOf, respondProblem } from "./problem.ts";
 import { proofRoutes } from "./proofs.ts";
 
 /** @example const response = await createApp(openService(process.env)).request("/healthz"); */
 export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
+  const words = new Set<string>();
   const app = new OpenAPIHono<ApiEnv>({
     defaultHook: (result) => {
       if (!result.success) throw invalidInput(result.error);
@@ -36,11 +39,11 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
     const line = {
       requestId,
       method: c.req.method,
-      route: matchedRoutes(c).at(-1)?.path,
+      route: routeOf(matchedRoutes(c).at(-1)?.path) ?? masked(c.req.path, words),
       status: c.res.status,
       ms: Math.round(performance.now() - started),
       tenant: c.var.principal?.tenant,
-      keyId: c.var.principal?.who.id,
+      keyId: c.var.principal?.who.id ?? claimedKeyId(c.req.header("authorization")),
       entries: c.get("entries"),
       ...(c.error !== undefined && (failed ? errorFields(c.error) : { code: problemOf(c.error).code })),
     };
@@ -48,6 +51,14 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
     logLine(failed ? "error" : "info", line, {
       EntriesAccepted: c.res.status === 202 ? c.get("entries") : undefined,
     });
+  });
+  // Before the routes: `/entries/octets` is no hash, whatever the method.
+  let methods: ReturnType<typeof methodsOf> | undefined;
+  app.use(async (c, next) => {
+    methods ??= methodsOf(app.openAPIRegistry.definitions);
+    const taken = methods(c.req.path);
+    if (taken !== undefined && !taken.includes(c.req.method)) throw methodNotAllowed(taken);
+    await next();
   });
   app.onError((error, c) => respondProblem(c, problemOf(error), c.get("requestId")));
   app.notFound((c) => {
@@ -62,5 +73,17 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
   keyRoutes(app, service);
   anchorRoutes(app, service);
   metaRoutes(app);
+  for (const { path } of app.routes) for (const word of path.split("/")) words.add(word);
   return app;
+}
+
+/** The pattern that was matched, unless it is that of whatever matches nothing else. */
+const routeOf = (path: string | undefined): string | undefined => (path?.endsWith("*") ? undefined : path);
+
+const MAX_SEGMENTS = 10;
+
+/** A path that is no route: of its words those that routes have. Any other may be an id, a key or a name. */
+function masked(path: string, words: ReadonlySet<string>): string {
+  const segments = path.split("/", MAX_SEGMENTS + 1);
+  return segments.map((segment) => (words.has(segment) ? segment : "*")).join("/");
 }

@@ -32,6 +32,13 @@ type ActEnv<Input extends readonly unknown[], Output> = ApiEnv & {
   Variables: { act: (...input: Input) => Promise<Output> };
 };
 
+/**
+ * The id of the API key that a request claims to have, for the log line of one that is refused: half of `kedge_<id>_<secret>`
+ * is public. Undefined when the text is not so, for then it may be anything.
+ */
+export const claimedKeyId = (header: string | undefined): string | undefined =>
+  /^Bearer +kedge_([a-z2-7]{25})_/i.exec(header ?? "")?.[1];
+
 /** @throws Problem `unauthorized`. */
 async function identify(service: ApiService, header: string | undefined): Promise<Principal> {
   const apiKey = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1];

@@ -9,7 +9,7 @@ import { verbs } from "../../service/verbs.ts";
 import { allow } from "./auth.ts";
 import { OCTETS } from "./body.ts";
 import type { ApiEnv } from "./env.ts";
-import { absentProblem, invalidProblem, keyProblems, noTile, notFound } from "./problem.ts";
+import { absentProblem, keyProblems, noTile, notFound } from "./problem.ts";
 import { json, logParams, note, sizeQuery, sizeText, tile, tileParams } from "./schema.ts";
 
 export function checkpointRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
@@ -72,7 +72,6 @@ export function checkpointRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService):
     },
     responses: {
       200: json("A page.", checkpointsSchema),
-      ...invalidProblem,
       ...keyProblems,
       ...absentProblem,
     },
@@ -101,7 +100,6 @@ export function checkpointRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService):
     },
     responses: {
       200: json("The proof.", consistencySchema),
-      ...invalidProblem,
       ...keyProblems,
       ...absentProblem,
     },

@@ -5,6 +5,7 @@ import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import * as z from "zod";
 import { JSON_TYPE } from "./body.ts";
 import type { ApiEnv } from "./env.ts";
+import { INTRODUCTION } from "./introduction.ts";
 import { anyProblems } from "./problem.ts";
 
 const FOR_MINUTES = "public, max-age=300";
@@ -14,10 +15,10 @@ const INFO = {
   info: {
     title: "Kedge",
     version: "1",
-    description:
-      "Anchors healthcare audit trails in RFC 6962 Merkle logs. Post commitments, fetch proofs, verify them offline.",
+    description: INTRODUCTION,
     license: { name: "Apache-2.0", identifier: "Apache-2.0" },
   },
+  servers: [{ url: "/", description: "The service that serves this document." }],
   tags: [
     { name: "Entries", description: "Post commitments and fetch their proofs." },
     { name: "Log", description: "A log as a C2SP tlog-tiles prefix, and its history." },

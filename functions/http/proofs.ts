@@ -14,7 +14,6 @@ import type { ApiEnv } from "./env.ts";
 import {
   absentProblem,
   bodyProblems,
-  invalidProblem,
   keyProblems,
   noEntry,
   Problem,
@@ -26,8 +25,8 @@ import { entryParams, jsonBody, logParams, note } from "./schema.ts";
 /** Lambda answers with at most 6 MB, which JSON-escapes or base64-encodes the body. */
 const MAX_RESPONSE = 4_500_000;
 
-/** Typed as any string: of a name that ends in json the framework would expect a JSON response. */
-const NDJSON: string = "application/x-ndjson";
+/** A text, so that generated clients hand it out: of application/x-ndjson they know nothing, and lose the answer. */
+const NDJSON = "text/x-ndjson; charset=utf-8";
 
 export function proofRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
   const getProof = createRoute({
@@ -41,7 +40,6 @@ export function proofRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     request: { params: entryParams },
     responses: {
       200: { ...note("The proof file."), headers: z.object({ "Kedge-Assurance": assuranceSchema }) },
-      ...invalidProblem,
       ...keyProblems,
       ...pendingProblem,
     },
@@ -52,6 +50,7 @@ export function proofRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     return c.text(found.proof, 200, { "Content-Type": NOTE_TYPE, "Kedge-Assurance": found.assurance });
   });
 
+  app.openAPIRegistry.register("ProofLine", proofLineSchema.clone());
   const postProofs = createRoute({
     ...allow(service, verbs.prove, JSON_TYPE),
     method: "post",

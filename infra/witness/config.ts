@@ -29,7 +29,8 @@ export const WITNESS_HELP = `A witness is deployed alone, with one JSON file of 
   region            AWS region. Required.
   account           12 digits: refuse any other account. Default: that of the credentials.
   name              the witness's name, such as witness.example.org; never change it. Required.
-  logs              the vkeys of the logs to watch; a log may have several. Required.
+  logs              the vkeys of the logs to watch; a log may have several. Required. Where a log's origin is not
+                    its key's name: "<vkey> origin=<origin>".
   mldsa             cosign with ML-DSA-44 too. Default true.
   logRetentionDays  the log lines, with the evidence in them, are kept for so long. Default 365.
   alarmEmail        where alarms go. Default: to a topic without subscribers.

@@ -29,11 +29,11 @@ export async function startDynamodb(
   const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   const url = await started(worker).catch(async (cause: unknown) => {
     await worker.terminate();
-    throw new ServiceError(
-      "unavailable",
-      `The embedded DynamoDB cannot open ${path ?? "its port"}; check that no other process uses it, and the disk`,
-      { cause },
-    );
+    const isLocked = cause instanceof Error && "code" in cause && cause.code === "LEVEL_LOCKED";
+    const message = isLocked
+      ? `another process has ${path} open: it runs there already, or is just starting or stopping`
+      : `the embedded DynamoDB cannot open ${path ?? "its port"}; check that no other process uses it, and the disk`;
+    throw new ServiceError("unavailable", message, { cause });
   });
 
   const close = async () => {

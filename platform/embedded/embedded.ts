@@ -1,5 +1,7 @@
 /** The AWS services of one process on one data folder: started, locked against other processes, and made its own. */
 import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { CreateKeyCommand, type KeySpec, KMSClient } from "@aws-sdk/client-kms";
 import { makeFolder, writeDurably } from "../durable.ts";
@@ -10,11 +12,14 @@ import { startKms } from "./kms.ts";
 /** @param setting what names another folder, for the message. @returns its absolute path. @throws ServiceError `unavailable` */
 export async function openFolder(data: string, setting: string): Promise<string> {
   const folder = resolve(data);
-  await makeFolder(folder, 0o700).catch((cause: unknown) => {
-    throw new ServiceError("unavailable", `${folder} cannot be made: name another with ${setting}`, {
-      cause,
-    });
-  });
+  const refuse = (what: string, cause?: unknown): never => {
+    throw new ServiceError("unavailable", `${folder} ${what}: name another with ${setting}`, { cause });
+  };
+  await makeFolder(folder, 0o700).catch((cause: unknown) => refuse("cannot be made", cause));
+  if (!(await stat(folder)).isDirectory()) refuse("is no folder");
+  await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause: unknown) =>
+    refuse("cannot be written by this user", cause),
+  );
   return folder;
 }
 

@@ -325,7 +325,7 @@ test("one line per hash in their order: a proof, pending or not found", async ()
   await postHashes(log.id, write, [pending]);
   const asked = [unknown, sealed, pending, sealed];
   const response = await ok(kedge.app.request(`/v1/logs/${log.id}/proofs`, json(read, { hashes: asked })));
-  expect(response.headers.get("content-type")).toBe("application/x-ndjson");
+  expect(response.headers.get("content-type")).toBe("text/x-ndjson; charset=utf-8");
   const found = await lines(response);
   expect(found.map(({ hash }) => hash)).toEqual(asked);
   expect(found.map(({ problem }) => problem?.type)).toEqual([

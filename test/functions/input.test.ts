@@ -142,6 +142,8 @@ describe("names, scopes and times of logs and keys", () => {
     ["/v1/keys", { name: "a", scopes, expiresAt: "tomorrow" }],
     ["/v1/keys", { name: "a", scopes, expiresAt: "2026-02-30T00:00:00Z" }],
     ["/v1/keys", { name: "a", scopes, expiresAt: "2020-01-01T00:00:00Z" }],
+    ["/v1/keys", { name: "a", scopes, expiresAt: "9999-12-31T23:59:59-23:59" }],
+    ["/v1/keys", { name: "a", scopes, expiresAt: "0000-01-01T00:00:00+23:59" }],
     ["/v1/keys", { name: "a", scopes, expiresAt: 4102444800 }],
     ["/v1/keys", { name: "a", scopes, tenant: "another" }],
   ])("%s refuses %j", async (path, body) => {

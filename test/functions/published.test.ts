@@ -1,8 +1,9 @@
 /** The anchor log's published files beside the API that serves the same from the table: one answer, wherever it is asked. */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openCopy } from "@kedge/verify/cli/copy";
+import { openFiles } from "@kedge/verify/cli/copy";
 import { monitorTrust } from "@kedge/verify/monitor/monitor";
 import { watch } from "@kedge/verify/monitor/watch";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
@@ -54,6 +55,7 @@ test("every published file is what the API answers under its path, with the same
       "checkpoints/4",
       "policy",
       "tile/0/000.p/6",
+      "timestamped",
       "vkeys",
     ]),
   );
@@ -72,7 +74,7 @@ describe("a copy of the files in a folder", () => {
   const look = async (state?: Awaited<ReturnType<typeof watch>>["state"]) => {
     const policy = parsePolicy(await readFile(new URL("policy", folder), "utf8"));
     const options = { now: Date.now(), maxEntries: 1_000n };
-    return await watch(openCopy(folder.href), state, monitorTrust(policy, []), options);
+    return await watch(openFiles(folder.href), state, monitorTrust(policy, []), options);
   };
 
   test("is all that a monitor needs", async () => {
@@ -83,15 +85,27 @@ describe("a copy of the files in a folder", () => {
     expect([second.findings, second.failure, second.read]).toEqual([[], undefined, 2n]);
   });
 
+  test("is named by its path as well, whatever characters are in it", async () => {
+    const parent = await mkdtemp(join(tmpdir(), "kedge 100% #1 "));
+    try {
+      await cp(fileURLToPath(folder), parent, { recursive: true });
+      const { checkpoint } = openFiles(parent);
+      expect(await checkpoint()).toEqual(await openFiles(folder.href).checkpoint());
+      expect(await openFiles(`./${relative(".", parent)}`).checkpoint()).toEqual(await checkpoint());
+    } finally {
+      await rm(parent, { recursive: true });
+    }
+  });
+
   test("is read no further than a log's files can be, and says what is missing", async () => {
-    const nowhere = openCopy(new URL("nowhere/", folder).href);
+    const nowhere = openFiles(new URL("nowhere/", folder).href);
     await expect(nowhere.checkpoint()).rejects.toMatchObject({ code: "not_found" });
     await expect(nowhere.tile({ level: 0, index: 0n, width: 3 })).rejects.toMatchObject({
       code: "not_found",
     });
-    expect(() => openCopy("file://elsewhere/anchor")).toThrow(/absolute path/);
+    expect(() => openFiles("file://elsewhere/anchor")).toThrow(/absolute path/);
 
-    const odd = openCopy(new URL("../odd/", folder).href);
+    const odd = openFiles(new URL("../odd/", folder).href);
     const file = (path: string) => fileURLToPath(new URL(`../odd/${path}`, folder));
     await mkdir(file("checkpoint"), { recursive: true });
     await mkdir(file("tile/0"), { recursive: true });

@@ -1,5 +1,6 @@
 /** A deployment's life, on exactly the code, the configuration and the permissions that `cdk synth` makes. */
 
+import { MAX_OF_A_KIND } from "@kedge/cli/contract/limits";
 import { verifyEvent } from "@kedge/verify/proof/verify";
 import { decodeBase64 } from "@kedge/verify/tlog/bytes";
 import { openCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
@@ -11,10 +12,11 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
+import type { Item } from "../../platform/store.ts";
 import { ANCHOR } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
 import { checkpointKey } from "../../service/checkpoints.ts";
-import { apiKeyKey, createKey, createLog, createTenant, MAX_KEYS } from "../../service/tenants.ts";
+import { createKey, createLog, createTenant, oldApiKeyKey, tenantPartition } from "../../service/tenants.ts";
 import type { Written } from "../support/lambda-process.ts";
 import { unneeded } from "./access.ts";
 import { type Artefact, synthesise } from "./artefact.ts";
@@ -150,14 +152,19 @@ describe("a deployment", () => {
   test("drops revoked keys when their room is needed", async () => {
     const { id } = await createTenant(kedge.operator, "another hospital");
     const { key, apiKey } = await createKey(kedge.operator, id, { name: "admin", scopes: ["admin"] });
-    const [item] = await kedge.operator.store.get([apiKeyKey(id, key.id.slice(id.length))]);
+    let item: Item | undefined;
+    const stored = kedge.operator.store.query({ pk: tenantPartition(id), from: "key/", to: "key/~" });
+    for await (const each of stored) item = each;
     if (item === undefined) expect.fail("the key is not stored");
-    const dead = Array.from({ length: MAX_KEYS - 1 }, (_, i) => ({
-      ...item,
-      ...apiKeyKey(id, `dead${i}`),
+    // As keys were stored before each had a place.
+    const { own: _, ...old } = item;
+    const alive = { ...old, ...oldApiKeyKey(id, key.id.slice(id.length)) };
+    const dead = Array.from({ length: MAX_OF_A_KIND - 1 }, (_, i) => ({
+      ...old,
+      ...oldApiKeyKey(id, `dead${i}`),
       revokedAt: 1n,
     }));
-    await kedge.operator.store.write(dead);
+    await kedge.operator.store.write([alive, ...dead], [item]);
     await client.text("POST /v1/keys", { apiKey, json: { name: "one more", scopes: ["read"] } });
     expect((await client.json(keysSchema, "GET /v1/keys", { apiKey })).keys).toHaveLength(2);
   });

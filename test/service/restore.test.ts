@@ -12,7 +12,7 @@ import { anchor } from "../../service/anchor.ts";
 import { ANCHOR } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
 import { indexKey } from "../../service/hash-index.ts";
-import { readHead } from "../../service/head.ts";
+import { headKey, readHead } from "../../service/head.ts";
 import { logsKey } from "../../service/logs.ts";
 import { prove } from "../../service/prove.ts";
 import { restore } from "../../service/restore.ts";
@@ -157,6 +157,37 @@ describe("a table restored from a backup", () => {
     await restoreAll(after.actor());
     acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
     expect(auditWorld(after, acknowledged)).toEqual([]);
+  });
+});
+
+describe("a sealer that wins every race for the head", () => {
+  test.each([false, true])("the restore ends as if it had been alone, rebuilt whole: %s", async (whole) => {
+    const { after, acknowledged } = await rolledBack([40, 5, 260], 1);
+    const [actor, sealer] = [after.actor(), after.actor()];
+    const sign: typeof actor.signLog = async (checkpoint) => {
+      await seal(sealer, logOf(sealer)).catch((error) => expect(code(error)).toBe("rollback"));
+      return await actor.signLog(checkpoint);
+    };
+    expect(await restore(actor, { ...logOf(actor), sign }, { whole })).toEqual({
+      batches: whole ? 3 : 2,
+      entries: whole ? 305 : 265,
+      size: 305n,
+    });
+    await restore(actor, anchorOf(actor));
+    acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
+    expect(auditWorld(after, acknowledged)).toEqual([]);
+  });
+
+  test("a head that moves without any progress ends in a conflict", async () => {
+    const { after } = await rolledBack([40, 5], 1);
+    const actor = after.actor();
+    const key = headKey(LOG);
+    const put: typeof actor.store.put = async (item, condition) => {
+      if (item.pk === key.pk && item.sk === key.sk) throw new ServiceError("condition_failed", "lost");
+      await actor.store.put(item, condition);
+    };
+    const restored = restore({ ...actor, store: { ...actor.store, put } }, logOf(actor));
+    await expect(restored).rejects.toMatchObject({ code: "conflict" });
   });
 });
 

@@ -24,8 +24,8 @@ import {
 } from "../../service/authorities.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
-import { stampedKey, stampingKey, timestampPublic, unstampedSince } from "../../service/stamp.ts";
-import { timestampsOf } from "../../service/timestamps.ts";
+import { stampingKey, timestampPublic, unstampedSince } from "../../service/stamp.ts";
+import { stampedKey, timestampsOf } from "../../service/timestamps.ts";
 import { cosignedBy, ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 import { hasOpenssl, type Identity, opensslTsa, type Tsa } from "../support/tsa.ts";
 import { type Actor, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
@@ -47,7 +47,9 @@ const proofOf = async ({ store }: World, actor: Actor, n: number): Promise<strin
 const extraOf = (proof: string) => parseExtra(parseProof(proof).extra ?? new Uint8Array());
 const timestampItems = (world: World) => world.store.items().filter(({ sk }) => sk.startsWith("timestamp/"));
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const YEAR = 365 * 24 * HOUR;
 /** An authority that answers with these bytes, at the time of this clock. */
 const fakeTsa = (clock: () => number, name = "tsa.example"): TsaSource & { asked: number } => {
   const source = {
@@ -98,7 +100,7 @@ describe("which checkpoints are timestamped", () => {
   });
 
   test("one that failed is asked again, and the others are not", async () => {
-    const { actor, clock, run } = await setUp();
+    const { actor, clock, run, pass } = await setUp();
     const [up, down] = [fakeTsa(clock, "up.example"), fakeTsa(clock, "down.example")];
     const failing: TsaSource = {
       ...down,
@@ -108,14 +110,46 @@ describe("which checkpoints are timestamped", () => {
     const first = await run(up, failing);
     expect(first.stored).toBe(1);
     expect(first.failures).toMatchObject([{ authority: "down.example", error: { code: "unavailable" } }]);
+    pass(MINUTE);
     expect(await run(up, down)).toMatchObject({ stored: 1, failures: [] });
     expect(up.asked).toBe(1);
   });
 
+  test("one that goes on failing is asked again after a pause that doubles, to an hour at most", async () => {
+    const { actor, clock, run, pass } = await setUp();
+    const asked: number[] = [];
+    const failing: TsaSource = {
+      ...fakeTsa(clock),
+      stamp() {
+        asked.push(clock());
+        return Promise.reject(new ServiceError("unavailable", "down"));
+      },
+    };
+    await anchorEntry(actor, 1);
+    let told = 0;
+    for (let seconds = 0; seconds < 4 * 3600; seconds += 2, pass(2_000)) {
+      told += (await run(failing)).failures.length;
+    }
+    const pauses = asked.slice(1).map((at, i) => (at - (asked[i] ?? 0)) / 1000);
+    expect(pauses).toEqual([30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    expect(told).toBe(asked.length);
+    // Once it answers, it begins anew.
+    pass(HOUR);
+    expect((await run(fakeTsa(clock))).stored).toBe(1);
+    await anchorEntry(actor, 2);
+    pass(HOUR);
+    await run(failing);
+    pass(29_999);
+    expect(await run(failing)).toMatchObject({ stored: 0, failures: [] });
+    pass(1);
+    expect((await run(failing)).failures).toHaveLength(1);
+  });
+
   test("a time far from our clock is not stored", async () => {
-    const { world, actor, clock, run } = await setUp();
+    const { world, actor, clock, run, pass } = await setUp();
     await anchorEntry(actor, 1);
     for (const off of [-HOUR, HOUR]) {
+      pass(HOUR);
       const { stored, failures } = await run(fakeTsa(() => clock() + off));
       expect(stored).toBe(0);
       expect(failures[0]?.error).toBeInstanceOf(TimestampError);
@@ -132,7 +166,7 @@ describe("which checkpoints are timestamped", () => {
         await timestampPublic({ store, publication, clock, authorities: [fakeTsa(clock)], every: HOUR });
         await run(fakeTsa(clock));
         expect(timestampItems(world)).toHaveLength(1);
-        expect(await unstampedSince(world.store)).toBeUndefined();
+        expect(await unstampedSince(world.store, clock())).toBeUndefined();
       }
     }
   });
@@ -203,6 +237,102 @@ describe("which checkpoints are timestamped", () => {
   });
 });
 
+describe("after a clock that was wrong", () => {
+  const setUp = async () => {
+    const world = newWorld();
+    const actor = world.actor();
+    let now = 1_800_000_000_000;
+    const clock = () => now;
+    const run = (...authorities: Authority[]) =>
+      timestampPublic({ ...world, clock, authorities, every: HOUR });
+    const since = () => unstampedSince(world.store, clock());
+    return { world, actor, clock, run, since, set: (time: number) => (now = time), start: now };
+  };
+  const down: TsaSource = {
+    kind: "rfc3161",
+    url: "https://tsa.example/",
+    stamp: () => Promise.reject(new ServiceError("unavailable", "down")),
+  };
+
+  test.each([
+    ["a year ahead", YEAR],
+    ["a year behind", -YEAR],
+  ])("%s, the next checkpoint is timestamped when the clock is right again", async (_, off) => {
+    const { actor, clock, run, since, set, start } = await setUp();
+    await anchorEntry(actor, 1);
+    expect((await run(fakeTsa(clock))).stored).toBe(1);
+    set(start + off);
+    await anchorEntry(actor, 2);
+    // The authority's clock is right, so ours is found out; but the checkpoint is chosen by our own.
+    expect((await run(fakeTsa(() => start))).stored).toBe(0);
+    set(start + 2 * HOUR);
+    await anchorEntry(actor, 3);
+    expect(await run(fakeTsa(clock))).toMatchObject({ stored: 1, failures: [] });
+    expect(await since()).toBeUndefined();
+  });
+
+  test("ahead, what waited then counts from now on, and the age rises", async () => {
+    const { actor, run, since, set, start } = await setUp();
+    set(start + YEAR);
+    await anchorEntry(actor, 1);
+    await run(down);
+    set(start);
+    await run(down);
+    expect(await since()).toBe(BigInt(start));
+    set(start + HOUR);
+    await anchorEntry(actor, 2);
+    await run(down);
+    expect(await since()).toBe(BigInt(start));
+  });
+
+  test("ahead, a timestamp that came then hides no later wait", async () => {
+    const { actor, clock, run, since, set, start } = await setUp();
+    set(start + YEAR);
+    await anchorEntry(actor, 1);
+    await run(fakeTsa(clock));
+    set(start);
+    await anchorEntry(actor, 2);
+    await run(down);
+    expect(await since()).toBe(BigInt(start));
+  });
+
+  test("ahead, an authority that failed then is asked at once", async () => {
+    const { actor, clock, run, set, start } = await setUp();
+    set(start + YEAR);
+    await anchorEntry(actor, 1);
+    await run(down);
+    set(start);
+    expect((await run(fakeTsa(clock))).stored).toBe(1);
+  });
+
+  test("ahead, a calendar's promise of then is asked for at once, and given up a week later", async () => {
+    const { actor, run, set, start } = await setUp();
+    const asked: string[] = [];
+    const ots: Calendar = {
+      kind: "ots",
+      url: "https://ots.example/",
+      async submit() {
+        asked.push("submit");
+        return Uint8Array.of(1);
+      },
+      async upgrade() {
+        asked.push("upgrade");
+        return undefined;
+      },
+    };
+    set(start + YEAR);
+    await anchorEntry(actor, 1);
+    await run(ots);
+    set(start);
+    await anchorEntry(actor, 2);
+    await run(ots);
+    expect(asked).toEqual(["submit", "upgrade"]);
+    set(start + 7 * 24 * HOUR);
+    await run(ots);
+    expect(asked).toEqual(["submit", "upgrade", "submit"]);
+  });
+});
+
 describe("since when public checkpoints wait for a timestamp", () => {
   const setUp = async () => {
     const world = newWorld();
@@ -216,7 +346,7 @@ describe("since when public checkpoints wait for a timestamp", () => {
       now += ms;
       if (isBusy) await anchorEntry(actor, ++entries);
       await timestampPublic({ ...world, clock, authorities, every: HOUR });
-      const since = await unstampedSince(world.store);
+      const since = await unstampedSince(world.store, now);
       return since === undefined ? "none waits" : now - Number(since);
     };
     return { world, clock, up, down, run };

@@ -15,7 +15,7 @@ import { anchor } from "../../service/anchor.ts";
 import { logsKey } from "../../service/logs.ts";
 import { seal } from "../../service/seal.ts";
 import type { CheckpointSigner, LogKeys } from "../../service/sign.ts";
-import { apiKeyKey, tenantKey, tenantLogKey } from "../../service/tenants.ts";
+import { oldApiKeyKey, tenantKey, tenantLogKey } from "../../service/tenants.ts";
 import type { HeadSigner } from "../packages/verify/tlog/signers.ts";
 import { memoryStore } from "./memory-store.ts";
 import { ANCHOR_ORIGIN, anchor as anchorKey, LOG_ID, LOG_ORIGIN, log } from "./proofs.ts";
@@ -35,7 +35,7 @@ const TENANT_ITEMS = [
   { ...logsKey(LOG_ID), origin: LOG_ORIGIN, tenant: TENANT },
   { ...tenantLogKey(TENANT, LOG_ID), origin: LOG_ORIGIN, name: "ward 7", createdAt },
   {
-    ...apiKeyKey(TENANT, KEY_ID),
+    ...oldApiKeyKey(TENANT, KEY_ID),
     ...{ name: "all", scopes: "write read admin", createdAt, hash: sha256(utf8ToBytes(SECRET)) },
   },
 ];

@@ -98,6 +98,11 @@ const valid: Case[] = [
     status: 200,
   },
   {
+    title: "an ML-DSA-44 signature of the log without a time",
+    body: `old 0\n\n${signed(head(7n), cosignedBy(MLDSA_KEY, head(7n), 0n))}`,
+    status: 200,
+  },
+  {
     title: "signatures by unknown keys beside a trusted one, under the log's own name too",
     body: `old 0\n\n${sign(head(7n), lineBy(STRANGER, head(7n)), lineBy(NAMESAKE, head(7n)), forged(STRANGER.vkey, 64))}`,
     status: 200,
@@ -193,11 +198,6 @@ const refused: Case[] = [
   {
     title: "a valid signature beside one of a wrong length",
     body: `old 0\n\n${sign(head(7n), forged(KEY.vkey, 1))}`,
-    status: 403,
-  },
-  {
-    title: "an ML-DSA-44 signature without a time",
-    body: `old 0\n\n${signed(head(7n), cosignedBy(MLDSA_KEY, head(7n), 0n))}`,
     status: 403,
   },
   {

@@ -16,6 +16,7 @@ import type { Signer } from "../../platform/signer.ts";
 import type { Store } from "../../platform/store.ts";
 import { addCheckpoint, type CosignAnswer, type WitnessContext, witnessVkeys } from "../../witness/cosign.ts";
 import { cosignedKey, readCosigned, readWitnessedHead, witnessedHeadKey } from "../../witness/items.ts";
+import { ed25519Signer, lineBy, signed } from "../packages/verify/tlog/signers.ts";
 import { type MemoryStore, memoryStore } from "../support/memory-store.ts";
 import {
   CASES,
@@ -410,4 +411,39 @@ test("an item that no witness wrote stops it, and nothing is signed", async () =
   await store.put({ ...cosignedKey(HASH), size: 7n });
   await expect(latestNote(store)).rejects.toMatchObject({ code: "corrupt" });
   expect(signed.size).toBe(0);
+});
+
+test("a clock before 1970 cosigns nothing, and puts nothing on record", async () => {
+  const { actor, store } = newWorld({ mldsa: true });
+  for (const now of [-1, 0, 999]) {
+    const answer = addCheckpoint({ ...actor(), clock: () => now }, request(0n, 7n));
+    await expect(answer).rejects.toMatchObject({ code: "unavailable" });
+  }
+  expect(store.items()).toEqual([]);
+  expect(await addCheckpoint(actor(), request(0n, 7n))).toMatchObject({ status: 200 });
+});
+
+test("a clock that went back cosigns on: what is on record has no time", async () => {
+  const { actor } = newWorld();
+  const times = [];
+  for (const [now, body] of [
+    [2_000_000_000_000, request(0n, 7n)],
+    [1_700_000_000_000, request(7n, 23n)],
+  ] as const) {
+    times.push(...(await checkAnswer(await addCheckpoint({ ...actor(), clock: () => now }, body), body)));
+  }
+  expect(times).toEqual([2_000_000_000n, 1_700_000_000n]);
+});
+
+test("a checkpoint whose origin is not its key's name keeps its signatures when it is sent again", async () => {
+  const origin = "go.sum database tree";
+  const checkpoint = { ...head(7n), origin };
+  const [one, two] = [ed25519Signer("sum.example"), ed25519Signer("sum.example", "another")];
+  const { actor, store } = newWorld();
+  const witness = { ...actor(), logs: new Map([[origin, [one.vkey, two.vkey]]]) };
+  const lines = [lineBy(one, checkpoint), lineBy(two, checkpoint)];
+  await addCheckpoint(witness, `old 0\n\n${signed(checkpoint, ...lines)}`);
+  await addCheckpoint(witness, `old 7\n\n${signed(checkpoint, lineBy(one, checkpoint))}`);
+  const note = (await readCosigned(store, originHash(origin)))?.note ?? "";
+  expect(parseNote(note).signatures.map(({ name }) => name)).toEqual(["sum.example", "sum.example", NAME]);
 });

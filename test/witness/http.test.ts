@@ -386,6 +386,20 @@ describe("the configuration", () => {
     expect(logs).toEqual(new Map([[ORIGIN, VKEYS]]));
   });
 
+  test("a log whose origin is not its key's name is given with its origin", () => {
+    const [one, ...others] = VKEYS.map(formatVkey);
+    const text = `${one} origin=go.sum database tree\n${others.join(" ")}\n`;
+    const [first, ...rest] = VKEYS;
+    expect(readLogs(text)).toEqual(
+      new Map([
+        ["go.sum database tree", [first]],
+        [ORIGIN, rest],
+      ]),
+    );
+    expect(() => readLogs(`${one} origin=`)).toThrow(/origin=/);
+    expect(() => readLogs(`${one} origin=${"a".repeat(256)}`)).toThrow(/255 bytes/);
+  });
+
   test.each([
     ["no table", { KEDGE_TABLE: undefined }, /KEDGE_TABLE/],
     ["no name", { KEDGE_WITNESS_NAME: undefined }, /KEDGE_WITNESS_NAME/],

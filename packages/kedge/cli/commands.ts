@@ -23,6 +23,10 @@ export const tenantCommands: Commands = {
       summary: "how far the log, or a commitment, has come",
       load: async () => (await import("./status.ts")).statusCommand,
     },
+    policy: {
+      summary: "the public keys that others verify your proofs with, as one file",
+      load: async () => (await import("./policy.ts")).policyCommand,
+    },
     key: {
       summary: "create, list and revoke API keys",
       load: async () => (await import("./manage.ts")).keyCommand,

@@ -1,5 +1,5 @@
 /** `kedge key` and `kedge log`: a tenant's own keys and logs, with an admin key. */
-import { type SettingFlags, withService } from "@kedge/verify/cli/credentials";
+import { keepLogVkeys, type SettingFlags, withService } from "@kedge/verify/cli/credentials";
 import { matching, repeated } from "@kedge/verify/cli/options";
 import { print, printJson } from "@kedge/verify/cli/output";
 import { time } from "@kedge/verify/cli/time";
@@ -41,9 +41,7 @@ export function logCommand(command: Command): Command {
     .description("create a log")
     .argument("<name>")
     .option("--json", "as JSON")
-    .action(async (name: string, flags: JsonFlags) => {
-      showLogs([await (await openService(flags)).createLog(name)], flags);
-    });
+    .action(createLog);
   withService(command.command("list"))
     .description("list the logs")
     .option("--json", "as JSON")
@@ -51,6 +49,14 @@ export function logCommand(command: Command): Command {
       showLogs(await (await openService(flags)).logs(), flags);
     });
   return command;
+}
+
+/** Its keys are kept beside those that the credentials have: of its first moment, and as much worth as the service then. */
+async function createLog(name: string, flags: JsonFlags): Promise<void> {
+  const log = await (await openService(flags)).createLog(name);
+  showLogs([log], flags);
+  const path = await keepLogVkeys(flags, log.vkeys);
+  if (!flags.json && path !== undefined) print(`Its keys are kept in ${path}.`);
 }
 
 async function createKey(name: string, flags: KeyFlags): Promise<void> {

@@ -154,7 +154,7 @@ async function isProofOf(path: string, commitment: string): Promise<boolean> {
  * processes may add at once. A proof that is there already is not added again; of two of one event the later counts.
  */
 async function openLines(out: string): Promise<ProofStore> {
-  const known = existsSync(out) ? await readKnown(out) : new Map<string, KeptProof>();
+  const known = existsSync(out) ? await newestLines(out) : new Map<string, KeptProof>();
   let file: FileHandle | undefined;
   return {
     keep: async ({ name: _, ...proof }) => {
@@ -179,7 +179,8 @@ async function openLines(out: string): Promise<ProofStore> {
 const keyOf = ({ event, line, commitment }: Omit<ProofLine, "proof">): string =>
   `${commitment} ${line ?? ""} ${event ?? ""}`;
 
-async function readKnown(path: string): Promise<Map<string, KeptProof>> {
+/** The proofs of a file of many, of two of one event the later. */
+export async function newestLines(path: string): Promise<Map<string, KeptProof>> {
   if (!(await statOf(path)).isFile()) throw misuse(`--out: ${path} is no regular file`);
   const known = new Map<string, KeptProof>();
   let isEmpty = (await statOf(path)).size === 0;

@@ -19,6 +19,7 @@ import type { ProofAnswer } from "../client/api.ts";
 import { MAX_PROOFS } from "../contract/limits.ts";
 import { batches } from "./post.ts";
 import { openProofStore, type ProofStore } from "./proof-store.ts";
+import { type RenewFlags, renewProofs } from "./renew.ts";
 import { openLog } from "./service.ts";
 import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
@@ -34,11 +35,18 @@ export function proofCommand(command: Command): Command {
       `a folder; a file for all proofs, added to, whose name ends in .ndjson; or for one a file that ends in ${PROOF_SUFFIX}`,
       ".",
     )
+    .option(
+      "--renew",
+      "the items are proofs: give each a newer anchoring, in its place, and keep the one it has",
+    )
+    .option("--anchor-log <url>", "with --renew: where the anchor log's files are (default: the service's)")
     .option("--no-opening", "leave the opening out: the proof then shows the commitment alone")
     .action(proof);
 }
 
-type ProofFlags = CommitFlags & WaitFlags & { out: string; opening: boolean; commitment?: string[] };
+type ProofFlags = CommitFlags &
+  WaitFlags &
+  RenewFlags & { out: string; opening: boolean; commitment?: string[]; renew?: boolean };
 /** What a proof is wanted of; `file` is what a file of its own is called. */
 type Wanted = {
   name: string;
@@ -50,6 +58,7 @@ type Wanted = {
 };
 
 async function proof(items: string[], flags: ProofFlags): Promise<void> {
+  if (flags.renew) return await renewProofs(items, flags);
   if (items.length === 0 && flags.commitment === undefined) {
     throw misuse("Give events, records or commitments whose proofs are wanted");
   }

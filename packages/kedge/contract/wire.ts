@@ -5,12 +5,14 @@
 import { COMMITMENT_HEX } from "@kedge/verify/events/commitment";
 import { checkpointSchema, checkpointsSchema as pageSchema } from "@kedge/verify/net/page";
 import { ASSURANCES as PROVABLE } from "@kedge/verify/proof/verify";
+import { parseTime } from "@kedge/verify/rfc3339";
 import { timestampSchema } from "@kedge/verify/time/timestampform";
 import * as z from "zod";
 import { LOG_ID, SCOPES } from "./ids.ts";
 import { MAX_ENTRIES, MAX_NAME, MAX_PROOFS } from "./limits.ts";
 
 export { MAX_PAGE } from "@kedge/verify/net/page";
+export { timeText } from "@kedge/verify/rfc3339";
 
 /** How far an entry has come, lowest first: what is pending has no proof yet. */
 const ASSURANCES = ["pending", ...PROVABLE] as const;
@@ -31,15 +33,18 @@ const sizeSchema = z.int().nonnegative().meta(sizeDoc);
 
 /** In an answer: RFC 3339, which a reader that only shows it need not check. */
 const timeSchema = z.string().meta({ format: "date-time", example: "2026-03-01T08:30:00.000Z" });
-/** RFC 3339 of a time in ms since the epoch. */
-export const timeText = (ms: bigint | number): string => new Date(Number(ms)).toISOString();
 
+/** Without flags and classes of Unicode, so that every reader of the document can compile it; `$` allows no newline here. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name may not hold
+const NO_CONTROLS = /^[^\u0000-\u001f\u007f-\u009f]*$/;
+/** `maxLength` counts code points (JSON Schema Validation §6.3.1), `max` UTF-16 code units. */
 export const nameSchema = z
   .string()
   .min(1)
-  .max(MAX_NAME)
-  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "text without control characters")
-  .meta({ example: "EHR access, ward 7" });
+  .refine((name) => [...name].length <= MAX_NAME, `at most ${MAX_NAME} characters`)
+  .regex(NO_CONTROLS, "text without control characters")
+  .refine((name) => !/\p{Surrogate}/u.test(name), "text of whole characters, without lone surrogates")
+  .meta({ maxLength: MAX_NAME, example: "EHR access, ward 7" });
 
 export const assuranceSchema = z.enum(ASSURANCES).meta({
   id: "Assurance",
@@ -168,7 +173,11 @@ export const newApiKeySchema = z
       .regex(LOG_ID, "the id of a log")
       .optional()
       .meta({ description: "Limits the key to one log. Not for admin keys.", example: EXAMPLE_LOG }),
-    expiresAt: z.iso.datetime({ offset: true }).optional().meta({ example: "2027-03-01T00:00:00Z" }),
+    expiresAt: z.iso
+      .datetime({ offset: true })
+      .refine((text) => parseTime(text) !== undefined, "a time in the years to 9999, in UTC")
+      .optional()
+      .meta({ example: "2027-03-01T00:00:00Z" }),
   })
   .meta({ id: "NewApiKey" });
 

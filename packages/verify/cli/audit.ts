@@ -31,6 +31,7 @@ import {
 } from "./audit-report.ts";
 import { withCommit } from "./committer.ts";
 import {
+  evidenceKeys,
   namedLog,
   type PinnedKeys,
   pinnedKeys,
@@ -82,16 +83,17 @@ type AuditedLog = { log: LogReader; keys: PinnedLog };
 
 async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is reconciled: a reader may close the pipe before that
-  const pinned = pinnedKeys(flags);
   if (flags.checkEvidence !== undefined) {
-    await judgeEvidence(flags.checkEvidence, pinned.logVkeys, flags.json);
-    if (!flags.json) print(keysLine(pinned));
+    const keys = evidenceKeys(flags);
+    await judgeEvidence(flags.checkEvidence, keys.logVkeys, flags.json);
+    if (!flags.json) print(keysLine(keys));
     return;
   }
+  const pinned = pinnedKeys(flags);
   checkPeriod(flags);
   const log = namedLog({ ...flags, log: id ?? process.env["KEDGE_LOG"] });
   const target = { log: openLogReader(serviceConnection(flags), log), keys: keysOf(log, pinned) };
-  const kept = await Promise.all((flags.since ?? []).map((path) => readKept(path, target.keys)));
+  const kept = (flags.since ?? []).map((path) => readKept(path, target.keys));
   const found = findings(flags.json ?? false);
   const outcome: AuditOutcome = { origin: target.keys.origin, evidence: [], leftOut: [] };
   const events = await readExport(flags, found, outcome.leftOut);
@@ -136,9 +138,9 @@ function checkPeriod({ fromIndex, toIndex, from, to, events, records }: AuditFla
 }
 
 /** A checkpoint of this log that the auditor has, from a file of it or of a proof. */
-async function readKept(path: string, keys: PinnedLog): Promise<NamedHead> {
+function readKept(path: string, keys: PinnedLog): NamedHead {
   // A byte order mark stays, for the parser to refuse: no signed note begins with one.
-  const bytes = await readInput(path, MAX_PROOF_SIZE);
+  const bytes = readInput(path, MAX_PROOF_SIZE);
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   const open = () =>
     openHead(text.startsWith("c2sp.org/tlog-proof@") ? parseProof(text).checkpoint : text, keys);

@@ -1,11 +1,14 @@
 /** What a command knows before it starts: flags first, then KEDGE_* variables, then the credentials file. */
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { parseTenantKey } from "../events/commitment.ts";
 import { type Connection, checkConnection } from "../net/http.ts";
 import { quoted } from "../text.ts";
-import { parseVkey, type Vkey } from "../tlog/note.ts";
+import { formatVkey, type Vkey } from "../tlog/note.ts";
+import type { Policy } from "../tlog/policy.ts";
+import { readIfThere, replaceFile } from "./files.ts";
+import { checkOwner, parseVkeys, readPolicy, readVkeys } from "./keys.ts";
 import { collect } from "./options.ts";
 import { asMisuse, misuse, warn } from "./output.ts";
 
@@ -29,9 +32,12 @@ export type SettingFlags = {
   tenantKey?: string;
   logVkey?: string[];
   anchorVkey?: string[];
+  policy?: string;
 };
 
 const SECRET = "visible to others in the process list: prefer the variable or the credentials";
+/** ms. */
+const SHOWN_PAUSE = 5_000;
 const LOG_VARIABLE = "KEDGE_LOG_VKEY";
 const ANCHOR_VARIABLE = "KEDGE_ANCHOR_VKEY";
 
@@ -57,10 +63,16 @@ export function withTenantKey(command: Command): Command {
 
 export function withVkeys(command: Command): Command {
   const pinned = (flags: string, whose: string, variable: string) =>
-    new Option(flags, `pinned keys of the ${whose}, may be repeated`).env(variable).argParser(collect);
+    new Option(flags, `pinned keys of the ${whose}: vkeys, or a file with one on each line; may be repeated`)
+      .env(variable)
+      .argParser(collect);
   return command
-    .addOption(pinned("--log-vkey <vkeys>", "log", LOG_VARIABLE))
-    .addOption(pinned("--anchor-vkey <vkeys>", "anchor log", ANCHOR_VARIABLE));
+    .addOption(pinned("--log-vkey <keys>", "log", LOG_VARIABLE))
+    .addOption(pinned("--anchor-vkey <keys>", "anchor log", ANCHOR_VARIABLE))
+    .option(
+      "--policy <file>",
+      "C2SP tlog-policy: the keys of both logs, and which witnesses must have cosigned the anchor log",
+    );
 }
 
 /** The id of the log. */
@@ -70,13 +82,18 @@ export function namedLog(flags: SettingFlags): string {
   return log;
 }
 
+/** Where the service is. */
+export function serviceUrl(flags: SettingFlags): string {
+  const url = setting(flags.url, readCredentials(flags).members.url);
+  if (url !== undefined) return url;
+  throw misuse("The service's URL is not known: use --url, KEDGE_URL or the credentials");
+}
+
 /** Where the service is, and the API key to ask it with. */
 export function serviceConnection(flags: SettingFlags): Connection {
   const { members, path, isFound } = readCredentials(flags);
-  const url = setting(flags.url, members.url);
+  const url = serviceUrl(flags);
   const apiKey = setting(flags.apiKey, members.apiKey);
-  if (url === undefined)
-    throw misuse("The service's URL is not known: use --url, KEDGE_URL or the credentials");
   if (apiKey === undefined) throw misuse("No API key: set KEDGE_API_KEY or use the credentials");
   // Whoever wrote that file would receive the key of whoever runs the command beside it.
   if (isFound && flags.url === undefined && flags.apiKey !== undefined) {
@@ -84,12 +101,22 @@ export function serviceConnection(flags: SettingFlags): Connection {
       `The API key is not sent to the URL of ${path}, which was only found here: give --url or KEDGE_URL too`,
     );
   }
-  const connection = { url, apiKey };
+  const connection = { url, apiKey, onPause: pauses() };
   if (!/^kedge_\w+_\w+$/.test(apiKey)) {
     throw misuse("The API key is malformed: it looks like kedge_<id>_<secret>. Copy it again");
   }
   asMisuse(() => checkConnection(connection));
   return connection;
+}
+
+/** Says that the service asks for a pause; nothing of a short one, and one line for the many of requests side by side. */
+function pauses(): (pause: number) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (pause) => {
+    if (pause < SHOWN_PAUSE || performance.now() - last < SHOWN_PAUSE) return;
+    last = performance.now();
+    warn(`The service does not answer this now: it is asked again in ${Math.round(pause / 1000)} s`);
+  };
 }
 
 /** undefined when none is set. */
@@ -114,45 +141,92 @@ export type PinnedKeys = {
   sources: string[];
   /** Whether any is from a credentials file that was found, not named: it may have come along with the proof. */
   areFound: boolean;
+  /** The anchor log's, if one was named. */
+  policy?: Policy;
 };
 
+/** Flags and variables come first, then the policy, then the credentials. */
 export function pinnedKeys(flags: SettingFlags): PinnedKeys {
-  const { members, path, isFound } = readCredentials(flags);
-  const { logVkey, anchorVkey, anchorMldsaVkey } = members;
-  const log = vkeys(flags.logVkey, "--log-vkey", LOG_VARIABLE, [logVkey]);
-  const anchor = vkeys(flags.anchorVkey, "--anchor-vkey", ANCHOR_VARIABLE, [anchorVkey, anchorMldsaVkey]);
-  if (log.vkeys.length === 0) {
-    throw misuse("No key to verify with: give the log's with --log-vkey, KEDGE_LOG_VKEY or the credentials");
-  }
-  const used = anchor.vkeys.length === 0 ? [log] : [log, anchor];
+  const { log, anchor, policy } = gatherKeys(flags);
+  checkOwner("log", log.vkeys, log.source);
+  checkOwner("anchor", anchor.vkeys, anchor.source);
   return {
     logVkeys: log.vkeys,
     anchorVkeys: anchor.vkeys,
-    sources: [...new Set(used.map(({ source }) => source ?? path))],
-    areFound: isFound && used.some(({ source }) => source === undefined),
+    ...provenance([log, anchor]),
+    ...(policy && { policy }),
   };
 }
 
-/** `source` is undefined for those of the credentials. */
-function vkeys(
-  given: string[] | undefined,
-  flag: string,
-  variable: string,
-  stored: (string | undefined)[],
-): { vkeys: Vkey[]; source: string | undefined } {
-  const named = given?.join(" ");
-  if (named !== undefined) {
-    return { vkeys: parseVkeys(named), source: named === process.env[variable] ? variable : flag };
-  }
-  return { vkeys: stored.filter((text) => text !== undefined).flatMap(parseVkeys), source: undefined };
+/** The same for what is of either kind of log: a key counts for the log that it is named after. */
+export function evidenceKeys(flags: SettingFlags): PinnedKeys {
+  const { log, anchor } = gatherKeys(flags);
+  return { logVkeys: [...log.vkeys, ...anchor.vkeys], anchorVkeys: [], ...provenance([log, anchor]) };
 }
 
-/** One or more, separated by white space: while a key takes over, a log has two. */
-export function parseVkeys(text: string): Vkey[] {
-  return asMisuse(
-    () => text.trim().split(/\s+/).map(parseVkey),
-    ({ message }) => `A pinned key is malformed: ${message}`,
-  );
+function gatherKeys(flags: SettingFlags): { log: Keys; anchor: Keys; policy: Policy | undefined } {
+  const { policy, logVkeys } = flags.policy === undefined ? {} : readPolicy(flags.policy);
+  const log =
+    named(flags.logVkey, "--log-vkey", LOG_VARIABLE) ?? ofPolicy(logVkeys) ?? stored(flags, ["logVkey"]);
+  const anchor =
+    named(flags.anchorVkey, "--anchor-vkey", ANCHOR_VARIABLE) ??
+    ofPolicy(policy?.logs.map(({ vkey }) => vkey)) ??
+    stored(flags, ["anchorVkey", "anchorMldsaVkey"]);
+  if (log.vkeys.length === 0) {
+    throw misuse(
+      "No key to verify with: give the log's with --policy, --log-vkey, KEDGE_LOG_VKEY or the credentials",
+    );
+  }
+  return { log, anchor, policy };
+}
+
+function provenance(keys: readonly Keys[]): Pick<PinnedKeys, "sources" | "areFound"> {
+  const used = keys.filter(({ vkeys }) => vkeys.length > 0);
+  return {
+    sources: [...new Set(used.map(({ source }) => source))],
+    areFound: used.some(({ isFound }) => isFound),
+  };
+}
+
+type Keys = { vkeys: Vkey[]; source: string; isFound: boolean };
+
+function named(given: string[] | undefined, flag: string, variable: string): Keys | undefined {
+  if (given === undefined) return undefined;
+  const source = given.join(" ") === process.env[variable] ? variable : flag;
+  return { vkeys: given.flatMap(readVkeys), source, isFound: false };
+}
+
+function ofPolicy(vkeys: Vkey[] | undefined): Keys | undefined {
+  return vkeys === undefined || vkeys.length === 0
+    ? undefined
+    : { vkeys, source: "--policy", isFound: false };
+}
+
+function stored(flags: SettingFlags, from: readonly (keyof Credentials)[]): Keys {
+  const { members, path, isFound } = readCredentials(flags);
+  const texts = from.map((member) => members[member]).filter((text) => text !== undefined);
+  return { vkeys: texts.flatMap(parseVkeys), source: path, isFound };
+}
+
+/**
+ * Keeps the keys of another log beside those that the credentials have; undefined when there are no credentials. Returns
+ * their path. Throws CliError `misuse` when they cannot be written.
+ */
+export async function keepLogVkeys(
+  flags: SettingFlags,
+  vkeys: readonly string[],
+): Promise<string | undefined> {
+  const { members, path } = readCredentials(flags);
+  if (Object.keys(members).length === 0) return undefined;
+  const known = (members.logVkey ?? "").split(/\s+/).filter((vkey) => vkey !== "");
+  const fresh = vkeys
+    .flatMap(parseVkeys)
+    .map(formatVkey)
+    .filter((vkey) => !known.includes(vkey));
+  if (fresh.length === 0) return path;
+  const kept: Credentials = { ...members, logVkey: [...known, ...fresh].join(" ") };
+  await replaceFile(path, `${JSON.stringify(kept, undefined, 2)}\n`, 0o600);
+  return path;
 }
 
 const setting = (given: string | undefined, stored: string | undefined): string | undefined =>
@@ -169,7 +243,8 @@ function readCredentials({ credentials: named }: SettingFlags): CredentialsFile 
   const text = readIfThere(path);
   if (text === undefined && named === undefined) return { members: {}, path, isFound };
   if (text === undefined) throw misuse(`There are no credentials at ${path}`);
-  return { members: parseCredentials(text.replace(/^\ufeff/, ""), path), path, isFound };
+  warnOfOthers(path);
+  return { members: parseCredentials(text, path), path, isFound };
 }
 
 /** No message quotes what a member holds. */
@@ -198,19 +273,8 @@ function parseObject(text: string, path: string): object {
 
 const warned = new Set<string>();
 
-function readIfThere(path: string): string | undefined {
-  try {
-    const text = readFileSync(path, "utf8");
-    if (process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0 && !warned.has(path)) {
-      warned.add(path);
-      warn(`${path} can be read by others on this machine: chmod 600 ${path}`);
-    }
-    return text;
-  } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
-    throw misuse(
-      `${path} cannot be read: ${cause instanceof Error ? cause.message : "unknown reason"}`,
-      cause,
-    );
-  }
+function warnOfOthers(path: string): void {
+  if (process.platform === "win32" || warned.has(path) || (statSync(path).mode & 0o077) === 0) return;
+  warned.add(path);
+  warn(`${path} can be read by others on this machine: chmod 600 ${path}`);
 }

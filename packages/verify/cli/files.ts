@@ -1,51 +1,47 @@
 /** Files of a command: read within a bound, and written whole or not at all. */
 import { existsSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type Policy, parsePolicy } from "../tlog/policy.ts";
-import { statOf } from "./inputs.ts";
-import { asMisuse, misuse, warn } from "./output.ts";
+import { misuse, warn } from "./output.ts";
+import { RegularFileError, readRegular } from "./regular.ts";
 
 /** Beyond this nothing is added: whoever is to look has enough to look at. */
 const MAX_APPENDED = 64 << 20;
+/** What was below that, and what one run added. */
+export const MAX_APPENDED_TO = 2 * MAX_APPENDED;
 
-/** Throws CliError `misuse` when it cannot be read, or has more than `limit` bytes. */
-export async function readInput(path: string, limit = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
-  if ((await statOf(path)).size > limit) throw misuse(`${path} is too large for what it should be`);
+/** Of a file that has one thing in it: an opening, certificates, keys. */
+const MAX_SMALL = 1 << 20;
+
+/** Throws CliError `misuse` when it is no file, cannot be read, or has more than `limit` bytes. */
+export function readInput(path: string, limit: number): Uint8Array {
   try {
-    return new Uint8Array(await readFile(path));
+    return readRegular(path, limit);
   } catch (cause) {
-    throw misuse(`${path} cannot be read: there is no such file, or no permission`, cause);
+    throw cause instanceof RegularFileError ? misuse(cause.message, cause) : cause;
   }
 }
 
-export async function readText(path: string, limit?: number): Promise<string> {
-  return new TextDecoder().decode(await readInput(path, limit));
+/** As `readInput`, for text of 1 MiB at most unless said otherwise; without the byte order mark of an editor. */
+export function readText(path: string, limit = MAX_SMALL): string {
+  return new TextDecoder().decode(readInput(path, limit));
 }
 
-/** undefined when there is no such file. */
-export async function readIfThere(path: string): Promise<string | undefined> {
+/** As `readText`; undefined when there is no such file. */
+export function readIfThere(path: string, limit = MAX_SMALL): string | undefined {
   try {
-    return await readFile(path, "utf8");
+    return new TextDecoder().decode(readRegular(path, limit));
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
-    throw misuse(`${path} cannot be read: it is no file, or there is no permission`, cause);
+    if (!(cause instanceof RegularFileError)) throw cause;
+    if (cause.code === "absent") return undefined;
+    throw misuse(cause.message, cause);
   }
-}
-
-export async function readPolicy(path: string): Promise<Policy> {
-  const text = await readText(path);
-  const ending = text.includes("\r") ? " It has the line endings of Windows: save it with LF alone." : "";
-  return asMisuse(
-    () => parsePolicy(text),
-    ({ message }) => `${path} is not a policy. ${message.replace(/\.$/, "")}.${ending}`,
-  );
 }
 
 /** A reader sees the old file or the new one, and when this returns, the new one survives a power cut. */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(path: string, text: string, mode?: number): Promise<void> {
   await writing(path, async () => {
-    await replacing(path, (partial) => synced(partial, "wx", text));
+    await replacing(path, (partial) => synced(partial, "wx", text, mode));
     await synced(dirname(path), "r");
   });
 }
@@ -66,7 +62,7 @@ export async function replacing(path: string, write: (partial: string) => Promis
 /** Appends those of the lines that the file does not have yet. False when it is too full for them. */
 export async function appendNew(path: string, lines: readonly string[]): Promise<boolean> {
   if (lines.length === 0) return true;
-  const before = (await readIfThere(path)) ?? "";
+  const before = readIfThere(path, MAX_APPENDED_TO) ?? "";
   const known = new Set(before.split("\n"));
   const fresh = [...new Set(lines)].filter((line) => !known.has(line));
   if (fresh.length === 0) return true;
@@ -92,8 +88,8 @@ export async function makeFolder(folder: string, mode?: number): Promise<void> {
   });
 }
 
-async function synced(path: string, flags: "wx" | "a" | "r", text?: string): Promise<void> {
-  const file = await open(path, flags);
+async function synced(path: string, flags: "wx" | "a" | "r", text?: string, mode?: number): Promise<void> {
+  const file = await open(path, flags, mode);
   try {
     if (text !== undefined) await file.writeFile(text);
     await file.sync();

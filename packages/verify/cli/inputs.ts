@@ -1,12 +1,13 @@
 /** Events from files, folders, NDJSON and standard input, one at a time. */
 import { isUtf8 } from "node:buffer";
-import { createReadStream, type Dirent } from "node:fs";
+import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { concatBytes } from "../tlog/bytes.ts";
 import { isCommitment } from "./options.ts";
 import { misuse, warn } from "./output.ts";
+import { openRegular, RegularFileError } from "./regular.ts";
 
 /** An event where it was found: `name` is the path as given, `-` for standard input; `line` counts from 1. */
 export type EventSource = {
@@ -89,7 +90,12 @@ export function isNdjson({ name }: InputFile, ndjson: boolean | undefined): bool
 /** The events of a file: one, or one for each line that is not blank. Records are a line each, whatever the name. */
 export async function* readEvents(file: InputFile, ndjson: boolean | undefined): AsyncGenerator<EventSource> {
   if (isNdjson(file, ndjson)) {
-    for await (const { line, bytes } of readLines(file, chunks(file))) yield { ...file, line, bytes };
+    for await (const { line, bytes } of readLines(file, chunks(file))) {
+      if (looksLikeProof(bytes)) {
+        throw misuse(`${file.name} line ${line} is a proof, not an event: keep proofs apart from the events`);
+      }
+      yield { ...file, line, bytes };
+    }
     return;
   }
   const bytes = await readWhole(file);
@@ -112,6 +118,12 @@ export function looksLikeRecord(bytes: Uint8Array): boolean {
   } catch {
     return /^\{.*"commitment"\s*:\s*"[0-9a-fA-F]{64}"/s.test(text);
   }
+}
+
+/** Whether these bytes are a line of a file of proofs, as `kedge proof --out` writes them. */
+function looksLikeProof(bytes: Uint8Array): boolean {
+  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return raw.includes('"commitment"') && raw.includes('"proof":"c2sp.org/tlog-proof@');
 }
 
 function firstLine(bytes: Uint8Array): Uint8Array {
@@ -160,7 +172,7 @@ async function readWhole(file: InputFile): Promise<Uint8Array> {
 
 async function* chunks({ name }: InputFile): AsyncGenerator<Uint8Array> {
   const isStdin = name === "-";
-  const stream: Readable = isStdin ? process.stdin : createReadStream(name, { highWaterMark: 1 << 18 });
+  const stream: Readable = isStdin ? process.stdin : await openEvents(name);
   let isEmpty = true;
   try {
     for await (const chunk of stream) {
@@ -172,6 +184,16 @@ async function* chunks({ name }: InputFile): AsyncGenerator<Uint8Array> {
   }
   // Not an event of no bytes, but a pipe whose other end has failed.
   if (isStdin && isEmpty) throw misuse("Nothing came on standard input: - needs events, one a line");
+}
+
+async function openEvents(path: string): Promise<Readable> {
+  try {
+    return (await openRegular(path)).createReadStream({ highWaterMark: 1 << 18 });
+  } catch (cause) {
+    if (!(cause instanceof RegularFileError)) throw cause;
+    const advice = cause.code === "not_regular" ? ". What comes through a pipe is given as -" : "";
+    throw misuse(`${cause.message}${advice}`, cause);
+  }
 }
 
 function checkSize({ name }: InputFile, size: number): void {

@@ -5,14 +5,15 @@ import { ClientError } from "../error.ts";
 import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "../monitor/monitor.ts";
 import { formatState, parseState } from "../monitor/state.ts";
 import { type WatchOptions, watch } from "../monitor/watch.ts";
-import { type FilesOptions, openLogFiles } from "../net/files.ts";
 import { checkUrl } from "../net/http.ts";
 import { parseExtra } from "../proof/extra.ts";
+import type { Vkey } from "../tlog/note.ts";
+import type { Policy } from "../tlog/policy.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
-import { isCopy, openCopy } from "./copy.ts";
-import { parseVkeys } from "./credentials.ts";
+import { openFiles } from "./copy.ts";
 import { judgeEvidence } from "./evidence.ts";
-import { appendNew, readIfThere, readPolicy, readText, replaceFile } from "./files.ts";
+import { appendNew, readIfThere, readText, replaceFile } from "./files.ts";
+import { checkOwner, readPolicy, readVkeys } from "./keys.ts";
 import { describe, lookReport, type Report, unreachableReport, type WatchedLog } from "./monitor-report.ts";
 import { collect, entryNumber, MAX_TIMER, seconds } from "./options.ts";
 import { asMisuse, EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
@@ -20,13 +21,15 @@ import { post } from "./webhook.ts";
 
 /** The log could not be read: nothing is known to be wrong with it, or right. */
 const EXIT_UNREACHABLE = 3;
+/** 64 MiB of tenants' checkpoints, as JSON with all the rest. */
+const MAX_STATE = 256 << 20;
 const parseTimer = seconds(MAX_TIMER);
 
 export function monitorCommand(command: Command): Command {
   return command
     .argument(
       "[url]",
-      "of the anchor log: https://audit.example.org/anchor, or file:///… for a copy of its files",
+      "of the anchor log: https://audit.example.org/anchor, or the folder of a copy of its files: ./anchor",
     )
     .requiredOption(
       "--policy <file>",
@@ -42,7 +45,11 @@ export function monitorCommand(command: Command): Command {
     .option("--webhook <url>", "where to POST the report as JSON when anything is wrong")
     .option("--evidence <file>", "where evidence is kept (default: the state file's name and .evidence)")
     .option("--compare <file>", "a checkpoint, or a proof, that others were given; may be repeated", collect)
-    .option("--log-vkey <vkeys>", "keys of tenants' logs, to check their entries; may be repeated", collect)
+    .option(
+      "--log-vkey <keys>",
+      "keys of tenants' logs, to check their entries: vkeys, or a file with one on each line; may be repeated",
+      collect,
+    )
     .option("--max-age <seconds>", "a newest checkpoint older than this is a finding", parseTimer)
     .addOption(
       new Option("--max-entries <n>", "new entries that one look reads at most")
@@ -83,12 +90,17 @@ type MonitorFlags = {
 
 async function monitor(url: string | undefined, flags: MonitorFlags): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is known to be good
-  const trust = await readTrust(flags);
+  const keys = readKeys(flags);
   if (flags.checkEvidence !== undefined) {
-    await judgeEvidence(flags.checkEvidence, [...trust.vkeys, ...trust.logVkeys], flags.json);
+    const anchorVkeys = keys.policy.logs.map(({ vkey }) => vkey);
+    await judgeEvidence(flags.checkEvidence, [...anchorVkeys, ...keys.logVkeys], flags.json);
     return;
   }
-  const monitor = await prepare(url, flags, trust);
+  const trust = asMisuse(
+    () => monitorTrust(keys.policy, keys.logVkeys),
+    ({ message }) => `${flags.policy}: ${message}`,
+  );
+  const monitor = prepare(url, flags, trust);
   const stop = new AbortController();
   // A second signal ends it at once: the state file is replaced whole or not at all.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
@@ -96,13 +108,12 @@ async function monitor(url: string | undefined, flags: MonitorFlags): Promise<vo
   else process.exitCode = await follow(monitor, flags.follow, stop.signal);
 }
 
-async function readTrust(flags: MonitorFlags): Promise<MonitorTrust> {
-  const logVkeys = (flags.logVkey ?? []).flatMap(parseVkeys);
-  const policy = await readPolicy(flags.policy);
-  return asMisuse(
-    () => monitorTrust(policy, logVkeys),
-    ({ message }) => `${flags.policy}: ${message}`,
-  );
+/** The policy, which is of the anchor log, and the keys of tenants' logs that it lists or that are given beside it. */
+function readKeys(flags: MonitorFlags): { policy: Policy; logVkeys: Vkey[] } {
+  const given = (flags.logVkey ?? []).flatMap(readVkeys);
+  checkOwner("log", given, "--log-vkey");
+  const { policy, logVkeys } = readPolicy(flags.policy);
+  return { policy, logVkeys: [...logVkeys, ...given] };
 }
 
 /** Everything about a run that stays the same, and the two things that do not. */
@@ -115,7 +126,7 @@ type Monitor = WatchedLog & {
   told: string;
 };
 
-async function prepare(url: string | undefined, flags: MonitorFlags, trust: MonitorTrust): Promise<Monitor> {
+function prepare(url: string | undefined, flags: MonitorFlags, trust: MonitorTrust): Monitor {
   if (url === undefined)
     throw misuse("Give the URL of the anchor log, such as https://audit.example.org/anchor");
   if (flags.state === undefined) throw misuse("Name the file that keeps what was seen: --state");
@@ -123,7 +134,7 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
     openFiles(url);
     if (flags.webhook !== undefined) checkUrl(flags.webhook);
   });
-  const state = await readState(flags.state, trust.origin);
+  const state = readState(flags.state, trust.origin);
   return {
     url,
     trust,
@@ -132,7 +143,7 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
     policyPath: flags.policy,
     evidencePath: flags.evidence ?? `${flags.state}.evidence`,
     options: {
-      others: await Promise.all((flags.compare ?? []).map((path) => readOther(path, trust))),
+      others: (flags.compare ?? []).map((path) => readOther(path, trust)),
       ...(flags.maxAge === undefined ? {} : { maxAge: flags.maxAge }),
       maxEntries: flags.maxEntries,
       fromNow: flags.fromNow ?? false,
@@ -142,12 +153,9 @@ async function prepare(url: string | undefined, flags: MonitorFlags, trust: Moni
   };
 }
 
-const openFiles = (url: string, options: FilesOptions = {}) =>
-  isCopy(url) ? openCopy(url) : openLogFiles(url, options);
-
 /** undefined before the first look. */
-async function readState(path: string, origin: string): Promise<MonitorState | undefined> {
-  const text = await readIfThere(path);
+function readState(path: string, origin: string): MonitorState | undefined {
+  const text = readIfThere(path, MAX_STATE);
   if (text === undefined) return undefined;
   const advice = "Restore it from a copy. Without it, what was seen before is forgotten";
   return asMisuse(
@@ -157,8 +165,8 @@ async function readState(path: string, origin: string): Promise<MonitorState | u
 }
 
 /** The note of a checkpoint of the anchor log: in a file of its own, or in the proof of an entry or an event. */
-async function readOther(path: string, trust: MonitorTrust): Promise<string> {
-  const text = await readText(path, MAX_PROOF_SIZE);
+function readOther(path: string, trust: MonitorTrust): string {
+  const text = readText(path, MAX_PROOF_SIZE);
   const open = () => {
     const note = text.startsWith("c2sp.org/tlog-proof@") ? anchorNote(text) : text;
     openHead(note, trust, Date.now());
@@ -180,8 +188,12 @@ async function lookOnce(monitor: Monitor, stop: AbortSignal): Promise<number> {
   const { timeout } = monitor.flags;
   const late = new AbortController();
   const reason = `Not done after ${timeout / 1000} s: see --timeout`;
-  const timer = setTimeout(() => late.abort(new ClientError("protocol", reason)), timeout);
-  const files = openFiles(monitor.url, { signal: AbortSignal.any([stop, late.signal]) });
+  const timer = setTimeout(() => late.abort(new ClientError("network", reason)), timeout);
+  // Not AbortSignal.any: on Node 20 what it makes may be collected before its time.
+  const end = (): void => late.abort(stop.reason);
+  stop.addEventListener("abort", end);
+  if (stop.aborted) end();
+  const files = openFiles(monitor.url, { signal: late.signal });
   const now = Date.now();
   try {
     const look = await watch(files, monitor.state, monitor.trust, { ...monitor.options, now });
@@ -194,6 +206,7 @@ async function lookOnce(monitor: Monitor, stop: AbortSignal): Promise<number> {
     return await conclude(monitor, unreachableReport(monitor, error.message, now), monitor.state);
   } finally {
     clearTimeout(timer);
+    stop.removeEventListener("abort", end);
   }
 }
 

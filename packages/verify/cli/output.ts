@@ -8,7 +8,7 @@ import { TlogError } from "../tlog/error.ts";
 /** Exit codes beside 0: failed or not proven; used wrongly; could not be read or told. */
 export const EXIT_FAILED = 1;
 export const EXIT_MISUSE = 2;
-export const EXIT_UNTOLD = 3;
+export const EXIT_UNREAD = 3;
 
 /**
  * Why a command stopped.
@@ -154,7 +154,7 @@ export function waiting(what: string): () => void {
   };
 }
 
-const EXIT_OF = { failed: EXIT_FAILED, untold: EXIT_UNTOLD, misuse: EXIT_MISUSE } as const;
+const EXIT_OF = { failed: EXIT_FAILED, untold: EXIT_UNREAD, misuse: EXIT_MISUSE } as const;
 
 /** Prints an error in one line and sets the exit code. */
 export function report(error: unknown): void {

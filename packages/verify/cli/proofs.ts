@@ -1,6 +1,5 @@
 /** Proofs that were kept: a folder of proof files, files of many proofs (NDJSON), or both; found by event or commitment. */
-import { createReadStream } from "node:fs";
-import { open, readdir } from "node:fs/promises";
+import { type FileHandle, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { COMMITMENT_HEX } from "../events/commitment.ts";
@@ -11,6 +10,7 @@ import { PROOF_SUFFIX, statOf } from "./inputs.ts";
 import { isCommitment } from "./options.ts";
 import { jsonLine, misuse, warn } from "./output.ts";
 import { pairKey, pairKeysOf, proofName } from "./proof-names.ts";
+import { openRegular, RegularFileError } from "./regular.ts";
 
 /** A line of a file of proofs. `event` and `line` are absent for what was asked for by its commitment alone. */
 export type ProofLine = { event?: string; line?: number; commitment: string; proof: string };
@@ -103,12 +103,21 @@ async function* linesOf(
 }
 
 async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+  const file = await openOrMisuse(path);
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
+    for await (const chunk of file.createReadStream({ highWaterMark: 1 << 18, autoClose: false })) {
       if (chunk instanceof Uint8Array) yield chunk;
     }
+  } finally {
+    await file.close();
+  }
+}
+
+async function openOrMisuse(path: string): Promise<FileHandle> {
+  try {
+    return await openRegular(path);
   } catch (cause) {
-    throw misuse(`${path} cannot be read: is there no permission?`, cause);
+    throw cause instanceof RegularFileError ? misuse(cause.message, cause) : cause;
   }
 }
 
@@ -134,24 +143,30 @@ export async function* readProofLines(
   }
 }
 
-/** The text of a proof. A file too large to be a proof is read no further than shows it. */
-export async function readKept({ path, at }: KeptProof): Promise<Uint8Array> {
-  if (at === undefined) return await readProofFile(path);
+/** The text of a proof; none where its line is no longer what it was. */
+export async function readKept(kept: KeptProof): Promise<Uint8Array> {
+  if (kept.at === undefined) return await readProofFile(kept.path);
+  return new TextEncoder().encode((await readKeptLine(kept))?.proof ?? "");
+}
+
+/** The line of a file of many. */
+export async function readKeptLine({ path, at }: KeptProof): Promise<ProofLine | undefined> {
+  if (at === undefined) return undefined;
   const bytes = new Uint8Array(at.length);
-  const file = await open(path);
+  const file = await openOrMisuse(path);
   try {
     await file.read(bytes, 0, at.length, at.offset);
   } finally {
     await file.close();
   }
-  return new TextEncoder().encode(parseProofLine(bytes)?.proof ?? "");
+  return parseProofLine(bytes);
 }
 
+/** A file too large to be a proof is read no further than shows it. */
 async function readProofFile(path: string): Promise<Uint8Array> {
-  const entry = await statOf(path);
-  if (!entry.isFile()) throw misuse(`${path} is no regular file: a proof is one`);
-  if (entry.size > MAX_PROOF_SIZE) warn(`${path} is too large to be a proof`);
-  return entry.size > MAX_PROOF_SIZE ? new Uint8Array() : await readInput(path);
+  const { size } = await statOf(path);
+  if (size > MAX_PROOF_SIZE) warn(`${path} is too large to be a proof`);
+  return size > MAX_PROOF_SIZE ? new Uint8Array() : readInput(path, MAX_PROOF_SIZE);
 }
 
 /** Kept proofs by what they are found by. An entry takes some 300 bytes of memory, whatever its proof takes. */

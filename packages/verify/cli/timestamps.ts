@@ -37,7 +37,7 @@ export async function readTimestampTrust(
   isRequired: boolean,
 ): Promise<TimestampTrust | undefined> {
   const files = tsaCert ?? (process.env["KEDGE_TSA_CERT"] ?? "").split(/\s+/).filter((name) => name !== "");
-  const tsaCerts = (await Promise.all(files.map(readCertificates))).flat();
+  const tsaCerts = files.flatMap(readCertificates);
   const bitcoinBlocks = [...btcHeader.map(parseHeader), ...btcRoot.map(parseRoot)];
   if (tsaCerts.length + bitcoinBlocks.length > 0) return { tsaCerts, bitcoinBlocks };
   if (isRequired || requireTimestamp) {
@@ -48,8 +48,8 @@ export async function readTimestampTrust(
   return undefined;
 }
 
-async function readCertificates(path: string): Promise<Cert[]> {
-  const pem = await readText(path);
+function readCertificates(path: string): Cert[] {
+  const pem = readText(path);
   return naming(path, () => parsePemCertificates(pem));
 }
 

@@ -15,10 +15,9 @@ import {
 import { type Hints, type ToldReport, tellReport } from "../proof/words.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
-import type { Policy } from "../tlog/policy.ts";
 import { type CommitFlags, deriveOpening, where, withCommit } from "./committer.ts";
 import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
-import { readPolicy, readText } from "./files.ts";
+import { readText } from "./files.ts";
 import {
   type EventSource,
   isNdjson,
@@ -29,7 +28,7 @@ import {
   statOf,
 } from "./inputs.ts";
 import { commitmentHex, wholeNumber } from "./options.ts";
-import { CliError, EXIT_FAILED, EXIT_UNTOLD, misuse, print, printJson, progress } from "./output.ts";
+import { CliError, EXIT_FAILED, EXIT_UNREAD, misuse, print, printJson, progress } from "./output.ts";
 import {
   holdsProofLines,
   indexProofs,
@@ -46,7 +45,6 @@ export function verifyCommand(command: Command): Command {
       "<paths...>",
       "an event and its proof, or a folder (or .ndjson file) of events and a folder (or .ndjson file) of proofs",
     )
-    .option("--policy <file>", "C2SP tlog-policy: which witnesses must have cosigned the anchor log")
     .option("--opening <file>", "the opening, or the record of kedge commit, if the proof carries none")
     .option("--commitment <hex>", "instead of an event", commitmentHex)
     .option("--line <n>", "the line of the event in an .ndjson file", wholeNumber(1))
@@ -63,7 +61,6 @@ export function verifyCommand(command: Command): Command {
 
 type VerifyFlags = CommitFlags &
   TimestampFlags & {
-    policy?: string;
     opening?: string;
     commitment?: string;
     line?: number;
@@ -178,9 +175,8 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
     throw misuse(`--require ${required} needs the policy that names the witnesses: --policy${instead}`);
   }
   const timestamps = await readTimestampTrust(flags, required === "timestamped");
-  const keys = pinnedKeys(flags);
-  const policy = flags.policy === undefined ? undefined : await readPolicy(flags.policy);
-  const pinned = keys.anchorVkeys.length > 0 ? keys : withPolicyKeys(keys, policy);
+  const pinned = pinnedKeys(flags);
+  const { policy } = pinned;
   const verify = openVerifier({
     ...pinned,
     requireAllKeys: flags.requireAllKeys ?? false,
@@ -193,12 +189,6 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
       ? async (claim: VerifyClaim) => verify(claim)
       : timestampVerifier(timestamps, verify);
   return { ...pinned, verifyClaim };
-}
-
-/** A policy pins the keys of the log that it is for. */
-function withPolicyKeys(keys: PinnedKeys, policy: Policy | undefined): PinnedKeys {
-  const anchorVkeys = (policy?.logs ?? []).map(({ vkey }) => vkey);
-  return anchorVkeys.length === 0 ? keys : { ...keys, anchorVkeys, sources: [...keys.sources, "--policy"] };
 }
 
 /** An event, and what it is held against. */
@@ -293,7 +283,7 @@ const EXIT_OF = {
   refuted: EXIT_FAILED,
   converted: EXIT_FAILED,
   insufficient: EXIT_FAILED,
-  untold: EXIT_UNTOLD,
+  untold: EXIT_UNREAD,
 };
 
 function conclude(report: VerifyReport, trust: Trust, { json }: VerifyFlags, line?: number): void {
@@ -439,7 +429,7 @@ function summarise(summary: Summary, trust: Trust, { json }: VerifyFlags): void 
     });
     return;
   }
-  const verdict = proven ? "PROVEN" : exitOf(summary) === EXIT_UNTOLD ? "CANNOT TELL" : "NOT PROVEN";
+  const verdict = proven ? "PROVEN" : exitOf(summary) === EXIT_UNREAD ? "CANNOT TELL" : "NOT PROVEN";
   const missed = leftOut.length === 0 ? "" : `; ${leftOut.length} left out, and not checked`;
   const counts = [...assurances].map(([assurance, n]) => `${n} ${assurance}`).join(", ");
   print(`${verdict}  ${provenEvents} of ${total} events${counts && `: ${counts}`}${missed}`);
@@ -452,7 +442,7 @@ function summarise(summary: Summary, trust: Trust, { json }: VerifyFlags): void 
 function exitOf({ kinds, leftOut }: Summary): number {
   const codes = [...kinds].map((kind) => EXIT_OF[kind]);
   if (codes.includes(EXIT_FAILED)) return EXIT_FAILED;
-  return codes.length + leftOut.length > 0 ? EXIT_UNTOLD : 0;
+  return codes.length + leftOut.length > 0 ? EXIT_UNREAD : 0;
 }
 
 function folderCaveats(summary: Summary, provenEvents: number): string[] {
@@ -510,7 +500,7 @@ async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
 
 /** An opening, or the one of a record. */
 async function readOpening(path: string): Promise<Opening> {
-  const text = await readText(path);
+  const text = readText(path);
   try {
     const value: unknown = JSON.parse(text);
     const isRecord = typeof value === "object" && value !== null && "opening" in value;

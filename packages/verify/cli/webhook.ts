@@ -1,6 +1,7 @@
 /** Where `kedge monitor` reports to, besides the terminal. */
 import { ClientError } from "../error.ts";
-import { reasonOf, withRetries } from "../net/exchange.ts";
+import { withRetries } from "../net/exchange.ts";
+import { exchange } from "../net/fetch.ts";
 import { checkUrl, codeOf } from "../net/http.ts";
 import { jsonLine } from "./output.ts";
 
@@ -15,21 +16,11 @@ export async function post(address: string, value: unknown): Promise<void> {
 }
 
 async function attempt(url: URL, body: string): Promise<void> {
-  let status: number;
-  try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body,
-      redirect: "manual",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    await response.body?.cancel();
-    status = response.status;
-    if (response.ok) return;
-  } catch (cause) {
-    throw new ClientError("network", `Cannot reach ${url.origin} (${reasonOf(cause)})`, { cause });
-  }
+  const init = { method: "POST", headers: { "Content-Type": "application/json" }, body };
+  const { ok, status } = await exchange(url, init, { timeout: TIMEOUT_MS }, async (answer) => {
+    await answer.body?.cancel();
+    return answer;
+  });
   // The path of a webhook is often its secret.
-  throw new ClientError(codeOf(status), `${url.origin} answers ${status}`);
+  if (!ok) throw new ClientError(codeOf(status), `${url.origin} answers ${status}`);
 }

@@ -7,6 +7,18 @@ const MAX_DELAY = 20_000;
 /** A server that asks for a longer pause is not waited for. */
 const MAX_RETRY_AFTER = 120_000;
 
+/** How long a call is tried. Without any of it, six times. */
+export type Retries = {
+  /** How often, the first time included. */
+  attempts?: number;
+  /** In place of `attempts`: until this long after the first time, in ms. */
+  patience?: number;
+  /** Is told of a pause, in ms, before it is made. */
+  onPause?: (pause: number, why: ClientError) => void;
+  /** Ends a pause, and so the call, with its reason. */
+  signal?: AbortSignal;
+};
+
 /** A body of at most `limit` bytes; undefined when it is larger. To leave the loop cancels the rest of it. */
 export async function readBounded(
   body: AsyncIterable<Uint8Array> | null,
@@ -30,27 +42,42 @@ export async function readBounded(
 }
 
 /**
- * Runs a call until it succeeds, fails for good, or has been tried as often as it may, the first time included: with
- * exponential backoff and full jitter, or the pause that the service asked for.
+ * Runs a call until it succeeds, fails for good, or has been tried as often or as long as it may: with exponential
+ * backoff and full jitter, or the pause that the service asked for.
  * @param idempotent whether to send it again when it is not known if the first one arrived
  */
 export async function withRetries<T>(
-  { attempts = DEFAULT_ATTEMPTS }: { attempts?: number },
+  { attempts, patience, onPause, signal }: Retries,
   idempotent: boolean,
   call: () => Promise<T>,
 ): Promise<T> {
+  const most = attempts ?? (patience === undefined ? DEFAULT_ATTEMPTS : Number.POSITIVE_INFINITY);
+  const longest = patience ?? MAX_RETRY_AFTER;
+  const deadline = performance.now() + (patience ?? Number.POSITIVE_INFINITY);
   for (let attempt = 1; ; attempt++) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof ClientError) || attempt >= attempts || !isTransient(error, idempotent)) {
-        throw error;
-      }
+      if (!(error instanceof ClientError) || attempt >= most || !isTransient(error, idempotent)) throw error;
       const pause = error.retryAfter ?? Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
-      if (pause > MAX_RETRY_AFTER) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (pause > longest || performance.now() + pause > deadline) throw error;
+      onPause?.(pause, error);
+      await pauseFor(pause, signal);
     }
   }
+}
+
+async function pauseFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
+  });
+  signal?.throwIfAborted();
 }
 
 /** A throttled request was not carried out, so anything throttled may be sent again. */
@@ -63,11 +90,4 @@ export function retryAfterMs(header: string | null): number | undefined {
   if (header === null) return undefined;
   const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
-}
-
-/** fetch reports `fetch failed`, and the reason as its cause. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return "unknown reason";
-  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined;
-  return typeof code === "string" ? code : error.message;
 }

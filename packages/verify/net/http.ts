@@ -2,14 +2,13 @@
 import { z } from "zod";
 import { ClientError, type ClientErrorCode } from "../error.ts";
 import { quoted } from "../text.ts";
-import { readBounded, reasonOf, retryAfterMs, withRetries } from "./exchange.ts";
+import { type Retries, readBounded, retryAfterMs, withRetries } from "./exchange.ts";
+import { type Answer, exchange, isLoopback } from "./fetch.ts";
 
-export type Connection = {
+export type Connection = Retries & {
   /** Where the API is, such as `https://audit.example.org`. */
   url: string;
   apiKey: string;
-  /** How often to try, the first time included. */
-  attempts?: number;
   /** Per attempt, in ms. */
   timeout?: number;
 };
@@ -49,9 +48,18 @@ export async function requestBytes(
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   };
+  const limits = { timeout: connection.timeout ?? DEFAULT_TIMEOUT, signal: connection.signal };
   return await withRetries(connection, idempotent, () =>
-    attempt(url, init, { timeout: connection.timeout ?? DEFAULT_TIMEOUT, limit }),
+    exchange(url, init, limits, (answer) => readAnswer(answer, limit)),
   );
+}
+
+async function readAnswer(answer: Answer, limit: number): Promise<Uint8Array> {
+  const most = answer.ok ? limit : MAX_BODY;
+  const bytes = await readBounded(answer.body, most);
+  if (bytes === undefined) throw new ClientError("protocol", `The answer is larger than ${most} bytes`);
+  if (answer.ok) return bytes;
+  throw problemError(answer, new TextDecoder().decode(bytes));
 }
 
 /** The URL, if a request could be sent with both. Throws ClientError `invalid`. */
@@ -66,41 +74,11 @@ export function checkConnection({ url, apiKey }: Connection): URL {
 /** An API key is sent in the clear to nobody but this machine. Throws ClientError `invalid`. */
 export function checkUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isLoopback = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
-  if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback)) return url;
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url))) return url;
   throw new ClientError(
     "invalid",
     "The URL of the service begins with https:// (http:// only on this machine)",
   );
-}
-
-async function attempt(
-  url: URL,
-  init: RequestInit,
-  { timeout, limit }: { timeout: number; limit: number },
-): Promise<Uint8Array> {
-  // Not AbortSignal.timeout: with a listener it stays in memory until its time has come, and the answer with it.
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), timeout);
-  try {
-    // A redirect could carry the request, and what it holds, elsewhere.
-    const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
-    const most = response.ok ? limit : MAX_BODY;
-    const bytes = await readBounded(response.body, most);
-    if (bytes === undefined) throw new ClientError("protocol", `The answer is larger than ${most} bytes`);
-    if (response.ok) return bytes;
-    throw problemError(response, new TextDecoder().decode(bytes));
-  } catch (cause) {
-    if (cause instanceof ClientError) throw cause;
-    const reason = controller.signal.aborted ? "no answer in time" : reasonOf(cause);
-    throw new ClientError(
-      "network",
-      `Cannot reach ${url.origin} (${reason}): check the URL and the network`,
-      { cause },
-    );
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 export const problemSchema = z.object({
@@ -116,7 +94,7 @@ export function problemCode({ type }: Problem): string {
   return type.slice(Math.max(type.lastIndexOf(":"), type.lastIndexOf("/")) + 1);
 }
 
-function problemError(response: Response, text: string): ClientError {
+function problemError(response: Answer, text: string): ClientError {
   const problem = readProblem(text);
   const reason = problem?.detail ?? problem?.title;
   const detail = reason === undefined ? "the service gave no reason" : quoted(reason, MAX_DETAIL);
@@ -147,7 +125,7 @@ export function codeOf(status: number): ClientErrorCode {
 
 const ADVICE: Record<ClientErrorCode, string> = {
   network: "The service cannot be reached",
-  unauthorized: "The API key is not accepted: check KEDGE_API_KEY or the credentials",
+  unauthorized: "The API key is not accepted: it is wrong, expired or revoked",
   forbidden: "The API key lacks the scope for this: use another, or create one that has it",
   not_found: "Not found, or not for this API key",
   pending: "Not sealed yet: try again shortly",

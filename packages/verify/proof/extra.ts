@@ -14,8 +14,21 @@ export type Extra = {
   anchor?: string;
   /** Over the anchor checkpoint, each of a form that timestamps.ts knows, or another. */
   timestamps: unknown[];
+  /** What `anchor` and `timestamps` were before the proof was renewed, oldest first. */
+  earlier?: Anchoring[];
   opening?: Opening;
 };
+
+/** A place of the tenant checkpoint in a signed tree of the anchor log, and the timestamps over that tree's checkpoint. */
+export type Anchoring = { anchor: string; timestamps: unknown[] };
+
+/** A proof that is renewed each year has as many in sixty years; more would keep a verifier busy. */
+export const MAX_ANCHORINGS = 64;
+
+/** Every anchoring of a proof, oldest first. */
+export function anchoringsOf({ anchor, timestamps, earlier = [] }: Extra): Anchoring[] {
+  return anchor === undefined ? [] : [...earlier, { anchor, timestamps }];
+}
 
 /** A `.tlog-proof` file of Kedge: the proof in the tenant's log, and what stands on its extra line. */
 export type ProofFile = { readonly proof: TlogProof; readonly extra: Extra };
@@ -30,14 +43,45 @@ export function parseProofFile(...parameters: Parameters<typeof parseProof>): Pr
 export function parseExtra(bytes: Uint8Array): Extra {
   const value = readExtraJson(bytes);
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed();
-  const { anchor, timestamps, opening, ...others } = value;
+  const { anchor, timestamps, earlier, opening, ...others } = value;
   if (Object.keys(others).length > 0 || !Array.isArray(timestamps)) throw malformed();
   if (anchor !== undefined && typeof anchor !== "string") throw malformed();
+  if (anchor === undefined && earlier !== undefined) throw malformed();
   return {
     ...(anchor === undefined ? {} : { anchor }),
     timestamps,
+    ...(earlier === undefined ? {} : { earlier: parseEarlier(earlier) }),
     ...(opening === undefined ? {} : { opening: parseOpening(opening) }),
   };
+}
+
+function parseEarlier(value: Json): Anchoring[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length >= MAX_ANCHORINGS) throw malformed();
+  return value.map((item) => {
+    if (typeof item !== "object" || item === null || Array.isArray(item)) throw malformed();
+    const { anchor, timestamps, ...others } = item;
+    if (typeof anchor !== "string" || !Array.isArray(timestamps) || Object.keys(others).length > 0) {
+      throw malformed();
+    }
+    return { anchor, timestamps };
+  });
+}
+
+/**
+ * The same proof anchored anew: what it carries of before is kept.
+ * Throws as `parseProof` and `parseExtra`, and TlogError `out_of_range` when it has MAX_ANCHORINGS already.
+ */
+export function withAnchoring({ proof, extra }: ProofFile, renewed: Anchoring): string {
+  const earlier = anchoringsOf(extra);
+  if (earlier.length >= MAX_ANCHORINGS) {
+    throw new TlogError(
+      "out_of_range",
+      `A proof has at most ${MAX_ANCHORINGS} anchorings, and this one has them`,
+    );
+  }
+  const { opening } = extra;
+  const next: Extra = { ...renewed, ...(earlier.length > 0 && { earlier }), ...(opening && { opening }) };
+  return formatProof({ ...proof, extra: new TextEncoder().encode(JSON.stringify(next)) });
 }
 
 /** The same proof with this opening on its extra line. Throws as `parseProof` and `parseExtra`. */
@@ -58,7 +102,11 @@ function readExtraJson(bytes: Uint8Array): Json {
 }
 
 function malformed(cause?: unknown): TlogError {
-  return new TlogError("malformed", "The extra line is not a JSON object of anchor, timestamps and opening", {
-    cause,
-  });
+  return new TlogError(
+    "malformed",
+    "The extra line is not a JSON object of anchor, timestamps, earlier and opening",
+    {
+      cause,
+    },
+  );
 }

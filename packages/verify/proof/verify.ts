@@ -22,7 +22,7 @@ import type { Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { parseProof, type TlogProof } from "../tlog/proof.ts";
 import { type Conversion, eventsBefore, proofBefore } from "./conversions.ts";
-import { type Extra, type ProofFile, parseProofFile } from "./extra.ts";
+import { anchoringsOf, type Extra, type ProofFile, parseProofFile } from "./extra.ts";
 import { kept } from "./kept.ts";
 
 /** What a proof can show, lowest first. Each holds all before it: what is timestamped is witnessed too. */
@@ -52,8 +52,8 @@ export type VerifyTrust = {
 export type VerifyClaim = {
   /** The `.tlog-proof` file, or what `parseProofFile` read from it. */
   proof: string | Uint8Array | ProofFile;
-  /** What `checkTimestamps` found; it counts for the anchor checkpoint that it is of. Absent: they are not checked. */
-  timestamps?: CheckedTimestamps;
+  /** What `checkTimestamps` found, each for the anchor checkpoint that it is of. Absent: they are not checked. */
+  timestamps?: readonly CheckedTimestamps[];
 } & (
   | { commitment: Uint8Array }
   | {
@@ -127,6 +127,8 @@ export type Caveat =
   | { code: "no_time" }
   | { code: "no_independent_time" }
   | { code: "bad_cosignature"; witness: string }
+  /** Of a renewed proof: an anchoring that no pinned key signed, or that the policy's log keys did not. */
+  | { code: "anchoring_not_checked"; cause: VerifyFailure }
   /** That what the event says is true, and that every event was posted: no inclusion proof shows either. */
   | { code: "truth_and_completeness" };
 
@@ -202,8 +204,21 @@ export type VerifyReport = {
   times: SignedTime[];
   /** Timestamps from outside that hold, of the anchor log's checkpoint. */
   timestamps?: ShownTimestamp[];
+  /** Of a renewed proof: what else holds of it, beside the anchoring that all the above is of. Smallest tree first. */
+  others?: AnchoringReport[];
   caveats: Caveat[];
   failure?: VerifyFailure;
+};
+
+/** What one anchoring of a renewed proof shows, as in `VerifyReport`. */
+export type AnchoringReport = {
+  assurance: Assurance;
+  anchor: Place;
+  /** The pinned keys that signed the anchor log's checkpoint. */
+  signers: Vkey[];
+  witnesses?: { cosigned: string[]; listed: number };
+  times: SignedTime[];
+  timestamps?: ShownTimestamp[];
 };
 
 /** Verifies one proof file. Never throws for what the event or the proof holds: see `failure`. */
@@ -299,20 +314,8 @@ function verify(trust: VerifyTrust, notes: Notes, claim: VerifyClaim): VerifyRep
   const { proof, extra } = attempt("proof", () => readProofFile(claim.proof, notes));
   const opening = chooseOpening(claim, extra);
   const { commitment, log } = openInLog(notes, claim, proof, opening);
-  const anchor = anchoredIn(trust, notes, log, extra);
-  const witnesses = anchor && attempt("policy", () => notes.witnesses(anchor.proof.checkpoint));
-  const timestamps = anchor && ofNote(claim.timestamps, anchor.proof.checkpoint);
-  const assurance = assuranceOf(anchor, witnesses, timestamps);
-  const times = [
-    ...log.tree.verified.flatMap((signature) => signedTime(signature, log)),
-    ...(anchor?.tree.verified ?? []).flatMap((signature) => signedTime(signature, log, anchor)),
-    ...(witnesses?.cosigned ?? []).flatMap((signature) => signedTime(signature, log, anchor)),
-    ...(timestamps?.shown ?? []).flatMap(shownTime),
-  ];
-  const shown: Shown = { trust, claim, extra, log, anchor, witnesses, timestamps, times };
-  checkRequirement(assurance, shown);
-  checkAllKeys(shown);
-  checkTimestamp(shown);
+  const { shown, others, notChecked } = showBest(trust, notes, claim, log, extra);
+  const { anchor, witnesses, timestamps, assurance, times } = shown;
   return {
     proven: true,
     assurance,
@@ -325,29 +328,114 @@ function verify(trust: VerifyTrust, notes: Notes, claim: VerifyClaim): VerifyRep
     ...(witnesses?.met && { witnesses: cosigners(trust.policy, witnesses) }),
     times,
     ...(timestamps && { timestamps: [...timestamps.shown] }),
-    caveats: caveats(shown),
+    ...(others.length > 0 && { others: others.flatMap((one) => anchoringReport(trust, one)) }),
+    caveats: [
+      ...notChecked.map((cause) => ({ code: "anchoring_not_checked" as const, cause })),
+      ...caveats(shown),
+    ],
   };
+}
+
+/**
+ * What the proof shows by the best of its anchorings that meets the requirements: the highest assurance, and of these the
+ * earliest. One that no pinned key signed is left out: keys are lost over decades, and that is what renewing is for.
+ * One that was altered condemns the proof, as it does alone.
+ */
+function showBest(
+  trust: VerifyTrust,
+  notes: Notes,
+  claim: VerifyClaim,
+  log: ProvenEntry,
+  extra: Extra,
+): { shown: Shown; others: Shown[]; notChecked: VerifyFailure[] } {
+  if (extra.anchor === undefined || trust.anchorVkeys.length === 0) {
+    const shown = show(trust, notes, claim, log, extra);
+    checkRequirements(shown);
+    return { shown, others: [], notChecked: [] };
+  }
+  const all: Shown[] = [];
+  const notChecked: VerifyFailure[] = [];
+  for (const anchoring of anchoringsOf(extra)) {
+    try {
+      all.push(show(trust, notes, claim, log, anchoring));
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.failure.code !== "unknown_key") throw error;
+      notChecked.push(error.failure);
+    }
+  }
+  all.sort(byAssuranceThenTree);
+  const shown = all.find(meetsRequirements) ?? all[0];
+  if (shown === undefined) throw new Refusal(notChecked.at(-1) ?? { step: "anchor", code: "same_log" });
+  checkRequirements(shown);
+  return { shown, others: all.filter((one) => one !== shown).sort(byTree), notChecked };
+}
+
+const treeSize = ({ anchor }: Shown): bigint => anchor?.tree.checkpoint.size ?? 0n;
+const byTree = (a: Shown, b: Shown): number => (treeSize(a) < treeSize(b) ? -1 : 1);
+function byAssuranceThenTree(a: Shown, b: Shown): number {
+  return ASSURANCES.indexOf(b.assurance) - ASSURANCES.indexOf(a.assurance) || byTree(a, b);
+}
+
+/** What the proof shows by one of its anchorings, whether or not it is enough. */
+function show(
+  trust: VerifyTrust,
+  notes: Notes,
+  claim: VerifyClaim,
+  log: ProvenEntry,
+  anchoring: Shown["anchoring"],
+): Shown {
+  const anchor = anchoredIn(trust, notes, log, anchoring.anchor);
+  const witnesses = anchor && attempt("policy", () => notes.witnesses(anchor.proof.checkpoint));
+  const timestamps = anchor && ofNote(claim.timestamps, anchor.proof.checkpoint);
+  const assurance = assuranceOf(anchor, witnesses, timestamps);
+  const times = [
+    ...log.tree.verified.flatMap((signature) => signedTime(signature, log)),
+    ...(anchor?.tree.verified ?? []).flatMap((signature) => signedTime(signature, log, anchor)),
+    ...(witnesses?.cosigned ?? []).flatMap((signature) => signedTime(signature, log, anchor)),
+    ...(timestamps?.shown ?? []).flatMap(shownTime),
+  ];
+  return { trust, claim, anchoring, log, anchor, witnesses, timestamps, assurance, times };
+}
+
+function anchoringReport(trust: VerifyTrust, shown: Shown): AnchoringReport[] {
+  const { anchor, witnesses, timestamps, assurance, times } = shown;
+  if (anchor === undefined) return [];
+  return [
+    {
+      assurance,
+      anchor: place(anchor),
+      signers: signers(anchor),
+      ...(witnesses?.met && { witnesses: cosigners(trust.policy, witnesses) }),
+      times,
+      ...(timestamps && { timestamps: [...timestamps.shown] }),
+    },
+  ];
 }
 
 function readProofFile(proof: VerifyClaim["proof"], { parse }: Notes): ProofFile {
   return typeof proof === "string" || proof instanceof Uint8Array ? parseProofFile(proof, parse) : proof;
 }
 
-/** All that was checked of one proof, whether or not it is enough. */
+/** All that was checked of one proof by one of its anchorings, whether or not it is enough. */
 type Shown = {
   trust: VerifyTrust;
   claim: VerifyClaim;
-  extra: Extra;
+  /** The anchor part, absent while the entry is only sealed. */
+  anchoring: Pick<Extra, "anchor" | "timestamps">;
   log: ProvenEntry;
   anchor: ProvenEntry | undefined;
   witnesses: Witnesses | undefined;
   timestamps: CheckedTimestamps | undefined;
+  assurance: Assurance;
   times: SignedTime[];
 };
 
 /** What was checked over another note says nothing of this one. */
-function ofNote(checked: CheckedTimestamps | undefined, note: string): CheckedTimestamps | undefined {
-  return checked?.note === note ? checked : undefined;
+function ofNote(
+  checked: readonly CheckedTimestamps[] | undefined,
+  note: string,
+): CheckedTimestamps | undefined {
+  return checked?.find((one) => one.note === note);
 }
 
 /** A timestamp alone does not raise it: it shows when, and not that everybody is shown the same log. */
@@ -436,7 +524,7 @@ function anchoredIn(
   trust: VerifyTrust,
   notes: Notes,
   log: ProvenEntry,
-  { anchor }: Extra,
+  anchor: string | undefined,
 ): ProvenEntry | undefined {
   if (anchor === undefined || trust.anchorVkeys.length === 0) return undefined;
   const entry = attempt("anchor", () => notes.anchored(log.proof.checkpoint)(anchor));
@@ -444,23 +532,30 @@ function anchoredIn(
   throw new Refusal({ step: "anchor", code: "same_log" });
 }
 
-function checkRequirement(reached: Assurance, shown: Shown): void {
-  const { require: required } = shown.trust;
-  if (required === undefined || ASSURANCES.indexOf(reached) >= ASSURANCES.indexOf(required)) return;
-  const why = whyNotHigher(shown);
-  throw new Refusal({ step: "requirement", code: "too_low", reached, required, why });
+function meetsRequirements(shown: Shown): boolean {
+  return unmet(shown) === undefined;
 }
 
-function checkAllKeys(shown: Shown): void {
-  const { trust, anchor } = shown;
-  if (!trust.requireAllKeys) return;
-  const vkeys = [...silentKeys(shown), ...(anchor === undefined ? trust.anchorVkeys : [])];
-  if (vkeys.length > 0) throw new Refusal({ step: "requirement", code: "missing_signature", vkeys });
+function checkRequirements(shown: Shown): void {
+  const failure = unmet(shown);
+  if (failure !== undefined) throw new Refusal(failure);
 }
 
-function checkTimestamp({ trust, extra, timestamps }: Shown): void {
-  if (!trust.requireTimestamp || isStamped(timestamps)) return;
-  throw new Refusal({ step: "requirement", code: "no_timestamp", why: whyNoTimestamp(extra, timestamps) });
+/** The first requirement that it does not meet. */
+function unmet(shown: Shown): VerifyFailure | undefined {
+  const { trust, anchor, anchoring, timestamps, assurance: reached } = shown;
+  const { require: required } = trust;
+  if (required !== undefined && ASSURANCES.indexOf(reached) < ASSURANCES.indexOf(required)) {
+    return { step: "requirement", code: "too_low", reached, required, why: whyNotHigher(shown) };
+  }
+  if (trust.requireAllKeys) {
+    const vkeys = [...silentKeys(shown), ...(anchor === undefined ? trust.anchorVkeys : [])];
+    if (vkeys.length > 0) return { step: "requirement", code: "missing_signature", vkeys };
+  }
+  if (trust.requireTimestamp && !isStamped(timestamps)) {
+    return { step: "requirement", code: "no_timestamp", why: whyNoTimestamp(anchoring, timestamps) };
+  }
+  return undefined;
 }
 
 /** The pinned keys of a kind that none signed with. The other keys of one that did are its predecessors or successors. */
@@ -512,13 +607,13 @@ function cosigners(policy: Policy | undefined, witnesses: Witnesses | undefined)
 }
 
 function caveats(shown: Shown): Caveat[] {
-  const { claim, extra, times, witnesses, timestamps } = shown;
+  const { claim, anchoring, times, witnesses, timestamps } = shown;
   const list: Caveat[] = [];
   if ("commitment" in claim) list.push({ code: "no_event" });
   if (!witnesses?.met) list.push(...whyNotHigher(shown));
   else list.push(whoseWitnesses(shown));
-  if (!isStamped(timestamps) && extra.timestamps.length > 0) {
-    list.push(...whyNoTimestamp(extra, timestamps));
+  if (!isStamped(timestamps) && anchoring.timestamps.length > 0) {
+    list.push(...whyNoTimestamp(anchoring, timestamps));
   } else {
     list.push(...refusedOf(timestamps));
   }
@@ -543,8 +638,8 @@ function whoseWitnesses({ trust, log, anchor, witnesses }: Shown): Caveat {
 
 const domainOf = (origin: string): string => origin.split("/", 1).join("").toLowerCase();
 
-function whyNoTimestamp(extra: Extra, timestamps: CheckedTimestamps | undefined): Caveat[] {
-  if (extra.timestamps.length === 0) return [{ code: "no_timestamp" }];
+function whyNoTimestamp(anchoring: Shown["anchoring"], timestamps: CheckedTimestamps | undefined): Caveat[] {
+  if (anchoring.timestamps.length === 0) return [{ code: "no_timestamp" }];
   if (timestamps === undefined) return [{ code: "timestamps_not_checked" }];
   return refusedOf(timestamps);
 }
@@ -554,10 +649,10 @@ function refusedOf(timestamps: CheckedTimestamps | undefined): Caveat[] {
 }
 
 /** What stands between this proof and the next assurance. */
-function whyNotHigher({ trust: { policy }, extra, anchor, witnesses, timestamps }: Shown): Caveat[] {
-  if (extra.anchor === undefined) return [{ code: "not_anchored" }];
+function whyNotHigher({ trust: { policy }, anchoring, anchor, witnesses, timestamps }: Shown): Caveat[] {
+  if (anchoring.anchor === undefined) return [{ code: "not_anchored" }];
   if (anchor === undefined) return [{ code: "anchor_not_checked" }];
-  if (witnesses?.met) return whyNoTimestamp(extra, timestamps);
+  if (witnesses?.met) return whyNoTimestamp(anchoring, timestamps);
   if (policy === undefined) return [{ code: "no_policy" }];
   if (policy.quorum === "none") return [{ code: "no_witness_required" }];
   return [{ code: "quorum_not_met", ...cosigners(policy, witnesses) }];

@@ -5,6 +5,7 @@ import { keyId, keyLabel, MAYBE_ROTATED, quoted } from "../text.ts";
 import { MLDSA44_COSIGNATURE, type Vkey } from "../tlog/note.ts";
 import type { Conversion } from "./conversions.ts";
 import {
+  type AnchoringReport,
   type Caveat,
   type FailureKind,
   kindOf,
@@ -24,6 +25,7 @@ export type ToldReport = Pick<
   VerifyReport,
   "proven" | "assurance" | "commitment" | "stated" | "log" | "anchor" | "times" | "timestamps"
 > & {
+  others?: Omit<AnchoringReport, "signers">[];
   /** What stands above the rest: how far it is proven, and what of the rest was not checked or is not there. */
   headline: string;
   /** What was proven, in plain words. */
@@ -35,9 +37,10 @@ export type ToldReport = Pick<
 };
 
 export function tellReport(report: VerifyReport, hints: Hints = {}): ToldReport {
-  const { opening: _, signers: __, witnesses: ___, caveats, failure, ...facts } = report;
+  const { opening: _, signers: __, witnesses: ___, others, caveats, failure, ...facts } = report;
   return {
     ...facts,
+    ...(others && { others: others.map(({ signers: ____, ...other }) => other) }),
     headline: headline(report),
     times: facts.times.map((time) => ({ ...time, by: sayBy(time) })),
     statements: statements(report),
@@ -102,12 +105,25 @@ function statements({ proven, opening, log, anchor, signers, witnesses, ...repor
     lines.push(`The policy's quorum has cosigned the anchor log: ${cosigners(witnesses)}.`);
   }
   for (const timestamp of report.timestamps ?? []) lines.push(timestampLine(timestamp));
-  const latest = (["witness", "authority", "block", "operator"] as const)
-    .map((kind) => latestTime(report.times, kind))
-    .find((time) => time !== undefined);
+  const latest = latestOf(report.times);
   if (latest !== undefined) lines.push(inLogBy(latest));
   if (report.stated !== undefined) lines.push(statedLine(report.stated, latest));
+  for (const other of report.others ?? []) lines.push(otherAnchoring(other));
   return lines;
+}
+
+/** Another anchoring of a renewed proof: a tree that the same signed tree stands in, later or earlier. */
+function otherAnchoring({ anchor, signers, witnesses, timestamps, times }: AnchoringReport): string {
+  const signed = `The same signed tree stands as well in the anchor log's tree of ${anchor.treeSize} entries, which ${keys(signers)} signed`;
+  const cosigned = witnesses === undefined ? "" : `, cosigned by ${cosigners(witnesses)}`;
+  const stamped = (timestamps ?? []).map((timestamp) =>
+    timestamp.type === "ots"
+      ? `Bitcoin block ${timestamp.height} (OpenTimestamps)`
+      : `${quoted(timestamp.by)} (RFC 3161)`,
+  );
+  const by = stamped.length === 0 ? "" : `, timestamped by ${stamped.join(" and ")}`;
+  const at = latestOf(times);
+  return `${signed}${cosigned}${by}${at === undefined ? "" : `, as of ${at.at}`}.`;
 }
 
 function sameAsLogged({ canonicalisation, mediaType }: NonNullable<VerifyReport["opening"]>): string {
@@ -159,6 +175,13 @@ function keys(vkeys: readonly Vkey[]): string {
   return `${ids.length === 1 ? "key" : "keys"} ${ids.join(" and ")}`;
 }
 
+/** Of the kind that says most. */
+function latestOf(times: readonly SignedTime[]): SignedTime | undefined {
+  return (["witness", "authority", "block", "operator"] as const)
+    .map((kind) => latestTime(times, kind))
+    .find((time) => time !== undefined);
+}
+
 /** The latest is the cautious one: by then, every one of them says so. */
 function latestTime(times: readonly SignedTime[], kind: SignedTime["kind"]): SignedTime | undefined {
   return times
@@ -173,10 +196,10 @@ function cosigners({ cosigned, listed }: { cosigned: string[]; listed: number })
 }
 
 function sayCaveat(caveat: Caveat, hints: Hints): string {
-  return hinted(caveatSentence(caveat), hints[caveat.code]);
+  return hinted(caveatSentence(caveat, hints), hints[caveat.code]);
 }
 
-function caveatSentence(caveat: Caveat): string {
+function caveatSentence(caveat: Caveat, hints: Hints): string {
   switch (caveat.code) {
     case "no_event":
       return "No event was given: which one the commitment stands for is not shown.";
@@ -204,6 +227,8 @@ function caveatSentence(caveat: Caveat): string {
       return "No independent time is shown: the only time is the operator's own.";
     case "bad_cosignature":
       return `A cosignature under the key of the witness ${caveat.witness} is not valid, and did not count.`;
+    case "anchoring_not_checked":
+      return `The proof was anchored more than once, and one of these was not checked. ${failureSentence(caveat.cause, hints)}`;
     case "whose_witnesses": {
       const own =
         caveat.own.length === 0 ? "" : ` Named under the operator's own domain: ${caveat.own.join(", ")}.`;

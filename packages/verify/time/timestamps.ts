@@ -5,7 +5,7 @@
  */
 
 import { TimestampError } from "../error.ts";
-import { parseProofFile } from "../proof/extra.ts";
+import { type Anchoring, anchoringsOf, parseProofFile } from "../proof/extra.ts";
 import type { CheckedTimestamps, ShownTimestamp, VerifyClaim, VerifyReport } from "../proof/verify.ts";
 import { decodeBase64, utf8Encode } from "../tlog/bytes.ts";
 import { TlogError } from "../tlog/error.ts";
@@ -32,13 +32,15 @@ export function timestampVerifier<Claim extends VerifyClaim>(
   verify: (claim: Claim) => VerifyReport,
 ): (claim: Claim) => Promise<VerifyReport> {
   // The proofs of one folder carry few checkpoints, and each its timestamps again.
-  let last: { key: string; checked: CheckedTimestamps } | undefined;
+  let last: { key: string; checked: CheckedTimestamps[] } | undefined;
   return async (claim) => {
-    const found = readTimestamps(claim.proof);
-    if (found === undefined) return verify(claim);
-    const key = JSON.stringify(found);
-    if (last?.key !== key)
-      last = { key, checked: await checkTimestamps(found.note, found.timestamps, trust) };
+    const stamped = stampedAnchorings(claim.proof);
+    if (stamped.length === 0) return verify(claim);
+    const key = JSON.stringify(stamped);
+    if (last?.key !== key) {
+      const checks = stamped.map(({ note, timestamps }) => checkTimestamps(note, timestamps, trust));
+      last = { key, checked: await Promise.all(checks) };
+    }
     return verify({ ...claim, timestamps: last.checked });
   };
 }
@@ -94,15 +96,30 @@ export function parseTimestamp(value: unknown): Timestamp {
   throw new TimestampError("unsupported", "A timestamp is of a type that is not known here");
 }
 
-/** The anchor checkpoint of a proof and its timestamps; undefined when there are none, or it is no proof. */
-function readTimestamps(proof: VerifyClaim["proof"]): { note: string; timestamps: unknown[] } | undefined {
+/** The anchor checkpoints of a proof that it has timestamps of. */
+function stampedAnchorings(proof: VerifyClaim["proof"]): { note: string; timestamps: unknown[] }[] {
+  return readAnchorings(proof).flatMap(({ anchor, timestamps }) => {
+    const note = timestamps.length === 0 ? undefined : readNote(anchor);
+    return note === undefined ? [] : [{ note, timestamps }];
+  });
+}
+
+// What is wrong with a proof is the verifier's to say, for both of these.
+
+function readAnchorings(proof: VerifyClaim["proof"]): Anchoring[] {
   try {
     const isFile = typeof proof === "string" || proof instanceof Uint8Array;
-    const { anchor, timestamps } = (isFile ? parseProofFile(proof) : proof).extra;
-    if (anchor === undefined || timestamps.length === 0) return undefined;
-    return { note: parseProof(anchor).checkpoint, timestamps };
+    return anchoringsOf((isFile ? parseProofFile(proof) : proof).extra);
   } catch {
-    return undefined; // what is wrong with it is the verifier's to say
+    return [];
+  }
+}
+
+function readNote(anchor: string): string | undefined {
+  try {
+    return parseProof(anchor).checkpoint;
+  } catch {
+    return undefined;
   }
 }
 

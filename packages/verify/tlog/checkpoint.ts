@@ -98,14 +98,23 @@ export function verifyCheckpoint(parsed: ParsedCheckpoint, vkeys: readonly Vkey[
   return verified;
 }
 
-/** The signatures of these keys, maybe none. Throws `bad_signature` when one is named and its signature fails. */
-export function verifySignatures(parsed: ParsedCheckpoint, vkeys: readonly Vkey[]): VerifiedSignature[] {
+/**
+ * The signatures of these keys, maybe none. A log's key has the origin as its name, unless `isLogs` says otherwise; the
+ * others are witnesses'. Throws `bad_signature` when one is named and its signature fails.
+ */
+export function verifySignatures(
+  parsed: ParsedCheckpoint,
+  vkeys: readonly Vkey[],
+  isLogs = ({ name }: Vkey): boolean => name === parsed.checkpoint.origin,
+): VerifiedSignature[] {
   return matchSignatures(parsed.note, vkeys).map(({ vkey, signature }): VerifiedSignature => {
     if (signsText(vkey)) {
       verifyTextSignature(vkey, parsed.note.text, signature);
       return { vkey };
     }
-    return { vkey, timestamp: verifyCosignature(vkey, parsed, signature) };
+    const timestamp = verifyCosignature(vkey, parsed, signature, isLogs(vkey) ? "log" : "witness");
+    // 0: a log that says nothing of the time.
+    return timestamp === 0n ? { vkey } : { vkey, timestamp };
   });
 }
 

@@ -86,17 +86,24 @@ type CosignableNote = {
 
 /**
  * Verifies a cosignature of type 0x04 or 0x06 on a checkpoint and returns its timestamp, in seconds
- * since the Epoch. The timestamp may not be zero (c2sp.org/tlog-witness, add-checkpoint), and it is
- * for the caller to compare with a clock. Throws `bad_signature`, or `unsupported` for other types.
+ * since the Epoch, which is for the caller to compare with a clock. A witness may not leave it out, as
+ * zero (c2sp.org/tlog-witness, add-checkpoint); a log that signs its own checkpoint may
+ * (c2sp.org/tlog-cosignature, ML-DSA-44 signed message). Throws `bad_signature`, or `unsupported` for
+ * other types.
  */
-export function verifyCosignature(vkey: Vkey, signed: CosignableNote, cosignature: Uint8Array): bigint {
+export function verifyCosignature(
+  vkey: Vkey,
+  signed: CosignableNote,
+  cosignature: Uint8Array,
+  by: "witness" | "log" = "witness",
+): bigint {
   if (vkey.type !== ED25519_COSIGNATURE && vkey.type !== MLDSA44_COSIGNATURE) {
     throw new TlogError("unsupported", `Signature type ${vkey.type} is not a cosignature`);
   }
   try {
     const size = vkey.type === ED25519_COSIGNATURE ? ED25519_SIGNATURE_SIZE : MLDSA44_SIGNATURE_SIZE;
     const { timestamp, signature } = decodeTimestamped(cosignature, size);
-    if (timestamp !== 0n && verifyAt(vkey, signed, timestamp, signature)) {
+    if ((timestamp !== 0n || by === "log") && verifyAt(vkey, signed, timestamp, signature)) {
       return timestamp;
     }
   } catch (cause) {

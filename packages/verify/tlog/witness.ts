@@ -9,7 +9,7 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { boundedText, checkUint63, encodeBase64, equalBytes, parseDecimal, utf8Encode } from "./bytes.ts";
-import { type ParsedCheckpoint, parseTreeHead, signsText, verifyCheckpoint } from "./checkpoint.ts";
+import { type ParsedCheckpoint, parseTreeHead, signsText, verifySignatures } from "./checkpoint.ts";
 import { TlogError } from "./error.ts";
 import { checkHash, decodeHash, EMPTY_ROOT, verifyConsistency } from "./merkle.ts";
 import { type NoteSignature, parseNote, signatureLine, signaturesBy, type Vkey } from "./note.ts";
@@ -110,8 +110,9 @@ export function parseSize(input: string | Uint8Array): bigint {
 
 /**
  * All that can be told of a request without what the witness cosigned before, in the order of the
- * specification's text. `trusted` are the verifier keys of every log that it watches; a log's origin is
- * their name. Never throws for what is in the body.
+ * specification's text. `trusted` are the verifier keys of every log that it watches, by the log's
+ * origin, which should be their name and need not be (c2sp.org/tlog-checkpoint, Signatures). Never
+ * throws for what is in the body.
  */
 export function admit(
   body: string | Uint8Array,
@@ -126,9 +127,13 @@ export function admit(
     return { status: 404, code: "unknown_log", reason };
   }
   const verified = attempt(403, "bad_signature", () => ({
-    keys: verifyCheckpoint(withoutRepeats(parsed), vkeys),
+    keys: verifySignatures(withoutRepeats(parsed), vkeys, () => true),
   }));
   if ("status" in verified) return verified;
+  if (verified.keys.length === 0) {
+    const reason = "No signature is by a key that this witness trusts for the origin";
+    return { status: 403, code: "bad_signature", reason };
+  }
   // ML-DSA-44 does not cover extension lines: whoever has a published signature could add any.
   if (parsed.checkpoint.extensions.length > 0 && !verified.keys.some(({ vkey }) => signsText(vkey))) {
     const reason = "No signature of the log covers the extension lines of this checkpoint";

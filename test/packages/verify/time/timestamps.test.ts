@@ -126,7 +126,7 @@ describe.skipIf(!hasOpenssl)("timestamps in a proof", () => {
     const timestamps = await checkTimestamps(NOTE, [good], trust);
     expect(timestamps.shown).toHaveLength(1);
     const { proof } = makeProof({ anchorSigners: [anchor] });
-    const report = verifyEvent({ event: EVENT.bytes, proof, ...pinned, timestamps });
+    const report = verifyEvent({ event: EVENT.bytes, proof, ...pinned, timestamps: [timestamps] });
     expect(report.timestamps).toBeUndefined();
     expect(tellReport(report).statements.join("\n")).not.toContain("timestamped");
   });

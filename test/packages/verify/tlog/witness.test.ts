@@ -27,6 +27,7 @@ import {
 } from "../../../support/witness-cases.ts";
 import { bytes32, growth } from "./arbitraries.ts";
 import { verdict } from "./reference.ts";
+import { cosignedBy, ed25519Signer, lineBy, mldsaCosigner, signed } from "./signers.ts";
 
 function decide(body: string | Uint8Array, latest: Latest | undefined): { status: 200 } | Refusal {
   const admitted = admit(body, TRUSTED);
@@ -98,6 +99,30 @@ describe("equivocation", () => {
         });
       }),
     );
+  });
+});
+
+describe("a log whose origin is not the name of its key", () => {
+  // As sum.golang.org, whose origin is this. c2sp.org/tlog-checkpoint, Signatures: SHOULD.
+  const origin = "go.sum database tree";
+  const checkpoint = { origin, size: 7n, root: tree.root(7n) };
+  const [text, cosigner] = [ed25519Signer("sum.example"), mldsaCosigner("sum.example")];
+  const trusted = new Map([[origin, [text.vkey, cosigner.vkey]]]);
+  const body = (...lines: string[]) => `old 0\n\n${signed(checkpoint, ...lines)}`;
+
+  test.each([
+    ["Ed25519", lineBy(text, checkpoint)],
+    ["ML-DSA-44", cosignedBy(cosigner, checkpoint, 1n)],
+    ["ML-DSA-44 without a time", cosignedBy(cosigner, checkpoint, 0n)],
+  ])("is admitted under that origin, signed by %s", (_, line) => {
+    expect(admit(body(line), trusted)).toMatchObject({ status: 200, signatures: [{ name: "sum.example" }] });
+  });
+
+  test("is another log under any other, and is not itself without its key's signature", () => {
+    const line = lineBy(text, checkpoint);
+    expect(admit(body(line), new Map([["sum.example", [text.vkey]]]))).toMatchObject({ status: 404 });
+    const other = new Map([[origin, [ed25519Signer("other.example").vkey]]]);
+    expect(admit(body(line), other)).toMatchObject({ status: 403, code: "bad_signature" });
   });
 });
 

@@ -1,0 +1,205 @@
+/**
+ * The state of one machine: what is kept in the data folder, and that it belongs together. What is lost or damaged is named
+ * at the start, with the way on: nothing begins anew beside what is left of a log, for a key that signs twice is a fork.
+ *
+ *     keys.json         which signing keys are used; `{}` while the first start makes them
+ *     kms.json          the private keys (embedded KMS)
+ *     dynamodb/         the table
+ *     published/        logs/: the record of what was signed; anchor/: what anyone may read
+ *     credentials.json  a tenant's, for the kedge command here; may be moved away
+ */
+import { existsSync } from "node:fs";
+import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { z } from "zod";
+import { ignoreAbsent } from "../platform/durable.ts";
+import { createKey, writePrivately } from "../platform/embedded/embedded.ts";
+import { ServiceError } from "../platform/error.ts";
+import type { Key, Store } from "../platform/store.ts";
+import { ANCHOR } from "../service/anchor-items.ts";
+import { headKey, readHead } from "../service/head.ts";
+import { LOGS_PARTITION } from "../service/logs.ts";
+
+export const KEYS_FILE = "keys.json";
+const PUBLIC_POLICY = "published/anchor/policy";
+const RECORD = "published/logs/anchor/head";
+const BACKUP = "bring it back from a backup (docs/operations.md, Restore from a backup)";
+const ELSEWHERE = "or start on another folder, with new keys and new logs: old proofs stay valid";
+
+/** KMS key ids, separated by commas: those that sign. */
+const keysSchema = z.strictObject({
+  KEDGE_LOG_KEY: z.string().min(1),
+  KEDGE_ANCHOR_KEY: z.string().min(1),
+  KEDGE_ANCHOR_MLDSA_KEY: z.string().min(1),
+});
+export type Keys = z.infer<typeof keysSchema>;
+
+/** Whether what is there belongs together. Reads only. @throws ServiceError `corrupt` */
+export async function checkFolder(folder: string): Promise<void> {
+  const keys = await readKeys(folder);
+  const there = (name: string) => existsSync(join(folder, name));
+  const others = ["kms.json", "dynamodb", "published", "credentials.json"].filter(there);
+  const path = join(folder, KEYS_FILE);
+  if (keys === undefined && others.length > 0) {
+    throw lost(path, `is missing beside ${others.join(", ")}`);
+  }
+  if (keys === "begun") {
+    const later = others.filter((name) => name === "published" || name === "credentials.json");
+    if (later.length > 0) throw lost(path, `names no keys, beside ${later.join(", ")}`);
+  }
+  if (keys === undefined || keys === "begun") return;
+  if (!there("kms.json")) throw lost(join(folder, "kms.json"), "is missing: it has the keys that sign");
+  if (!there("dynamodb/CURRENT")) throw lost(join(folder, "dynamodb"), "is missing: it is the table");
+  await checkCredentials(join(folder, "credentials.json"));
+}
+
+const lost = (path: string, what: string): ServiceError =>
+  new ServiceError("corrupt", `${path} ${what}; ${BACKUP}, ${ELSEWHERE}`);
+
+/** @throws ServiceError `corrupt` */
+async function readKeys(folder: string): Promise<Keys | "begun" | undefined> {
+  const path = join(folder, KEYS_FILE);
+  const text = await readText(path);
+  if (text === undefined) return undefined;
+  const value = parseJson(text);
+  // Empty: a power cut. Then nothing that keys have signed may be there, which is checked like that of `{}`.
+  if (text === "" || z.strictObject({}).safeParse(value).success) return "begun";
+  const keys = keysSchema.safeParse(value);
+  if (keys.success) return keys.data;
+  throw lost(path, "is damaged: it says which keys of kms.json sign");
+}
+
+/** The keys that sign; undefined while the first start makes them. @throws ServiceError `corrupt` */
+export async function readSigningKeys(folder: string): Promise<Keys | undefined> {
+  const keys = await readKeys(folder);
+  return keys === "begun" ? undefined : keys;
+}
+
+export const writeSigningKeys = (folder: string, keys: Keys): Promise<void> =>
+  writePrivately(join(folder, KEYS_FILE), keysSchema.parse(keys));
+
+/** What is empty or cut short held a tenant key, without which its openings cannot be derived again. */
+async function checkCredentials(path: string): Promise<void> {
+  const text = await readText(path);
+  if (text === undefined || z.looseObject({}).safeParse(parseJson(text)).success) return;
+  throw new ServiceError(
+    "corrupt",
+    `${path} is empty or damaged: it held an API key and the tenant key; bring it back from a backup, or move it away and ` +
+      "make another tenant with kedge tenant create",
+  );
+}
+
+/** A log whose policy has witnesses does not go on without them because KEDGE_POLICY was forgotten. */
+export async function refuseForgottenPolicy(folder: string): Promise<void> {
+  const path = join(folder, PUBLIC_POLICY);
+  const text = process.env["KEDGE_POLICY"] ? undefined : await readText(path);
+  const name =
+    'name its file with KEDGE_POLICY, as before; to go on without witnesses, name one that holds "quorum none"';
+  let quorum: string | undefined;
+  try {
+    quorum = text === undefined ? undefined : parsePolicy(text).quorum;
+  } catch (cause) {
+    const message = `${path} is damaged, so it does not say whether the anchor log has witnesses: ${name}. It is then written anew`;
+    throw new ServiceError("corrupt", message, { cause });
+  }
+  if (quorum === undefined || quorum === "none") return;
+  throw new ServiceError("invalid", `the anchor log of ${folder} has a policy with witnesses: ${name}`);
+}
+
+/** Origins hold the domain, so another one would begin other logs. @throws ServiceError `invalid` */
+export async function refuseOtherDomain(folder: string, anchorOrigin: string): Promise<void> {
+  const [origin = ""] = (await readText(join(folder, RECORD)))?.split("\n") ?? [];
+  const [, domain] = /^([a-z0-9.:/_-]+)\/anchor$/.exec(origin) ?? [];
+  if (domain === undefined || origin === anchorOrigin) return;
+  throw new ServiceError(
+    "invalid",
+    `the logs of ${folder} are ${domain}'s: start with KEDGE_DOMAIN=${domain}`,
+  );
+}
+
+/**
+ * The keys of the first start, in this order, so that a start that was cut short is told from keys that were lost.
+ * @throws ServiceError `corrupt` where the table is one that keys were made for.
+ */
+export async function makeKeys(folder: string, store: Store): Promise<Keys> {
+  if (await isUsed(store)) throw lost(join(folder, KEYS_FILE), "names no keys, and the table has logs");
+  const keys = {
+    KEDGE_LOG_KEY: await createKey("ECC_NIST_EDWARDS25519"),
+    KEDGE_ANCHOR_KEY: await createKey("ECC_NIST_EDWARDS25519"),
+    KEDGE_ANCHOR_MLDSA_KEY: await createKey("ML_DSA_44"),
+  };
+  await store.put({ ...machineKey(), folder });
+  await writeSigningKeys(folder, keys);
+  return keys;
+}
+
+/** First of all on a new folder, before its lock is held: what another start has written stays. */
+export async function beginKeys(folder: string): Promise<void> {
+  await writeFile(join(folder, KEYS_FILE), "{}\n", { flag: "wx", mode: 0o600 }).catch((error: unknown) => {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  });
+}
+
+/** In the table of a folder whose keys are made: without it the table is another, or was lost. */
+const machineKey = (): Key => ({ pk: "machine", sk: "-" });
+
+/** @throws ServiceError `corrupt` where the table, or the record of what was signed, was lost beside the keys. */
+export async function checkStore(folder: string, store: Store): Promise<void> {
+  if (!(await isUsed(store)))
+    throw lost(join(folder, "dynamodb"), "is empty beside keys that may have signed");
+  await store.put({ ...machineKey(), folder });
+  const { published } = await readHead(store, ANCHOR);
+  if (published > 0n && !existsSync(join(folder, RECORD))) {
+    throw lost(join(folder, RECORD), `is missing, and the anchor log of the table is at ${published}`);
+  }
+}
+
+/** Folders of earlier versions have no item of their own in the table: they have logs. */
+async function isUsed(store: Store): Promise<boolean> {
+  const found = await store.get([machineKey(), headKey(ANCHOR)]);
+  return found.some((item) => item !== undefined) || (await hasAny(store, LOGS_PARTITION));
+}
+
+async function hasAny(store: Store, pk: string): Promise<boolean> {
+  for await (const _ of store.query({ pk, limit: 1 })) return true;
+  return false;
+}
+
+/** What is for the owner alone, whatever the folder's own mode is: that may let a web server into published/anchor. */
+const PRIVATE = /^(keys\.json|kms\.json|environment\.json|credentials\.json|kedge\.log(\.\d+)?)$/;
+const PRIVATE_FOLDERS = ["dynamodb", "published/logs", "demo"];
+
+/** Sets the modes of what is there. */
+export async function keepPrivate(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  for (const name of names.filter((name) => PRIVATE.test(name))) await setMode(join(folder, name), 0o600);
+  for (const name of PRIVATE_FOLDERS) await setMode(join(folder, name), 0o700);
+}
+
+async function setMode(path: string, mode: number): Promise<void> {
+  await chmod(path, mode)
+    .catch(ignoreAbsent)
+    .catch((cause: unknown) => {
+      const message = `${path} cannot be made its owner's only: give it to the user that runs Kedge (chown)`;
+      throw new ServiceError("unavailable", message, { cause });
+    });
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  return await readFile(path, "utf8")
+    .catch(ignoreAbsent)
+    .catch((cause: unknown) => {
+      throw new ServiceError("unavailable", `${path} cannot be read: check its owner and the disk`, {
+        cause,
+      });
+    });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

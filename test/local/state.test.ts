@@ -1,0 +1,216 @@
+/** What of a data folder may be lost, damaged or readable by others, and what a start does then. */
+import { existsSync } from "node:fs";
+import {
+  chmod,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { service } from "../../functions/open.ts";
+import { createTenantForOperator } from "../../local/operator.ts";
+import { startLocal } from "../../local/start.ts";
+import { keepPrivate } from "../../local/state.ts";
+import { startDynamodb } from "../../platform/embedded/dynamodb.ts";
+import { append } from "../../service/append.ts";
+import { kedge } from "../cli/run.ts";
+
+let folder: string;
+/** Of a log that was anchored, and stopped. */
+let used: string;
+let data: string;
+
+const start = (more: { data?: string; port?: number } = {}) =>
+  startLocal({ data, host: "127.0.0.1", port: 0, ...more });
+
+beforeAll(async () => {
+  for (const name of ["KEDGE_DOMAIN", "KEDGE_LOG_FILE", "KEDGE_POLICY"]) vi.stubEnv(name, undefined);
+  folder = await mkdtemp(join(tmpdir(), "kedge-state-"));
+  used = join(folder, "used");
+  const local = await start({ data: used });
+  const { log } = await createTenantForOperator({ name: "A", out: join(used, "credentials.json") });
+  await append(service(), log, [new Uint8Array(32)]);
+  await vi.waitUntil(() => existsSync(join(used, "published/anchor/checkpoint")), { timeout: 20_000 });
+  await local.close();
+  data = join(folder, "data");
+});
+afterEach(() => rm(data, { recursive: true, force: true }));
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true });
+});
+
+/** The files of the folder with their content: a start that is refused makes and changes none. */
+async function contents(): Promise<Record<string, string>> {
+  const names = await readdir(data, { recursive: true, withFileTypes: true });
+  const files = names.filter((name) => name.isFile()).map((name) => join(name.parentPath, name.name));
+  return Object.fromEntries(
+    await Promise.all(files.map(async (path) => [path, await readFile(path, "hex")])),
+  );
+}
+
+describe("a start on what was lost or damaged names the file and the way on, and makes nothing", () => {
+  const remove = (name: string) => rm(join(data, name), { recursive: true });
+  const write = (name: string, text: string) => writeFile(join(data, name), text);
+  test.each<[string, () => Promise<unknown>, RegExp]>([
+    [
+      "keys.json is missing",
+      () => remove("keys.json"),
+      /keys\.json is missing beside.*backup.*another folder/,
+    ],
+    [
+      "keys.json is empty",
+      () => truncate(join(data, "keys.json")),
+      /keys\.json names no keys, beside.*backup/,
+    ],
+    ["keys.json is cut short", () => truncate(join(data, "keys.json"), 9), /keys\.json is damaged.*backup/],
+    ["keys.json is other JSON", () => write("keys.json", "[1]"), /keys\.json is damaged.*backup/],
+    [
+      "kms.json is missing",
+      () => remove("kms.json"),
+      /kms\.json is missing: it has the keys that sign.*backup/,
+    ],
+    ["dynamodb is missing", () => remove("dynamodb"), /dynamodb is missing: it is the table.*backup/],
+    [
+      "all but the keys is missing",
+      async () => {
+        for (const name of ["dynamodb", "published", "credentials.json", "kedge.log"]) await remove(name);
+      },
+      /dynamodb is missing/,
+    ],
+    [
+      "all but the credentials is missing",
+      async () => {
+        for (const name of ["dynamodb", "published", "keys.json", "kms.json"]) await remove(name);
+      },
+      /keys\.json is missing beside credentials\.json/,
+    ],
+    [
+      "credentials.json is empty",
+      () => truncate(join(data, "credentials.json")),
+      /credentials\.json is empty or/,
+    ],
+    [
+      "credentials.json is cut short",
+      () => truncate(join(data, "credentials.json"), 40),
+      /credentials\.json is empty or damaged.*tenant key.*backup.*move it away/,
+    ],
+    [
+      "the public policy is damaged",
+      () => write("published/anchor/policy", "quo"),
+      /policy is damaged.*KEDGE_POLICY/,
+    ],
+    ["kms.json is damaged", () => write("kms.json", "{}"), /kms\.json is not as the embedded KMS wrote it/],
+  ])("%s", async (_, damage, message) => {
+    await cp(used, data, { recursive: true });
+    await damage();
+    const before = await contents();
+    const refused = await start().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(refused).toMatchObject({
+      name: "ServiceError",
+      code: "corrupt",
+      message: expect.stringMatching(message),
+    });
+    expect(refused).not.toMatchObject({ message: expect.stringMatching(/ENOENT|"code":|Unexpected/) });
+    const after = await contents();
+    for (const [path, text] of Object.entries(before))
+      if (!path.includes("dynamodb")) expect(after[path]).toBe(text);
+    for (const name of ["keys.json", "kms.json", "credentials.json"]) {
+      expect([name, existsSync(join(data, name))]).toEqual([name, Object.hasOwn(before, join(data, name))]);
+    }
+  });
+
+  test.each<[string, () => Promise<unknown>, RegExp]>([
+    [
+      "an empty table",
+      async () => {
+        const fresh = await startDynamodb({ dataDir: folder });
+        await fresh.close();
+        await remove("dynamodb");
+        await cp(join(folder, "dynamodb"), join(data, "dynamodb"), { recursive: true });
+      },
+      /dynamodb is empty beside keys that may have signed/,
+    ],
+    [
+      "a lost record",
+      () => remove("published"),
+      /published\/logs\/anchor\/head is missing, and the anchor log/,
+    ],
+    [
+      "keys of another folder",
+      async () => {
+        const text = await readFile(join(data, "keys.json"), "utf8");
+        await write("keys.json", text.replace(/[0-9a-f]{12}"/, 'aaaaaaaaaaaa"'));
+      },
+      /keys\.json and .*kms\.json do not belong together: bring back both/,
+    ],
+  ])("by a process of its own: %s", async (_, damage, message) => {
+    await cp(used, data, { recursive: true });
+    await damage();
+    const refused = await kedge(["serve", "--port", "0"], { cwd: folder, env: { KEDGE_DATA: data } });
+    expect(refused).toMatchObject({ code: 1, out: "", err: expect.stringMatching(message) });
+  });
+
+  test("another domain than that of the logs", async () => {
+    await cp(used, data, { recursive: true });
+    vi.stubEnv("KEDGE_DOMAIN", "audit.example.org");
+    await expect(start()).rejects.toMatchObject({ message: expect.stringMatching(/KEDGE_DOMAIN=localhost/) });
+    vi.stubEnv("KEDGE_DOMAIN", undefined);
+  });
+});
+
+describe("a start that fails leaves nothing behind", () => {
+  test("on a taken port", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => taken.once("listening", resolve));
+    const address = taken.address();
+    const port = typeof address === "object" ? (address?.port ?? 0) : 0;
+    await expect(start({ port })).rejects.toMatchObject({
+      message: expect.stringMatching(/name another with/),
+    });
+    expect(existsSync(data)).toBe(false);
+    taken.close();
+  });
+
+  test.each([
+    ["KEDGE_DOMAIN", "not a domain", /KEDGE_DOMAIN/],
+    ["KEDGE_POLICY", "/nowhere", /KEDGE_POLICY \/nowhere/],
+  ])("with a wrong %s", async (name, value, message) => {
+    vi.stubEnv(name, value);
+    await expect(start()).rejects.toMatchObject({ code: "invalid", message: expect.stringMatching(message) });
+    vi.stubEnv(name, undefined);
+    expect(existsSync(data)).toBe(false);
+  });
+});
+
+test.skipIf(process.platform === "win32")(
+  "what is private is its owner's only, whatever the folder's mode and the umask are",
+  async () => {
+    await cp(used, data, { recursive: true });
+    for (const name of await readdir(data, { recursive: true })) {
+      const path = join(data, name);
+      await chmod(path, (await stat(path)).isDirectory() ? 0o755 : 0o644);
+    }
+    await chmod(data, 0o755);
+    await mkdir(join(data, "demo"));
+    await keepPrivate(data);
+    const mode = async (name: string) => (await stat(join(data, name))).mode & 0o777;
+    for (const name of ["keys.json", "kms.json", "credentials.json", "kedge.log"])
+      expect(await mode(name)).toBe(0o600);
+    for (const name of ["dynamodb", "published/logs", "demo"]) expect(await mode(name)).toBe(0o700);
+    // A web server may be let in to what is public.
+    for (const name of [".", "published", "published/anchor"]) expect(await mode(name)).toBe(0o755);
+  },
+);

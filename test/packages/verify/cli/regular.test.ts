@@ -1,0 +1,80 @@
+/** Files that another may have given: nothing is waited for, and no more is read than is wanted. */
+import { spawnSync } from "node:child_process";
+import { appendFile, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { openFiles } from "@kedge/verify/cli/copy";
+import { judgeEvidence } from "@kedge/verify/cli/evidence";
+import { appendNew, readIfThere, readText } from "@kedge/verify/cli/files";
+import { readEvents } from "@kedge/verify/cli/inputs";
+import { readPolicy, readVkeys } from "@kedge/verify/cli/keys";
+import { openRegular, readRegular } from "@kedge/verify/cli/regular";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kedge-regular-"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const LIMIT = 1_000_000;
+
+test("a file is read whole up to its bound, and one byte more is refused", async () => {
+  const path = join(folder, "file");
+  await writeFile(path, Buffer.alloc(LIMIT, "x"));
+  expect(readRegular(path, LIMIT).length).toBe(LIMIT);
+  await symlink(path, join(folder, "link"));
+  expect(readRegular(join(folder, "link"), LIMIT).length).toBe(LIMIT);
+  await appendFile(path, "x");
+  expect(() => readRegular(path, LIMIT)).toThrow(expect.objectContaining({ code: "too_large" }));
+  await writeFile(path, "");
+  expect(readRegular(path, 0).length).toBe(0);
+});
+
+test("what is not there is said to be absent, and a folder to be one", () => {
+  expect(() => readRegular(join(folder, "none"), LIMIT)).toThrow(expect.objectContaining({ code: "absent" }));
+  expect(() => readRegular(folder, LIMIT)).toThrow(/is a folder, not a file/);
+});
+
+const onUnix = describe.skipIf(process.platform === "win32");
+
+onUnix("a pipe that nobody writes to, and a device without end, are refused at once", () => {
+  const paths = () => {
+    const pipe = join(folder, "pipe");
+    spawnSync("mkfifo", [pipe]);
+    return [pipe, "/dev/zero"];
+  };
+  const refused = expect.objectContaining({
+    message: expect.stringMatching(/a pipe or a device, not a file/),
+  });
+
+  test("by what reads whole files, and what reads in parts", async () => {
+    for (const path of paths()) {
+      expect(() => readRegular(path, LIMIT)).toThrow(refused);
+      await expect(openRegular(path)).rejects.toEqual(refused);
+    }
+  });
+
+  test("as text, keys, a policy, evidence, state and events", async () => {
+    for (const path of paths()) {
+      for (const read of [readText, readIfThere, readVkeys, readPolicy])
+        expect(() => read(path)).toThrow(refused);
+      await expect(judgeEvidence(path, [])).rejects.toEqual(refused);
+      await expect(appendNew(path, ["line"])).rejects.toEqual(refused);
+      const events = readEvents({ name: path, below: "x" }, false);
+      await expect(events.next()).rejects.toEqual(refused);
+    }
+  });
+
+  test("in a copy of a log's files", async () => {
+    spawnSync("mkfifo", [join(folder, "checkpoint")]);
+    const files = openFiles(pathToFileURL(folder).href);
+    await expect(files.checkpoint()).rejects.toMatchObject({ code: "protocol" });
+    await rm(join(folder, "checkpoint"));
+    await symlink("/dev/zero", join(folder, "checkpoint"));
+    await expect(files.checkpoint()).rejects.toMatchObject({ code: "protocol" });
+    await rm(join(folder, "checkpoint"));
+    await expect(files.checkpoint()).rejects.toMatchObject({ code: "not_found" });
+  });
+});
