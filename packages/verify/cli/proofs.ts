@@ -177,7 +177,7 @@ export class ProofIndex {
 
   add(proof: KeptProof, keys: readonly string[]): void {
     this.all.push(proof);
-    for (const key of keys) append(this.#byKey, key, proof);
+    for (const key of new Set(keys)) append(this.#byKey, key, proof);
     if (proof.commitment !== undefined) append(this.#byCommitment, proof.commitment, proof);
   }
 
@@ -186,11 +186,17 @@ export class ProofIndex {
     return [...(this.#byCommitment.get(commitment) ?? [])].reverse();
   }
 
-  /** Those named after the most of the event's path: `day/a.json` rather than `a.json` for `events/day/a.json`. */
+  /**
+   * Those named after the most of the event's path: `day/a.json` rather than `a.json` for `events/day/a.json`; and of these
+   * the very name before those that differ in case or mark.
+   */
   named(path: string, line?: number): KeptProof[] {
     const parts = proofName(path, line).split("/");
-    const keys = parts.map((_, i) => pairKey(parts.slice(i).join("/")));
-    return keys.flatMap((key) => [...(this.#byKey.get(key) ?? [])].reverse());
+    const names = parts.map((_, i) => parts.slice(i).join("/"));
+    const found = names
+      .flatMap((name) => [name, pairKey(name)])
+      .flatMap((key) => [...(this.#byKey.get(key) ?? [])].reverse());
+    return [...new Set(found)];
   }
 }
 
@@ -211,7 +217,10 @@ export async function indexProofs(path: string): Promise<ProofIndex> {
     const file = join(path, name);
     if (name.endsWith(PROOF_SUFFIX)) {
       const own = name.slice(0, -PROOF_SUFFIX.length);
-      index.add({ path: file, ...(isCommitment(own) ? { commitment: own } : {}) }, pairKeysOf(name));
+      index.add({ path: file, ...(isCommitment(own) ? { commitment: own } : {}) }, [
+        own.normalize("NFC").replaceAll("\\", "/"),
+        ...pairKeysOf(name),
+      ]);
     } else if (isNamedNdjson(name) && (await holdsProofLines(file))) await indexLines(index, file);
   }
   return index;
@@ -221,8 +230,8 @@ export const isNamedNdjson = (path: string): boolean => /\.(ndjson|jsonl)$/i.tes
 
 async function indexLines(index: ProofIndex, path: string): Promise<void> {
   for await (const { event, line, commitment, at } of readProofLines(path)) {
-    const keys = event === undefined ? [] : [pairKey(proofName(event, line))];
-    index.add({ path, at, commitment }, keys);
+    const name = event === undefined ? undefined : proofName(event, line);
+    index.add({ path, at, commitment }, name === undefined ? [] : [name, pairKey(name)]);
   }
 }
 
