@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
 /** What takes long, or what a machine may lack, by file name: each has a script of its own, `npm run test:<name>`. */
-const SUITES = ["artefact", "interop", "package", "soak", "system"];
+const SUITES = ["artefact", "deploy", "interop", "package", "soak", "system"];
 const suite = process.env["KEDGE_SUITE"];
 
 export default defineConfig({
@@ -14,7 +14,7 @@ export default defineConfig({
       ...configDefaults.exclude,
       ...(suite === undefined ? SUITES : []).map((name) => `**/*.${name}.test.ts`),
     ],
-    globalSetup: "test/support/build.ts",
+    globalSetup: ["test/support/build.ts", ...(suite === "deploy" ? ["test/deploy/setup.ts"] : [])],
     // The slower suites start a dozen processes in a test, on a machine that may be busy.
     testTimeout: suite === undefined ? 60_000 : 180_000,
     hookTimeout: suite === undefined ? 60_000 : 180_000,

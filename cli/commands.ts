@@ -20,6 +20,10 @@ export const operatorCommands: Commands = {
       summary: "the keys to verify with, as KMS has them",
       load: async () => (await import("./operator.ts")).vkeysCommand,
     },
+    rotate: {
+      summary: "on this machine, let another key take over",
+      load: async () => (await import("./operator.ts")).rotateCommand,
+    },
     restore: {
       summary: "bring a log that is behind its record forward",
       load: async () => (await import("./operator.ts")).restoreCommand,

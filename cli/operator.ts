@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { LOG_ID, TENANT_ID } from "@kedge/cli/contract/ids";
 import { matching } from "@kedge/verify/cli/options";
 import { CliError, misuse, print, printJson } from "@kedge/verify/cli/output";
-import { type Command, Option } from "commander";
+import { Argument, type Command, Option } from "commander";
 import { type DeploymentFlags, readDeployment, withDeployment } from "./outputs.ts";
 
 const tenantId = matching(
@@ -39,6 +39,29 @@ export function restoreCommand(command: Command): Command {
     .option("--whole", "rebuild it from its first entry")
     .option("--json", "as JSON")
     .action(restoreLogs);
+}
+
+export function rotateCommand(command: Command): Command {
+  return command
+    .addArgument(new Argument("<keys>", "whose key").choices(["log", "anchor", "anchor-mldsa"]))
+    .option("--retire", "the second step: the first key signs no more")
+    .addOption(
+      new Option("--data <folder>", "of the process that serves").env("KEDGE_DATA").default(".kedge"),
+    )
+    .action(rotate);
+}
+
+async function rotate(which: string, flags: { retire?: boolean; data: string }): Promise<void> {
+  const retire = flags.retire === true;
+  const { rotateForOperator } = await import("../local/rotate.ts");
+  const { signing, vkeys } = await asOperator(() => rotateForOperator({ data: flags.data, which, retire }));
+  print(
+    `From the next start on ${signing.length === 1 ? "one key signs" : "both keys sign"}: restart the server.`,
+    ...vkeys.map((vkey) => `  ${vkey}`),
+    retire
+      ? "The retired key is kept; whoever verifies keeps it pinned, for old proofs."
+      : `Then hand out the new vkey (kedge vkeys), have it pinned, and run: kedge rotate ${which} --retire`,
+  );
 }
 
 export function vkeysCommand(command: Command): Command {

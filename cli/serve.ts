@@ -15,7 +15,12 @@ import { demonstrate, SHOWN } from "./demo.ts";
 /** Here everything is sealed and anchored within seconds. */
 const DEMO_TIMEOUT_MS = 60_000;
 
-type Options = { readonly host: string; readonly port: number; readonly data: string };
+type Options = {
+  readonly host: string;
+  readonly port: number;
+  readonly data: string;
+  readonly prometheus?: string;
+};
 
 export function serveCommand(command: Command): Command {
   const port = new Option("--port <n>", "to listen on, 0 for a free one").env("KEDGE_PORT");
@@ -24,6 +29,7 @@ export function serveCommand(command: Command): Command {
     .option("--host <address>", "to listen on", "127.0.0.1")
     .addOption(port.argParser(wholeNumber(0, 65_535)).default(8787))
     .addOption(data.default(".kedge"))
+    .addOption(new Option("--prometheus <[host:]port>", "metrics, at /metrics there").env("KEDGE_PROMETHEUS"))
     .action(serve);
 }
 

@@ -4,9 +4,11 @@ import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "../platform/log.ts";
 import { anchor, waitingSince } from "../service/anchor.ts";
 import { ageOf } from "../service/clock.ts";
+import { codeOf } from "../service/runs.ts";
 import type { AskedWitness } from "../service/witnesses.ts";
 import { service, takeSignatures } from "./open.ts";
 import { anchorLog, type RestoreResult, reported, restoreLogs, restoreRequest } from "./restore.ts";
+import { noteRun } from "./runs.ts";
 import { stampPublic } from "./stamp.ts";
 
 /**
@@ -17,7 +19,8 @@ export async function handler(event?: unknown): Promise<RestoreResult[] | undefi
   const wanted = restoreRequest(event);
   if (wanted !== undefined) return await reported(restoreLogs(service(), [anchorLog(service())], wanted));
   try {
-    const { anchored, size, publicSize, quorum, asked } = await anchor(service());
+    const { anchored, size, publicSize, quorum, asked, changed } = await anchor(service());
+    for (const file of changed) logLine("info", { event: file, changed: true });
     for (const witness of asked) witnessLine(witness, quorum);
     const line = {
       event: "anchor",
@@ -29,10 +32,13 @@ export async function handler(event?: unknown): Promise<RestoreResult[] | undefi
     const metrics: Metrics = { ...(await runMetrics()), WitnessQuorum: quorum ? 1 : 0 };
     if (anchored > 0 || !quorum) logLine(quorum ? "info" : "error", line, metrics);
     else metricLine(line, metrics);
+    const missing = asked.flatMap(({ outcome, witness }) => (outcome === "cosigned" ? [] : [witness]));
+    await noteRun("anchorer", quorum ? { codes: [] } : { codes: ["witness_quorum"], missing });
     await stampPublic();
     return undefined;
   } catch (error) {
     logLine("error", { event: "anchor", ...errorFields(error) }, await runMetrics(error));
+    await noteRun("anchorer", { codes: [codeOf(error)] });
     throw error;
   }
 }

@@ -4,9 +4,11 @@ import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine, metricLine, metricsWanted } from "../platform/log.ts";
 import { ageOf } from "../service/clock.ts";
 import { logOfPending, oldestPending } from "../service/pending.ts";
+import { codeOf } from "../service/runs.ts";
 import { type SweptLog, sweep } from "../service/sweep.ts";
 import { service, takeSignatures } from "./open.ts";
 import { type RestoreResult, reported, restoreLogs, restoreRequest, tenantLogs } from "./restore.ts";
+import { noteRun } from "./runs.ts";
 
 const streamEvent = z.object({
   Records: z.array(
@@ -24,12 +26,23 @@ const streamEvent = z.object({
 export async function handler(event: unknown): Promise<RestoreResult[] | undefined> {
   const wanted = restoreRequest(event);
   if (wanted !== undefined) return await reported(restoreLogs(service(), tenantLogs(service()), wanted));
-  const run: SealerRun = { logs: 0, failed: [], lags: [], conflicts: 0, rollbacks: 0 };
-  for await (const swept of sweep(service(), logsOf(event))) {
-    report(swept);
-    await count(run, swept);
+  const run: SealerRun = { logs: 0, failed: [], codes: [], lags: [], conflicts: 0, rollbacks: 0 };
+  const named = logsOf(event);
+  const note = async (...more: string[]) => {
+    // A few logs' run says nothing of the others.
+    if (named === undefined) await noteRun("sealer", { codes: [...run.codes, ...more] });
+  };
+  try {
+    for await (const swept of sweep(service(), named)) {
+      report(swept);
+      await count(run, swept);
+    }
+  } catch (error) {
+    await note(codeOf(error));
+    throw error;
   }
   reportRun(run);
+  await note();
   const { failed } = run;
   if (failed.length > 0) throw new Error(`not sealed, see the log lines: ${failed.join(", ")}`);
   return undefined;
@@ -61,6 +74,8 @@ function report(swept: SweptLog): void {
 type SealerRun = {
   logs: number;
   readonly failed: string[];
+  /** Why they failed. */
+  readonly codes: string[];
   /** How long the oldest entry has waited, in ms, of each log of which it is known. */
   readonly lags: number[];
   conflicts: number;
@@ -71,6 +86,7 @@ async function count(run: SealerRun, swept: SweptLog): Promise<void> {
   run.logs++;
   if ("error" in swept) {
     run.failed.push(swept.log);
+    run.codes.push(codeOf(swept.error));
     if (swept.error instanceof ServiceError && swept.error.code === "rollback") run.rollbacks++;
   } else if (swept.conflict) run.conflicts++;
 

@@ -14,6 +14,7 @@ import {
   reasonOf,
   schemalessUrl,
   throttle,
+  unknownRegion,
 } from "./settings.ts";
 
 /**
@@ -37,9 +38,9 @@ const keys = optionalKeys.refine(
 
 /** Bounded because a function's environment holds at most 4 KB, and up to 17 of these go into one. */
 const httpsUrl = z
-  .url({ protocol: /^https$/, error: "an https URL" })
-  .max(128, "a URL of at most 128 characters")
-  .regex(/^\w+:\/\/[\w.~:/?[\]!$&'()*+,;=%-]+$/, "a URL without a user, a fragment or spaces");
+  .url({ protocol: /^https$/, error: "must be an https URL" })
+  .max(128, "must be a URL of at most 128 characters")
+  .regex(/^\w+:\/\/[\w.~:/?[\]!$&'()*+,;=%-]+$/, "must be a URL without a user, a fragment or spaces");
 const httpsUrls = z
   .array(httpsUrl)
   .min(1, "name at least one, or leave it out")
@@ -71,7 +72,7 @@ const schema = z.strictObject({
   timestamps: timestamps.optional(),
   host: z
     .strictObject({
-      name: z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, "a host name such as audit.example.org"),
+      name: z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, "must be a host name such as audit.example.org"),
       certificateArn: z
         .string()
         .regex(
@@ -84,12 +85,12 @@ const schema = z.strictObject({
     .strictObject({
       arn: z
         .string()
-        .regex(/^arn:aws:dynamodb:[a-z0-9-]+:\d{12}:table\/[\w.-]+$/, "the ARN of a DynamoDB table"),
+        .regex(/^arn:aws:dynamodb:[a-z0-9-]+:\d{12}:table\/[\w.-]+$/, "must be the ARN of a DynamoDB table"),
       streamArn: z
         .string()
         .regex(
           /^arn:aws:dynamodb:[a-z0-9-]+:\d{12}:table\/[\w.-]+\/stream\/[\w:.-]+$/,
-          "the ARN of its stream",
+          "must be the ARN of its stream",
         ),
     })
     .optional(),
@@ -104,6 +105,7 @@ export const HELP = `Kedge is deployed with one JSON file of configuration:
 
   stage             "dev" (destroyed with its stacks) or "prod" (its data outlives them). Required.
   region            AWS region. Required.
+  newRegion         true: take a region that this version of the CDK does not know. Default false.
   account           12 digits: refuse any other account. Default: that of the credentials.
   domain            first part of every log's origin, such as audit.example.org; never change it. Required.
   sealSeconds       new entries are sealed after so long, 1 to 300. Default 60.
@@ -152,6 +154,7 @@ export function parseConfig(value: unknown, path: string): Config {
 function impossible(config: Config): string[] {
   const { stage, sealSeconds, anchorMinutes, retentionDays, table, region, account } = config;
   return [
+    ...unknownRegion(config),
     ...(table !== undefined && account !== undefined && table.arn.split(":")[4] !== account
       ? [`table.arn: the table is not of account ${account}: restore it there`]
       : []),

@@ -1,18 +1,20 @@
 /** What the configurations of the service and of a witness share: common settings, and how a wrong file is refused. */
 import { readFileSync } from "node:fs";
+import { RegionInfo } from "aws-cdk-lib/region-info";
 import { z } from "zod";
 
 /** Settings that both have. */
 export const deployed = {
   stage: z.enum(["dev", "prod"]),
-  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region such as eu-central-1"),
+  region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "must be an AWS region such as eu-central-1"),
+  newRegion: z.boolean().default(false),
   account: z
     .string()
-    .regex(/^\d{12}$/, "the 12 digits of an AWS account")
+    .regex(/^\d{12}$/, "must be the 12 digits of an AWS account, in quotes")
     .optional(),
   logRetentionDays: z.literal([7, 14, 30, 60, 90, 180, 365, 731, 1096, 1827, 2192, 3653]).default(365),
-  alarmEmail: z.email().optional(),
-  runbooks: z.url({ protocol: /^https$/ }).optional(),
+  alarmEmail: z.email({ error: "must be an e-mail address such as on-call@example.org" }).optional(),
+  runbooks: z.url({ protocol: /^https$/, error: "must be a URL that begins with https://" }).optional(),
 };
 
 /** The first part of key names and origins. */
@@ -20,7 +22,7 @@ export const schemalessUrl = (example: string) =>
   z
     .string()
     .max(200)
-    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, `a schema-less URL such as ${example}`);
+    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, `must be a schema-less URL such as ${example}`);
 
 /** Requests a second. */
 export const throttle = z.strictObject({
@@ -48,7 +50,7 @@ export function parseSettings<T extends z.ZodObject>(
   value: unknown,
   path: string,
 ): z.output<T> {
-  const parsed = settings.schema.safeParse(value, { reportInput: true });
+  const parsed = settings.schema.safeParse(value, { reportInput: true, error: inWords });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => describe(issue, settings.schema));
   throw cannotDeploy(settings, path, problems);
@@ -64,6 +66,46 @@ export const cannotDeploy = (
       "\n",
     ),
   );
+
+/** What is wrong with a setting, where its schema has no words of its own. */
+function inWords(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${TYPES[issue.expected] ?? issue.expected}`;
+    case "invalid_value":
+      return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+    case "too_small":
+      return issue.minimum === 1 && issue.origin !== "number"
+        ? "must not be empty"
+        : `must be at least ${issue.minimum}${UNITS[issue.origin] ?? ""}`;
+    case "too_big":
+      return `must be at most ${issue.maximum}${UNITS[issue.origin] ?? ""}`;
+    default:
+      return undefined;
+  }
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: "a text, in quotes",
+  number: "a number, without quotes",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list, in [ ]",
+  object: "settings of its own, in { }",
+  record: "names and their values, in { }",
+};
+const UNITS: Readonly<Record<string, string>> = { string: " characters long", array: " entries long" };
+
+/** A region that is misspelt has valid names of everything, and is found out at the deployment alone. */
+export function unknownRegion({ region, newRegion }: Pick<Deployed, "region" | "newRegion">): string[] {
+  const known = RegionInfo.regions.map(({ name }) => name);
+  if (newRegion || known.includes(region)) return [];
+  const near = nearest(region, known);
+  return [
+    `region: ${region} is no AWS region that this version of the CDK knows${near === undefined ? "" : `: is it ${near}?`} ` +
+      'If AWS has it since, add "newRegion": true',
+  ];
+}
 
 /** @returns a line for each problem. */
 function describe({ path, message, input, ...issue }: z.core.$ZodIssue, schema: z.ZodObject): string[] {
@@ -87,24 +129,50 @@ function settingsAt(schema: unknown, [name, ...within]: readonly PropertyKey[]):
   return name === undefined ? Object.keys(is.shape) : settingsAt(is.shape[String(name)], within);
 }
 
-/** Suggests the known setting with the longest common prefix; of several, the shortest. */
 function suggest(key: string, known: readonly string[]): string {
+  const near = nearest(key, known);
+  return near === undefined ? ": remove it" : `: is it ${near}?`;
+}
+
+/** The known name with the longest common prefix, of several the shortest; undefined when none is near. */
+function nearest(key: string, known: readonly string[]): string | undefined {
   const shared = (name: string) => {
     const at = [...name].findIndex((letter, i) => letter.toLowerCase() !== key[i]?.toLowerCase());
     return at === -1 ? name.length : at;
   };
   const [best] = known.toSorted((a, b) => shared(b) - shared(a) || a.length - b.length);
-  return best === undefined || shared(best) < 3 ? ": remove it" : `: is it ${best}?`;
+  return best === undefined || shared(best) < 3 ? undefined : best;
 }
 
 /** @throws ConfigError */
 export function readJson(path: string): unknown {
+  const text = readSettings(path);
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ConfigError(`${path} is not JSON: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+function readSettings(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
   } catch (cause) {
     throw new ConfigError(`${path} cannot be read: ${reasonOf(cause)}`, { cause });
   }
 }
 
-export const reasonOf = (cause: unknown): string =>
-  cause instanceof Error ? cause.message : "unknown reason";
+/** Why a file could not be used, without what only a programmer reads. */
+export function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return "unknown reason";
+  const { code } = z.object({ code: z.string().optional() }).parse(cause);
+  return (code === undefined ? undefined : UNREADABLE[code]) ?? cause.message;
+}
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file, seen from the folder that the command runs in",
+  ENOTDIR: "there is no such file",
+  EISDIR: "it is a folder",
+  EACCES: "there is no permission to read it",
+  EPERM: "there is no permission to read it",
+};

@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { withTimeout } from "@kedge/verify/net/exchange";
 import { z } from "zod";
 import { handler as anchorHandler } from "../functions/anchorer.ts";
 import { createApp } from "../functions/http/app.ts";
@@ -19,6 +20,7 @@ import { createTable } from "../platform/embedded/table.ts";
 import { ServiceError } from "../platform/error.ts";
 import { endLog, type LogFields, logLine } from "../platform/log.ts";
 import { openService } from "../service/config-sealing.ts";
+import { startPrometheus } from "./prometheus.ts";
 import {
   beginKeys,
   checkFolder,
@@ -37,6 +39,8 @@ export type LocalOptions = {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** Where metrics are served (prometheus.ts); absent: nowhere. */
+  readonly prometheus?: string;
   /** Called once for each error that a schedule meets; the log file says more. */
   readonly onTrouble?: (message: string) => void;
 };
@@ -63,7 +67,7 @@ const GRACE_MS = 2_000;
  * @throws ServiceError `invalid` for a port that is none or a wrong configuration, `unavailable` when the folder or the
  * port cannot be had, `conflict` when Kedge runs on the folder already, `corrupt` when part of the folder is lost.
  */
-export async function startLocal({ data, host, port, onTrouble }: LocalOptions): Promise<Local> {
+export async function startLocal({ data, host, port, prometheus, onTrouble }: LocalOptions): Promise<Local> {
   checkPort(port);
   const path = resolve(data);
   await refuseForgottenPolicy(path);
@@ -79,6 +83,7 @@ export async function startLocal({ data, host, port, onTrouble }: LocalOptions):
     for (const part of open.splice(0).reverse()) await part.close();
   };
   try {
+    if (prometheus !== undefined) open.push(await startPrometheus(prometheus));
     await checkFolder(path);
     const folder = await openFolder(data, "KEDGE_DATA");
     await keepPrivate(folder);
@@ -217,7 +222,7 @@ export async function readEnvironment(folder: string): Promise<Record<string, st
     const environment = z.record(z.string(), z.string()).parse(JSON.parse(text));
     // kill -9 leaves the file.
     const health = `${environment["KEDGE_URL"]}/healthz`;
-    const { ok } = await fetch(health, { signal: AbortSignal.timeout(GRACE_MS) });
+    const { ok } = await withTimeout(GRACE_MS, (signal) => fetch(health, { signal }));
     if (!ok) throw new Error("it answers, and is not up");
     return environment;
   } catch (cause) {

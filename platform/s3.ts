@@ -13,6 +13,7 @@ import {
   S3Client,
   S3ServiceException,
 } from "@aws-sdk/client-s3";
+import { withTimeout } from "@kedge/verify/net/exchange";
 import { ServiceError } from "./error.ts";
 import { fileHeaders, type Publication, type TaggedFile } from "./publication.ts";
 
@@ -42,10 +43,11 @@ export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publicati
   return {
     async read(path) {
       const place = placeOf(path);
-      const abortSignal = AbortSignal.timeout(deadlineMs);
+      const get = new GetObjectCommand({ ...place, ChecksumMode: "ENABLED" });
       try {
-        const get = new GetObjectCommand({ ...place, ChecksumMode: "ENABLED" });
-        return await wholeFile(place, await client.send(get, { abortSignal }));
+        return await withTimeout(deadlineMs, async (abortSignal) =>
+          wholeFile(place, await client.send(get, { abortSignal })),
+        );
       } catch (cause) {
         if (errorCode(cause) === "NoSuchKey") return undefined;
         throw failure(place, cause);
@@ -56,7 +58,6 @@ export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publicati
       if (tag !== undefined && !STRONG_ETAG.test(tag)) return false;
       const place = placeOf(path);
       const { contentType, cacheControl } = fileHeaders(path);
-      const abortSignal = AbortSignal.timeout(deadlineMs);
       const put = new PutObjectCommand({
         ...place,
         ...(tag === undefined ? { IfNoneMatch: "*" } : { IfMatch: tag }),
@@ -68,7 +69,7 @@ export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publicati
         ChecksumAlgorithm: "CRC32",
       });
       try {
-        await client.send(put, { abortSignal });
+        await withTimeout(deadlineMs, (abortSignal) => client.send(put, { abortSignal }));
         return true;
       } catch (cause) {
         if (NOT_REPLACED.has(errorCode(cause))) return false;

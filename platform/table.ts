@@ -24,6 +24,7 @@
  * | `index/<log>/<leaf>`    | `-`                          | leaf hash → index                               |
  * | `tenant/<tenant>`       | `tenant`, `log/…`, `key/…`   | a tenant, its logs, its API keys                |
  * | `logs`                  | `<log>`                      | every tenant log, for sweeps                    |
+ * | `run/<function>`        | `-`                          | how the last run of a schedule ended            |
  * | `machine`               | `-`                          | one machine: keys were made for this table      |
  * | `witness/<origin hash>` | `head`, `checkpoint`         | of a log that is witnessed: witness/items.ts    |
  */

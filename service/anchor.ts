@@ -36,6 +36,7 @@ import {
   type PublicFilesContext,
   readNewest,
   readOfSize,
+  type TrustFile,
   writeTrust,
 } from "./public-files.ts";
 import type { Leaf } from "./seal.ts";
@@ -58,6 +59,8 @@ export type Anchored = {
   readonly quorum: boolean;
   /** The witnesses that this run asked: none if the newest checkpoint is public with a quorum already. */
   readonly asked: readonly AskedWitness[];
+  /** Public files that say whom to trust, and that the configuration has changed. */
+  readonly changed: readonly TrustFile[];
 };
 
 /** Tenant logs whose heads are read in one round trip, and whose checkpoints go into one pending chunk. */
@@ -263,14 +266,14 @@ async function movePublic(
   ctx: AnchorContext,
   inFiles: CheckpointFile | undefined,
 ): Promise<Omit<Anchored, "anchored">> {
-  await writeTrust(ctx);
+  const changed = await writeTrust(ctx);
   const inStore = await catchUp(ctx, inFiles);
   const { published: size, checkpoint } = await readHead(ctx.store, ANCHOR);
-  if (checkpoint === undefined) return { size, publicSize: 0n, quorum: true, asked: [] };
+  if (checkpoint === undefined) return { size, publicSize: 0n, quorum: true, asked: [], changed };
   // What is public already is held to today's policy too.
   const meets = (note: string) => verifyPolicy({ policy: ctx.policy, checkpoint: note }).met;
   const isPublic = inFiles?.checkpoint.size === size;
-  if (isPublic && meets(inFiles.note)) return { size, publicSize: size, quorum: true, asked: [] };
+  if (isPublic && meets(inFiles.note)) return { size, publicSize: size, quorum: true, asked: [], changed };
 
   // Where the files were lost, the store may know what they were.
   const known = isPublic ? inFiles.note : inStore?.size === size ? inStore.note : undefined;
@@ -278,11 +281,12 @@ async function movePublic(
     known !== undefined && meets(known)
       ? { note: known, asked: [] }
       : await cosign(ctx, checkpoint.note, known);
-  if (!meets(note)) return { size, publicSize: inFiles?.checkpoint.size ?? 0n, quorum: false, asked };
+  if (!meets(note))
+    return { size, publicSize: inFiles?.checkpoint.size ?? 0n, quorum: false, asked, changed };
   const [item] = await ctx.store.get([publicCheckpointKey(size)]);
   const ofSize = item && decodeCheckpoint(ANCHOR, item).note;
   await mirror(ctx, inStore, await makePublic(ctx, { note, before: inFiles, ofSize, meets }));
-  return { size, publicSize: size, quorum: true, asked };
+  return { size, publicSize: size, quorum: true, asked, changed };
 }
 
 /** A run that died between the files and the store is made good. @returns what the store has as public then. */

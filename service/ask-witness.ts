@@ -3,7 +3,7 @@
  * throw: whatever it says, or does not say, is an outcome.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { retryAfterMs } from "@kedge/verify/net/exchange";
+import { retryAfterMs, withTimeout } from "@kedge/verify/net/exchange";
 import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { type NoteSignature, parseSignatureLines, type Vkey } from "@kedge/verify/tlog/note";
@@ -151,13 +151,11 @@ async function exchangeWithRetries(
   request: { readonly url: string; readonly body?: string },
 ): Promise<WitnessResponse | { readonly cause: unknown }> {
   for (let attempts = 1; ; attempts++) {
-    const response = await exchange({
-      ...request,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(requestMs)]),
-    }).catch((cause: unknown) => ({ cause }));
+    const asking = withTimeout(requestMs, (signal) => exchange({ ...request, signal }), signal);
+    const response = await asking.catch((cause: unknown) => ({ cause }));
     const mayPass = "cause" in response || response.status === 429 || response.status >= 500;
     if (!mayPass || attempts === ATTEMPTS || signal.aborted) return response;
-    const retryAfter = "cause" in response ? 0 : (retryAfterMs(response.retryAfter) ?? 0);
+    const retryAfter = "cause" in response ? 0 : (retryAfterMs(response.retryAfter, response.date) ?? 0);
     if (retryAfter > MAX_RETRY_AFTER_MS) return response;
     const pause = Math.random() * firstPauseMs * 2 ** (attempts - 1);
     await sleep(retryAfter + pause, undefined, { signal }).catch(() => undefined);

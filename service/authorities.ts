@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { TimestampError } from "@kedge/verify/error";
-import { readBounded } from "@kedge/verify/net/exchange";
+import { readBounded, withTimeout } from "@kedge/verify/net/exchange";
 import {
   type BitcoinBlock,
   bitcoinClaims,
@@ -20,7 +20,13 @@ import {
   upgradeOts,
   verifyOts,
 } from "@kedge/verify/time/ots";
-import { MAX_TOKEN_SIZE, timestampRequest, verifyResponse } from "@kedge/verify/time/rfc3161";
+import {
+  completeChain,
+  MAX_TOKEN_SIZE,
+  timestampRequest,
+  verifyResponse,
+  verifyToken,
+} from "@kedge/verify/time/rfc3161";
 import { type Cert, parsePemCertificates } from "@kedge/verify/time/x509";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -123,9 +129,25 @@ export function tsa(url: string, roots: readonly Cert[], timeout = TIMEOUT): Tsa
       const request = { method: "POST", headers, body: der };
       const { body } = await ask(url, request, { timeout, limit: MAX_TOKEN_SIZE });
       const { token, verified } = await verifyResponse(body, { message, nonce, roots });
-      return { token, genTime: verified.genTime };
+      return { token: await withChain(token, message, roots), genTime: verified.genTime };
     },
   };
+}
+
+/** The token with the intermediate certificates that are configured and it lacks; as it came, should that not verify. */
+async function withChain(
+  token: Uint8Array,
+  message: Uint8Array,
+  roots: readonly Cert[],
+): Promise<Uint8Array> {
+  try {
+    const complete = await completeChain(token, roots);
+    await verifyToken(complete, { message, roots });
+    return complete;
+  } catch (error) {
+    if (error instanceof TimestampError) return token;
+    throw error;
+  }
 }
 
 /**
@@ -206,26 +228,24 @@ export function esplora(base: string, timeout = TIMEOUT): FindBlock {
 }
 
 type Request = { method: string; headers?: Record<string, string>; body?: Uint8Array };
-/** ms, bytes, and a status that is an answer too. */
+/** ms, bytes, and a status beside 2xx that is an answer too. A new timestamp is "201 Created" with some (RFC 3161 §3.4 says none). */
 type Bounds = { timeout: number; limit: number; also?: number };
 
 /** One request, within a time and an answer within a size. @throws ServiceError `unavailable` */
-async function ask(url: string, request: Request, { timeout, limit, also = 200 }: Bounds) {
+async function ask(url: string, request: Request, { timeout, limit, also }: Bounds) {
   const { host } = new URL(url);
   try {
-    const response = await fetch(url, {
-      ...request,
-      redirect: "error",
-      signal: AbortSignal.timeout(timeout),
+    return await withTimeout(timeout, async (signal) => {
+      const response = await fetch(url, { ...request, redirect: "error", signal });
+      const { ok, status } = response;
+      if (!ok && status !== also) {
+        await response.body?.cancel();
+        throw new ServiceError("unavailable", `${host} answered with status ${status}`);
+      }
+      const body = await readBounded(response.body, limit);
+      if (body !== undefined) return { status, body };
+      throw new ServiceError("unavailable", `${host} answered with more than ${limit} bytes`);
     });
-    const { status } = response;
-    if (status !== 200 && status !== also) {
-      await response.body?.cancel();
-      throw new ServiceError("unavailable", `${host} answered with status ${status}`);
-    }
-    const body = await readBounded(response.body, limit);
-    if (body !== undefined) return { status, body };
-    throw new ServiceError("unavailable", `${host} answered with more than ${limit} bytes`);
   } catch (cause) {
     if (cause instanceof ServiceError) throw cause;
     throw new ServiceError("unavailable", `${host} did not answer, or not in time`, { cause });

@@ -18,6 +18,12 @@ const keyIds = z
   .transform((text) => text.split(","))
   .refine((ids) => new Set(ids).size === ids.length, "each key once");
 
+const minutes = z
+  .string()
+  .regex(/^[1-9][0-9]?$/, "minutes, 1 to 99")
+  .default("1")
+  .transform((text) => Number(text));
+
 export const apiSchema = z.object({
   /** Name of the DynamoDB table. */
   KEDGE_TABLE: z.string().min(3),
@@ -32,6 +38,9 @@ export const apiSchema = z.object({
   KEDGE_ANCHOR_MLDSA_KEY: keyIds.optional(),
   /** A C2SP tlog-policy file; absent: no witnesses, `quorum none`. */
   KEDGE_POLICY: z.string().min(1).optional(),
+  /** Minutes between two runs of the schedules, by which /readyz tells that they stand still. */
+  KEDGE_SWEEP_MINUTES: minutes,
+  KEDGE_ANCHOR_MINUTES: minutes,
 });
 
 /** What the HTTP API needs: of the signing keys it uses the public halves, and it publishes nothing. */
@@ -52,6 +61,7 @@ export function openParts(config: z.infer<typeof apiSchema>) {
     policy: readPolicy(config.KEDGE_POLICY, origin),
     logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
+    every: { sealer: 60_000 * config.KEDGE_SWEEP_MINUTES, anchorer: 60_000 * config.KEDGE_ANCHOR_MINUTES },
   };
 }
 

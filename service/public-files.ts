@@ -106,20 +106,31 @@ function parseFile(path: string, bytes: Uint8Array, origin: string): CheckpointF
   throw new ServiceError("corrupt", `${path} is of another log: ${file.checkpoint.origin}`);
 }
 
-/** Writes policy and vkeys: whom to trust, by the operator's own word. Replaced when the configuration changes. */
-export async function writeTrust(ctx: PublicFilesContext): Promise<void> {
+/** Of the files that say whom to trust. */
+export type TrustFile = "policy" | "vkeys";
+
+/**
+ * Writes policy and vkeys: whom to trust, by the operator's own word. Replaced when the configuration changes.
+ * @returns those that were.
+ */
+export async function writeTrust(ctx: PublicFilesContext): Promise<TrustFile[]> {
   const vkeys = await ctx.anchorVkeys();
-  await Promise.all([
-    keepUpToDate(ctx.publication, "anchor/policy", policyText(ctx.policy, vkeys)),
-    keepUpToDate(ctx.publication, "anchor/vkeys", vkeysText(vkeys)),
-  ]);
+  const texts = [
+    ["policy", policyText(ctx.policy, vkeys)],
+    ["vkeys", vkeysText(vkeys)],
+  ] as const;
+  const changed = texts.map(async ([file, text]) =>
+    (await keepUpToDate(ctx.publication, `anchor/${file}`, text)) ? [file] : [],
+  );
+  return (await Promise.all(changed)).flat();
 }
 
-/** Where two write at once, one wins, and the next run compares again. */
-async function keepUpToDate(publication: Publication, path: string, text: string): Promise<void> {
+/** Where two write at once, one wins, and the next run compares again. @returns whether this one wrote. */
+async function keepUpToDate(publication: Publication, path: string, text: string): Promise<boolean> {
   const bytes = new TextEncoder().encode(text);
   const now = await publication.read(path);
-  if (now === undefined || !equalBytes(now.bytes, bytes)) await publication.replace(path, bytes, now?.tag);
+  if (now !== undefined && equalBytes(now.bytes, bytes)) return false;
+  return await publication.replace(path, bytes, now?.tag);
 }
 
 /** What stands in public under a size; undefined when nothing does. @throws ServiceError `corrupt` */

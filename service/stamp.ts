@@ -43,7 +43,7 @@ type Stamped = {
   readonly failures: readonly { readonly authority: string; readonly error: unknown }[];
 };
 
-/** Before an authority that failed is asked again; doubled after each further failure, up to the longest. */
+/** Before an authority that failed is asked again; doubled after each further failure, up to the longest or to `every`. */
 const FIRST_PAUSE = 30_000;
 const LONGEST_PAUSE = 60 * 60_000;
 /** Bitcoin takes an hour or a few. */
@@ -204,7 +204,7 @@ async function ask(ctx: StampContext, authority: Authority, target: StampTarget)
   }
   const failed = failedItem && decodeStampState(failedSchema, failedItem);
   const failures = failed?.failures ?? 0n;
-  if (failed && !hasPassed(pauseAfter(failures), failed.at, clock())) return false;
+  if (failed && !hasPassed(pauseAfter(failures, ctx), failed.at, clock())) return false;
   const note = (failures: bigint) => store.put(encodeFailed(name, { at: BigInt(clock()), failures }));
   const asking: Asking = async (call) => {
     const answer = await call().catch(async (error: unknown) => {
@@ -222,8 +222,8 @@ async function ask(ctx: StampContext, authority: Authority, target: StampTarget)
 /** Calls an authority, and notes whether it failed. The store's failures are not its own. */
 type Asking = <T>(call: () => Promise<T>) => Promise<T>;
 
-const pauseAfter = (failures: bigint): number =>
-  failures === 0n ? 0 : Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (Number(failures) - 1));
+const pauseAfter = (failures: bigint, { every }: StampContext): number =>
+  failures === 0n ? 0 : Math.min(every, LONGEST_PAUSE, FIRST_PAUSE * 2 ** (Number(failures) - 1));
 
 async function stampByTsa(
   ctx: StampContext,

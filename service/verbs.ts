@@ -10,6 +10,7 @@ import { append } from "./append.ts";
 import { readHead } from "./head.ts";
 import { consistency, history, newestCheckpoint, publishedTile } from "./history.ts";
 import { mayUse, type Principal, requireScope } from "./principal.ts";
+import { progress } from "./progress.ts";
 import { entryStatus, type ProveContext, prove } from "./prove.ts";
 import { type LogKeys, logVkeys } from "./sign.ts";
 import {
@@ -85,6 +86,7 @@ export const verbs = {
     ]);
     return { ...named, size: published, ...(checkpoint && { publishedAt: checkpoint.at }) };
   }),
+  progress: onLog("read", (ctx, { id }) => progress(ctx, id)),
   newestCheckpoint: onLog("read", ({ store }, { id }) => newestCheckpoint(store, id)),
   history: onLog("read", ({ store }, { id }, page: Parameters<typeof history>[2]) =>
     history(store, id, page),

@@ -12,6 +12,8 @@ export type WitnessResponse = {
   readonly status: number;
   /** The header of that name. */
   readonly retryAfter: string | null;
+  /** Of the answer, as the witness's clock has it; absent: it does not say. */
+  readonly date?: string | null;
   /** Empty when it is larger than MAX_BODY bytes. */
   readonly body: Uint8Array;
 };
@@ -38,6 +40,7 @@ export const httpExchange: Exchange = async ({ url, body, signal }) => {
   return {
     status: response.status,
     retryAfter: response.headers.get("Retry-After"),
+    date: response.headers.get("Date"),
     body: (await readBounded(response.body, MAX_BODY)) ?? new Uint8Array(),
   };
 };

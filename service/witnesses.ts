@@ -180,6 +180,13 @@ async function readKept({ store, policy }: AskingContext, checkpoint: ParsedChec
   return { version, signatures: all, valid: validCosignatures(checkpoint, all, vkeys).valid };
 }
 
+/** The names in the policy of those who are not known to have cosigned this checkpoint of the anchor log. */
+export async function missingWitnesses(ctx: AskingContext, note: string): Promise<string[]> {
+  const { valid } = await readKept(ctx, parseCheckpoint(note));
+  const { witnesses } = ctx.policy;
+  return witnesses.filter(({ vkey }) => !valid.some((line) => isBy(vkey, line))).map(({ name }) => name);
+}
+
 /** Adds to what is kept of a checkpoint and takes nothing away. @returns all valid cosignatures then known. */
 async function keep(
   ctx: AskingContext,

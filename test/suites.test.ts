@@ -20,6 +20,20 @@ test.each([...suites])("%s", (suite) => {
   expect(read(".ci/run")).toContain(`npm run test:${suite}\n`);
 });
 
+test("no package's install script is run, nor warned of: each is refused by name", () => {
+  const { packages } = z
+    .object({ packages: z.record(z.string(), z.object({ hasInstallScript: z.boolean().default(false) })) })
+    .parse(JSON.parse(read("package-lock.json")));
+  const { allowScripts } = z
+    .object({ allowScripts: z.record(z.string(), z.literal(false)) })
+    .parse(JSON.parse(read("package.json")));
+  const scripted = Object.keys(packages).filter(
+    (path) => path.startsWith("node_modules/") && packages[path]?.hasInstallScript,
+  );
+  const names = scripted.map((path) => path.replace(/^.*node_modules\//, ""));
+  expect(Object.keys(allowScripts)).toEqual(expect.arrayContaining([...new Set(names)]));
+});
+
 test("every test that a page rests on is there", () => {
   const pages = readdirSync(`${root}/docs`, { recursive: true, encoding: "utf8" }).map(
     (path) => `docs/${path}`,

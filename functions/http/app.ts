@@ -15,6 +15,7 @@ import { metaRoutes } from "./meta.ts";
 import { methodsOf } from "./methods.ts";
 import { invalidInput, methodNotAllowed, notFound, problemOf, respondProblem } from "./problem.ts";
 import { proofRoutes } from "./proofs.ts";
+import { readyRoutes } from "./ready.ts";
 
 /** @example const response = await createApp(openService(process.env)).request("/healthz"); */
 export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
@@ -35,7 +36,8 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
     c.res.headers.set("X-Content-Type-Options", "nosniff");
     if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
 
-    const failed = c.res.status >= 500;
+    // A probe that is told what stands still was answered: what failed has lines of its own.
+    const failed = c.res.status >= 500 && c.get("reasons") === undefined;
     const line = {
       requestId,
       method: c.req.method,
@@ -45,6 +47,7 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
       tenant: c.var.principal?.tenant,
       keyId: c.var.principal?.who.id ?? claimedKeyId(c.req.header("authorization")),
       entries: c.get("entries"),
+      reasons: c.get("reasons"),
       ...(c.error !== undefined && (failed ? errorFields(c.error) : { code: problemOf(c.error).code })),
     };
     // 202 says that entries are durable, and nothing else does.
@@ -72,6 +75,7 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
   checkpointRoutes(app, service);
   keyRoutes(app, service);
   anchorRoutes(app, service);
+  readyRoutes(app, service);
   metaRoutes(app);
   for (const { path } of app.routes) for (const word of path.split("/")) words.add(word);
   return app;

@@ -10,5 +10,7 @@ export type ApiEnv = {
     principal: Principal;
     /** How many entries the request names, for the log line. */
     entries: number;
+    /** Why the service is not ready, where that was asked: for the log line of an answer that is no failure. */
+    reasons: string;
   };
 };

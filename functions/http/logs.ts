@@ -1,8 +1,16 @@
 /** A tenant's logs: created and listed by its administrator, read by whoever may read them. */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { logSchema, logStateSchema, logsSchema, newLogSchema, timeText } from "@kedge/cli/contract/wire";
+import {
+  logSchema,
+  logStateSchema,
+  logsSchema,
+  newLogSchema,
+  progressSchema,
+  timeText,
+} from "@kedge/cli/contract/wire";
 import { formatVkey } from "@kedge/verify/tlog/note";
 import type { ApiService } from "../../service/config.ts";
+import type { Stage } from "../../service/progress.ts";
 import { type NamedLog, verbs } from "../../service/verbs.ts";
 import { allow } from "./auth.ts";
 import { JSON_TYPE } from "./body.ts";
@@ -48,6 +56,39 @@ export function logRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
     const log = await c.var.act();
     const published = log.publishedAt !== undefined && { publishedAt: timeText(log.publishedAt) };
     return c.json({ ...logBody(log), size: Number(log.size), ...published }, 200);
+  });
+
+  progressRoute(app, service);
+}
+
+function progressRoute(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
+  const getProgress = createRoute({
+    ...allow(service, verbs.progress),
+    method: "get",
+    path: "/v1/logs/{log}/progress",
+    operationId: "getLogProgress",
+    summary: "How far a log has come, and what it waits for",
+    description:
+      "A stage is absent while no entry has come so far. Times are by the operator's clock: informative.",
+    tags: ["Log"],
+    request: { params: logParams },
+    responses: { 200: json("The stages.", progressSchema), ...keyProblems, ...absentProblem },
+  });
+  const stageBody = (stage: Stage | undefined) =>
+    stage && { size: Number(stage.size), at: timeText(stage.at) };
+  app.openapi(getProgress, async (c) => {
+    const { pendingSince, sealed, anchored, witnessed, timestamped, waitsFor } = await c.var.act();
+    return c.json(
+      {
+        pendingSince: pendingSince === undefined ? undefined : timeText(pendingSince),
+        sealed: stageBody(sealed),
+        anchored: stageBody(anchored),
+        witnessed: stageBody(witnessed),
+        timestamped: stageBody(timestamped),
+        waitsFor: [...waitsFor],
+      },
+      200,
+    );
   });
 }
 

@@ -40,7 +40,7 @@ export const ANCHORER: ServiceFunction = {
       ...onPartitions(tableArn, {
         BatchGetItem: ["log/*", `anchored/${LOG}`, "staging/anchor", "tile/anchor/*", "index/anchor/*"],
         Query: ["logs", `anchored/${LOG}`, "pending/anchor/*", "staging/anchor"],
-        PutItem: ["log/anchor", "pending/anchor/*", "tile/anchor/*"],
+        PutItem: ["log/anchor", "pending/anchor/*", "tile/anchor/*", "run/anchorer"],
         BatchWriteItem: [
           `anchored/${LOG}`,
           "pending/anchor/*",

@@ -31,11 +31,13 @@ export const API: ServiceFunction = {
   environment: (config, resources) => ({
     ...commonEnvironment(config, resources),
     ...policyVariable(config),
+    KEDGE_SWEEP_MINUTES: String(config.sweepMinutes),
+    KEDGE_ANCHOR_MINUTES: String(config.anchorMinutes),
   }),
   policies: ({ tableArn, logKeys, anchorKeys, anchorMldsaKeys, logGroupArn }) => ({
     kedge: [
       ...onPartitions(tableArn, {
-        BatchGetItem: ["tenant/*", "log/*", "index/*", "tile/*"],
+        BatchGetItem: ["tenant/*", "log/*", "index/*", "tile/*", "run/*"],
         Query: ["tenant/*", "log/*", "anchored/*", `pending/${LOG}/*`],
         // Pending chunks, tenants, logs and API keys: never a head, a tile or a checkpoint.
         PutItem: ["tenant/*", "logs", `pending/${LOG}/*`],

@@ -27,7 +27,7 @@ export const SEALER: ServiceFunction = {
       ...onPartitions(tableArn, {
         BatchGetItem: ["logs", `log/${LOG}`, `staging/${LOG}`, `tile/${LOG}/*`, `index/${LOG}/*`],
         Query: ["logs", `pending/${LOG}/*`, `staging/${LOG}`],
-        PutItem: [`log/${LOG}`, `tile/${LOG}/*`],
+        PutItem: [`log/${LOG}`, `tile/${LOG}/*`, "run/sealer"],
         BatchWriteItem: [`pending/${LOG}/*`, `staging/${LOG}`, `tile/${LOG}/*`, `index/${LOG}/*`],
       }),
       ...signing(logKeys, ED25519),

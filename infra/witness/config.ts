@@ -1,7 +1,16 @@
 /** A witness's configuration: one JSON file, `-c witness=config/witness.json`. */
 import { z } from "zod";
 import { readLogs } from "../../witness/config.ts";
-import { ConfigError, deployed, parseSettings, readJson, schemalessUrl, throttle } from "../settings.ts";
+import {
+  ConfigError,
+  cannotDeploy,
+  deployed,
+  parseSettings,
+  readJson,
+  schemalessUrl,
+  throttle,
+  unknownRegion,
+} from "../settings.ts";
 
 const schema = z.strictObject({
   ...deployed,
@@ -27,6 +36,7 @@ export const WITNESS_HELP = `A witness is deployed alone, with one JSON file of 
 
   stage             "dev" (destroyed with its stack) or "prod" (its keys and its record outlive it). Required.
   region            AWS region. Required.
+  newRegion         true: take a region that this version of the CDK does not know. Default false.
   account           12 digits: refuse any other account. Default: that of the credentials.
   name              the witness's name, such as witness.example.org; never change it. Required.
   logs              the vkeys of the logs to watch; a log may have several. Required. Where a log's origin is not
@@ -46,6 +56,12 @@ export function readWitnessConfig(path: unknown): WitnessConfig {
   return parseWitnessConfig(readJson(path), path);
 }
 
+const SETTINGS = { schema, help: "npx cdk synth -c witness=" };
+
 /** @throws ConfigError */
-export const parseWitnessConfig = (value: unknown, path: string): WitnessConfig =>
-  parseSettings({ schema, help: "npx cdk synth -c witness=" }, value, path);
+export function parseWitnessConfig(value: unknown, path: string): WitnessConfig {
+  const config = parseSettings(SETTINGS, value, path);
+  const problems = unknownRegion(config);
+  if (problems.length > 0) throw cannotDeploy(SETTINGS, path, problems);
+  return config;
+}

@@ -126,13 +126,15 @@ describe("run by real witnesses", () => {
       const { proven, text } = await five.verify(2, POLICY);
       expect(proven).toBe(isEnough);
       expect(text).toContain(
-        isEnough ? `${up.length} of its 5 witnesses (${up.join(", ")})` : "quorum is not shown",
+        isEnough ? `${up.length} of the 5 witnesses in it (${up.join(", ")})` : "quorum is not shown",
       );
 
       // Whoever is back makes up for it: with what was kept, all who were asked by then have cosigned.
       await five.seal(3);
       expect(await five.anchor(HOSPITALS)).toMatchObject({ quorum: true, publicSize: 3n });
-      expect((await five.verify(3, POLICY)).text).toContain(`5 of its 5 witnesses (${HOSPITALS.join(", ")})`);
+      expect((await five.verify(3, POLICY)).text).toContain(
+        `5 of the 5 witnesses in it (${HOSPITALS.join(", ")})`,
+      );
     },
   );
 
@@ -146,7 +148,7 @@ describe("run by real witnesses", () => {
       const { proven, text } = await five.verify(n, four);
       expect([proven, text]).toEqual([
         up.length >= 4,
-        expect.stringContaining(`${up.length} of its 5 witnesses`),
+        expect.stringContaining(`${up.length} of the 5 witnesses`),
       ]);
       expect(text.includes(`${first}`)).toBe(up.includes(`${first}`));
     }
@@ -160,7 +162,7 @@ describe("run by real witnesses", () => {
     expect(await joining.anchor(some)).toMatchObject({ quorum: false, publicSize: 0n });
     expect(await joining.anchor([...some, ...members])).toMatchObject({ quorum: true });
     const { text } = await joining.verify(1, regrouped(3, members));
-    expect(text).toContain("5 of its 5");
+    expect(text).toContain("5 of the 5");
   });
 });
 

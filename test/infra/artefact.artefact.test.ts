@@ -220,6 +220,9 @@ describe("an entry", () => {
     });
     expect(report).toMatchObject({ proven: true, assurance: "anchored" });
     await anchor();
+    expect(await client.text("GET /readyz")).toBe('{"status":"ready"}');
+    const progress = await client.text(`GET ${inLog("/progress")}`, { apiKey: tenant.all });
+    expect(JSON.parse(progress)).toMatchObject({ anchored: { size: 3 }, waitsFor: [] });
     const { checkpoints } = await client.json(pageSchema, `GET ${inLog("/checkpoints")}`, {
       apiKey: tenant.all,
     });

@@ -51,7 +51,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     const tsa = ["KEDGE_TSA_URLS", "KEDGE_TSA_CERTS", "KEDGE_TSA_EVERY"];
     const timestamps = name === "full" ? [...tsa, "KEDGE_OTS_CALENDARS", "KEDGE_BITCOIN_URL"] : [];
     const wanted = {
-      api: [...common, ...mldsa, ...witnesses],
+      api: [...common, ...mldsa, ...witnesses, "KEDGE_SWEEP_MINUTES", "KEDGE_ANCHOR_MINUTES"],
       sealer: [...common, ...mldsa, "KEDGE_PUBLICATION"],
       anchorer: [...common, ...mldsa, ...witnesses, ...timestamps, "KEDGE_PUBLICATION"],
     };

@@ -434,12 +434,12 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     if (address === null || typeof address === "string") throw new Error("no port");
     return `http://127.0.0.1:${address.port}/tsr`;
   };
-  const setUp = async (behave: Behaviour, timeout?: number) => {
+  const setUp = async (behave: Behaviour, timeout?: number, pinned = root.pem) => {
     const url = await serve(behave);
     const world = newWorld();
     const actor = world.actor();
     await anchorEntry(actor, 1);
-    const authorities = [tsa(url, parsePemCertificates(root.pem), timeout)];
+    const authorities = [tsa(url, parsePemCertificates(pinned), timeout)];
     const run = () => timestampPublic({ ...world, clock: Date.now, authorities, every: HOUR });
     return { world, actor, run };
   };
@@ -465,6 +465,29 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     });
     expect(report.failure).toBeUndefined();
     expect(report.timestamps).toMatchObject([{ type: "rfc3161", by: "CN=A TSA" }]);
+  });
+
+  test("that answers 201 with a token of its own certificate alone: the configured chain goes with the proof", async () => {
+    const middle = openssl.issue(root, "ca");
+    const below = openssl.issue(middle, "tsa", { subject: "/CN=Below" });
+    const { world, actor, run } = await setUp(
+      (request, response) => response.writeHead(201).end(openssl.reply(below, request)),
+      undefined,
+      `${middle.pem}${root.pem}`,
+    );
+    expect(await run()).toMatchObject({ size: 1n, stored: 1, failures: [] });
+    const verify = timestampVerifier(
+      { tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] },
+      verifyEvent,
+    );
+    const report = await verify({
+      commitment: entry(1),
+      proof: await proofOf(world, actor, 1),
+      logVkeys: [world.vkeys.log],
+      anchorVkeys: [world.vkeys.anchor],
+      requireTimestamp: true,
+    });
+    expect([report.failure, report.timestamps?.map(({ type }) => type)]).toEqual([undefined, ["rfc3161"]]);
   });
 
   let elsewhere: Uint8Array = new Uint8Array();

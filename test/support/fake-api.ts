@@ -67,6 +67,7 @@ export async function startServer() {
     domain: "audit.example.org",
     anchorOrigin: ANCHOR_ORIGIN,
     policy: parsePolicy("quorum none\n"),
+    every: { sealer: 60_000, anchorer: 60_000 },
     anchorKeys: keysOf([anchorKey]),
     publication: memoryPublication(),
     signAnchor: signBy([anchorKey]),

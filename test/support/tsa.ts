@@ -161,14 +161,20 @@ export function opensslTsa() {
     token(response: Uint8Array): Uint8Array {
       return new Uint8Array(openssl(`ts -reply -in ${write(response)} -token_out -config openssl.cnf`));
     },
+    /** Throws unless OpenSSL follows the token to this root, over these bytes. */
+    verify(token: Uint8Array, data: Uint8Array, root: Identity): void {
+      openssl(`ts -verify -data ${write(data)} -in ${write(token)} -token_in -CAfile ${root.name}.pem`);
+    },
     /** The TSTInfo of a token, signed again by somebody whom `ts` would refuse to sign for, in these CMS options. */
     resign(
       token: Uint8Array,
       signers: readonly Identity[],
       options: string[] = ["-cades", "-md", "sha256"],
+      edit = (info: Uint8Array): Uint8Array => info,
     ): Uint8Array {
       const [info, out] = [`info${count++}`, `cms${count++}`];
       openssl(`cms -verify -noverify -inform DER -in ${write(token)} -binary -out ${info}`);
+      writeFileSync(join(cwd, info), edit(new Uint8Array(readFileSync(join(cwd, info)))));
       const by = signers.map(({ name }) => `-signer ${name}.pem -inkey ${name}.key`).join(" ");
       const type = "-econtent_type 1.2.840.113549.1.9.16.1.4 -nodetach -binary -nosmimecap";
       openssl(`cms -sign ${type} ${by}`, ...options, "-in", info, "-outform", "DER", "-out", out);

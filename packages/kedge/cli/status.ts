@@ -9,6 +9,7 @@ import { TlogError } from "@kedge/verify/tlog/error";
 import { formatVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
+import type { Client } from "../client/api.ts";
 import { openLog } from "./service.ts";
 
 export function statusCommand(command: Command): Command {
@@ -52,6 +53,8 @@ async function logStatus(flags: StatusFlags): Promise<void> {
   const { client, log } = await openLog(flags);
   const { id, origin, vkeys } = await client.log(log);
   const note = await client.checkpoint(log).catch(unlessNotFound);
+  // A service of an earlier version has no such route.
+  const progress = await client.progress(log).catch(unlessNotFound);
   const pinned = logVkeys.filter(({ name }) => name === origin);
   const checkpoint = note === undefined ? undefined : openPinned(note, origin, pinned);
   const size = String(checkpoint?.size ?? 0n);
@@ -60,12 +63,13 @@ async function logStatus(flags: StatusFlags): Promise<void> {
   const isPinned = unpinned.length < vkeys.length;
   if (!isPinned) process.exitCode = EXIT_FAILED;
   if (flags.json) {
-    printJson({ log: id, origin, size, checkpoint: note, isPinned, unpinned });
+    printJson({ log: id, origin, size, checkpoint: note, isPinned, unpinned, progress });
     return;
   }
   print(`log ${id}`, `origin ${origin}`, `entries ${size}`);
   if (note === undefined) print("Nothing is sealed yet.");
   else print("The checkpoint is signed by a pinned key:", ...note.trimEnd().split("\n"));
+  if (progress !== undefined) print(...stages(progress, Date.now()));
   if (!isPinned) print(`The service signs with no key that you pinned. ${MAYBE_ROTATED}`);
   else if (unpinned.length > 0) {
     print(
@@ -74,6 +78,36 @@ async function logStatus(flags: StatusFlags): Promise<void> {
     );
   }
   print(...unpinned.map((vkey) => `  ${vkey}`));
+}
+
+type Progress = Awaited<ReturnType<Client["progress"]>>;
+
+/** A line for each stage, and why the one before the next waits. */
+function stages(progress: Progress, now: number): string[] {
+  const ago = (time: string) => `${time}, ${age(now - Date.parse(time))} ago`;
+  const { pendingSince, waitsFor } = progress;
+  const names = ["sealed", "anchored", "witnessed", "timestamped"] as const;
+  return [
+    "How far it has come, by the service's clock:",
+    `  pending      ${pendingSince === undefined ? "none" : `the oldest since ${ago(pendingSince)}`}`,
+    ...names.map((name) => {
+      const stage = progress[name];
+      const waits = name === "witnessed" && waitsFor.length > 0 ? `; waits for ${waitsFor.join(", ")}` : "";
+      return `  ${name.padEnd(12)} ${stage === undefined ? "none" : `${stage.size} entries, since ${ago(stage.at)}`}${waits}`;
+    }),
+  ];
+}
+
+const UNITS: readonly (readonly [seconds: number, unit: string])[] = [
+  [86_400, "d"],
+  [3_600, "h"],
+  [60, "min"],
+];
+
+function age(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  const [size, unit] = UNITS.find(([size]) => seconds >= 2 * size) ?? [1, "s"];
+  return `${Math.floor(seconds / size)} ${unit}`;
 }
 
 function openPinned(note: string, origin: string, vkeys: readonly Vkey[]): Checkpoint {

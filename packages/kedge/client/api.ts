@@ -18,6 +18,7 @@ import {
   apiKeySchema,
   entryStatusSchema,
   logSchema,
+  progressSchema,
   proofLineSchema,
   publishedSchema,
   secretSchema,
@@ -42,6 +43,8 @@ export function openClient(connection: Connection) {
     proofs: (log: string, commitments: readonly Uint8Array[]) => proofs(connection, log, commitments),
     /** `vkeys` are all that sign its checkpoints now, by the service's own word. */
     log: (log: string) => call(connection, namedLogSchema, read(logPath(log))),
+    /** How far the log has come, by the service's own word. */
+    progress: (log: string) => call(connection, progressSchema, read(`${logPath(log)}/progress`)),
     /** The log's signed checkpoint; nothing is verified. */
     checkpoint: (log: string) => openLogReader(connection, log).checkpoint(),
 

@@ -5,7 +5,7 @@
 import { COMMITMENT_HEX } from "@kedge/verify/events/commitment";
 import { checkpointSchema, checkpointsSchema as pageSchema } from "@kedge/verify/net/page";
 import { ASSURANCES as PROVABLE } from "@kedge/verify/proof/verify";
-import { parseTime } from "@kedge/verify/rfc3339";
+import { isSayable } from "@kedge/verify/rfc3339";
 import { timestampSchema } from "@kedge/verify/time/timestampform";
 import * as z from "zod";
 import { LOG_ID, SCOPES } from "./ids.ts";
@@ -88,6 +88,21 @@ export const problemSchema = z
   })
   .meta({ id: "Problem" });
 
+/** The answer of /readyz. */
+export const readySchema = z.object({ status: z.literal("ready") }).meta({ id: "Ready" });
+export const reasonSchema = z.object({
+  part: z.enum(["store", "sealing", "anchoring"]),
+  code: z.string().meta({
+    example: "rollback",
+    description:
+      "`stale`, `witness_quorum`, `rollback`, `corrupt`, `signer`, `throttled`, `unavailable`, `failed`, ….",
+  }),
+  detail: z.string(),
+});
+export const notReadySchema = problemSchema
+  .extend({ reasons: z.array(reasonSchema).min(1) })
+  .meta({ id: "NotReady" });
+
 export const proofLineSchema = z
   .object({
     hash: hashSchema,
@@ -120,6 +135,24 @@ export const publishedSchema = z.object({
   publishedAt: timeSchema.optional().meta({ description: "Of the newest checkpoint." }),
 });
 export const logStateSchema = logSchema.and(publishedSchema).meta({ id: "LogState" });
+const stageSchema = z
+  .object({ size: sizeSchema, at: timeSchema })
+  .meta({ id: "Stage", description: "The entries of the log that have come so far, and since when." });
+export const progressSchema = z
+  .object({
+    pendingSince: timeSchema.optional().meta({
+      description: "Arrival of the oldest entry that is in no tree. Absent: none is.",
+    }),
+    sealed: stageSchema.optional(),
+    anchored: stageSchema.optional(),
+    witnessed: stageSchema.optional(),
+    timestamped: stageSchema.optional(),
+    waitsFor: z.array(z.string()).meta({
+      description:
+        "Names in `/anchor/policy` of the witnesses that the anchor log's newest checkpoint waits for.",
+    }),
+  })
+  .meta({ id: "Progress" });
 export const logsSchema = z.object({ logs: z.array(logSchema) });
 export const newLogSchema = z.strictObject({ name: nameSchema }).meta({ id: "NewLog" });
 
@@ -175,7 +208,7 @@ export const newApiKeySchema = z
       .meta({ description: "Limits the key to one log. Not for admin keys.", example: EXAMPLE_LOG }),
     expiresAt: z.iso
       .datetime({ offset: true })
-      .refine((text) => parseTime(text) !== undefined, "a time in the years to 9999, in UTC")
+      .refine((text) => isSayable(Date.parse(text)), "a time in the years to 9999, in UTC")
       .optional()
       .meta({ example: "2027-03-01T00:00:00Z" }),
   })

@@ -6,6 +6,7 @@
 
 import { ClientError } from "../error.ts";
 import type { SignedTree } from "../evidence/evidence.ts";
+import { timeText } from "../rfc3339.ts";
 import { equalBytes, utf8Decode } from "../tlog/bytes.ts";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
@@ -21,6 +22,7 @@ import { rootFromTiles } from "../tlog/tileproof.ts";
  * - `bad_checkpoint`: what is served as checkpoint is not one that the log signed
  * - `no_quorum`: too few of the policy's witnesses have cosigned it
  * - `stale`: nothing new was signed for longer than is allowed
+ * - `future`: it was signed later than it is now, so how old it is cannot be told
  * - `rollback`: it is smaller than one seen before
  * - `fork`: two signed checkpoints contradict each other
  * - `bad_entries`: the entries or tiles served do not lead to the signed root
@@ -31,7 +33,8 @@ import { rootFromTiles } from "../tlog/tileproof.ts";
  * - `tenant_shrinks`: a tenant log's checkpoint is smaller than an earlier one
  */
 export const FINDING_KINDS = [
-  ...(["bad_checkpoint", "no_quorum", "stale", "rollback", "fork", "bad_entries"] as const),
+  ...(["bad_checkpoint", "no_quorum", "stale", "future"] as const),
+  ...(["rollback", "fork", "bad_entries"] as const),
   ...(["bad_entry", "foreign_entry", "tenant_signature", "tenant_two_roots", "tenant_shrinks"] as const),
 ] as const;
 
@@ -43,6 +46,8 @@ export type MonitorFinding =
   | { kind: "no_quorum"; size: bigint; witnesses: readonly string[] }
   /** When it was last signed or, with `isSeen`, first seen. */
   | { kind: "stale"; size: bigint; since: string; isSeen: boolean }
+  /** When the earliest of its signers says that it is. */
+  | { kind: "future"; size: bigint; at: string; now: string }
   /** `isOlder`: it was shown to be one of the history that is known. */
   | { kind: "rollback"; size: bigint; before: bigint; isOlder: boolean }
   /** The checkpoints' sizes, and how many entries of their trees are known to differ. */
@@ -111,10 +116,12 @@ export type PublicHead = {
   witnesses: string[];
   /** The newest time that a witness signed; without any, that the log itself did. */
   signedAt?: number;
+  /** Of times in the future the earliest, where there are no others. */
+  aheadAt?: number;
 };
 
-/** Signed times beyond now by more than this are a wrong clock or a lie: they are no times. */
-const MAX_CLOCK_AHEAD = 5 * 60_000;
+/** Times beyond now by more than this are a wrong clock or a lie: they are no times. */
+export const MAX_CLOCK_AHEAD = 5 * 60_000;
 
 /** Throws TlogError when it is not signed by the log. `now` in ms since the epoch. */
 export function openHead(bytes: Uint8Array | string, trust: MonitorTrust, now: number): PublicHead {
@@ -122,19 +129,20 @@ export function openHead(bytes: Uint8Array | string, trust: MonitorTrust, now: n
   const { verified, ...parsed } = openCheckpoint(note, trust);
   const { checkpoint } = parsed;
   const { met, cosigned } = verifyPolicy({ policy: trust.policy, checkpoint: parsed, verified });
-  const [byWitnesses, byLog] = [cosigned, verified].map((signatures) =>
-    signatures
-      .map(({ timestamp }) => Number(timestamp ?? 0n) * 1000)
-      .filter((time) => time > 0 && time <= now + MAX_CLOCK_AHEAD)
-      .reduce((newest, time) => Math.max(newest, time), 0),
+  const isAhead = (time: number) => time > now + MAX_CLOCK_AHEAD;
+  const [byWitnesses = [], byLog = []] = [cosigned, verified].map((signatures) =>
+    signatures.map(({ timestamp }) => Number(timestamp ?? 0n) * 1000).filter((time) => time > 0),
   );
-  const signedAt = byWitnesses || byLog;
+  const newest = (times: number[]) => Math.max(0, ...times.filter((time) => !isAhead(time)));
+  const signedAt = newest(byWitnesses) || newest(byLog);
+  const ahead = [...byWitnesses, ...byLog].filter(isAhead);
   return {
     note,
     checkpoint,
     hasQuorum: met,
     witnesses: [...new Set(cosigned.map(({ name }) => name))],
     ...(signedAt ? { signedAt } : {}),
+    ...(!signedAt && ahead.length > 0 ? { aheadAt: Math.min(...ahead) } : {}),
   };
 }
 
@@ -149,7 +157,10 @@ export function headFindings(
   const since = head.signedAt ?? seenAt;
   if (maxAge !== undefined && now - since > maxAge) {
     const isSeen = head.signedAt === undefined;
-    findings.push({ kind: "stale", size, since: new Date(since).toISOString(), isSeen });
+    findings.push({ kind: "stale", size, since: timeText(since), isSeen });
+  }
+  if (maxAge !== undefined && head.aheadAt !== undefined) {
+    findings.push({ kind: "future", size, at: timeText(head.aheadAt), now: timeText(now) });
   }
   return findings;
 }

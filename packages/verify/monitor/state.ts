@@ -1,5 +1,6 @@
 /** A monitor's state as the JSON that is kept between runs. Ours, and read strictly all the same. Pure; no I/O. */
 import { z } from "zod";
+import { timeText } from "../rfc3339.ts";
 import { decodeBase64, encodeBase64, equalBytes, parseDecimal } from "../tlog/bytes.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { TlogError } from "../tlog/error.ts";
@@ -28,7 +29,7 @@ export function formatState(state: MonitorState): string {
     version: 1,
     checkpoint: state.note,
     tiles,
-    seenAt: new Date(state.seenAt).toISOString(),
+    seenAt: timeText(state.seenAt),
     from: String(state.from),
     tenants: [...state.tenants.values()].map(({ index, note }) => ({
       index: String(index),

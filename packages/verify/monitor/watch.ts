@@ -27,6 +27,7 @@ import {
   finishReading,
   headFindings,
   keepOpen,
+  MAX_CLOCK_AHEAD,
   MAX_FINDINGS,
   type MonitorCaveat,
   type MonitorFinding,
@@ -108,6 +109,10 @@ export async function watch(
     look.failure = error;
     // What the log signed binds it, even if it shows nothing more.
     look.state = look.state && keepOpen(look.state, look.head);
+  }
+  // A clock that was ahead when it was first seen: it counts from now.
+  if (look.state !== undefined && look.state.seenAt > options.now + MAX_CLOCK_AHEAD) {
+    look.state = { ...look.state, seenAt: options.now };
   }
   const known = look.state?.checkpoint.size === look.head.checkpoint.size ? look.state : undefined;
   const seenAt = known?.seenAt ?? options.now;

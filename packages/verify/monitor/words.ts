@@ -18,6 +18,8 @@ function sentence(finding: MonitorFinding): string {
       const what = finding.isSeen ? "has been the newest since" : "was last signed at";
       return `The checkpoint of ${finding.size} entries ${what} ${finding.since}: the log stands still, or an old copy is served.`;
     }
+    case "future":
+      return `The checkpoint of ${finding.size} entries was signed at ${finding.at}, and by this machine's clock it is ${finding.now}: one of the clocks is wrong, so how old it is cannot be told.`;
     case "rollback": {
       const meaning = finding.isOlder
         ? "It is an older one of the same log: an old copy is served, or the log was rolled back"

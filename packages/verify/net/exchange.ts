@@ -1,4 +1,4 @@
-/** What requests over HTTP share, whoever makes them: bounded bodies, retries, and the pause that a server asks for. */
+/** What requests over HTTP share, whoever makes them: time-outs, bounded bodies, retries, and the pause that a server asks for. */
 import { ClientError } from "../error.ts";
 
 const DEFAULT_ATTEMPTS = 6;
@@ -18,6 +18,42 @@ export type Retries = {
   /** Ends a pause, and so the call, with its reason. */
   signal?: AbortSignal;
 };
+
+/** Why `withTimeout` ended a call. */
+export class Late extends Error {
+  constructor() {
+    super("no whole answer in time");
+    this.name = "Late";
+  }
+}
+
+/**
+ * Runs a call, its body included, that ends after `ms` with Late, or with `outer` and its reason, whatever the call does.
+ *
+ * By a timer, for Node 20 may collect what AbortSignal.any makes of AbortSignal.timeout before its time has come; and by
+ * a race, for fetch may lose its signal in the same way once there are headers.
+ */
+export async function withTimeout<T>(
+  ms: number,
+  run: (signal: AbortSignal) => Promise<T>,
+  outer?: AbortSignal,
+): Promise<T> {
+  outer?.throwIfAborted();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const ended = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  const stop = () => controller.abort(outer?.reason);
+  outer?.addEventListener("abort", stop, { once: true });
+  const timer = setTimeout(() => controller.abort(new Late()), ms);
+  try {
+    return await Promise.race([run(signal), ended]);
+  } finally {
+    clearTimeout(timer);
+    outer?.removeEventListener("abort", stop);
+  }
+}
 
 /** A body of at most `limit` bytes; undefined when it is larger. To leave the loop cancels the rest of it. */
 export async function readBounded(
@@ -85,9 +121,14 @@ function isTransient({ code }: ClientError, idempotent: boolean): boolean {
   return code === "throttled" || (idempotent && (code === "network" || code === "server"));
 }
 
-/** The pause of a Retry-After header (RFC 9110 §10.2.3: seconds or a date), in ms; undefined when it has none. */
-export function retryAfterMs(header: string | null): number | undefined {
+/**
+ * The pause of a Retry-After header (RFC 9110 §10.2.3: seconds or a date), in ms; undefined when it has none.
+ * @param date of the answer, by the clock that a date is by: ours may be wrong.
+ */
+export function retryAfterMs(header: string | null, date: string | null = null): number | undefined {
   if (header === null) return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  const answeredAt = Date.parse(date ?? "");
+  const now = Number.isNaN(answeredAt) ? Date.now() : answeredAt;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }

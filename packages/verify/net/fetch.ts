@@ -1,5 +1,6 @@
 /** The one place where requests are made: through the proxy that the environment names, and within a time that holds. */
 import { ClientError } from "../error.ts";
+import { withTimeout } from "./exchange.ts";
 
 /** As of `fetch`. */
 type Init = { method?: string; headers?: Record<string, string>; body?: string };
@@ -25,29 +26,23 @@ export async function exchange<T>(
   { timeout, signal }: Limits,
   read: (answer: Answer) => Promise<T>,
 ): Promise<T> {
-  // Neither AbortSignal.timeout nor AbortSignal.any: on Node 20 what they make may be collected before its time.
-  const controller = new AbortController();
-  const stop = (): void => controller.abort();
-  const timer = setTimeout(stop, timeout);
-  signal?.addEventListener("abort", stop);
   const proxy = proxyVariable(url);
-  try {
-    signal?.throwIfAborted();
-    const request = { ...init, redirect: "manual", signal: controller.signal } as const;
+  const ask = async (ending: AbortSignal): Promise<T> => {
+    const request = { ...init, redirect: "manual", signal: ending } as const;
     return await read(proxy === undefined ? await fetch(url, request) : await fetchByProxy(url, request));
+  };
+  try {
+    return await withTimeout(timeout, ask, signal);
   } catch (cause) {
     signal?.throwIfAborted();
     if (cause instanceof ClientError) throw cause;
-    const reason = controller.signal.aborted ? "no whole answer in time" : reasonOf(cause);
+    const reason = reasonOf(cause);
     const way = proxy === undefined ? "" : ` through the proxy of ${proxy}`;
     throw new ClientError(
       "network",
       `Cannot reach ${url.origin}${way} (${reason}): check the URL and the network`,
       { cause },
     );
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
   }
 }
 

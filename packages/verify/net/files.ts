@@ -98,7 +98,7 @@ async function readFile(url: URL, answer: Answer, limit: number): Promise<Uint8A
 
 function refusal(url: URL, { status, headers }: Answer): ClientError {
   const code = codeOf(status);
-  const retryAfter = retryAfterMs(headers.get("Retry-After"));
+  const retryAfter = retryAfterMs(headers.get("Retry-After"), headers.get("Date"));
   const options = retryAfter === undefined ? {} : { retryAfter };
   return new ClientError(code, `${url} ${whyNot(code, status)}`, options);
 }

@@ -100,7 +100,7 @@ function problemError(response: Answer, text: string): ClientError {
   const detail = reason === undefined ? "the service gave no reason" : quoted(reason, MAX_DETAIL);
   const code =
     problem !== undefined && problemCode(problem) === "pending" ? "pending" : codeOf(response.status);
-  const retryAfter = retryAfterMs(response.headers.get("Retry-After"));
+  const retryAfter = retryAfterMs(response.headers.get("Retry-After"), response.headers.get("Date"));
   return new ClientError(code, `${ADVICE[code]} (${response.status}: ${detail})`, {
     ...(retryAfter === undefined ? {} : { retryAfter }),
   });

@@ -43,6 +43,11 @@ const VERSION = 1;
 const ATTESTATION = 0x00;
 const FORK = 0xff;
 const OPS = { ripemd160: 0x03, sha256: 0x08, append: 0xf0, prepend: 0xf1 } as const;
+/**
+ * Of the reference implementation, without an operand, and not done here: SHA-1, for whoever makes the message can make
+ * two with one hash, Keccak-256, reverse, hexlify. What stands below them is passed over.
+ */
+const BARE_OPS: ReadonlySet<number> = new Set([0x02, 0x67, 0xf2, 0xf3]);
 const PENDING = Uint8Array.of(0x83, 0xdf, 0xe3, 0x0d, 0x2e, 0xf9, 0x0c, 0x8e);
 const BITCOIN = Uint8Array.of(0x05, 0x88, 0x96, 0x0d, 0x73, 0xd7, 0x19, 0x01);
 
@@ -52,7 +57,10 @@ const MAX_PAYLOAD = 8192;
 const MAX_DEPTH = 256;
 const URI = /^https?:\/\/[A-Za-z0-9.\-_/:]{1,990}$/;
 
-/** @throws TimestampError `malformed`, or `unsupported` for another hash than SHA-256 or another operation. */
+/**
+ * What is known of a file: branches with an operation that is not, and what stands in them, are left out.
+ * @throws TimestampError `malformed`, or `unsupported` for another hash than SHA-256, or when nothing is known of it.
+ */
 export function parseOts(bytes: Uint8Array): OtsFile {
   const reader = newReader(bytes);
   if (!equalBytes(reader.take(MAGIC.length), MAGIC)) throw malformed("it is not a .ots file");
@@ -61,9 +69,7 @@ export function parseOts(bytes: Uint8Array): OtsFile {
   if (reader.byte() !== OPS.sha256)
     throw new TimestampError("unsupported", "The .ots file is not over a SHA-256");
   const hash = reader.take(32);
-  const tree = readTree(reader, MAX_DEPTH);
-  reader.end();
-  return { hash, tree };
+  return { hash, tree: readWhole(reader) };
 }
 
 /** The inverse of `parseOts`. */
@@ -73,10 +79,7 @@ export function formatOts({ hash, tree }: OtsFile): Uint8Array {
 
 /** A tree alone, as a calendar answers. @throws as `parseOts`. */
 export function parseOtsTree(bytes: Uint8Array): OtsTree {
-  const reader = newReader(bytes);
-  const tree = readTree(reader, MAX_DEPTH);
-  reader.end();
-  return tree;
+  return readWhole(newReader(bytes));
 }
 
 /** Every attestation with the bytes that the operations lead to. @throws TimestampError `malformed` */
@@ -208,21 +211,46 @@ function apply(op: OtsOp, message: Uint8Array): Uint8Array {
   return result;
 }
 
-function readTree(reader: Reader, depth: number): OtsTree {
+/** The tree up to the reader's end. Where an operation is not known at all, nothing behind it can be read. */
+function readWhole(reader: Reader): OtsTree {
+  const unknown = { ops: new Set<number>(), isLost: false };
+  const tree = pruneOts(readTree(reader, MAX_DEPTH, unknown), () => true);
+  if (!unknown.isLost) reader.end();
+  if (tree !== undefined) return tree;
+  throw new TimestampError(
+    "unsupported",
+    `The .ots file has the operation ${[...unknown.ops].join(", ")}, which is not accepted here`,
+  );
+}
+
+type Unknown = { readonly ops: Set<number>; isLost: boolean };
+
+function readTree(reader: Reader, depth: number, unknown: Unknown): OtsTree {
   if (depth === 0) throw malformed("it is nested too deep");
   const attestations: OtsAttestation[] = [];
   const branches: { op: OtsOp; tree: OtsTree }[] = [];
-  for (let more = true; more; ) {
+  for (let more = true; more && !unknown.isLost; ) {
     const first = reader.byte();
     more = first === FORK;
     const tag = more ? reader.byte() : first;
-    if (tag === ATTESTATION) attestations.push(readAttestation(reader));
-    else branches.push({ op: readOp(tag, reader), tree: readTree(reader, depth - 1) });
+    if (tag === ATTESTATION) {
+      attestations.push(readAttestation(reader));
+      continue;
+    }
+    const op = readOp(tag, reader);
+    if (op !== undefined) {
+      branches.push({ op, tree: readTree(reader, depth - 1, unknown) });
+      continue;
+    }
+    unknown.ops.add(tag);
+    if (BARE_OPS.has(tag)) readTree(reader, depth - 1, unknown);
+    else unknown.isLost = true;
   }
   return { attestations, branches };
 }
 
-function readOp(tag: number, reader: Reader): OtsOp {
+/** Undefined for one that is not done here. */
+function readOp(tag: number, reader: Reader): OtsOp | undefined {
   if (tag === OPS.sha256) return { kind: "sha256" };
   if (tag === OPS.ripemd160) return { kind: "ripemd160" };
   if (tag === OPS.append || tag === OPS.prepend) {
@@ -230,16 +258,22 @@ function readOp(tag: number, reader: Reader): OtsOp {
     if (bytes.length === 0) throw malformed("an operation adds nothing");
     return { kind: tag === OPS.append ? "append" : "prepend", bytes };
   }
-  // SHA-1 among them: whoever makes the message can make two with one hash.
-  throw new TimestampError(
-    "unsupported",
-    `The .ots file has the operation ${tag}, which is not accepted here`,
-  );
+  return undefined;
 }
 
+/** One that cannot be read, whatever its tag, is unknown: it says nothing, and takes nothing from those beside it. */
 function readAttestation(reader: Reader): OtsAttestation {
   const tag = reader.take(8);
   const payload = reader.varbytes(MAX_PAYLOAD);
+  try {
+    return readPayload(tag, payload);
+  } catch (error) {
+    if (error instanceof TimestampError) return { kind: "unknown", tag, payload };
+    throw error;
+  }
+}
+
+function readPayload(tag: Uint8Array, payload: Uint8Array): OtsAttestation {
   const inner = newReader(payload);
   if (equalBytes(tag, PENDING)) {
     const uri = new TextDecoder().decode(inner.varbytes(1000));

@@ -27,10 +27,11 @@ import {
   TSTInfo,
 } from "pkijs";
 import { TimestampError } from "../error.ts";
-import { equalBytes } from "../tlog/bytes.ts";
+import { concatBytes, equalBytes } from "../tlog/bytes.ts";
 import {
   type Cert,
   HASHES,
+  issuersOf,
   parseCertificate,
   parseDer,
   parsing,
@@ -110,6 +111,43 @@ export async function verifyToken(
   expected: { message: Uint8Array; roots: readonly Cert[] },
 ): Promise<VerifiedToken> {
   return (await openToken(token, expected.message, expected.roots)).verified;
+}
+
+/**
+ * The token with those of `known` certificates that lead from its signer towards a root, where it lacks them: who pins the
+ * root alone can then follow. Its signature is not over certificates (RFC 5652 §5.4), so it stays as it is.
+ * @throws TimestampError `malformed`
+ */
+export async function completeChain(token: Uint8Array, known: readonly Cert[]): Promise<Uint8Array> {
+  const { signer, certificates } = readSignedData(token);
+  const cert = await signerCertificate(signer, [...certificates, ...known]);
+  const isThere = ({ der }: Cert) => certificates.some((other) => equalBytes(other.der, der));
+  const missing = [cert, ...issuersOf(cert, [...certificates, ...known])].filter((one) => !isThere(one));
+  if (missing.length === 0 || certificates.length + missing.length > MAX_CERTIFICATES) return token;
+  // ContentInfo: contentType, [0] SignedData. SignedData: version, digestAlgorithms, encapContentInfo, [0] certificates…
+  const [contentType, content] = children(parseDer(token, "The timestamp"));
+  const [signedData] = children(content);
+  const [version, algorithms, info, ...rest] = children(signedData).map(derOf);
+  const isCertificates = (der: Uint8Array) => der[0] === CONTEXT_0;
+  if (!contentType || !version || !algorithms || !info) return token;
+  const set = [...certificates, ...missing].map(({ der }) => der);
+  const others = rest.filter((der) => !isCertificates(der));
+  const inner = wrap(SEQUENCE, version, algorithms, info, wrap(CONTEXT_0, ...set), ...others);
+  return wrap(SEQUENCE, derOf(contentType), wrap(CONTEXT_0, inner));
+}
+
+const SEQUENCE = 0x30;
+const CONTEXT_0 = 0xa0;
+
+const derOf = (block: AsnType): Uint8Array => block.valueBeforeDecodeView.slice();
+
+/** A constructed DER value (X.690 §8.1.3). */
+function wrap(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  const content = concatBytes(...parts);
+  const length: number[] = [];
+  for (let rest = content.length; rest > 0; rest >>>= 8) length.unshift(rest & 0xff);
+  const header = content.length < 0x80 ? [content.length] : [0x80 | length.length, ...length];
+  return concatBytes(Uint8Array.of(tag, ...header), content);
 }
 
 /** granted(0) and grantedWithMods(1) carry a token; the rest say why there is none. */
@@ -193,12 +231,15 @@ function readTstInfo(content: Uint8Array): TSTInfo {
   return info;
 }
 
-/** `YYYYMMDDhhmmss[.s…]Z`, UTC and nothing else (RFC 3161 §2.4.2). Beyond ms it is cut. */
+/**
+ * `YYYYMMDDhhmmss[.s…]Z`, UTC and nothing else (RFC 3161 §2.4.2). Beyond ms it is cut. Zeros at the end of a fraction, which
+ * DER does not have and some authorities write, are read: they name the same time, and the signature is over them.
+ */
 function readGenTime(content: Uint8Array): number {
   const time = children(parseDer(content, "The TSTInfo"))[4];
   const text = time instanceof GeneralizedTime ? new TextDecoder().decode(bytesOf(time)) : "";
   const [, year, month, day, hour, minute, second, fraction = ""] =
-    /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d*[1-9]))?Z$/.exec(text) ?? [];
+    /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d+))?Z$/.exec(text) ?? [];
   const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.slice(0, 3).padEnd(3, "0")}Z`;
   const ms = Date.parse(iso);
   // 31 February and the like come back as another day.

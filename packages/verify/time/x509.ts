@@ -13,10 +13,12 @@ import {
   CryptoEngine,
   ExtKeyUsage,
   type PublicKeyInfo,
+  type RelativeDistinguishedNames,
   RSAPublicKey,
   RSASSAPSSParams,
 } from "pkijs";
 import { TimestampError } from "../error.ts";
+import { quoted } from "../text.ts";
 import { decodeBase64, equalBytes } from "../tlog/bytes.ts";
 
 /** A certificate and the bytes it was read from. */
@@ -107,7 +109,9 @@ export function parsePemCertificates(pem: string): Cert[] {
 }
 
 /** The subject as text, its most telling parts first: `CN=…, O=…, C=…`. Text of others: quote it. */
-export function subjectOf({ parsed }: Cert): string {
+export const subjectOf = ({ parsed }: Cert): string => nameText(parsed.subject);
+
+function nameText({ typesAndValues }: RelativeDistinguishedNames): string {
   const names = new Map([
     ["2.5.4.3", "CN"],
     ["2.5.4.11", "OU"],
@@ -115,7 +119,7 @@ export function subjectOf({ parsed }: Cert): string {
     ["2.5.4.6", "C"],
   ]);
   const parts = [...names].flatMap(([oid, name]) =>
-    parsed.subject.typesAndValues
+    typesAndValues
       .filter(({ type }) => type === oid)
       .map(({ value }): string => `${name}=${String(value.valueBlock.value)}`),
   );
@@ -145,13 +149,15 @@ export async function verifyTsaPath(
     throw new TimestampError("wrong_purpose", "The signer's certificate is not for signing");
   }
   let last: TimestampError | undefined;
+  let lacks: Cert | undefined;
   let budget = 32; // signatures: certificates that issue one another in circles are no reason to go on
   const climb = async (cert: Cert, depth: number): Promise<boolean> => {
     checkCertificate(cert, at);
     if (roots.some(({ der }) => equalBytes(der, cert.der))) return true;
     if (depth >= MAX_PATH) return false;
-    for (const issuer of [...roots, ...others]) {
-      if (!equalBytes(nameOf(issuer.parsed.subject), nameOf(cert.parsed.issuer))) continue;
+    const issuers = [...roots, ...others].filter((issuer) => isIssuedBy(cert, issuer));
+    if (issuers.length === 0) lacks = cert;
+    for (const issuer of issuers) {
       if (budget-- <= 0) return false;
       try {
         checkIssuer(issuer, depth, roots);
@@ -165,11 +171,36 @@ export async function verifyTsaPath(
     return false;
   };
   if (await climb(signer, 0)) return;
+  if (last === undefined && lacks !== undefined) {
+    const issuer = quoted(nameText(lacks.parsed.issuer));
+    const what = `The certificate of ${issuer}, which issued that of ${quoted(subjectOf(lacks))}`;
+    const why = "an intermediate certificate that is missing, or a root that you did not pin";
+    throw new TimestampError("untrusted", `${what}, is neither in the timestamp nor pinned: ${why}`);
+  }
   throw (
     last ??
     new TimestampError("untrusted", "The signer's certificate does not lead to a certificate that you pinned")
   );
 }
+
+/**
+ * Those of `known` that lead from a certificate towards a root, which is left out. By their names alone: whether each was
+ * issued by the next is for `verifyTsaPath`.
+ */
+export function issuersOf(cert: Cert, known: readonly Cert[]): Cert[] {
+  const found: Cert[] = [];
+  for (let tips = [cert]; tips.length > 0 && found.length < MAX_PATH; ) {
+    const isNext = (one: Cert) =>
+      !isIssuedBy(one, one) && !found.includes(one) && tips.some((tip) => isIssuedBy(tip, one));
+    tips = known.filter(isNext);
+    found.push(...tips);
+  }
+  return found;
+}
+
+/** By their names. */
+const isIssuedBy = (cert: Cert, issuer: Cert): boolean =>
+  equalBytes(nameOf(issuer.parsed.subject), nameOf(cert.parsed.issuer));
 
 function checkCertificate({ parsed }: Cert, at: number): void {
   if (at < parsed.notBefore.value.getTime() || at > parsed.notAfter.value.getTime()) {

@@ -1,4 +1,5 @@
-import { parseTime, timeText } from "@kedge/verify/rfc3339";
+import { time } from "@kedge/verify/cli/time";
+import { timeText } from "@kedge/verify/rfc3339";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -10,7 +11,7 @@ describe("a time as text", () => {
     ["9999-12-31T23:59:59.999Z", 253_402_300_799_999],
     ["0000-01-01T00:00:00Z", -62_167_219_200_000],
   ])("%s is read", (text, ms) => {
-    expect(parseTime(text)).toBe(ms);
+    expect(time(text)).toBe(ms);
     expect(Date.parse(timeText(ms))).toBe(ms);
   });
 
@@ -22,7 +23,7 @@ describe("a time as text", () => {
     "tomorrow",
     "",
   ])("%j is none", (text) => {
-    expect(parseTime(text)).toBeUndefined();
+    expect(() => time(text)).toThrow("RFC 3339");
   });
 
   test("whatever number is stored, its text is a time of RFC 3339", () => {

@@ -245,6 +245,36 @@ describe("a checkpoint", () => {
       expect((await stale(signers, early + maxAge + 1, next)).isStale).toBe(true);
     }
   });
+  test("signed in the future is found when its age matters, and not for a few minutes", async () => {
+    const maxAge = 1_000_000;
+    const [witnessTime, ownTime] = [WITNESS_TIME + 5n, OPERATOR_TIME].map(
+      (seconds) => Number(seconds) * 1000,
+    );
+    const found = async (now: number, signers: readonly (typeof anchor)[], ages: { maxAge?: number }) =>
+      kinds(
+        await watch(logFiles(entries, { signers }), undefined, unwitnessed, { ...options, now, ...ages }),
+      );
+    const first = Math.min(Number(WITNESS_TIME) * 1000, ownTime ?? 0);
+    for (const signers of [everyone, [anchor, anchorMldsa]]) {
+      expect(await found(first - 300_001, signers, { maxAge })).toEqual(["future"]);
+      expect(await found(first - 300_001, signers, {})).toEqual([]);
+    }
+    // One that is right beside others that are wrong says how old it is.
+    expect(await found((witnessTime ?? 0) - 300_000, everyone, { maxAge })).toEqual([]);
+    expect(await found((ownTime ?? 0) - 300_000, [anchor, anchorMldsa], { maxAge })).toEqual([]);
+  });
+
+  test("that was first seen by a clock that was ahead is stale in time, counted from the next look", async () => {
+    const maxAge = 1_000_000;
+    const now = 1_800_000_000_000;
+    const files = logFiles(entries, { signers: [anchor] });
+    const look = (at: number, state?: MonitorState) =>
+      watch(files, state, unwitnessed, { ...options, now: at, maxAge });
+    const { state: ahead } = await look(now + 365 * 24 * 3_600_000);
+    const { state, findings } = await look(now, ahead);
+    expect([findings, state?.seenAt]).toEqual([[], now]);
+    expect(kinds(await look(now + maxAge + 1, state))).toEqual(["stale"]);
+  });
   const unwitnessed = monitorTrust(
     parsePolicy(
       `${policyText(2).replace(/quorum .*\n/, "quorum none\n")}log ${formatVkey(anchorMldsa.vkey)}\n`,

@@ -72,6 +72,57 @@ describe("a published timestamp", () => {
   });
 });
 
+describe("what is not known in a file takes nothing from what is", () => {
+  // The published file is its header (the magic, the version, the operation and the hash of 32 bytes), then its tree.
+  const START = 31 + 1 + 1 + 32;
+  const [head, tree] = [published.subarray(0, START), published.subarray(START)];
+  const FORK = 0xff;
+  const attestation = (tag: Uint8Array, payload: Uint8Array) =>
+    Uint8Array.of(0x00, ...tag, payload.length, ...payload);
+  const UNKNOWN = attestation(hexBytes("0011223344556677"), Uint8Array.of(1, 2, 3));
+  const BITCOIN = hexBytes("0588960d73d71901");
+  const PENDING = hexBytes("83dfe30d2ef90c8e");
+
+  test.each([
+    ["an attestation of another chain", UNKNOWN],
+    ["a Bitcoin attestation with more than a height", attestation(BITCOIN, Uint8Array.of(1, 2))],
+    ["a promise whose address is none", attestation(PENDING, Uint8Array.of(3, 0x6e, 0x6f, 0x21))],
+    ["a branch by SHA-1", Uint8Array.of(0x02, 0x08, ...UNKNOWN)],
+    ["a branch by Keccak-256, with branches", Uint8Array.of(0x67, FORK, 0x08, ...UNKNOWN, ...UNKNOWN)],
+    [
+      "a branch that claims another block by SHA-1",
+      Uint8Array.of(0x02, ...attestation(BITCOIN, Uint8Array.of(7))),
+    ],
+  ])("%s before it", (_, branch) => {
+    const file = Uint8Array.of(...head, FORK, ...branch, ...tree);
+    expect(verifyOts(file, message, [block])).toEqual(block);
+    expect(otsClaims(parseOts(file)).some(({ attestation }) => attestation.kind === "bitcoin")).toBe(true);
+    expect(otsClaims(parseOts(formatOts(parseOts(file))))).toEqual(otsClaims(parseOts(file)));
+  });
+
+  test("a branch by an operation that nobody knows, after it", () => {
+    const branch = Uint8Array.of(0x99, 1, 2, 3);
+    const at = Uint8Array.of(...head, FORK, 0x08, ...UNKNOWN, ...branch);
+    expect(otsClaims(parseOts(at))).toMatchObject([{ attestation: { kind: "unknown" } }]);
+    // Its operand is not known either, so nothing behind it can be read.
+    expect(codeOf(() => parseOts(Uint8Array.of(...head, FORK, ...branch, ...tree)))).toBe("unsupported");
+  });
+
+  test("is no claim: a file with nothing else leads to no block", () => {
+    const onlySha1 = Uint8Array.of(...head, 0x02, ...attestation(BITCOIN, Uint8Array.of(7)));
+    expect(codeOf(() => verifyOts(onlySha1, message, [block]))).toBe("unsupported");
+    expect(codeOf(() => verifyOts(Uint8Array.of(...head, ...UNKNOWN), message, [block]))).toBe("incomplete");
+  });
+
+  test("is read to its end: what is cut or goes on is malformed", () => {
+    const file = Uint8Array.of(...head, FORK, 0x02, ...UNKNOWN, ...tree);
+    for (let length = START; length < file.length; length++) {
+      expect(codeOf(() => parseOts(file.subarray(0, length)))).toBe("malformed");
+    }
+    expect(codeOf(() => parseOts(Uint8Array.of(...file, 0)))).toBe("malformed");
+  });
+});
+
 const blob = (minLength: number, maxLength: number) => fc.uint8Array({ minLength, maxLength });
 const opArbitrary: fc.Arbitrary<OtsOp> = fc.oneof(
   fc.constantFrom<OtsOp>({ kind: "sha256" }, { kind: "ripemd160" }),

@@ -1,6 +1,12 @@
 import { TimestampError, type TimestampErrorCode } from "@kedge/verify/error";
-import { MAX_TOKEN_SIZE, timestampRequest, verifyResponse, verifyToken } from "@kedge/verify/time/rfc3161";
-import { parsePemCertificates } from "@kedge/verify/time/x509";
+import {
+  completeChain,
+  MAX_TOKEN_SIZE,
+  timestampRequest,
+  verifyResponse,
+  verifyToken,
+} from "@kedge/verify/time/rfc3161";
+import { parsePemCertificates, subjectOf } from "@kedge/verify/time/x509";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hasOpenssl, type Identity, type KeyKind, opensslTsa, type Tsa } from "../../../support/tsa.ts";
 
@@ -92,6 +98,83 @@ describe.skipIf(!hasOpenssl)("RFC 3161, by OpenSSL's ts", () => {
       expect(await codeOf(verify(without, root, intermediate))).toBeUndefined();
     });
   });
+
+  describe("a token that lacks the certificates above its signer", () => {
+    const setUp = async (chain: "alone" | "with the middle one" = "alone") => {
+      const upper = tsa.issue(root, "ca");
+      const lower = tsa.issue(upper, "ca");
+      const signer = tsa.issue(lower, "tsa");
+      const { der, nonce } = await timestampRequest(message);
+      const response = tsa.reply(signer, der, chain === "alone" ? {} : { chain: [lower] });
+      return { upper, lower, signer, response, nonce, token: tsa.token(response) };
+    };
+
+    test.each(["alone", "with the middle one"] as const)(
+      "%s: completed from what is known, the root is enough",
+      async (chain) => {
+        const { upper, lower, token } = await setUp(chain);
+        expect(await codeOf(verify(token))).toBe("untrusted");
+        const complete = await completeChain(token, rootsOf(root, upper, lower));
+        expect(await verify(complete)).toEqual(await verify(token, root, upper, lower));
+        // Another implementation follows too, and the root itself is not in it.
+        expect(() => tsa.verify(complete, message, root)).not.toThrow();
+        expect(() => tsa.verify(token, message, root)).toThrow();
+        const shown = Buffer.from(complete).toString("hex");
+        const [pinned] = rootsOf(root).map(({ der }) => Buffer.from(der).toString("hex"));
+        expect(shown).not.toContain(pinned);
+        expect(await completeChain(complete, rootsOf(root, upper, lower))).toEqual(complete);
+      },
+    );
+
+    test("is left as it is where nothing that leads on is known", async () => {
+      const { token } = await setUp();
+      expect(await completeChain(token, rootsOf(root, tsa.root("p256")))).toEqual(token);
+    });
+
+    test("says which one is missing", async () => {
+      const { lower, token } = await setUp();
+      const [cert] = rootsOf(lower);
+      const name = cert === undefined ? "none" : subjectOf(cert);
+      await expect(verify(token)).rejects.toThrow(`The certificate of "${name}", which issued that of`);
+      await expect(verify(token)).rejects.toThrow("an intermediate certificate that is missing");
+    });
+  });
+
+  /** A TSTInfo with another fraction in its genTime, the one GeneralizedTime in it. */
+  const withFraction = (info: Uint8Array, fraction: string): Uint8Array => {
+    const text = Buffer.from(info).toString("latin1");
+    const [, length = "", content = ""] = /^0(\x81.|[^\x80-\xff])(.*)$/s.exec(text) ?? [];
+    expect(length).not.toBe("");
+    const edited = content.replace(/..(20\d{12})[.\d]*Z/s, (_, seconds: string) => {
+      const genTime = `${seconds}${fraction}Z`;
+      return `\x18${String.fromCharCode(genTime.length)}${genTime}`;
+    });
+    const header = edited.length < 0x80 ? [0x30, edited.length] : [0x30, 0x81, edited.length];
+    return new Uint8Array(Buffer.concat([Buffer.from(header), Buffer.from(edited, "latin1")]));
+  };
+
+  test.each([
+    ["", 0],
+    [".5", 500],
+    [".500", 500],
+    [".0", 0],
+    [".1234560", 123],
+  ])("a genTime with the fraction %j is read: zeros at its end name no other time", async (fraction, ms) => {
+    const edit = (info: Uint8Array) => withFraction(info, fraction);
+    const changed = tsa.resign(token, [signer], ["-cades", "-md", "sha256"], edit);
+    const { genTime } = await verify(changed);
+    expect(genTime - 1000 * Math.floor(genTime / 1000)).toBe(ms);
+    expect(Math.floor(genTime / 1000)).toBe(Math.floor((await verify(token)).genTime / 1000));
+  });
+
+  test.each([".", ".5 ", "+0100", ".a"])(
+    "a genTime with %j after its seconds is not read",
+    async (fraction) => {
+      const edit = (info: Uint8Array) => withFraction(info, fraction);
+      const changed = tsa.resign(token, [signer], ["-cades", "-md", "sha256"], edit);
+      expect(await codeOf(verify(changed))).toBe("malformed");
+    },
+  );
 
   describe("bad tokens", () => {
     test("over other bytes", async () => {
