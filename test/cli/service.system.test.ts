@@ -199,11 +199,40 @@ describe("records and events", () => {
     }
   });
 
-  test("two events of one name have no proof of one name", async () => {
+  test("two events of one name have a proof each, and neither replaces the other", async () => {
     await mkdir(join(cwd, "night"));
     await writeFile(join(cwd, "night/a.json"), "{}");
-    const { code, err } = await run(["proof", "day/a.json", "night/a.json", "--out", "proofs"]);
-    expect([code, err]).toEqual([2, expect.stringMatching(/"day\/a\.json" and "night\/a\.json"/)]);
+    await run(["post", "day", "night"]);
+    const both = await run(["proof", "day/a.json", "night/a.json", "--out", "proofs"]);
+    expect([both.code, both.err]).toEqual([0, ""]);
+    expect(await files("proofs")).toEqual([
+      "a.json.tlog-proof",
+      expect.stringMatching(/^a\.json~[0-9a-f]{16}\.tlog-proof$/),
+    ]);
+    for (const event of ["day/a.json", "night"]) {
+      expect((await run(["verify", event, "proofs"])).out).toMatch(/^PROVEN {2}1 of 1/);
+    }
+  });
+
+  test("proofs of many events go to one file, which verifies them", async () => {
+    await run(["post", "day"]);
+    for (let i = 0; i < 2; i++) {
+      expect(await run(["proof", "day", "--out", "proofs.ndjson"])).toMatchObject({ code: 0, err: "" });
+    }
+    expect((await readFile(join(cwd, "proofs.ndjson"), "utf8")).trimEnd().split("\n")).toHaveLength(3);
+    expect((await run(["verify", "day", "proofs.ndjson"])).out).toMatch(/^PROVEN {2}3 of 3 events/);
+    const posted = await run(["post", "proofs.ndjson"]);
+    expect([posted.code, posted.err]).toEqual([2, expect.stringMatching(/is a proof, not an event/)]);
+  });
+
+  test("64 hex digits are a commitment to every command, and a file of that name is asked for otherwise", async () => {
+    const hex = "ab".repeat(32);
+    await writeFile(join(cwd, hex), "{}");
+    const asked = await run(["proof", hex]);
+    expect([asked.code, asked.err]).toEqual([2, expect.stringMatching(/\.\/.*--commitment/)]);
+    const posted = await run(["post", hex]);
+    expect([posted.code, posted.err]).toEqual([2, expect.stringMatching(/is a commitment.*\.\//)]);
+    expect((await run(["post", `./${hex}`])).code).toBe(0);
   });
 });
 

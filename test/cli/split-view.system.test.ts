@@ -140,7 +140,9 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   const proven = await verifyWitnessed("mine");
   expect([proven.code, proven.out]).toEqual([
     0,
-    expect.stringMatching(/^PROVEN {2}at assurance witnessed\n.*quorum has cosigned.*3 of the 3 witnesses/s),
+    expect.stringMatching(
+      /^PROVEN {2}at assurance witnessed.*\n.*quorum has cosigned.*3 of the 3 witnesses in it/s,
+    ),
   ]);
 
   // (a) The other, from the same address and under the same keys: every witness refuses it.
@@ -159,13 +161,13 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   // (c) Its proof says no more than that the operator signed it.
   expect(await verify("theirs", "--policy", "policy")).toMatchObject({
     code: 0,
-    out: expect.stringMatching(/^PROVEN {2}at assurance anchored\n/),
+    out: expect.stringMatching(/^PROVEN {2}at assurance anchored \(.*\)\n/),
   });
   const refused = await verifyWitnessed("theirs");
   expect([refused.code, refused.out]).toEqual([
     1,
     expect.stringMatching(
-      /^NOT PROVEN\n.*only at assurance anchored.*quorum is not shown: 0 of the 3 witnesses/,
+      /^NOT PROVEN\n.*only at assurance anchored.*quorum is not shown: 0 of the 3 witnesses in it/,
     ),
   ]);
 
@@ -222,7 +224,7 @@ test("with one lying witness, two of three accept both histories; all three do n
     expect(await verifyWitnessed(name)).toMatchObject({ code: 0 });
     expect(await verifyWitnessed(name, "policy-3")).toMatchObject({
       code: 1,
-      out: expect.stringMatching(/2 of the 3 witnesses/),
+      out: expect.stringMatching(/2 of the 3 witnesses in it/),
     });
   }
 

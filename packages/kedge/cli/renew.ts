@@ -6,10 +6,12 @@ import { pinnedKeys, type SettingFlags, serviceUrl } from "@kedge/verify/cli/cre
 import { readInput, replacing } from "@kedge/verify/cli/files";
 import { PROOF_SUFFIX } from "@kedge/verify/cli/inputs";
 import { asMisuse, CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
+import { holdsProofLines, isNamedNdjson, readKeptLine } from "@kedge/verify/cli/proofs";
 import { EventError } from "@kedge/verify/events/error";
 import { openRenewer, type Renewal } from "@kedge/verify/proof/renew";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { MAX_PROOF_SIZE } from "@kedge/verify/tlog/proof";
+import { newestLines, openProofStore } from "./proof-store.ts";
 
 export type RenewFlags = SettingFlags & { anchorLog?: string };
 
@@ -25,8 +27,12 @@ export async function renewProofs(paths: readonly string[], flags: RenewFlags): 
   const shown = progress("proofs looked at");
   const counts = { renewed: 0, current: 0, failed: 0 };
   for await (const path of proofFiles(paths)) {
-    counts[await renewOne(path, renew)] += 1;
-    shown.add(1);
+    for await (const outcome of (await holdsProofLines(path))
+      ? renewLines(path, renew)
+      : [renewOne(path, renew)]) {
+      counts[outcome] += 1;
+      shown.add(1);
+    }
   }
   shown.done();
   const total = counts.renewed + counts.current + counts.failed;
@@ -40,15 +46,48 @@ export async function renewProofs(paths: readonly string[], flags: RenewFlags): 
   }
 }
 
-async function renewOne(
-  path: string,
-  renew: (proof: Uint8Array) => Promise<Renewal>,
-): Promise<"renewed" | "current" | "failed"> {
+type Renew = (proof: Uint8Array) => Promise<Renewal>;
+type Outcome = "renewed" | "current" | "failed";
+
+/** Of a file of many, each renewed proof is added, and the one before stays in its line. */
+async function* renewLines(path: string, renew: Renew): AsyncGenerator<Outcome> {
+  const store = await openProofStore(path);
   try {
-    const renewal = await renew(await readInput(path, MAX_PROOF_SIZE));
+    for (const kept of (await newestLines(path)).values()) {
+      const line = await readKeptLine(kept);
+      if (line === undefined) continue;
+      const put = async (proof: string): Promise<void> => {
+        await store.keep({ ...line, name: "", proof });
+      };
+      yield await renewed(`${path} line ${kept.at?.line}`, new TextEncoder().encode(line.proof), renew, put);
+    }
+    await store.sync();
+  } finally {
+    await store.close();
+  }
+}
+
+async function renewOne(path: string, renew: Renew): Promise<Outcome> {
+  try {
+    return await renewed(path, readInput(path, MAX_PROOF_SIZE), renew, (proof) => write(path, proof));
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    warn(`${path} is not renewed. ${error.message}`);
+    return "failed";
+  }
+}
+
+async function renewed(
+  path: string,
+  proof: Uint8Array,
+  renew: Renew,
+  put: (proof: string) => Promise<void>,
+): Promise<Outcome> {
+  try {
+    const renewal = await renew(proof);
     if (renewal.kind === "current") return "current";
     if (renewal.kind === "renewed") {
-      await write(path, renewal.proof);
+      await put(renewal.proof);
       return "renewed";
     }
     warn(`${path} has no anchor part to renew. Fetch the proof of its event again`);
@@ -89,7 +128,10 @@ async function* proofFiles(paths: readonly string[]): AsyncGenerator<string> {
     if (!found.isDirectory()) yield path;
     else {
       const names = await readdir(path, { recursive: true });
-      for (const name of names.filter((name) => name.endsWith(PROOF_SUFFIX)).sort()) yield join(path, name);
+      for (const name of names.sort()) {
+        const file = join(path, name);
+        if (name.endsWith(PROOF_SUFFIX) || (isNamedNdjson(name) && (await holdsProofLines(file)))) yield file;
+      }
     }
   }
 }

@@ -11,8 +11,9 @@ import { type Pair, type PairedEvent, type PairedRecord, startPairing } from "..
 import type { AuditFlags, ComparedExport, Findings } from "./audit-report.ts";
 import { committer, where } from "./committer.ts";
 import { findTenantKey } from "./credentials.ts";
-import { type EventSource, listFiles, looksLikeRecord, proofName, readEvents } from "./inputs.ts";
+import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
+import { proofName } from "./proof-names.ts";
 import { readRecords } from "./records.ts";
 
 /** The events with their commitments; undefined when neither events nor records are given. */

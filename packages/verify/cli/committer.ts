@@ -71,26 +71,29 @@ export function committer(flags: CommitFlags): (source: EventSource, numbered?: 
 }
 
 /**
- * The opening that the event was committed with if the tenant key and the options are those of then. With `numberOf`,
- * an event without a number has none.
+ * The openings that events were committed with if the tenant key and the options are those of then. To be called for
+ * every event of a file, in order; what it returns, with the event's bytes, or with what they may have been before they were
+ * converted. With `numberOf`, an event without a number has none.
  */
 export function deriveOpening(
   flags: CommitFlags,
   numberOf?: NumberOf,
-): (source: EventSource) => Opening | undefined {
+): (source: EventSource) => (bytes: Uint8Array) => Opening | undefined {
   const tenantKey = findTenantKey(flags);
-  if (tenantKey === undefined) return () => undefined;
+  if (tenantKey === undefined) return () => () => undefined;
   const fields = eventFields(flags);
   return (source) => {
     const numbered = numberOf?.(source);
-    if (numberOf !== undefined && numbered === undefined) return undefined;
-    try {
-      return commitEvent({ ...fields(source), ...numbered }, { tenantKey }).opening;
-    } catch (error) {
-      // An event that cannot be committed to has no opening; the proof may carry one that fits it.
-      if (error instanceof EventError) return undefined;
-      throw error;
-    }
+    if (numberOf !== undefined && numbered === undefined) return () => undefined;
+    return (bytes) => {
+      try {
+        return commitEvent({ ...fields({ ...source, bytes }), ...numbered }, { tenantKey }).opening;
+      } catch (error) {
+        // An event that cannot be committed to has no opening; the proof may carry one that fits it.
+        if (error instanceof EventError) return undefined;
+        throw error;
+      }
+    };
   };
 }
 

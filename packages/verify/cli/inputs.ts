@@ -5,6 +5,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { concatBytes } from "../tlog/bytes.ts";
+import { isCommitment } from "./options.ts";
 import { CliError, misuse, warn } from "./output.ts";
 import { isLitter, looksLikeRecord } from "./recognise.ts";
 import { openRegular, RegularFileError } from "./regular.ts";
@@ -49,6 +50,11 @@ export async function* listFiles(
   options: ListOptions = {},
 ): AsyncGenerator<InputFile> {
   for (const path of paths) {
+    if (isCommitment(path)) {
+      throw misuse(
+        `${path} is a commitment, and events are wanted: for a file of that name, write ./${path}`,
+      );
+    }
     const found = path === "-" ? undefined : await orElse(() => statOf(path), options.onError);
     if (found?.isDirectory()) yield* walk(path, path, leftOut, options);
     else if (found && options.onLitter && passedBy(basename(path), path, options)) continue;
@@ -117,16 +123,6 @@ function whyLeftOut(entry: Dirent<Buffer>): string | undefined {
   return undefined;
 }
 
-/**
- * What the proof of an event is called, below the folder of proofs and without its suffix. Records and folders may come
- * from others: the name does not lead out of that folder, and any file system can hold it.
- */
-export function proofName(path: string, line?: number): string {
-  const parts = path.split(/[/\\]/).filter((part) => part !== "" && part !== "." && part !== "..");
-  const name = parts.map((part) => part.replace(/[\p{C}:]/gu, "_")).join("/");
-  return `${name === "-" ? "stdin" : name || "event"}${line === undefined ? "" : `.${line}`}`;
-}
-
 /** Whether a file has one event a line, as standard input does; `ndjson` says so of files with another name. */
 export function isNdjson({ name }: InputFile, ndjson: boolean | undefined): boolean {
   return ndjson === true || name === "-" || /\.(ndjson|jsonl)$/i.test(name);
@@ -142,12 +138,25 @@ export async function* readEvents(
   onEnd?: (bytes: number) => void,
 ): AsyncGenerator<EventSource> {
   if (isNdjson(file, ndjson)) {
-    yield* readLines(file, chunks(file, onEnd));
+    for await (const source of readLines(file, chunks(file, onEnd))) {
+      if (looksLikeProof(source.bytes)) {
+        throw misuse(
+          `${file.name} line ${source.line} is a proof, not an event: keep proofs apart from the events`,
+        );
+      }
+      yield source;
+    }
     return;
   }
   const bytes = await readWhole(file, onEnd);
   if (looksLikeRecord(firstLine(bytes))) yield* readLines(file, [bytes]);
   else yield { name: file.name, below: file.below, bytes };
+}
+
+/** Whether these bytes are a line of a file of proofs, as `kedge proof --out` writes them. */
+function looksLikeProof(bytes: Uint8Array): boolean {
+  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return raw.includes('"commitment"') && raw.includes('"proof":"c2sp.org/tlog-proof@');
 }
 
 function firstLine(bytes: Uint8Array): Uint8Array {

@@ -5,7 +5,7 @@ import { ClientError } from "../error.ts";
 import { EventError } from "../events/error.ts";
 import { TlogError } from "../tlog/error.ts";
 
-/** Exit codes: done or proven; failed or not proven; used wrongly; and what could not be read or told. */
+/** Exit codes beside 0: failed or not proven; used wrongly; could not be read or told. */
 export const EXIT_FAILED = 1;
 export const EXIT_MISUSE = 2;
 export const EXIT_UNREAD = 3;
@@ -14,12 +14,13 @@ export const EXIT_UNREAD = 3;
  * Why a command stopped.
  *
  * - `failed`: what was asked for did not come about
+ * - `untold`: nothing can be said of what was asked: what it takes is not there, or cannot be read
  * - `misuse`: flags, files, keys or credentials that the command cannot work with
  */
 export class CliError extends Error {
-  readonly code: "failed" | "misuse";
+  readonly code: "failed" | "untold" | "misuse";
 
-  constructor(code: "failed" | "misuse", message: string, options?: { cause?: unknown }) {
+  constructor(code: CliError["code"], message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.name = "CliError";
     this.code = code;
@@ -153,9 +154,11 @@ export function waiting(what: string): () => void {
   };
 }
 
+const EXIT_OF = { failed: EXIT_FAILED, untold: EXIT_UNREAD, misuse: EXIT_MISUSE } as const;
+
 /** Prints an error in one line and sets the exit code. */
 export function report(error: unknown): void {
-  process.exitCode = error instanceof CliError && error.code === "misuse" ? EXIT_MISUSE : EXIT_FAILED;
+  process.exitCode = error instanceof CliError ? EXIT_OF[error.code] : EXIT_FAILED;
   const message = error instanceof Error ? error.message : String(error);
   warn([CliError, ...KNOWN].some((kind) => error instanceof kind) ? message : `failed: ${message}`);
 }

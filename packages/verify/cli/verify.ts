@@ -1,13 +1,13 @@
 /** `kedge verify`: holds events and their proofs against pinned keys, and says what they prove. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
-import { hexToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, Option } from "commander";
-import { type Opening, parseOpening } from "../events/commitment.ts";
+import { type Opening, openCommitment, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import {
   ASSURANCES,
   type Assurance,
+  type FailureKind,
+  kindOf,
   openVerifier,
   type VerifyClaim,
   type VerifyReport,
@@ -15,7 +15,6 @@ import {
 import { type Hints, type ToldReport, tellReport } from "../proof/words.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
-import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
 import {
   deriveOpening,
   type NumberedFlags,
@@ -25,19 +24,26 @@ import {
   withCommit,
 } from "./committer.ts";
 import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
-import { readInput, readText } from "./files.ts";
+import { readText } from "./files.ts";
 import {
   type EventSource,
   isNdjson,
   listFiles,
   looksLikeRecord,
   PROOF_SUFFIX,
-  proofName,
   readEvents,
   statOf,
 } from "./inputs.ts";
 import { commitmentHex, wholeNumber } from "./options.ts";
-import { EXIT_FAILED, misuse, print, printJson, progress, warn } from "./output.ts";
+import { CliError, EXIT_FAILED, EXIT_UNREAD, misuse, print, printJson, progress } from "./output.ts";
+import {
+  holdsProofLines,
+  indexProofs,
+  isNamedNdjson,
+  type KeptProof,
+  type ProofIndex,
+  readKept,
+} from "./proofs.ts";
 import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
 
 /** `openNumberOf` is given by a program that knows the numbers of sources. */
@@ -48,7 +54,7 @@ export function verifyCommand(
   return withTimestamps(withCommit(withVkeys(withCredentials(command))))
     .argument(
       "<paths...>",
-      "an event and its proof, or a folder (or .ndjson file) of events and one of proofs",
+      "an event and its proof, or a folder (or .ndjson file) of events and a folder (or .ndjson file) of proofs",
     )
     .option("--opening <file>", "the opening, or the record of kedge commit, if the proof carries none")
     .option("--commitment <hex>", "instead of an event", commitmentHex)
@@ -56,7 +62,11 @@ export function verifyCommand(
     .addOption(new Option("--require <assurance>", "at least").choices(ASSURANCES))
     .option("--require-all-keys", "a key of every kind that is pinned must have signed: Ed25519, ML-DSA-44")
     .option("--json", "the report as JSON")
-    .addHelpText("after", "\nExit code: 0 proven, 1 not proven, 2 used wrongly. Works without a network.")
+    .addHelpText(
+      "after",
+      "\nExit code: 0 proven; 1 not: altered, not belonging together, converted, or less than required; 2 used wrongly; " +
+        "3 could not be read or told. Works without a network.",
+    )
     .action(async (paths: string[], flags: VerifyFlags) => {
       const numbers = await openNumberOf(flags);
       await verify(paths, flags, numbers.numberOf).finally(() => numbers.close());
@@ -89,23 +99,88 @@ async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf):
   const trust = await readTrust(flags);
   const [first, second, ...more] = paths;
   if (flags.commitment !== undefined) {
-    if (first === undefined || second !== undefined) throw misuse("With --commitment, give one proof file");
-    const commitment = hexToBytes(flags.commitment);
-    const report = await trust.verifyClaim({ commitment, proof: await readProof(first) });
-    conclude(report, trust, flags);
+    if (first === undefined || second !== undefined)
+      throw misuse("With --commitment, give one file of proofs");
+    conclude(await verifyCommitment(flags.commitment, first, trust), trust, flags);
     return;
   }
   if (first === undefined || second === undefined || more.length > 0) {
     throw misuse("Give an event and its proof, or a folder of events and a folder of proofs");
   }
-  if ((await statOf(second)).isDirectory()) {
+  const ofMany = await holdsMany(second);
+  const isOne = flags.line !== undefined || (await isOneEvent(first, flags));
+  if (ofMany && (!isOne || (await statOf(second)).isDirectory()) && flags.line === undefined) {
     await verifyFolder(first, second, trust, flags, numberOf);
     return;
   }
-  const source = await readOne(first, flags, numberOf);
-  const proof = await readProof(second);
+  const derivedOf = deriveOpening(flags, numberOf);
+  const { source, derive } = await readOne(first, flags, derivedOf);
   const opening = flags.opening === undefined ? undefined : await readOpening(flags.opening);
-  conclude(await verifySource(source, proof, trust, deriveOpening(flags, numberOf), opening), trust, flags);
+  const claim = { source, trust, derive, ...(opening && { opening }) };
+  if (ofMany) {
+    const paired = await pairIn(claim, second);
+    if (paired === undefined) throw new CliError("untold", `${second} has no proof of ${where(source)}`);
+    conclude(paired.report, trust, flags);
+    return;
+  }
+  const proof = await readKept({ path: second });
+  checkOrder(source, proof);
+  const report = await verifySource(claim, proof);
+  conclude(report, trust, flags, await otherLine(report, first, proof, { ...claim, derivedOf }, flags));
+}
+
+async function pairIn(claim: Claim, path: string): Promise<Paired | undefined> {
+  const proofs = await indexProofs(path);
+  return await pair(claim, proofs, searchIn(proofs));
+}
+
+async function holdsMany(path: string): Promise<boolean> {
+  if ((await statOf(path)).isDirectory()) return true;
+  return !path.endsWith(PROOF_SUFFIX) && (isNamedNdjson(path) || (await holdsProofLines(path)));
+}
+
+async function isOneEvent(path: string, { ndjson }: VerifyFlags): Promise<boolean> {
+  if (path === "-" || (await statOf(path)).isDirectory()) return false;
+  return !isNdjson({ name: path, below: path }, ndjson);
+}
+
+async function verifyCommitment(hex: string, path: string, trust: Trust): Promise<VerifyReport> {
+  const commitment = hexToBytes(hex);
+  if (!(await holdsMany(path)))
+    return await trust.verifyClaim({ commitment, proof: await readKept({ path }) });
+  const [kept] = (await indexProofs(path)).of(hex);
+  if (kept === undefined)
+    throw new CliError("untold", `${path} has no proof that is said to be of this commitment`);
+  return await trust.verifyClaim({ commitment, proof: await readKept(kept) });
+}
+
+/** Each is itself, and they were only given in the other order. */
+function checkOrder({ name, bytes: event }: EventSource, proof: Uint8Array): void {
+  if (isProof(event) && !isProof(proof))
+    throw misuse(`${name} is a proof: give the event first, then its proof`);
+}
+
+function isProof(bytes: Uint8Array): boolean {
+  return new TextDecoder().decode(bytes.subarray(0, 64)).trimStart().startsWith("c2sp.org/tlog-proof@");
+}
+
+/** The line of the events' file that the proof is of, when it is another than was asked for. */
+async function otherLine(
+  report: VerifyReport,
+  path: string,
+  proof: Uint8Array,
+  { derivedOf, ...claim }: Claim & { derivedOf: DerivedOf },
+  flags: VerifyFlags,
+): Promise<number | undefined> {
+  if (flags.line === undefined || !isMismatch(report)) return undefined;
+  let tried = 0;
+  for await (const source of readEvents({ name: path, below: path }, true)) {
+    if (source.line === flags.line) continue;
+    if (++tried > MAX_TRIES) return undefined;
+    const derive = derivedOf(source);
+    if ((await verifySource({ ...claim, source, derive }, proof)).proven) return source.line;
+  }
+  return undefined;
 }
 
 async function readTrust(flags: VerifyFlags): Promise<Trust> {
@@ -132,34 +207,120 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
   return { ...pinned, verifyClaim };
 }
 
+type DerivedOf = ReturnType<typeof deriveOpening>;
+
+/** An event, and what it is held against. */
+type Claim = {
+  source: EventSource;
+  trust: Trust;
+  /** Of the event's bytes, or of what they were before a conversion. */
+  derive: (bytes: Uint8Array) => Opening | undefined;
+  opening?: Opening;
+};
+
 async function verifySource(
-  { bytes: event, ...source }: EventSource,
+  { source, trust, derive, opening }: Claim,
   proof: Uint8Array,
-  trust: Trust,
-  derive: (source: EventSource) => Opening | undefined,
-  opening?: Opening,
 ): Promise<VerifyReport> {
-  const derivedOpening = opening === undefined ? derive({ bytes: event, ...source }) : undefined;
+  const derivedOpening = opening === undefined ? derive(source.bytes) : undefined;
   return await trust.verifyClaim({
-    event,
+    event: source.bytes,
     proof,
     ...(opening === undefined ? {} : { opening }),
     ...(derivedOpening === undefined ? {} : { derivedOpening }),
+    deriveOpening: derive,
   });
 }
 
-function conclude(report: VerifyReport, trust: Trust, { json }: VerifyFlags): void {
-  if (report.proven) process.exitCode = 0;
-  const words = tellReport(report, HINTS);
-  const told = { ...words, caveats: [...words.caveats, ...keyCaveats(trust)] };
-  if (json) printJson({ ...told, keys: keysOf(trust) });
-  else print(...describe(told), keysLine(trust));
+/** The proof that was tried, and what it gave. `byContent`: no name led to it. */
+type Paired = { kept: KeptProof; report: VerifyReport; byContent: boolean };
+
+/** Proofs tried by content in one run: some seconds' worth. */
+const MAX_TRIES = 20_000;
+
+/** Proofs that no event took, how many may still be tried, and where the last one stood that no name led to. */
+type Search = { unused: Set<KeptProof>; tries: number; last: number };
+const searchIn = ({ all }: ProofIndex): Search => ({ unused: new Set(all), tries: MAX_TRIES, last: -1 });
+
+/** Whether another proof may be the event's. */
+function isMismatch({ failure }: VerifyReport): boolean {
+  return failure?.step === "log" && (failure.code === "bad_proof" || failure.code === "converted");
 }
 
-function describe({ assurance, failure, statements, caveats }: ToldReport): string[] {
-  if (failure !== undefined) return ["NOT PROVEN", `  ${failure.message}`];
+/** By commitment, where the tenant key gives it; then by name; then by content: lines are re-ordered, files renamed. */
+async function pair(claim: Claim, proofs: ProofIndex, search: Search): Promise<Paired | undefined> {
+  const { name, line } = claim.source;
+  const commitment = commitmentOf(claim);
+  const named = new Set([
+    ...(commitment === undefined ? [] : proofs.of(commitment)),
+    ...proofs.named(name, line),
+  ]);
+  let first: Paired | undefined;
+  for (const kept of named) {
+    const report = await verifyKept(claim, kept);
+    if (report.proven) return { kept, report, byContent: false };
+    first ??= { kept, report, byContent: false };
+  }
+  if (first !== undefined && !isMismatch(first.report)) return first;
+  for (const at of outwards(search.last, proofs.all.length)) {
+    const kept = proofs.all[at];
+    if (kept === undefined || named.has(kept) || !search.unused.has(kept)) continue;
+    if (search.tries-- <= 0) break;
+    const report = await verifyKept(claim, kept);
+    if (!report.proven) continue;
+    search.last = at;
+    return { kept, report, byContent: true };
+  }
+  return first;
+}
+
+async function verifyKept(claim: Claim, kept: KeptProof): Promise<VerifyReport> {
+  return await verifySource(claim, await readKept(kept));
+}
+
+/** Every place of so many, those beside `from` first: lines that were moved were moved together. */
+function* outwards(from: number, length: number): Generator<number> {
+  for (let distance = 1; from + distance < length || from - distance >= 0; distance++) {
+    if (from + distance < length) yield from + distance;
+    if (from - distance >= 0) yield from - distance;
+  }
+}
+
+/** Hex. Undefined without a tenant key. */
+function commitmentOf({ source, derive, opening }: Claim): string | undefined {
+  const own = opening ?? derive(source.bytes);
+  try {
+    return own && bytesToHex(openCommitment(own, source.bytes));
+  } catch (error) {
+    if (error instanceof EventError) return undefined; // it is not what that opening is of
+    throw error;
+  }
+}
+
+/** A failure has the exit code of its kind. */
+const EXIT_OF = {
+  refuted: EXIT_FAILED,
+  converted: EXIT_FAILED,
+  insufficient: EXIT_FAILED,
+  untold: EXIT_UNREAD,
+};
+
+function conclude(report: VerifyReport, trust: Trust, { json }: VerifyFlags, line?: number): void {
+  process.exitCode = report.failure === undefined ? 0 : EXIT_OF[kindOf(report.failure)];
+  const words = tellReport(report, HINTS);
+  const told = { ...words, caveats: [...words.caveats, ...keyCaveats(trust)] };
+  const other = line === undefined ? {} : { otherLine: line };
+  if (json) printJson({ ...told, ...other, keys: keysOf(trust) });
+  else print(...describe(told), ...(line === undefined ? [] : [otherLineSays(line)]), keysLine(trust));
+}
+
+const otherLineSays = (line: number): string =>
+  `  The proof is of line ${line} of that file, which is proven by it: were lines added, taken out or re-ordered?`;
+
+function describe({ headline, failure, statements, caveats }: ToldReport): string[] {
+  if (failure !== undefined) return [headline, `  ${failure.message}`];
   return [
-    `PROVEN  at assurance ${assurance}`,
+    headline,
     ...statements.map((line) => `  ${line}`),
     "Not proven by this",
     ...caveats.map((line) => `  ${line}`),
@@ -190,34 +351,34 @@ async function verifyFolder(
   flags: VerifyFlags,
   numberOf?: NumberOf,
 ): Promise<void> {
-  if (flags.opening !== undefined || flags.line !== undefined) {
-    throw misuse("--opening and --line are for one event, not for a folder");
-  }
-  const present = await listProofs(proofs);
-  const derive = deriveOpening(flags, numberOf);
+  if (flags.opening !== undefined) throw misuse("--opening is for one event, not for a folder");
+  const index = await indexProofs(proofs);
+  const search = searchIn(index);
+  const derivedOf = deriveOpening(flags, numberOf);
   const shown = progress("events checked");
   const summary: Summary = {
     total: 0,
     assurances: new Map(),
     caveats: new Map(),
     entries: new Map(),
-    unused: new Set(present.values()),
+    unused: search.unused,
+    byContent: [],
+    kinds: new Set(),
     leftOut: [],
   };
   for await (const file of listFiles([events], summary.leftOut, flags)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       const name = source.line === undefined ? source.name : `${source.name}.${source.line}`;
-      const path = pairedProof(proofName(source.name, source.line), present);
-      const report =
-        path === undefined
-          ? undefined
-          : tellReport(await verifySource(source, await readProof(join(proofs, path)), trust, derive), HINTS);
-      if (path !== undefined) summary.unused.delete(path);
-      else numberOf?.(source); // equal lines after it have numbers of their own
-      include(summary, name, report);
-      if (flags.json) printJson({ event: name, proof: path, report });
-      else if (!report?.proven) {
-        print(`NOT PROVEN  ${name}: ${report?.failure?.message ?? whyNoProof(source)}`);
+      const paired = await pair({ source, trust, derive: derivedOf(source) }, index, search);
+      const told = paired && tellReport(paired.report, HINTS);
+      if (paired !== undefined) summary.unused.delete(paired.kept);
+      if (paired?.byContent) summary.byContent.push([name, placeOf(paired.kept)]);
+      include(summary, name, told);
+      if (flags.json) printJson({ event: name, proof: paired && placeOf(paired.kept), report: told });
+      else if (!told?.proven) {
+        print(
+          `${told?.headline ?? "NOT PROVEN"}  ${name}: ${told?.failure?.message ?? whyNoProof(source, search)}`,
+        );
       }
       shown.add(1);
     }
@@ -228,10 +389,13 @@ async function verifyFolder(
   summarise(summary, trust, flags);
 }
 
-function whyNoProof({ bytes }: EventSource): string {
-  return looksLikeRecord(bytes)
-    ? "it is a record of kedge commit, not an event: give the events themselves"
-    : "there is no proof file";
+const placeOf = ({ path, at }: KeptProof): string => (at === undefined ? path : `${path} line ${at.line}`);
+
+function whyNoProof({ bytes }: EventSource, { tries }: Search): string {
+  if (looksLikeRecord(bytes))
+    return "it is a record of kedge commit, not an event: give the events themselves";
+  if (tries > 0) return "there is no proof of it";
+  return `no proof has its name, and ${MAX_TRIES} proofs were tried in vain: with the tenant key they are found by commitment`;
 }
 
 /** What a folder has shown so far. */
@@ -246,12 +410,18 @@ type Summary = {
   /** Two events that are one entry. */
   copies?: [string, string];
   /** Proofs that no event took. */
-  unused: Set<string>;
+  unused: Set<KeptProof>;
+  /** Events, and the proofs that were found though no name led to them. */
+  byContent: [string, string][];
+  /** What failed. */
+  kinds: Set<FailureKind>;
   leftOut: string[];
 };
 
 function include(summary: Summary, event: string, report: ToldReport | undefined): void {
   summary.total += 1;
+  if (report === undefined) summary.kinds.add("refuted");
+  else if (report.failure !== undefined) summary.kinds.add(report.failure.kind);
   if (report?.assurance === undefined) return;
   count(summary.assurances, report.assurance);
   for (const caveat of report.caveats) count(summary.caveats, caveat);
@@ -269,7 +439,7 @@ function summarise(summary: Summary, trust: Trust, { json }: VerifyFlags): void 
   const { total, assurances, entries, unused, leftOut } = summary;
   const provenEvents = [...assurances.values()].reduce((sum, n) => sum + n, 0);
   const proven = provenEvents === total;
-  if (proven) process.exitCode = 0;
+  process.exitCode = exitOf(summary);
   if (json) {
     printJson({
       proven,
@@ -277,17 +447,27 @@ function summarise(summary: Summary, trust: Trust, { json }: VerifyFlags): void 
       entries: entries.size,
       assurances: Object.fromEntries(assurances),
       caveats: Object.fromEntries(summary.caveats),
-      proofsWithoutEvent: [...unused],
+      proofsWithoutEvent: [...unused].map(placeOf),
+      pairedByContent: summary.byContent.map(([event, proof]) => ({ event, proof })),
       leftOut,
       keys: keysOf(trust),
     });
     return;
   }
+  const verdict = proven ? "PROVEN" : exitOf(summary) === EXIT_UNREAD ? "CANNOT TELL" : "NOT PROVEN";
+  const missed = leftOut.length === 0 ? "" : `; ${leftOut.length} left out, and not checked`;
   const counts = [...assurances].map(([assurance, n]) => `${n} ${assurance}`).join(", ");
-  print(`${proven ? "PROVEN" : "NOT PROVEN"}  ${provenEvents} of ${total} events${counts && `: ${counts}`}`);
+  print(`${verdict}  ${provenEvents} of ${total} events${counts && `: ${counts}`}${missed}`);
   const caveats = folderCaveats(summary, provenEvents);
   if (caveats.length > 0) print("Not proven by this", ...caveats.map((line) => `  ${line}`));
   print(keysLine(trust));
+}
+
+/** One event that is refuted outweighs any that cannot be told. What was left out was not told either. */
+function exitOf({ kinds, leftOut }: Summary): number {
+  const codes = [...kinds].map((kind) => EXIT_OF[kind]);
+  if (codes.includes(EXIT_FAILED)) return EXIT_FAILED;
+  return codes.length + leftOut.length > 0 ? EXIT_UNREAD : 0;
 }
 
 function folderCaveats(summary: Summary, provenEvents: number): string[] {
@@ -302,7 +482,14 @@ function folderCaveats(summary: Summary, provenEvents: number): string[] {
   const [lost] = unused;
   if (lost !== undefined) {
     lines.push(
-      `Proofs without an event: ${unused.size}, such as ${quoted(lost)}. Was it removed or renamed?`,
+      `Proofs without an event: ${unused.size}, such as ${quoted(placeOf(lost))}. Their events are not in what was given: were they removed, changed or renamed?`,
+    );
+  }
+  const [moved] = summary.byContent;
+  if (moved !== undefined) {
+    const [event, proof] = moved.map((name) => quoted(name));
+    lines.push(
+      `Proven by a proof of another name: ${summary.byContent.length}, such as ${event} by ${proof}. Were lines re-ordered, or files renamed?`,
     );
   }
   const [left] = leftOut;
@@ -315,33 +502,11 @@ function folderCaveats(summary: Summary, provenEvents: number): string[] {
   return [...lines, ...each];
 }
 
-/** The proofs of a folder by the names that they pair by. */
-async function listProofs(folder: string): Promise<Map<string, string>> {
-  const proofs = new Map<string, string>();
-  for (const path of await readNames(folder)) {
-    const name = proofName(path);
-    if (path.endsWith(PROOF_SUFFIX) && (name === path || !proofs.has(name))) proofs.set(name, path);
-  }
-  return proofs;
-}
-
-async function readNames(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder, { recursive: true });
-  } catch (cause) {
-    throw misuse(`The folder ${folder} cannot be read: is there no permission?`, cause);
-  }
-}
-
-/** The proof named after the most of the event's path: `day/a.json` rather than `a.json` for `events/day/a.json`. */
-function pairedProof(name: string, present: ReadonlyMap<string, string>): string | undefined {
-  const parts = name.split("/");
-  return parts
-    .map((_, i) => present.get(`${parts.slice(i).join("/")}${PROOF_SUFFIX}`))
-    .find((path) => path !== undefined);
-}
-
-async function readOne(path: string, flags: VerifyFlags, numberOf?: NumberOf): Promise<EventSource> {
+async function readOne(
+  path: string,
+  flags: VerifyFlags,
+  derivedOf: DerivedOf,
+): Promise<Pick<Claim, "source" | "derive">> {
   if (path !== "-" && (await statOf(path)).isDirectory()) {
     throw misuse("Events in a folder need a folder of proofs");
   }
@@ -356,18 +521,11 @@ async function readOne(path: string, flags: VerifyFlags, numberOf?: NumberOf): P
           `${where(source)} is a record of kedge commit: give the event itself, and this to --opening`,
         );
       }
-      if (source.line === wanted) return source;
-      numberOf?.(source); // equal lines before it have numbers of their own
+      const derive = derivedOf(source); // of every line: equal ones have numbers of their own
+      if (source.line === wanted) return { source, derive };
     }
   }
   throw misuse(`${path} has no event in line ${wanted}`);
-}
-
-/** A file too large to be a proof is read no further than shows it. */
-async function readProof(path: string): Promise<Uint8Array> {
-  const { size } = await statOf(path);
-  if (size > MAX_PROOF_SIZE) warn(`${path} is too large to be a proof`);
-  return size > MAX_PROOF_SIZE ? new Uint8Array() : readInput(path, MAX_PROOF_SIZE);
 }
 
 /** An opening, or the one of a record. */

@@ -161,7 +161,7 @@ describe("verify", () => {
   test("with keys in flags and no credentials it says what is proven and what is not", async () => {
     const flags = ["--log-vkey", formatVkey(log.vkey), "--anchor-vkey", formatVkey(anchor.vkey)];
     const { code, out, err } = await verify(flags, { env: {} });
-    expect(out).toMatch(/^PROVEN {2}at assurance anchored\n/);
+    expect(out).toMatch(/^PROVEN {2}at assurance anchored \(witnesses not checked\)\n/);
     expect(out).toMatch(/No witness is shown/);
     expect([code, err]).toEqual([0, ""]);
   });
@@ -204,7 +204,7 @@ describe("verify", () => {
       run(["verify", "event.json", "bare.tlog-proof"]),
       run(["verify", "event.json", "bare.tlog-proof"], noKey),
     ]);
-    expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 1]);
+    expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 3]);
     expect(results[3]?.out).toMatch(/opening/);
   });
 
@@ -220,14 +220,33 @@ describe("verify", () => {
     ],
     ["the proof", () => write("event.json.tlog-proof", proof.replace("index 3", "index 2")), /altered/],
     ["the checkpoint", () => write("event.json.tlog-proof", proof.replace("\n7\n", "\n8\n")), /signed/],
-    ["the file's end", () => write("event.json.tlog-proof", proof.slice(0, -1)), /altered or cut/],
-    ["the file itself", () => write("event.json.tlog-proof", ""), /altered or cut/],
+    [
+      "the file's end",
+      () => write("event.json.tlog-proof", proof.slice(0, -1)),
+      /with a newline \(LF\) at its end/,
+    ],
   ])("with %s changed it says no, and why", async (_, change, why) => {
     await change();
     const { code, out } = await verify();
     expect(code).toBe(1);
     expect(out).toMatch(/^NOT PROVEN\n/);
     expect(out).toMatch(why);
+  });
+
+  test("a proof that cannot be read, or whose opening is missing, tells nothing: exit 3", async () => {
+    await write("event.json.tlog-proof", "");
+    const { code, out } = await verify();
+    expect([code, out]).toEqual([3, expect.stringMatching(/^CANNOT TELL\n.*altered or cut/)]);
+  });
+
+  test("event and proof in the other order are told apart from altered ones", async () => {
+    const { code, err } = await run(["verify", "event.json.tlog-proof", "event.json"]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/is a proof: give the event first/)]);
+  });
+
+  test("a device, or a pipe that nobody writes to, is no proof and keeps nobody waiting", async () => {
+    const { code, err } = await run(["verify", "event.json", "/dev/zero"]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/a pipe or a device/)]);
   });
 
   test.each<[string, string[], Record<string, string>, RegExp]>([
@@ -363,7 +382,11 @@ describe("verify", () => {
     const line = new TextDecoder().decode(EVENT.bytes);
     await write("day.ndjson", `{"other":1}\n${line}\n`);
     expect((await run(["verify", "day.ndjson", "event.json.tlog-proof", "--line", "2"])).code).toBe(0);
-    expect((await run(["verify", "day.ndjson", "event.json.tlog-proof", "--line", "1"])).code).toBe(1);
+    const other = await run(["verify", "day.ndjson", "event.json.tlog-proof", "--line", "1"]);
+    expect([other.code, other.out]).toEqual([
+      1,
+      expect.stringMatching(/The proof is of line 2 of that file/),
+    ]);
     expect((await run(["verify", "day.ndjson", "event.json.tlog-proof", "--line", "3"])).code).toBe(2);
     expect((await run(["verify", "day.ndjson", "event.json.tlog-proof"])).code).toBe(2);
   });
@@ -405,7 +428,7 @@ describe("verify, folder against folder", () => {
 
   test("a proof whose event is gone is named", async () => {
     await rm(join(cwd, "events/a.json"));
-    expect((await verify()).out).toMatch(/Proofs without an event: 1, such as "a\.json/);
+    expect((await verify()).out).toMatch(/Proofs without an event: 1, such as "proofs\/a\.json/);
   });
 
   test("copies of one event are one entry, and said to be", async () => {
@@ -428,10 +451,81 @@ describe("verify, folder against folder", () => {
       },
     );
     const { code, out, err } = await verify();
-    expect([code, err]).toEqual([0, expect.stringMatching(/link\.json is left out: it is a symbolic link/)]);
-    expect(out).toMatch(/^PROVEN {2}2 of 2.*Left out, and not checked: [12]/s);
+    expect([code, err]).toEqual([3, expect.stringMatching(/link\.json is left out: it is a symbolic link/)]);
+    expect(out).toMatch(
+      /^PROVEN {2}2 of 2 events.*; [12] left out, and not checked\n.*Left out, and not checked: [12]/s,
+    );
     const { leftOut } = lines((await verify("--json")).out).at(-1) ?? {};
     expect(leftOut).toContain("events/link.json");
+  });
+
+  const keyless = { env: { KEDGE_LOG_VKEY: env.KEDGE_LOG_VKEY } };
+  const line = (event: typeof EVENT, more: object = {}): string => {
+    const { proof, commitment } = makeProof({ event });
+    return `${JSON.stringify({ ...more, commitment: Buffer.from(commitment).toString("hex"), proof })}\n`;
+  };
+
+  test("many proofs in one file serve as a folder of them does, by name or by commitment", async () => {
+    await write(
+      "proofs.ndjson",
+      line(EVENT, { event: "day/a.json" }) + line(other, { event: "day/ward/b.json" }),
+    );
+    const byName = await run(["verify", "events", "proofs.ndjson"], keyless);
+    expect([byName.code, byName.out]).toEqual([
+      0,
+      expect.stringMatching(/^PROVEN {2}2 of 2 events: 2 sealed/),
+    ]);
+    await write("proofs.ndjson", line(EVENT) + line(other));
+    expect((await run(["verify", "events", "proofs.ndjson"])).code).toBe(0);
+    expect((await run(["verify", "events/a.json", "proofs.ndjson"])).out).toMatch(/^PROVEN {2}at assurance/);
+    const hex = Buffer.from(makeProof({}).commitment).toString("hex");
+    expect((await run(["verify", "--commitment", hex, "proofs.ndjson"])).code).toBe(0);
+    expect((await run(["verify", "--commitment", hex.replace(/./g, "0"), "proofs.ndjson"])).code).toBe(3);
+  });
+
+  test("a line that a crash cut short is named, and the others serve", async () => {
+    const whole = line(EVENT, { event: "a.json" });
+    await write("proofs.ndjson", `${line(other, { event: "ward/b.json" })}${whole.slice(0, 99)}\n${whole}`);
+    const { code, err } = await run(["verify", "events", "proofs.ndjson"], keyless);
+    expect([code, err]).toEqual([0, expect.stringMatching(/1 of its lines, first line 2, were cut/)]);
+  });
+
+  test("re-ordered lines and renamed files are proven by content, and that is said", async () => {
+    const events = [1, 2, 3, 4].map((n) => ({ ...EVENT, bytes: new TextEncoder().encode(`{"n":${n}}`) }));
+    const texts = events.map(({ bytes }) => new TextDecoder().decode(bytes));
+    await write("day.ndjson", `${texts.toReversed().join("\n")}\n`);
+    await write(
+      "proofs.ndjson",
+      events.map((event, i) => line(event, { event: "day.ndjson", line: i + 1 })).join(""),
+    );
+    const { code, out } = await run(["verify", "day.ndjson", "proofs.ndjson"], keyless);
+    expect([code, out]).toEqual([
+      0,
+      expect.stringMatching(/^PROVEN {2}4 of 4.*Proven by a proof of another name: 4/s),
+    ]);
+    await write("day.ndjson", `${texts.with(2, '{"n":"3"}').join("\n")}\n`);
+    const changed = await run(["verify", "day.ndjson", "proofs.ndjson"], keyless);
+    expect([changed.code, changed.out]).toEqual([
+      1,
+      expect.stringMatching(/NOT PROVEN {2}day\.ndjson\.3: .*altered, or/),
+    ]);
+  });
+
+  test("100,000 proofs in one file are searched by commitment in seconds, and a bounded memory", async () => {
+    const filler = JSON.stringify({
+      event: "x.ndjson",
+      line: 1,
+      commitment: "0".repeat(64),
+      proof: "y".repeat(1500),
+    });
+    const lines = Array.from({ length: 100_000 }, (_, i) =>
+      filler.replace('"line":1', `"line":${i + 1}`).replace("0".repeat(64), String(i).padStart(64, "0")),
+    );
+    await write("proofs.ndjson", `${lines.join("\n")}\n${line(EVENT)}`);
+    const { code, out } = await run(["verify", "events/a.json", "proofs.ndjson"], {
+      env: { ...env, NODE_OPTIONS: "--max-old-space-size=160" },
+    });
+    expect([code, out]).toEqual([0, expect.stringMatching(/^PROVEN/)]);
   });
 
   test("a reader that goes away before the verdict leaves no proof behind", async () => {
