@@ -101,7 +101,18 @@ async function* wanted(
   { trouble, ...numbers }: { trouble: Trouble; numberOf?: NumberOf },
 ): AsyncGenerator<Wanted> {
   const options = { ...numbers, onError: trouble.fail };
-  const byHex = (commitment: string): Wanted => ({ name: commitment, commitment, file: commitment });
+  let only: string | undefined;
+  /** Told before any is fetched, and not once the first is written. */
+  const want = (one: Wanted): Wanted => {
+    only ??= one.commitment;
+    if (flags.out.endsWith(PROOF_SUFFIX) && only !== one.commitment) {
+      throw misuse(
+        `${flags.out} is one file, and more than one proof is wanted: name a folder, or an .ndjson file, with --out`,
+      );
+    }
+    return one;
+  };
+  const byHex = (commitment: string): Wanted => want({ name: commitment, commitment, file: commitment });
   for (const commitment of flags.commitment ?? []) yield byHex(commitment);
   for (const item of items) {
     if (isCommitment(item)) {
@@ -116,7 +127,7 @@ async function* wanted(
       const place = { event, ...(line === undefined ? {} : { line }) };
       const name = line === undefined ? event : `${event}.${line}`;
       const file = proofName(below, line);
-      yield { name, commitment, file, ...place, ...(flags.opening ? { opening } : {}) };
+      yield want({ name, commitment, file, ...place, ...(flags.opening ? { opening } : {}) });
     }
   }
 }
