@@ -6,6 +6,7 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { audit } from "./audit.ts";
 import { coldstart } from "./coldstart.ts";
+import { fairness } from "./fairness.ts";
 import { load } from "./load.ts";
 import { proofs } from "./proofs.ts";
 import { figure, type Section, table } from "./report.ts";
@@ -17,12 +18,13 @@ import { verification } from "./verification.ts";
 // The AWS SDK announces its end of support for Node 20 on every start.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
 
-const SECTIONS = { load, units, proofs, verification, audit, scale, coldstart, tlog };
+const SECTIONS = { load, units, proofs, fairness, verification, audit, scale, coldstart, tlog };
 type Name = keyof typeof SECTIONS;
 const NAMES: readonly Name[] = [
   "load",
   "units",
   "proofs",
+  "fairness",
   "verification",
   "audit",
   "scale",
@@ -48,6 +50,7 @@ const TARGETS: readonly Target[] = [
   { what: "write units per event, 1 a request", of: ["units", "writeUnitsPerSingleEvent"], most: 2.2 },
   { what: "round trips for all tiles of a proof", of: ["proofs", "roundTripsForTiles"], most: 1 },
   { what: "round trips for a proof, all in all", of: ["proofs", "roundTrips"], most: 1 },
+  { what: "a proof beside another tenant's thousands ÷ alone", of: ["fairness", "ratio"], most: 10 },
   { what: "proofs verified a second, sealed", of: ["verification", "sealedPerSecond"], least: 500 },
   { what: "proofs verified a second, anchored", of: ["verification", "anchoredPerSecond"], least: 500 },
   {

@@ -26,6 +26,8 @@ import { firstTimestamps, type StoredTimestamp, timestampsOver } from "./timesta
 
 /** Ranges of indexes whose checkpoints are looked up in parallel. */
 const PARALLEL = 16;
+/** Entries of a range at least: each range costs a search, and its entries mostly one more between them. */
+const STRETCH = 25;
 /** Pending entries that one question reads at most: a bound for its time and its cost. */
 const MAX_PENDING_READ = 131_072;
 
@@ -184,7 +186,7 @@ async function findCoverings(
       coverings.set(position, last);
     }
   };
-  const length = Math.ceil(sorted.length / PARALLEL);
+  const length = Math.max(Math.ceil(sorted.length / PARALLEL), STRETCH);
   const stretches = Array.from({ length: PARALLEL }, (_, i) => sorted.slice(i * length, (i + 1) * length));
   await Promise.all(stretches.map(findStretch));
   return coverings;

@@ -13,6 +13,7 @@ import { keyRoutes } from "./keys.ts";
 import { logRoutes } from "./logs.ts";
 import { metaRoutes } from "./meta.ts";
 import { methodsOf } from "./methods.ts";
+import { pageRoutes } from "./pages.ts";
 import { invalidInput, methodNotAllowed, notFound, problemOf, respondProblem } from "./problem.ts";
 import { proofRoutes } from "./proofs.ts";
 import { readyRoutes } from "./ready.ts";
@@ -76,6 +77,7 @@ export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
   keyRoutes(app, service);
   anchorRoutes(app, service);
   readyRoutes(app, service);
+  pageRoutes(app);
   metaRoutes(app);
   for (const { path } of app.routes) for (const word of path.split("/")) words.add(word);
   return app;

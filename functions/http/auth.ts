@@ -7,6 +7,10 @@ import type { Verb } from "../../service/verbs.ts";
 import { acceptBody } from "./body.ts";
 import type { ApiEnv } from "./env.ts";
 import { Problem } from "./problem.ts";
+import { openTurns } from "./turns.ts";
+
+/** For the whole process. Several at once, for most of a request is waiting for the store. */
+const turns = openTurns(8);
 
 /**
  * What a route of this verb declares, and does before anything else: the scope in the document is the verb's own. The
@@ -22,7 +26,9 @@ export const allow = <Input extends readonly unknown[], Output>(
   middleware: createMiddleware<ActEnv<Input, Output>>(async (c, next) => {
     const principal = await identify(service, c.req.header("authorization"));
     c.set("principal", principal);
-    c.set("act", await verb.open(service, principal, c.req.param("log") ?? ""));
+    const act = await verb.open(service, principal, c.req.param("log") ?? "");
+    // The body is read before a turn begins: who sends it slowly keeps nobody's.
+    c.set("act", (...input) => turns(principal.tenant, () => act(...input)));
     if (bodyTypes.length > 0) await acceptBody(c, bodyTypes);
     await next();
   }),

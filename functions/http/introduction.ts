@@ -91,4 +91,4 @@ Bodies are sent as they are, without \`Content-Encoding\`.
 Every refusal is \`application/problem+json\` (RFC 9457). Programs switch on \`type\`, \`urn:kedge:problem:<code>\`; \`detail\` says what
 happened and what to do next; \`instance\` holds the request id, also in \`X-Request-Id\`, to be named to the operator. A path with
 another method is answered by 405, and \`Allow\` names the methods that it takes. A message that is not HTTP, or whose headers are
-larger than 16 KiB, is refused before it reaches the API, with 400, 408 or 431 and without a problem.`;
+larger than 16 KiB, is refused before it reaches the API, with 400, 408, 417 or 431 and without a problem.`;

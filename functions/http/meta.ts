@@ -7,8 +7,7 @@ import { JSON_TYPE } from "./body.ts";
 import type { ApiEnv } from "./env.ts";
 import { INTRODUCTION } from "./introduction.ts";
 import { anyProblems } from "./problem.ts";
-
-const FOR_MINUTES = "public, max-age=300";
+import { FOR_MINUTES, HTML_TYPE } from "./schema.ts";
 
 const INFO = {
   openapi: "3.1.0",
@@ -78,7 +77,7 @@ export function metaRoutes(app: OpenAPIHono<ApiEnv>): void {
     responses: {
       200: {
         description: "HTML that loads nothing from elsewhere.",
-        content: { "text/html; charset=utf-8": { schema: z.string() } },
+        content: { [HTML_TYPE]: { schema: z.string() } },
       },
       ...anyProblems,
     },
@@ -86,7 +85,7 @@ export function metaRoutes(app: OpenAPIHono<ApiEnv>): void {
   app.openAPIRegistry.registerPath(docs);
   app.get(docs.path, (c) =>
     c.body(PAGE, 200, {
-      "Content-Type": "text/html; charset=utf-8",
+      "Content-Type": HTML_TYPE,
       "Content-Security-Policy": CONTENT_POLICY,
       "Cache-Control": FOR_MINUTES,
     }),

@@ -7,7 +7,7 @@ import type { ZodError } from "zod";
 import { ServiceError } from "../../platform/error.ts";
 
 /** `example` is a detail as the service words it: what the document shows for each. */
-const PROBLEMS = {
+export const PROBLEMS = {
   invalid: {
     status: 400,
     title: "The request is not valid",

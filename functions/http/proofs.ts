@@ -4,6 +4,7 @@ import { assuranceSchema, proofLineSchema, proofsRequestSchema } from "@kedge/cl
 import { COMMITMENT_BYTES } from "@kedge/verify/events/commitment";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
+import { errorFields, logLine } from "../../platform/log.ts";
 import { NOTE_TYPE } from "../../platform/publication.ts";
 import type { ApiService } from "../../service/config.ts";
 import type { Proof } from "../../service/prove.ts";
@@ -16,14 +17,22 @@ import {
   bodyProblems,
   keyProblems,
   noEntry,
+  PROBLEMS,
   Problem,
   pending,
   pendingProblem,
 } from "./problem.ts";
 import { entryParams, jsonBody, logParams, note } from "./schema.ts";
+import { openTurns } from "./turns.ts";
 
 /** Lambda answers with at most 6 MB, which JSON-escapes or base64-encodes the body. */
 const MAX_RESPONSE = 4_500_000;
+
+/** Proofs that are made in one turn, some 40 ms of work: as many keys as the store reads in one request. */
+const SLICE = 100;
+
+/** For the whole process: a tenant's next slice begins when the one before is made, whichever request asks. */
+const slices = openTurns(1);
 
 /** A text, so that generated clients hand it out: of application/x-ndjson they know nothing, and lose the answer. */
 const NDJSON = "text/x-ndjson; charset=utf-8";
@@ -62,7 +71,10 @@ export function proofRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     tags: ["Entries"],
     request: { params: logParams, ...jsonBody(proofsRequestSchema) },
     responses: {
-      200: { description: "NDJSON.", content: { [NDJSON]: { schema: proofLineSchema } } },
+      200: {
+        description: "NDJSON: each line is a `ProofLine`.",
+        content: { [NDJSON]: { schema: z.string() } },
+      },
       ...bodyProblems,
       ...keyProblems,
       ...absentProblem,
@@ -71,28 +83,80 @@ export function proofRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
   app.openapi(postProofs, async (c) => {
     const { hashes } = c.req.valid("json");
     c.set("entries", hashes.length);
-    const found = await c.var.act(hashes.map(hexToBytes));
-    return c.body(proofLines(hashes, found), 200, { "Content-Type": NDJSON });
+    const { act, requestId, principal } = c.var;
+    const find = (some: readonly string[]) => slices(principal.tenant, () => act(some.map(hexToBytes)));
+    const lines = proofLines(hashes, find, requestId);
+    // What fails before the first line is a problem of the request; later, the answer has begun.
+    const first = await lines.next();
+    return c.body(streamOf(first.value ?? "", lines), 200, { "Content-Type": NDJSON });
   });
 }
 
 const noProof = (found: "pending" | undefined): Problem => (found === "pending" ? pending() : noEntry());
 
-/** NDJSON of at most about MAX_RESPONSE bytes: what no longer fits is named, so that the client asks again. */
-function proofLines(hashes: readonly string[], found: readonly (Proof | "pending" | undefined)[]): string {
-  const full = new Problem("response_full", "The response is full: ask again for this and the later hashes.");
-  let text = "";
+type Found = Proof | "pending" | undefined;
+
+/**
+ * NDJSON of at most about MAX_RESPONSE bytes, in slices: each is a turn of its own, and is made when the one before has
+ * been read. What no longer fits is named, so that the client asks again; and so is what could not be read any more.
+ */
+async function* proofLines(
+  hashes: readonly string[],
+  find: (some: readonly string[]) => Promise<readonly Found[]>,
+  requestId: string,
+): AsyncGenerator<string, undefined> {
   // Room for every line to say that the response is full.
-  let left = MAX_RESPONSE - hashes.length * lineOf("0".repeat(2 * COMMITMENT_BYTES), full).length;
-  for (const [i, hash] of hashes.entries()) {
-    const line = lineOf(hash, found[i]);
-    left -= Buffer.byteLength(line);
-    text += left >= 0 ? line : lineOf(hash, full);
+  let left = MAX_RESPONSE - hashes.length * lineOf("0".repeat(2 * COMMITMENT_BYTES), full()).length;
+  for (let from = 0; from < hashes.length; from += SLICE) {
+    const some = hashes.slice(from, from + SLICE);
+    let found: readonly Found[];
+    try {
+      found = await find(some);
+    } catch (error) {
+      if (from === 0) throw error;
+      logLine("error", { requestId, ...errorFields(error) });
+      yield hashes
+        .slice(from)
+        .map((hash) => lineOf(hash, full()))
+        .join("");
+      return;
+    }
+    let text = "";
+    for (const [i, hash] of some.entries()) {
+      const line = lineOf(hash, found[i]);
+      left -= Buffer.byteLength(line);
+      text += left >= 0 ? line : lineOf(hash, full());
+    }
+    yield text;
+    if (left >= 0) continue;
+    yield hashes
+      .slice(from + SLICE)
+      .map((hash) => lineOf(hash, full()))
+      .join("");
+    return;
   }
-  return text;
 }
 
-function lineOf(hash: string, found: Proof | Problem | "pending" | undefined): string {
+const full = (): Problem => new Problem("response_full", PROBLEMS.response_full.example);
+
+/** Pulled by its reader; when that goes away, no more is made. */
+function streamOf(first: string, rest: AsyncGenerator<string, undefined>): ReadableStream<Uint8Array> {
+  const utf8 = new TextEncoder();
+  return new ReadableStream(
+    {
+      start: (controller) => controller.enqueue(utf8.encode(first)),
+      async pull(controller) {
+        const next = await rest.next();
+        if (next.done) controller.close();
+        else controller.enqueue(utf8.encode(next.value));
+      },
+      cancel: () => void rest.return(undefined),
+    },
+    { highWaterMark: 1 },
+  );
+}
+
+function lineOf(hash: string, found: Found | Problem): string {
   const content =
     found === undefined || found === "pending"
       ? { problem: noProof(found) }

@@ -4,6 +4,10 @@ import * as z from "zod";
 import { NOTE_TYPE } from "../../platform/publication.ts";
 import { JSON_TYPE, OCTETS } from "./body.ts";
 
+export const HTML_TYPE = "text/html; charset=utf-8";
+/** `Cache-Control` of what changes with a deployment only. */
+export const FOR_MINUTES = "public, max-age=300";
+
 /** Which logs exist is for the lookup to say, so that a malformed id is answered as an absent one. */
 export const logParams = z.object({
   log: z.string().meta({ description: "Id of the log.", example: EXAMPLE_LOG }),
@@ -15,7 +19,7 @@ export const sizeText = z
   .string()
   .regex(SIZE, "a decimal number without leading zeroes, of at most 15 digits");
 /** The same in a query, where the document calls it the number that it stands for. */
-export const sizeQuery = { type: "integer", minimum: 0 } as const;
+export const sizeQuery = { type: "integer", minimum: 0, maximum: 999_999_999_999_999 } as const;
 
 export const entryParams = logParams.extend({ hash: hashSchema });
 

@@ -56,7 +56,13 @@ export function publicDistribution(
       cachePolicy: cloudfront.CachePolicy.CACHING_DISABLED,
       originRequestPolicy: cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
     },
-    additionalBehaviors: { "/anchor/*": anchorLog, "/docs*": cached, "/openapi.json": cached },
+    // In this order. The page at "/anchor/" is the API's: a bucket has no file of that name.
+    additionalBehaviors: {
+      "/anchor/": cached,
+      "/anchor/*": anchorLog,
+      "/docs*": cached,
+      "/openapi.json": cached,
+    },
     httpVersion: cloudfront.HttpVersion.HTTP2_AND_3,
     ...(host !== undefined && {
       minimumProtocolVersion: cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,

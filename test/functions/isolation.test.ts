@@ -52,7 +52,8 @@ describe("I7 isolation", () => {
       const response = await send(kedge, operation, target, kedge.a.all);
       expect([operation.operationId, response.ok]).toEqual([operation.operationId, true]);
     }
-    for (const operation of open) {
+    // No timestamp authority is asked here.
+    for (const operation of open.filter(({ path }) => path !== "/anchor/timestamped")) {
       const response = await send(kedge, operation, own, undefined);
       expect([operation.operationId, response.ok]).toEqual([operation.operationId, true]);
     }

@@ -212,12 +212,27 @@ describe("a path with another method", () => {
   });
 
   test("that does not exist is a 404, whatever the method", async () => {
-    for (const path of ["/v1", "/v1/logs/", "/v1/logs//entries", "/v1/nothing", "/anchor", "/%00"]) {
+    for (const path of ["/v1", "/v1/logs/", "/v1/logs//entries", "/v1/nothing", "/anchor/nothing", "/%00"]) {
       for (const method of METHODS) {
         expect([path, (await kedge.app.request(path, { method })).status]).toEqual([path, 404]);
       }
     }
   });
+});
+
+test("what is no JSON is a text or bytes in the document: a schema of its parts would be read as JSON, or not at all", () => {
+  const found = new Set<string>();
+  for (const { responses } of read.operations) {
+    for (const [type, { schema }] of Object.entries(responses["200"]?.content ?? {})) {
+      if (type === "application/json") continue;
+      expect([type, schema]).toEqual([type, expect.objectContaining({ type: "string" })]);
+      found.add(type);
+    }
+  }
+  expect([...found].sort()).toEqual([
+    ...["application/octet-stream", "text/html; charset=utf-8", "text/plain; charset=utf-8"],
+    "text/x-ndjson; charset=utf-8",
+  ]);
 });
 
 test("octets are taken at a route of their own, and still at the one where they came first", async () => {
@@ -263,7 +278,6 @@ test("answers are of the media type and schema that the document declares", asyn
     const target = { log: a.log.id, hash, id: (await a.key(["read"])).id };
     const response = await send(kedge, operation, target, operation.security.length > 0 ? a.all : undefined);
     const declared = operation.responses[String(response.status)]?.content;
-    expect([operation.operationId, response.ok]).toEqual([operation.operationId, true]);
     const type = response.headers.get("content-type");
     expect([operation.operationId, type === null ? [] : [type]]).toEqual([
       operation.operationId,
@@ -308,6 +322,29 @@ test("every key that signs is named, the log's own first", async () => {
   }
   const policy = parsePolicy(await (await app.request("/anchor/policy")).text());
   expect(policy.logs.map(({ vkey }) => vkey.name)).toEqual([service.anchorOrigin, service.anchorOrigin]);
+});
+
+test("/ and /anchor/ are pages for people: they load nothing, and lead to what is there", async () => {
+  for (const path of ["/", "/anchor/"]) {
+    const page = await kedge.app.request(path);
+    const html = await page.text();
+    expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+    const policy = page.headers.get("content-security-policy") ?? "";
+    const [, style = ""] = /<style>(.*?)<\/style>/s.exec(html) ?? [];
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).toContain(`style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`);
+    expect(policy).not.toContain("unsafe");
+    expect(html).not.toMatch(/<script|src=|kedge_[a-z2-7]/);
+    const links = [...html.matchAll(/href="([^":]+)"/g)].map(
+      ([, link = ""]) => new URL(link, `http://x${path}`),
+    );
+    expect(links.length).toBeGreaterThanOrEqual(3);
+    for (const { pathname } of links) {
+      expect([pathname, (await kedge.app.request(pathname)).status]).toEqual([pathname, 200]);
+    }
+  }
+  const moved = await kedge.app.request("/anchor");
+  expect([moved.status, moved.headers.get("location")]).toEqual([308, "/anchor/"]);
 });
 
 test("the reference page loads nothing from elsewhere", async () => {

@@ -267,6 +267,8 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
       expect(kept.filter((pattern) => matches(pattern, path))).toEqual([]);
     for (const path of ["/anchor/checkpoint", "/anchor/tile/0/x001/234", "/anchor/policy"])
       expect(kept.filter((pattern) => matches(pattern, path))).toEqual(["/anchor/*"]);
+    // The first counts: the page for people comes from the API.
+    expect(kept.filter((pattern) => matches(pattern, "/anchor/"))).toEqual(["/anchor/", "/anchor/*"]);
   });
 
   test("caches as long as the origin says, and requests what it caches without a key, cookie or query", () => {

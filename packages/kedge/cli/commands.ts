@@ -1,4 +1,5 @@
 /** The commands of a tenant, and what the `kedge` command says of itself. */
+import { auditorCommands } from "@kedge/verify/cli/commands";
 import type { Commands } from "@kedge/verify/cli/program";
 
 export const DESCRIPTION =
@@ -32,5 +33,21 @@ export const tenantCommands: Commands = {
       load: async () => (await import("./manage.ts")).keyCommand,
     },
     log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },
+  },
+};
+
+/** An auditor's commands where a tenant runs them: what was numbered here is known. */
+export const auditingCommands: Commands = {
+  ...auditorCommands,
+  commands: {
+    ...auditorCommands.commands,
+    verify: {
+      summary: "verify an event with its proof file, offline",
+      async load() {
+        const { verifyCommand } = await import("@kedge/verify/cli/verify");
+        const { openNumberOf, withSource } = await import("./numbered.ts");
+        return (command) => verifyCommand(withSource(command), openNumberOf);
+      },
+    },
   },
 };

@@ -4,16 +4,19 @@ import { type CommitFlags, type CommitRecord, withCommit } from "@kedge/verify/c
 import { withLog } from "@kedge/verify/cli/credentials";
 import { wholeNumber } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
-import { createRecords, readRecords, recordLine } from "@kedge/verify/cli/records";
-import { quoted } from "@kedge/verify/text";
+import { createRecords, recordLine } from "@kedge/verify/cli/records";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
+import type { Client } from "../client/api.ts";
 import { MAX_ENTRIES } from "../contract/limits.ts";
+import { openCommitting, withSource } from "./numbered.ts";
 import { openLog } from "./service.ts";
+import { isNothing, survey, Trouble, tellSurvey } from "./survey.ts";
+import { dryRun, INPUT_HELP, take } from "./take.ts";
 import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
 export function postCommand(command: Command): Command {
-  return withWait(withCommit(withLog(command)))
+  return withWait(withSource(withCommit(withLog(command))))
     .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
     .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
     .option(
@@ -22,6 +25,8 @@ export function postCommand(command: Command): Command {
       wholeNumber(1, MAX_ENTRIES),
       1_000,
     )
+    .option("--dry-run", "say what would be posted, and connect to nothing")
+    .addHelpText("after", INPUT_HELP)
     .action(post);
 }
 
@@ -30,61 +35,110 @@ const EXIT_INTERRUPTED = 130;
 /** Distinct commitments are counted up to here, so that memory does not grow with the input. */
 const MAX_COUNTED = 1_000_000;
 
-type PostFlags = CommitFlags & WaitFlags & { out?: string; batch: number };
+type PostFlags = CommitFlags & WaitFlags & { out?: string; batch: number; dryRun?: boolean };
+type Target = { client: Client; log: string };
 
 async function post(paths: string[], flags: PostFlags): Promise<void> {
+  const trouble = new Trouble();
+  process.exitCode = EXIT_FAILED; // until all of it is done: a reader may close the pipe before that
+  if (flags.dryRun) await dryRun(paths, flags, { trouble, takesRecords: true });
+  else await postAll(paths, flags, trouble);
+  if (trouble.isNone) process.exitCode = 0;
+}
+
+async function postAll(paths: string[], flags: PostFlags, trouble: Trouble): Promise<void> {
+  const options = { trouble, takesRecords: true };
   const target = await openLog(flags);
+  const found = await survey(paths, flags, options);
+  if (isNothing(found) && trouble.isNone)
+    throw misuse(["There is no event in these files", ...trouble.tell()].join("; "));
+  const about = tellSurvey(found);
+  if (about !== undefined) warn(`about to post ${[about, ...trouble.tell()].join("; ")}.`);
+  const committing = openCommitting(flags);
+  const posted: Posted = { accepted: 0, fresh: 0, distinct: new Set(), commitments: [] };
+  try {
+    await postRecords(take(found, flags, { ...options, committing }), posted, target, flags);
+  } finally {
+    await committing.close();
+  }
+  if (posted.accepted === 0) {
+    print(`${["There is no event in what was given: nothing was posted", ...trouble.tell()].join("; ")}.`);
+    return;
+  }
+  const asked = flags.wait !== undefined;
+  const isNew = asked ? `, ${posted.fresh} of them new to the log` : "";
+  print(`${[`${posted.accepted} accepted${isNew}`, ...copies(posted), ...trouble.tell()].join("; ")}.`);
+  if (!asked) warn("how many of them are new to the log is not known: with --wait, that is asked");
+  else await awaitAll(target, posted, flags);
+}
+
+/** What the service has taken so far. */
+type Posted = {
+  accepted: number;
+  /** Those that the log did not know before, where that is asked. */
+  fresh: number;
+  distinct: Set<string>;
+  /** Those to be waited for. */
+  commitments: Uint8Array[];
+};
+
+async function postRecords(
+  records: AsyncIterable<CommitRecord>,
+  posted: Posted,
+  target: Target,
+  flags: PostFlags,
+): Promise<void> {
   const shown = progress("commitments accepted");
-  const leftOut: string[] = [];
-  const distinct = new Set<string>();
-  const posted: Uint8Array[] = [];
   let out: FileHandle | undefined;
-  let accepted = 0;
-  const soFar = () => `${accepted} accepted before it ended; posting all of them again does no harm.`;
+  const soFar = () => `${posted.accepted} accepted before it ended; posting all of them again does no harm.`;
   const interrupted = () => {
     warn(soFar());
     process.exit(EXIT_INTERRUPTED);
   };
   process.once("SIGINT", interrupted);
-  process.exitCode = EXIT_FAILED; // until all of it is done: a reader may close the pipe before that
   try {
-    for await (const batch of batches(readRecords(paths, flags, leftOut), flags.batch)) {
+    for await (const batch of batches(records, flags.batch)) {
       // First the openings, then the commitments: none is posted that could not be opened.
       if (flags.out !== undefined) out ??= await createRecords(flags.out);
       await keep(out, batch);
       const commitments = batch.map(({ commitment }) => hexToBytes(commitment));
-      accepted += (await target.client.post(target.log, commitments)).accepted;
-      if (flags.wait !== undefined) posted.push(...commitments);
-      for (const { commitment } of batch) if (distinct.size < MAX_COUNTED) distinct.add(commitment);
+      const fresh = flags.wait === undefined ? 0 : await countUnknown(target, commitments);
+      posted.accepted += (await target.client.post(target.log, commitments)).accepted;
+      posted.fresh += fresh;
+      if (flags.wait !== undefined) posted.commitments.push(...commitments);
+      for (const { commitment } of batch)
+        if (posted.distinct.size < MAX_COUNTED) posted.distinct.add(commitment);
       shown.add(batch.length);
     }
   } catch (error) {
-    if (accepted > 0) print(soFar());
+    if (posted.accepted > 0) print(soFar());
     throw error;
   } finally {
     process.off("SIGINT", interrupted);
     await out?.close();
     shown.done();
   }
-  if (accepted === 0) throw misuse("There is no event in these files");
-  print(`${[`${accepted} accepted`, ...copies(distinct, accepted), ...missed(leftOut)].join("; ")}.`);
-  if (flags.wait !== undefined) {
-    for await (const answer of awaitProofs(target, posted, flags)) {
-      if (answer.state === "unknown") throw new CliError("failed", `The log does not know ${answer.hash}`);
-    }
-    print(`All are ${flags.wait}.`);
-  }
-  process.exitCode = 0;
 }
 
-function copies(distinct: ReadonlySet<string>, accepted: number): string[] {
+/** How many of these the log has never accepted: what is pending is known to it. */
+async function countUnknown({ client, log }: Target, commitments: readonly Uint8Array[]): Promise<number> {
+  const unknown = new Set<string>();
+  for await (const { state, hash } of client.proofs(log, commitments)) {
+    if (state === "unknown") unknown.add(hash);
+  }
+  return unknown.size;
+}
+
+async function awaitAll(target: Target, { commitments }: Posted, flags: PostFlags): Promise<void> {
+  for await (const answer of awaitProofs(target, commitments, flags)) {
+    if (answer.state === "unknown") throw new CliError("failed", `The log does not know ${answer.hash}`);
+  }
+  print(`All are ${flags.wait}.`);
+}
+
+function copies({ distinct, accepted }: Posted): string[] {
   if (distinct.size === accepted || distinct.size === MAX_COUNTED) return [];
   return [`${distinct.size} of them distinct, copies of one event being one entry`];
-}
-
-function missed(leftOut: readonly string[]): string[] {
-  const [first] = leftOut;
-  return first === undefined ? [] : [`${leftOut.length} left out, such as ${quoted(first)}`];
 }
 
 async function keep(out: FileHandle | undefined, records: readonly CommitRecord[]): Promise<void> {

@@ -1,6 +1,6 @@
 /** `kedge proof`: fetches proofs, and writes those that verify. */
 import { existsSync } from "node:fs";
-import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
+import { type CommitFlags, type NumberOf, withCommit } from "@kedge/verify/cli/committer";
 import { pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { PROOF_SUFFIX } from "@kedge/verify/cli/inputs";
 import { commitmentHex, isCommitment, repeated } from "@kedge/verify/cli/options";
@@ -17,14 +17,16 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import type { ProofAnswer } from "../client/api.ts";
 import { MAX_PROOFS } from "../contract/limits.ts";
+import { openNumberOf, withSource } from "./numbered.ts";
 import { batches } from "./post.ts";
 import { openProofStore, type ProofStore } from "./proof-store.ts";
 import { type RenewFlags, renewProofs } from "./renew.ts";
 import { openLog } from "./service.ts";
+import { Trouble } from "./survey.ts";
 import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
 export function proofCommand(command: Command): Command {
-  return withWait(withVkeys(withCommit(withLog(command))))
+  return withWait(withVkeys(withSource(withCommit(withLog(command)))))
     .argument(
       "[items...]",
       "event files, folders, .ndjson files, records of kedge commit, -, or commitments in hex",
@@ -64,13 +66,16 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
   }
   const keys = pinnedKeys(flags);
   const target = await openLog(flags);
+  const numbers = await openNumberOf(flags);
   const store = await openProofStore(flags.out);
+  const trouble = new Trouble();
   const shown = progress("proofs fetched");
   let written = 0;
   let asked = 0;
   try {
-    for await (const batch of batches(wanted(items, flags), MAX_PROOFS)) {
+    for await (const batch of batches(wanted(items, flags, { ...numbers, trouble }), MAX_PROOFS)) {
       asked += batch.length;
+      checkOne(flags.out, batch);
       const commitments = batch.map(({ commitment }) => hexToBytes(commitment));
       let at = 0;
       for await (const answer of awaitProofs(target, commitments, flags)) {
@@ -82,14 +87,27 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
     }
   } finally {
     await store.close();
+    await numbers.close();
     shown.done();
   }
-  if (asked === 0) throw misuse("There is no event in these files");
-  print(`${written} of ${asked} proofs fetched, verified and written to ${flags.out}`);
-  if (written < asked) process.exitCode = EXIT_FAILED;
+  if (asked === 0 && trouble.isNone) throw misuse("There is no event in these files");
+  const counted = `${written} of ${asked} proofs fetched, verified and written to ${flags.out}`;
+  print([counted, ...trouble.tell()].join("; "));
+  if (written < asked || !trouble.isNone) process.exitCode = EXIT_FAILED;
 }
 
-async function* wanted(items: readonly string[], flags: ProofFlags): AsyncGenerator<Wanted> {
+/** Before any is fetched, for a wait may be long. */
+function checkOne(out: string, batch: readonly Wanted[]): void {
+  if (!out.endsWith(PROOF_SUFFIX) || new Set(batch.map(({ commitment }) => commitment)).size < 2) return;
+  throw misuse(`${out} is one file: name a folder with --out`);
+}
+
+async function* wanted(
+  items: readonly string[],
+  flags: ProofFlags,
+  { trouble, ...numbers }: { trouble: Trouble; numberOf?: NumberOf },
+): AsyncGenerator<Wanted> {
+  const options = { ...numbers, onError: trouble.fail };
   const byHex = (commitment: string): Wanted => ({ name: commitment, commitment, file: commitment });
   for (const commitment of flags.commitment ?? []) yield byHex(commitment);
   for (const item of items) {
@@ -100,7 +118,12 @@ async function* wanted(items: readonly string[], flags: ProofFlags): AsyncGenera
       yield byHex(item);
       continue;
     }
-    for await (const { event, line, commitment, opening, below } of readRecords([item], flags)) {
+    for await (const { event, line, commitment, opening, below } of readRecords(
+      [item],
+      flags,
+      trouble.leftOut,
+      options,
+    )) {
       const place = { event, ...(line === undefined ? {} : { line }) };
       const name = line === undefined ? event : `${event}.${line}`;
       const file = proofName(below, line);

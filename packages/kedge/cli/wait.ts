@@ -40,14 +40,15 @@ export async function* awaitProofs(
       pause = FIRST_PAUSE;
     }
     if (wait === undefined || from === commitments.length) return;
-    if (performance.now() + pause > deadline) {
-      const left = commitments.length - from;
+    const left = deadline - performance.now();
+    if (left <= 0) {
       throw new CliError(
         "failed",
-        `${left} of ${commitments.length} are not ${wait} in time: ask later, or give a longer --timeout`,
+        `${commitments.length - from} of ${commitments.length} are not ${wait} in time: ask later, or give a longer --timeout`,
       );
     }
-    await sleep(pause);
+    // To the end, and then once more: the last pause is as long as what is left.
+    await sleep(Math.min(pause, left));
   }
 }
 

@@ -61,10 +61,23 @@ export function tilesCompleted({ start, end }: Range, size: bigint): Tile[] {
 export type ExportedEvent = { event: string; line?: number; commitment: string; opening: Opening };
 
 /**
+ * What a commitment of the export is of.
+ *
+ * - `event`: an event that was given, or where only records were, a record
+ * - `absent`: a record whose event was not given
+ * - `changed`: a record whose event was given, and is another now
+ * - `other`: an event or a record of a source that is not compared
+ * - `untold`: a record of which it is not known whether its event was given
+ */
+const ROLES = ["event", "absent", "changed", "other", "untold"] as const;
+export type Role = (typeof ROLES)[number];
+
+/**
  * The events of an export by their number, so that millions fit: sixty bytes for each, none of them an object. V8 would
  * let its heap grow to several times what objects take.
  */
 export type Export = {
+  /** Of all roles. */
   count: number;
   /** The commitments, in 32-bit words. */
   words: Uint32Array;
@@ -74,47 +87,70 @@ export type Export = {
   lines: Float64Array;
   /** The index of the event's entry plus one, 0 while it is not found. */
   found: Float64Array;
+  /** Places in ROLES. */
+  roles: Uint8Array;
   /** The name of the events from number `first` on. */
   names: { first: number; name: string }[];
+  /** How many of each role, copies left out. */
+  total: Record<Role, number>;
   copies: number;
   /** The sequence numbers of each source as runs, in the order in which they came. */
   sources: Map<string, SequenceRun[]>;
+  /** No events were given, but records of them. */
+  areRecords: boolean;
+  /** Only some sources are compared: an entry that nothing here is of may be another's. */
+  isPartial: boolean;
 };
 type SequenceRun = { first: bigint; last: bigint };
 
 const WORDS = COMMITMENT_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 
-export function emptyExport(): Export {
+export function emptyExport(kind: { areRecords?: boolean; isPartial?: boolean } = {}): Export {
   const [words, slots] = [new Uint32Array(WORDS), new Uint32Array(4)];
-  const [lines, found] = [new Float64Array(1), new Float64Array(1)];
-  return { count: 0, words, slots, lines, found, names: [], copies: 0, sources: new Map() };
+  const [lines, found, roles] = [new Float64Array(1), new Float64Array(1), new Uint8Array(1)];
+  const total = { event: 0, absent: 0, changed: 0, other: 0, untold: 0 };
+  const { areRecords = false, isPartial = false } = kind;
+  const rest = { names: [], total, copies: 0, sources: new Map(), areRecords, isPartial };
+  return { count: 0, words, slots, lines, found, roles, ...rest };
 }
 
-export function addEvent(to: Export, { event, line = 0, commitment, opening }: ExportedEvent): void {
+/** A commitment has the first role that it is given. */
+export function addEvent(
+  to: Export,
+  { event, line = 0, commitment, opening }: ExportedEvent,
+  role: Role = "event",
+): void {
   const slot = slotOf(to, hexToBytes(commitment));
   if (to.slots[slot] !== 0) {
-    to.copies += 1;
+    if (role === "event") to.copies += 1;
     return;
   }
   if (to.count === to.lines.length) grow(to);
   to.words.set(KEY, to.count * WORDS);
   to.lines[to.count] = line;
+  to.roles[to.count] = ROLES.indexOf(role);
   if (to.names.at(-1)?.name !== event) to.names.push({ first: to.count, name: event });
   to.count += 1;
+  to.total[role] += 1;
   to.slots[slot] = to.count;
   if (2 * to.count > to.slots.length) spread(to);
   const { source, sequence } = opening;
-  if (source !== undefined && sequence !== undefined) addSequence(to.sources, source, BigInt(sequence));
+  // The record of an event that is absent says that its number was given to one.
+  const isNumbered = role === "event" || role === "absent" || role === "changed";
+  if (!isNumbered || source === undefined || sequence === undefined) return;
+  addSequence(to.sources, source, BigInt(sequence));
 }
 
 function grow(to: Export): void {
-  const { words, lines, found } = to;
+  const { words, lines, found, roles } = to;
   to.words = new Uint32Array(2 * words.length);
+  to.roles = new Uint8Array(2 * roles.length);
   to.lines = new Float64Array(2 * lines.length);
   to.found = new Float64Array(2 * found.length);
   to.words.set(words);
   to.lines.set(lines);
   to.found.set(found);
+  to.roles.set(roles);
 }
 
 /** Gives the commitments twice as many slots: half of them are free, so the next free one is near. */
@@ -152,6 +188,36 @@ function numberOf(events: Export, commitment: Uint8Array): number {
 
 function commitmentAt({ words }: Export, number: number): Uint8Array {
   return new Uint8Array(words.buffer, words.byteOffset + number * COMMITMENT_BYTES, COMMITMENT_BYTES);
+}
+
+function roleOf({ roles }: Export, number: number): Role {
+  return ROLES[roles[number] ?? 0] ?? "event";
+}
+
+/** Its name, maybe its line, and its commitment. */
+function labelOf(events: Export, number: number): Pick<AuditFinding, "event" | "line" | "entry"> {
+  const { names, lines } = events;
+  let [low, high] = [0, names.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((names[middle]?.first ?? 0) <= number) low = middle;
+    else high = middle - 1;
+  }
+  const line = lines[number] || undefined;
+  return {
+    event: names[low]?.name ?? "",
+    ...(line === undefined ? {} : { line }),
+    entry: bytesToHex(commitmentAt(events, number)),
+  };
+}
+
+/** The first and the last number of each source. */
+export function sequences({ sources }: Export): { source: string; first: bigint; last: bigint }[] {
+  return [...sources].map(([source, runs]) => {
+    const first = runs.reduce((least, run) => (run.first < least ? run.first : least), runs[0]?.first ?? 0n);
+    const last = runs.reduce((most, run) => (run.last > most ? run.last : most), first);
+    return { source, first, last };
+  });
 }
 
 function addSequence(sources: Export["sources"], source: string, number: bigint): void {
@@ -195,8 +261,11 @@ function sequence(
  * - `checkpoint_differs`: the entries do not make the root of an earlier checkpoint at its size
  * - `contradiction`: two signed checkpoints of the log of which neither tree grew out of the other; there is evidence
  * - `log_shrunk`: the log has signed more entries than it now shows
+ * - `bad_checkpoint`: what is given as the log's checkpoint is not signed as the log's
+ * - `period_beyond_log`: the period goes beyond the last entry
  * - `entry_without_event`, `entry_repeated`, `event_not_in_log`: log and export do not match
  * - `event_changed`, `event_without_opening`, `record_without_event`: events and openings do not match
+ * - `untold`: too many events and records to know which belong together
  * - `sequence_missing`, `sequence_repeated`: the export has a gap, or two events under one number
  * - `incomplete`: the log could not be read to its end
  */
@@ -206,12 +275,15 @@ export type AuditFindingKind =
   | "checkpoint_differs"
   | "contradiction"
   | "log_shrunk"
+  | "bad_checkpoint"
+  | "period_beyond_log"
   | "entry_without_event"
   | "entry_repeated"
   | "event_not_in_log"
   | "event_changed"
   | "event_without_opening"
   | "record_without_event"
+  | "untold"
   | "sequence_missing"
   | "sequence_repeated"
   | "incomplete";
@@ -239,8 +311,13 @@ export type AuditFinding = {
     lastIndex?: string;
     /** The entry that is repeated. */
     firstIndex?: string;
-    /** Why the log could not be read. */
+    /** Why the log could not be read, or its checkpoint is not taken for one. */
     cause?: Error;
+    /** No events were given: it is of a record. */
+    isRecord?: boolean;
+    /** How many. */
+    events?: number;
+    records?: number;
   };
 };
 
@@ -253,6 +330,9 @@ type State = {
   /** Events that were found, and of these how many outside the period. */
   found: number;
   outside: number;
+  /** Entries of the period: of sources that are not compared, and of which nothing is known. */
+  others: number;
+  unknown: number;
   fork?: GrowingFork;
 };
 
@@ -286,6 +366,8 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
     matched: { kept: 0, history: 0, largest: 0n },
     found: 0,
     outside: 0,
+    others: 0,
+    unknown: 0,
   };
   const waiting = bySize(kept.filter(({ size }) => size <= head.size));
 
@@ -318,6 +400,10 @@ export function startAudit({ log, head, kept, period, events }: AuditInput) {
     },
     get outside(): number {
       return state.outside;
+    },
+    /** Entries of the period that were not compared: by the export of other sources, and such as it says nothing of. */
+    get notCompared(): { others: number; unknown: number } {
+      return state;
     },
     get matched(): { kept: number; history: number } {
       return state.matched;
@@ -415,14 +501,25 @@ function matchEntries(
     const number = numberOf(events, entry);
     const first = (events.found[number] ?? 0) - 1;
     if (number < 0) {
-      if (isOfPeriod) findings.push({ finding: "entry_without_event", ...named(index, entry) });
-    } else if (first >= 0) {
+      if (!isOfPeriod) continue;
+      if (events.isPartial) state.unknown += 1;
+      else findings.push({ finding: "entry_without_event", ...named(index, entry) });
+      continue;
+    }
+    if (first >= 0) {
       const detail = { firstIndex: `${first}` };
       findings.push({ finding: "entry_repeated", ...named(index, entry), detail });
-    } else {
-      events.found[number] = Number(index) + 1;
+      continue;
+    }
+    events.found[number] = Number(index) + 1;
+    const role = roleOf(events, number);
+    if (role === "event") {
       state.found += 1;
       if (!isOfPeriod) state.outside += 1;
+    } else if (role === "other") {
+      if (isOfPeriod) state.others += 1;
+    } else if (role === "absent" && isOfPeriod) {
+      findings.push({ finding: "record_without_event", index: `${index}`, ...labelOf(events, number) });
     }
   }
   return findings;
@@ -431,19 +528,13 @@ function matchEntries(
 const named = (index: bigint, entry: Uint8Array) => ({ index: `${index}`, entry: bytesToHex(entry) });
 
 function* missingEvents(events: Export): Generator<AuditFinding> {
-  const { count, lines, found, names } = events;
-  let file = 0;
-  for (let number = 0; number < count; number++) {
-    while ((names[file + 1]?.first ?? count) <= number) file += 1;
-    if (found[number] !== 0) continue;
-    const event = names[file]?.name ?? "";
-    const line = lines[number] || undefined;
-    yield {
-      finding: "event_not_in_log",
-      event,
-      ...(line === undefined ? {} : { line }),
-      entry: bytesToHex(commitmentAt(events, number)),
-    };
+  for (let number = 0; number < events.count; number++) {
+    if (events.found[number] !== 0) continue;
+    const role = roleOf(events, number);
+    if (role === "event") {
+      const detail = events.areRecords ? { detail: { isRecord: true } } : {};
+      yield { finding: "event_not_in_log", ...labelOf(events, number), ...detail };
+    } else if (role === "absent") yield { finding: "record_without_event", ...labelOf(events, number) };
   }
 }
 

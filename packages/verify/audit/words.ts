@@ -11,7 +11,8 @@ export function tellAuditFinding(found: AuditFinding): ToldAuditFinding {
 }
 
 function sentence({ finding, detail = {}, ...found }: AuditFinding): string {
-  const event = `The event ${eventLabel(found.event ?? "", found.line)}`;
+  const label = eventLabel(found.event ?? "", found.line);
+  const event = `The event ${label}`;
   const entry = `Entry ${found.index}, ${found.entry}`;
   const source = `The source ${quoted(found.source ?? "")}`;
   const numbers = found.first === found.last ? `${found.first}` : `${found.first} to ${found.last}`;
@@ -38,23 +39,33 @@ function sentence({ finding, detail = {}, ...found }: AuditFinding): string {
     case "log_shrunk":
       return `The log has shrunk: it signed ${found.size} entries (${name}), and shows ${detail.laterSize} (${detail.laterCheckpoint}).`;
     case "entry_without_event":
-      return `${entry}, belongs to no event.`;
+      return `${entry}, is not of an event in the export that you gave.`;
     case "entry_repeated":
       return `${entry}, repeats entry ${detail.firstIndex}: a commitment stands in a log once.`;
     case "event_not_in_log":
-      return `${event} is not in the log.`;
+      return detail.isRecord
+        ? `The record of ${label} is not of an entry in the log.`
+        : `${event} is not in the log.`;
     case "event_changed":
       return `${event} is not the one that its record was made of.`;
     case "event_without_opening":
-      return `${event} has no record, and no commitment by the tenant key.`;
+      return `${event} has no opening, in no record and by no tenant key: whether it is in the log is not known.`;
     case "record_without_event":
-      return `${event} has a record, and is not in the export.`;
+      return found.index === undefined
+        ? `${event} has a record, and is neither in the export that you gave nor in the log.`
+        : `${entry}, is of an event that is not in the export that you gave: by its record of ${label}.`;
+    case "untold":
+      return `Which of ${detail.records} records are of ${detail.events} events is not known: it would take too many tries. Give both in one order, or the tenant key.`;
+    case "bad_checkpoint":
+      return detail.cause?.message ?? "";
+    case "period_beyond_log":
+      return `The period goes to entry ${found.last}, and the log has ${found.size} entries: what is beyond was never in it, or is no longer shown.`;
     case "sequence_missing":
       return `${source} has no event of number ${numbers}.`;
     case "sequence_repeated":
       return `${source} has two events or more of number ${numbers}.`;
     case "incomplete":
-      return `The log could not be read. ${detail.cause?.message ?? ""}`;
+      return `The log could not be read to its end. ${detail.cause?.message ?? ""}`;
   }
 }
 

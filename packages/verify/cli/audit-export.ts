@@ -7,115 +7,155 @@ import {
   emptyExport,
   sequenceFindings,
 } from "../audit/audit.ts";
-import { openCommitment } from "../events/commitment.ts";
-import { EventError } from "../events/error.ts";
+import { type Pair, type PairedEvent, type PairedRecord, startPairing } from "../audit/pairing.ts";
 import type { AuditFlags, Findings } from "./audit-report.ts";
-import { type CommitRecord, committer, where } from "./committer.ts";
+import { committer, where } from "./committer.ts";
 import { findTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
 import { proofName } from "./proof-names.ts";
 import { readRecords } from "./records.ts";
 
-/** Records that share a file name and are tried with one event. */
-const MAX_NAMESAKES = 1_000;
+/** An export, and what of it is not compared, for it is of other sources than those that were asked for. */
+export type ComparedExport = Export & {
+  /** Events and records by their source; "" for those that have none. */
+  others: Map<string, number>;
+  /** Sources that have a record without an event, and no event; undefined when some such record is of another or none. */
+  absentSources: Set<string> | undefined;
+};
 
 /** The events with their commitments; undefined when neither events nor records are given. */
 export async function readExport(
   flags: AuditFlags,
   found: Findings,
   leftOut: string[],
-): Promise<Export | undefined> {
+): Promise<ComparedExport | undefined> {
   const { events, records } = flags;
   if (events === undefined && records === undefined) return undefined;
-  const all = emptyExport();
-  const shown = progress("events read");
-  const source =
-    events === undefined
-      ? readRecords(records ?? [], flags, leftOut)
-      : openEvents(events, await readPairs(records ?? [], flags), { flags, found, leftOut });
-  for await (const event of source) {
-    addEvent(all, event);
-    shown.add(1);
+  const areRecords = events === undefined;
+  const all: ComparedExport = {
+    ...emptyExport({ areRecords, isPartial: flags.source !== undefined }),
+    others: new Map(),
+    absentSources: undefined,
+  };
+  const shown = progress(areRecords ? "records read" : "events read");
+  if (events === undefined) {
+    for await (const record of readRecords(records ?? [], flags, leftOut)) {
+      include(all, record, flags);
+      shown.add(1);
+    }
+  } else {
+    const paired = await readPairedRecords(records ?? [], flags);
+    const unused: PairedRecord[] = [];
+    for await (const pair of pairs(events, paired, { flags, leftOut, onEvent: () => shown.add(1) })) {
+      await found.tell(includePair(all, pair, flags));
+      if (pair.kind === "unused") unused.push(pair.record);
+    }
+    all.absentSources = sourcesWithoutEvents(all, unused);
   }
   shown.done();
-  if (all.count === 0) warn("There is no event in the export");
+  if (all.count === 0) warn(`There is no ${areRecords ? "record" : "event"} in the export`);
   await found.tell(sequenceFindings(all));
   return all;
 }
 
-/** Records by every suffix of their event's path, for the folder may have moved; and those that no event has used. */
-type Pairs = { bySuffix: Map<string, CommitRecord[]>; unused: Set<CommitRecord> };
+const isCompared = ({ opening: { source } }: ExportedEvent, { source: wanted }: AuditFlags): boolean =>
+  wanted === undefined || (source !== undefined && wanted.includes(source));
 
-async function readPairs(files: readonly string[], flags: AuditFlags): Promise<Pairs> {
-  const pairs: Pairs = { bySuffix: new Map(), unused: new Set() };
-  for await (const { below: _, ...record } of readRecords(files, flags)) {
-    pairs.unused.add(record);
-    for (const suffix of suffixesOf(proofName(record.event, record.line))) {
-      const records = pairs.bySuffix.get(suffix);
-      if (records === undefined) pairs.bySuffix.set(suffix, [record]);
-      else if (records.length < MAX_NAMESAKES) records.push(record);
+function include(all: ComparedExport, event: ExportedEvent, flags: AuditFlags): void {
+  if (isCompared(event, flags)) {
+    addEvent(all, event);
+    return;
+  }
+  addEvent(all, event, "other");
+  const { source = "" } = event.opening;
+  all.others.set(source, (all.others.get(source) ?? 0) + 1);
+}
+
+/** Adds what a pair shows, and says what is wrong with it. */
+function includePair(all: ComparedExport, pair: Pair, flags: AuditFlags): AuditFinding[] {
+  switch (pair.kind) {
+    case "opened": {
+      const { commitment, opening } = pair.record;
+      include(all, { ...named(pair.event), commitment, opening }, flags);
+      return [];
+    }
+    case "changed":
+      if (isCompared(pair.record, flags)) {
+        addEvent(all, pair.record, "changed");
+        return [{ finding: "event_changed", ...named(pair.event) }];
+      }
+      include(all, pair.record, flags);
+      return [];
+    case "unopened":
+      if (pair.event.derived !== undefined) {
+        include(all, pair.event.derived, flags);
+        return [];
+      }
+      return [{ finding: "event_without_opening", ...named(pair.event) }];
+    case "unused":
+      if (isCompared(pair.record, flags)) addEvent(all, pair.record, "absent");
+      else include(all, pair.record, flags);
+      return [];
+    case "untold": {
+      for (const record of pair.records) addEvent(all, record, "untold");
+      const detail = { events: pair.events, records: pair.records.length };
+      return [{ finding: "untold", detail }];
     }
   }
-  return pairs;
 }
 
-/** `day/a.json` and `a.json` for `day/a.json`. */
-function suffixesOf(path: string): string[] {
-  const parts = path.split("/");
-  return parts.map((_, i) => parts.slice(i).join("/"));
+function sourcesWithoutEvents(all: Export, unused: readonly PairedRecord[]): Set<string> | undefined {
+  const sources = new Set(unused.map(({ opening }) => opening.source));
+  const isOther = [...sources].every((source) => source !== undefined && !all.sources.has(source));
+  return sources.size > 0 && isOther ? new Set([...sources].flatMap((source) => source ?? [])) : undefined;
 }
 
-/** The records whose path shares the longest suffix with the event's; those that no event has used come first. */
-function candidatesOf(source: EventSource, { bySuffix, unused }: Pairs): CommitRecord[] {
-  const suffix = suffixesOf(proofName(source.name, source.line)).find((suffix) => bySuffix.has(suffix));
-  const records = bySuffix.get(suffix ?? "") ?? [];
-  return [
-    ...records.filter((record) => unused.has(record)),
-    ...records.filter((record) => !unused.has(record)),
-  ];
+async function readPairedRecords(files: readonly string[], flags: AuditFlags): Promise<PairedRecord[]> {
+  const records: PairedRecord[] = [];
+  for await (const { below: _, ...record } of readRecords(files, flags)) {
+    records.push({ ...record, path: proofName(record.event, record.line) });
+  }
+  return records;
 }
 
-/** Each event with the opening that a record has for it, or else the tenant key gives. */
-async function* openEvents(
+type Reading = { flags: AuditFlags; leftOut: string[]; onEvent: () => void };
+
+/** Each event with the record that opens it, or without. */
+async function* pairs(
   paths: readonly string[],
-  pairs: Pairs,
-  { flags, found, leftOut }: { flags: AuditFlags; found: Findings; leftOut: string[] },
-): AsyncGenerator<ExportedEvent> {
-  const derive =
-    pairs.bySuffix.size === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
-  for await (const file of listFiles(paths, leftOut)) {
+  records: readonly PairedRecord[],
+  { flags, leftOut, onEvent }: Reading,
+): AsyncGenerator<Pair> {
+  const derive = records.length === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
+  const pairing = startPairing(records);
+  for await (const file of listFiles(paths, leftOut, flags)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       if (looksLikeRecord(source.bytes)) {
         throw misuse(`${where(source)} is a record of kedge commit, not an event: give it with --records`);
       }
-      const candidates = candidatesOf(source, pairs);
-      const record = candidates.find((candidate) => opens(candidate, source));
-      if (record !== undefined) {
-        pairs.unused.delete(record);
-        yield { ...named(source), commitment: record.commitment, opening: record.opening };
-        continue;
-      }
-      const [nearest] = candidates;
-      const event = nearest === undefined && derive !== undefined ? commitTo(source, derive) : undefined;
-      if (event !== undefined) yield event;
-      else await found.tell([unopened(source, nearest !== undefined)]);
-      if (nearest !== undefined) pairs.unused.delete(nearest);
+      yield* pairing.add(pairedEvent(source, derive));
+      onEvent();
     }
   }
-  for (const record of pairs.unused) await found.tell([unused(record)]);
+  yield* pairing.finish();
 }
 
-const named = ({ name, line }: EventSource) => ({ event: name, ...(line === undefined ? {} : { line }) });
-
-function opens({ opening, commitment }: CommitRecord, { bytes }: EventSource): boolean {
-  try {
-    return Buffer.from(openCommitment(opening, bytes)).toString("hex") === commitment;
-  } catch (error) {
-    if (error instanceof EventError) return false;
-    throw error;
-  }
+function pairedEvent(source: EventSource, derive: ReturnType<typeof committer> | undefined): PairedEvent {
+  const { name, line, bytes } = source;
+  const derived = derive && commitTo(source, derive);
+  return {
+    ...named({ event: name, ...(line === undefined ? {} : { line }) }),
+    path: proofName(name, line),
+    bytes,
+    ...(derived && { derived }),
+  };
 }
+
+const named = ({ event, line }: { event: string; line?: number }) => ({
+  event,
+  ...(line === undefined ? {} : { line }),
+});
 
 /** undefined for what cannot be committed to, such as broken JSON with `jcs`. */
 function commitTo(source: EventSource, commit: ReturnType<typeof committer>): ExportedEvent | undefined {
@@ -125,17 +165,4 @@ function commitTo(source: EventSource, commit: ReturnType<typeof committer>): Ex
     if (error instanceof CliError && error.code === "failed") return undefined;
     throw error;
   }
-}
-
-function unopened(source: EventSource, hasRecord: boolean): AuditFinding {
-  return { finding: hasRecord ? "event_changed" : "event_without_opening", ...named(source) };
-}
-
-function unused({ event, line, commitment }: CommitRecord): AuditFinding {
-  return {
-    finding: "record_without_event",
-    event,
-    ...(line === undefined ? {} : { line }),
-    entry: commitment,
-  };
 }

@@ -1,21 +1,23 @@
 /** What `kedge audit` found, as it is told: on the terminal, as JSON, and in the files that are kept. */
 import { once } from "node:events";
-import type { Audit, AuditFinding, AuditFindingKind, Export } from "../audit/audit.ts";
+import { type Audit, type AuditFinding, type AuditFindingKind, sequences } from "../audit/audit.ts";
 import type { NamedHead, SignedHead } from "../audit/heads.ts";
 import { tellAuditFinding } from "../audit/words.ts";
 import type { Evidence } from "../evidence/evidence.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
 import type { Range } from "../tlog/merkle.ts";
+import type { ComparedExport } from "./audit-export.ts";
 import type { CommitFlags } from "./committer.ts";
 import type { PinnedKeys } from "./credentials.ts";
 import { keepEvidence } from "./evidence.ts";
 import { replaceFile } from "./files.ts";
-import { print, printJson, warn } from "./output.ts";
+import { EXIT_FAILED, EXIT_UNREAD, print, printJson, warn } from "./output.ts";
 
 export type AuditFlags = CommitFlags & {
   events?: string[];
   records?: string[];
+  source?: string[];
   fromIndex?: bigint;
   toIndex?: bigint;
   /** ms since the epoch. */
@@ -27,6 +29,8 @@ export type AuditFlags = CommitFlags & {
   evidence?: string;
   checkEvidence?: string;
   maxEntries: bigint;
+  /** ms. */
+  timeout: number;
   json?: boolean;
 };
 
@@ -73,6 +77,9 @@ export function findings(json: boolean) {
   };
 }
 
+/** What says that something could not be known, and nothing of what is. */
+const UNDECIDED: readonly AuditFindingKind[] = ["incomplete", "untold"];
+
 /** What says that the log itself is not as it was signed, or was not read. */
 const OF_LOG: readonly AuditFindingKind[] = [
   "root_differs",
@@ -80,54 +87,98 @@ const OF_LOG: readonly AuditFindingKind[] = [
   "checkpoint_differs",
   "contradiction",
   "log_shrunk",
+  "bad_checkpoint",
   "incomplete",
 ];
 
 type Basis = {
-  events: Export | undefined;
+  events: ComparedExport | undefined;
   kept: readonly NamedHead[];
   pinned: PinnedKeys;
   flags: AuditFlags;
 };
 
 export async function conclude(outcome: AuditOutcome, found: Findings, basis: Basis): Promise<void> {
-  const { events, pinned, flags } = basis;
-  const isGood = found.counts.size === 0;
+  const { pinned, flags } = basis;
   if (flags.evidence !== undefined) await keepEvidence(flags.evidence, outcome.evidence);
   if (flags.keep !== undefined && outcome.head !== undefined) {
     if (OF_LOG.some((kind) => found.counts.has(kind))) warn(`${flags.keep} is not written: see the findings`);
     else await replaceFile(flags.keep, outcome.head.note);
   }
-  const word = events === undefined ? "CONSISTENT" : "RECONCILED";
-  const verdict = isGood ? word : `NOT ${word}`;
-  if (isGood) process.exitCode = 0;
+  const { verdict, exitCode } = judge(outcome, found, basis);
+  process.exitCode = exitCode;
   if (flags.json) {
     printJson({ verdict, ...reportOf(outcome, found, basis), notShown: caveats(outcome, basis) });
     return;
   }
   print(
-    `${verdict}  ${summary(outcome, found, events)}`,
+    `${verdict}  ${summary(outcome, found, basis)}`,
+    ...periodLines(outcome, basis).map((line) => `  ${line}`),
     ...found.lines().map((line) => `  ${line}`),
+    ...hints(found, basis).map((line) => `  ${line}`),
     ...evidenceLines(outcome, flags),
-    ...(isGood ? statements(outcome, basis).map((line) => `  ${line}`) : []),
+    ...(exitCode !== EXIT_FAILED && outcome.audit !== undefined && found.counts.size === 0
+      ? statements(outcome, basis).map((line) => `  ${line}`)
+      : []),
     "Not shown by this",
     ...caveats(outcome, basis).map((line) => `  ${line}`),
     keysLine(pinned),
   );
 }
 
+/** What could not be known is neither good nor bad, and neither is that nothing was compared. */
+function judge({ period }: AuditOutcome, { counts }: Findings, { events }: Basis) {
+  const word = events === undefined ? "CONSISTENT" : "RECONCILED";
+  const isEmpty = period !== undefined && period.start === period.end;
+  const hasNothing = events !== undefined && (isEmpty || (events.isPartial && events.total.event === 0));
+  if (counts.size === 0 && hasNothing) return { verdict: "NOTHING TO RECONCILE", exitCode: EXIT_UNREAD };
+  if (counts.size === 0) return { verdict: word, exitCode: 0 };
+  const isUndecided = [...counts.keys()].every((kind) => UNDECIDED.includes(kind));
+  return isUndecided
+    ? { verdict: "UNDECIDED", exitCode: EXIT_UNREAD }
+    : { verdict: `NOT ${word}`, exitCode: EXIT_FAILED };
+}
+
 export function keysLine({ sources, logVkeys }: PinnedKeys): string {
   return `Keys  ${sources.join(", ")}: ${logVkeys.map((key) => `log ${keyLabel(key)}`).join(", ")}`;
 }
 
-function summary({ head, period }: AuditOutcome, { counts }: Findings, events: Export | undefined): string {
-  const size = `${head?.size ?? "unknown"} entries of the log`;
-  const wrong = [...counts.values()].reduce((sum, n) => sum + n, 0);
+function summary({ head, period }: AuditOutcome, { counts }: Findings, { events }: Basis): string {
+  const size = head === undefined ? "the log's size is unknown" : `${head.size} entries of the log`;
+  const wrong = [...counts].reduce((sum, [kind, n]) => (UNDECIDED.includes(kind) ? sum : sum + n), 0);
   const findings = wrong === 0 ? "" : `: ${wrong} ${wrong === 1 ? "finding" : "findings"}`;
   if (events === undefined) return `${size}${findings}`;
-  const entries = period === undefined ? "unknown" : period.end - period.start;
-  return `${events.count} events, ${entries} entries of the period, ${size}${findings}`;
+  const what = events.areRecords ? "records (no events were given)," : "events,";
+  const entries = period === undefined ? "" : `${period.end - period.start} entries of the period, `;
+  return `${events.total.event} ${what} ${entries}${size}${findings}`;
 }
+
+/** What the period is, beside the verdict that it is of. */
+function periodLines({ period }: AuditOutcome, { events, flags }: Basis): string[] {
+  if (events === undefined || period === undefined) return [];
+  const { from, to, fromIndex, toIndex } = flags;
+  if ((from ?? to ?? fromIndex ?? toIndex) === undefined) return [];
+  const which =
+    period.start === period.end
+      ? "The period has no entry of the log"
+      : `The period is the entries from index ${period.start} to ${period.end - 1n}`;
+  const by =
+    from === undefined && to === undefined
+      ? "by their place in the log, which is the order of posting"
+      : "by when they were sealed, by the operator's clock";
+  return [`${which}: ${by}, and not by when the events happened.`];
+}
+
+function hints({ counts }: Findings, { events }: Basis): string[] {
+  const [source] = events?.absentSources ?? [];
+  if (source === undefined || !counts.has("record_without_event")) return [];
+  return [
+    `Every record without an event is of a source of which you gave no event, such as ${quoted(source)}: --source compares the others alone.`,
+  ];
+}
+
+/** Sources that are shown one by one. */
+const MAX_SOURCES = 20;
 
 function statements({ head, period, audit }: AuditOutcome, { events, flags }: Basis): string[] {
   if (head === undefined || period === undefined || audit === undefined) return [];
@@ -138,22 +189,32 @@ function statements({ head, period, audit }: AuditOutcome, { events, flags }: Ba
   ];
   if (events === undefined) return lines;
   const outside = audit.outside === 0 ? "" : `, ${audit.outside} of them outside the period`;
-  const copies = events.copies === 0 ? "" : ` Copies of one event that are one entry: ${events.copies}.`;
-  lines.push(
-    `Every event of the export is in the log${outside}.${copies}`,
-    period.start === period.end
-      ? "The period has no entry."
-      : `Every entry from index ${period.start} to ${period.end - 1n} belongs to one event.`,
-  );
-  if (events.sources.size > 0) {
+  const [thing, copy] = events.areRecords ? ["record", "entry"] : ["event", "event"];
+  const copies = events.copies === 0 ? "" : ` Copies of one ${copy} that are one entry: ${events.copies}.`;
+  if (events.total.event > 0) lines.push(`Every ${thing} of the export is in the log${outside}.${copies}`);
+  if (period.start < period.end) lines.push(entriesLine(period, audit, events));
+  const numbered = sequences(events);
+  for (const { source, first, last } of numbered.slice(0, MAX_SOURCES)) {
+    lines.push(`Source ${quoted(source)}: numbers ${first} to ${last}, none missing and none there twice.`);
+  }
+  if (numbered.length > MAX_SOURCES) {
     lines.push(
-      `Sources that number their events: ${events.sources.size}. No number is missing or there twice.`,
+      `And ${numbered.length - MAX_SOURCES} sources more, none of whose numbers is missing or there twice.`,
     );
   }
   return lines;
 }
 
-function caveats({ period, leftOut }: AuditOutcome, { events, kept, pinned, flags }: Basis): string[] {
+function entriesLine({ start, end }: Range, { notCompared }: Audit, events: ComparedExport): string {
+  if (!events.isPartial) {
+    return `Every entry from index ${start} to ${end - 1n} is of one ${events.areRecords ? "record" : "event"} of the export.`;
+  }
+  const { others, unknown } = notCompared;
+  const compared = end - start - BigInt(others + unknown);
+  return `Of ${end - start} entries from index ${start} to ${end - 1n}, ${compared} are of the sources that were compared.`;
+}
+
+function caveats({ period, leftOut, audit }: AuditOutcome, { events, kept, pinned, flags }: Basis): string[] {
   const [left] = leftOut;
   const lines = [
     ...(left === undefined
@@ -176,16 +237,45 @@ function caveats({ period, leftOut }: AuditOutcome, { events, kept, pinned, flag
     lines.push("What the entries stand for: no events were given (--events, --records).");
     return lines;
   }
-  if (flags.events === undefined) {
-    lines.push("That there is an event behind each record: the events were not given (--events).");
+  lines.push(...otherSources(events, audit, flags));
+  if (events.areRecords) {
+    lines.push("That there is an event behind each record: records were compared, and no events (--events).");
   }
   lines.push(
     events.sources.size === 0
-      ? "That every event was posted: no opening has a source and a number, so none could be missed."
-      : "That every event was posted: of a source's events before the first number given and after the last, and of other sources, none could be missed.",
+      ? "That every event was posted: no opening has a source and a number, so one that is missing would not be noticed."
+      : "That every event was posted: of a source's events before the first number given and after the last, and of other sources, one that is missing would not be noticed.",
   );
   lines.push("That what the events say is true.");
   return lines;
+}
+
+/** What is of other sources is a hash and no more: it is counted, and nothing is said of it. */
+function otherSources(
+  { isPartial, others }: ComparedExport,
+  audit: Audit | undefined,
+  flags: AuditFlags,
+): string[] {
+  if (!isPartial) return [];
+  const wanted = (flags.source ?? []).map((name) => quoted(name)).join(", ");
+  const given = [...others]
+    .slice(0, MAX_SOURCES)
+    .map(([name, n]) => `${n} ${name === "" ? "without a source" : `of ${quoted(name)}`}`);
+  const more = others.size > MAX_SOURCES ? `, and of ${others.size - MAX_SOURCES} sources more` : "";
+  const { others: known, unknown } = audit?.notCompared ?? { others: 0, unknown: 0 };
+  return [
+    ...(given.length === 0
+      ? []
+      : [`Given, and not compared, for only ${wanted} is: ${given.join(", ")}${more}.`]),
+    ...(known === 0
+      ? []
+      : [`Entries of the period that are by these of other sources, and were not compared: ${known}.`]),
+    ...(unknown === 0
+      ? []
+      : [
+          `Entries of the period that are of nothing you gave: ${unknown}. Whose they are a hash does not say: other systems' events, or some of ${wanted} that the export does not have.`,
+        ]),
+  ];
 }
 
 function reportOf(
@@ -209,11 +299,24 @@ function reportOf(
     tiles: flags.tiles ?? false,
     ...(events && {
       events: {
-        total: events.count,
+        total: events.total.event,
+        areRecords: events.areRecords,
         copies: events.copies,
         found: audit?.found ?? 0,
         outsidePeriod: audit?.outside ?? 0,
         sources: events.sources.size,
+        numbers: sequences(events).map(({ source, first, last }) => ({
+          source,
+          first: `${first}`,
+          last: `${last}`,
+        })),
+        ...(events.isPartial && {
+          notCompared: {
+            given: Object.fromEntries(events.others),
+            entriesOfOthers: audit?.notCompared.others ?? 0,
+            entriesOfNothingGiven: audit?.notCompared.unknown ?? 0,
+          },
+        }),
       },
     }),
     findings: Object.fromEntries(found.counts),

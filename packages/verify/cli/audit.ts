@@ -5,7 +5,6 @@ import {
   BUNDLED,
   compareLater,
   decodeCommitments,
-  type Export,
   type Published,
   periodByTime,
   startAudit,
@@ -20,7 +19,7 @@ import { TlogError } from "../tlog/error.ts";
 import { HASH_SIZE, type Range } from "../tlog/merkle.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
 import { TILE_WIDTH, type Tile, widthAt } from "../tlog/tile.ts";
-import { readExport } from "./audit-export.ts";
+import { type ComparedExport, readExport } from "./audit-export.ts";
 import {
   type AuditFlags,
   type AuditOutcome,
@@ -41,8 +40,8 @@ import {
 } from "./credentials.ts";
 import { judgeEvidence } from "./evidence.ts";
 import { readInput } from "./files.ts";
-import { collect, entryNumber } from "./options.ts";
-import { asMisuse, CliError, EXIT_FAILED, misuse, print, progress } from "./output.ts";
+import { collect, entryCount, entryNumber, MAX_TIMER, seconds } from "./options.ts";
+import { asMisuse, EXIT_FAILED, misuse, print, progress } from "./output.ts";
 import { time } from "./time.ts";
 
 export function auditCommand(command: Command): Command {
@@ -50,6 +49,11 @@ export function auditCommand(command: Command): Command {
     .argument("[log]", "the log's id (KEDGE_LOG, or of the credentials)")
     .option("--events <path>", "the export: an event file, a folder or .ndjson; may be repeated", collect)
     .option("--records <file>", "its openings, as kedge commit or post --out wrote them", collect)
+    .option(
+      "--source <name>",
+      "compare what is of this source alone, by the openings: for a log of several systems; may be repeated",
+      collect,
+    )
     .addOption(byIndex("--from-index <n>", "the first entry of the period (default: of the log)"))
     .addOption(byIndex("--to-index <n>", "the last entry of the period (default: of the log)"))
     .option("--from <time>", "the period begins then, by the operator's clock (RFC 3339)", time)
@@ -61,14 +65,19 @@ export function auditCommand(command: Command): Command {
     .option("--check-evidence <file>", "instead: does this evidence convince with the log's key alone?")
     .addOption(
       new Option("--max-entries <n>", "read no larger log")
-        .argParser(entryNumber)
+        .argParser(entryCount)
         .default(100_000_000n, "100000000"),
+    )
+    .addOption(
+      new Option("--timeout <seconds>", "how long to ask for one answer, when the service is busy or away")
+        .argParser(seconds(MAX_TIMER))
+        .default(600_000, "600"),
     )
     .option("--json", "each finding as a line of JSON, and the report as the last line")
     .addHelpText(
       "after",
       "\nWithout --events and --records, only the log itself is audited." +
-        "\nExit code: 0 reconciled (or consistent), 1 not, or not read to the end, 2 used wrongly.",
+        "\nExit code: 0 reconciled (or consistent), 1 not, 2 used wrongly, 3 undecided: not read, or nothing to compare.",
     )
     .action(audit);
 }
@@ -92,7 +101,8 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   const pinned = pinnedKeys(flags);
   checkPeriod(flags);
   const log = namedLog({ ...flags, log: id ?? process.env["KEDGE_LOG"] });
-  const target = { log: openLogReader(serviceConnection(flags), log), keys: keysOf(log, pinned) };
+  const connection = { ...serviceConnection(flags), patience: flags.timeout };
+  const target = { log: openLogReader(connection, log), keys: keysOf(log, pinned) };
   const kept = (flags.since ?? []).map((path) => readKept(path, target.keys));
   const found = findings(flags.json ?? false);
   const outcome: AuditOutcome = { origin: target.keys.origin, evidence: [], leftOut: [] };
@@ -102,9 +112,11 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
     await readLog(target, { kept, flags, events }, found, outcome);
     isRead = true;
   } catch (error) {
-    const isOfService = [ClientError, TlogError, CliError].some((kind) => error instanceof kind);
-    if (!(error instanceof Error && isOfService)) throw error;
-    await found.tell([{ finding: "incomplete", detail: { cause: error } }]);
+    if (!(error instanceof ClientError || error instanceof TlogError)) throw error;
+    // Another's signature, or none that holds, is no trouble on the way.
+    const isAnothers = error.code === "unknown_key" || error.code === "bad_signature";
+    const finding = isAnothers ? "bad_checkpoint" : "incomplete";
+    await found.tell([{ finding, detail: { cause: error } }]);
   }
   await conclude(outcome, found, { events, kept, pinned, flags });
   // The service may hold requests that are under way for minutes: nothing waits for them.
@@ -126,7 +138,10 @@ function keysOf(log: string, { logVkeys }: PinnedKeys): PinnedLog {
   return { origin: first.name, vkeys };
 }
 
-function checkPeriod({ fromIndex, toIndex, from, to, events, records }: AuditFlags): void {
+function checkPeriod({ fromIndex, toIndex, from, to, events, records, source }: AuditFlags): void {
+  if (source !== undefined && (events ?? records) === undefined) {
+    throw misuse("A source is of events: give --events or --records, or leave it out");
+  }
   const isGiven = (fromIndex ?? toIndex ?? from ?? to) !== undefined;
   if (isGiven && (events ?? records) === undefined) {
     throw misuse("A period is of events: give --events or --records, or leave it out");
@@ -156,10 +171,10 @@ function readKept(path: string, keys: PinnedLog): NamedHead {
 type Plan = {
   kept: readonly NamedHead[];
   flags: AuditFlags;
-  events: Export | undefined;
+  events: ComparedExport | undefined;
 };
 
-/** Reads the whole log once. Throws ClientError, TlogError and CliError when it cannot be read to its end. */
+/** Reads the whole log once. Throws ClientError and TlogError when it cannot be read to its end. */
 async function readLog(
   target: AuditedLog,
   plan: Plan,
@@ -176,10 +191,16 @@ async function readLog(
   for (const earlier of plan.kept) await learn(compareLater(earlier, head));
   const { kept, events, flags } = plan;
   if (head.size > flags.maxEntries) {
-    throw new CliError("failed", `It has ${head.size} entries, more than --max-entries ${flags.maxEntries}`);
+    const message = `It has ${head.size} entries, more than --max-entries ${flags.maxEntries}`;
+    throw new ClientError("protocol", message);
   }
   const period = await findPeriod(target, head.size, flags);
   outcome.period = period;
+  const { toIndex = 0n, fromIndex = 0n } = flags;
+  const last = toIndex > fromIndex ? toIndex : fromIndex;
+  if (last >= head.size && last > 0n) {
+    await found.tell([{ finding: "period_beyond_log", last: `${last}`, size: `${head.size}` }]);
+  }
   const audit = startAudit({ log: keys, head, kept, period, ...(events && { events }) });
   outcome.audit = audit;
 
@@ -208,7 +229,7 @@ function openServed(note: string, keys: PinnedLog): SignedHead {
   } catch (cause) {
     if (!(cause instanceof TlogError)) throw cause;
     const message = `The service's checkpoint is not one of ${whyNot(cause, keys)}`;
-    throw new CliError("failed", message, { cause });
+    throw new TlogError(cause.code, message, { cause });
   }
 }
 
@@ -225,9 +246,8 @@ async function findPeriod(
     const times = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
     return await periodByTime(readHistory(target, size), size, times);
   }
-  const end = toIndex === undefined ? size : toIndex + 1n;
-  if (fromIndex <= end && end <= size) return { start: fromIndex, end };
-  throw new CliError("failed", `It has ${size} entries, and the period goes beyond`);
+  const end = toIndex === undefined || toIndex >= size ? size : toIndex + 1n;
+  return { start: fromIndex < end ? fromIndex : end, end };
 }
 
 function* bundlesOf(size: bigint): Generator<Tile> {

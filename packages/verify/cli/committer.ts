@@ -14,6 +14,10 @@ export type CommitFlags = SettingFlags & {
   canonicalisation?: Canonicalisation;
   randomNonce?: boolean;
   ndjson?: boolean;
+  asBytes?: boolean;
+  /** Of a program that knows the numbers of sources. */
+  source?: string;
+  state?: string;
 };
 
 export function withCommit(command: Command): Command {
@@ -26,7 +30,8 @@ export function withCommit(command: Command): Command {
     .addOption(
       new Option("--canonicalisation <name>", "of the events").choices(["raw", "jcs"]).default("raw"),
     )
-    .option("--ndjson", "every input has one event a line, whatever its name");
+    .option("--ndjson", "every input has one event a line, whatever its name")
+    .option("--as-bytes", "an event is its bytes, whatever they look like and their file is called");
 }
 
 function mediaTypeOption(text: string): string {
@@ -40,13 +45,22 @@ function mediaTypeOption(text: string): string {
 /** What `kedge commit` makes of an event. `commitment` is hex. The opening is a secret until disclosed. */
 export type CommitRecord = { event: string; line?: number; commitment: string; opening: Opening };
 
+/** The number of an event among those of its source. */
+export type Numbered = { source: string; sequence: bigint };
+/** The number that an event has, or undefined when it has none. To be called for every event of a file, in order. */
+export type NumberOf = (source: EventSource) => Numbered | undefined;
+/** Opens what the flags name; `numberOf` is undefined when they name no source. */
+export type OpenNumberOf = (flags: CommitFlags) => Promise<{ numberOf?: NumberOf; close(): Promise<void> }>;
+
 /** Commits to one event. The tenant key is there before the first event is read. */
-export function committer(flags: CommitFlags): (source: EventSource) => CommitRecord {
+export function committer(flags: CommitFlags): (source: EventSource, numbered?: Numbered) => CommitRecord {
   const fields = eventFields(flags);
   const tenantKey = flags.randomNonce ? undefined : needTenantKey(flags);
-  return (source) => {
+  return (source, numbered) => {
     const secret = tenantKey === undefined ? { nonce: new Uint8Array(randomBytes(32)) } : { tenantKey };
-    const { commitment, opening } = locating(source, () => commitEvent(fields(source), secret));
+    const { commitment, opening } = locating(source, () =>
+      commitEvent({ ...fields(source), ...numbered }, secret),
+    );
     return {
       event: source.name,
       ...(source.line === undefined ? {} : { line: source.line }),
@@ -56,14 +70,22 @@ export function committer(flags: CommitFlags): (source: EventSource) => CommitRe
   };
 }
 
-/** The opening that the event was committed with if the tenant key and the options are those of then. */
-export function deriveOpening(flags: CommitFlags): (source: EventSource) => Opening | undefined {
+/**
+ * The opening that the event was committed with if the tenant key and the options are those of then. With `numberOf`,
+ * an event without a number has none.
+ */
+export function deriveOpening(
+  flags: CommitFlags,
+  numberOf?: NumberOf,
+): (source: EventSource) => Opening | undefined {
   const tenantKey = findTenantKey(flags);
   if (tenantKey === undefined) return () => undefined;
   const fields = eventFields(flags);
   return (source) => {
+    const numbered = numberOf?.(source);
+    if (numberOf !== undefined && numbered === undefined) return undefined;
     try {
-      return commitEvent(fields(source), { tenantKey }).opening;
+      return commitEvent({ ...fields(source), ...numbered }, { tenantKey }).opening;
     } catch (error) {
       // An event that cannot be committed to has no opening; the proof may carry one that fits it.
       if (error instanceof EventError) return undefined;
@@ -72,7 +94,8 @@ export function deriveOpening(flags: CommitFlags): (source: EventSource) => Open
   };
 }
 
-function eventFields({ mediaType, canonicalisation = "raw" }: CommitFlags) {
+/** What of an event's commitment the options and the event itself say. */
+export function eventFields({ mediaType, canonicalisation = "raw" }: CommitFlags) {
   return ({ name, line, bytes }: EventSource) => ({
     bytes,
     mediaType: mediaType ?? mediaTypeOf(line === undefined ? name : "line.json", bytes),

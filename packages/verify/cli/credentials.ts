@@ -1,6 +1,6 @@
 /** What a command knows before it starts: flags first, then KEDGE_* variables, then the credentials file. */
 import { statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { parseTenantKey } from "../events/commitment.ts";
 import { type Connection, checkConnection } from "../net/http.ts";
@@ -37,7 +37,7 @@ export type SettingFlags = {
 
 const SECRET = "visible to others in the process list: prefer the variable or the credentials";
 /** ms. */
-const SHOWN_PAUSE = 5_000;
+const SHOWN_PAUSE = 2_000;
 const LOG_VARIABLE = "KEDGE_LOG_VKEY";
 const ANCHOR_VARIABLE = "KEDGE_ANCHOR_VKEY";
 
@@ -110,12 +110,12 @@ export function serviceConnection(flags: SettingFlags): Connection {
 }
 
 /** Says that the service asks for a pause; nothing of a short one, and one line for the many of requests side by side. */
-function pauses(): (pause: number) => void {
+function pauses(): NonNullable<Connection["onPause"]> {
   let last = Number.NEGATIVE_INFINITY;
-  return (pause) => {
+  return (pause, { message }) => {
     if (pause < SHOWN_PAUSE || performance.now() - last < SHOWN_PAUSE) return;
     last = performance.now();
-    warn(`The service does not answer this now: it is asked again in ${Math.round(pause / 1000)} s`);
+    warn(`${message}: it is asked again in ${Math.round(pause / 1000)} s; Ctrl-C ends this`);
   };
 }
 
@@ -129,6 +129,11 @@ export function needTenantKey(flags: SettingFlags): Uint8Array {
   const key = findTenantKey(flags);
   if (key === undefined) throw misuse("No tenant key: set KEDGE_TENANT_KEY or use the credentials");
   return key;
+}
+
+/** Where the credentials lie, or would lie: what belongs to them is kept beside them. */
+export function credentialsFolder(flags: SettingFlags): string {
+  return dirname(readCredentials(flags).path);
 }
 
 /** The keys that proofs are verified with, and where they are from. */

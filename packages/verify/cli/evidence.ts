@@ -35,9 +35,11 @@ export async function judgeEvidence(path: string, vkeys: readonly Vkey[], json =
   }
   if (lines.size === 0) throw misuse(`${path} holds no evidence`);
   let judged = 0;
+  let last = 0;
   for (const [line, number] of lines) {
     if (judged === MAX_JUDGED) break;
     judged += 1;
+    last = number;
     const verdict = judgeLine(line, vkeys);
     if (verdict.convincing) process.exitCode = 0;
     if (json) printJson({ line: number, ...verdict });
@@ -48,7 +50,7 @@ export async function judgeEvidence(path: string, vkeys: readonly Vkey[], json =
   const left = lines.size - judged;
   if (left === 0) return;
   if (process.exitCode !== 0) process.exitCode = EXIT_UNREAD;
-  warn(`${left} lines more were not judged: split ${path} after line ${MAX_JUDGED}, and judge the rest`);
+  warn(`${left} lines more were not judged: split ${path} after line ${last}, and judge the rest`);
 }
 
 /** The same members for a line that is no evidence. */

@@ -6,8 +6,11 @@ import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { concatBytes } from "../tlog/bytes.ts";
 import { isCommitment } from "./options.ts";
-import { misuse, warn } from "./output.ts";
+import { CliError, misuse, warn } from "./output.ts";
+import { isLitter, looksLikeRecord } from "./recognise.ts";
 import { openRegular, RegularFileError } from "./regular.ts";
+
+export { looksLikeRecord };
 
 /** An event where it was found: `name` is the path as given, `-` for standard input; `line` counts from 1. */
 export type EventSource = {
@@ -16,22 +19,35 @@ export type EventSource = {
   bytes: Uint8Array;
   /** Path below the folder that was given, or the file's own name. */
   below: string;
+  /** Of a last line that no newline ends. */
+  isUnended?: true;
 };
 
-/** What one path on the command line stands for. */
-type InputFile = { name: string; below: string };
+/** What one path on the command line stands for; its first `size` bytes, where that is known. */
+export type InputFile = { name: string; below: string; size?: number };
 
 /** Far above any audit event; bounds what a wrong file can take of the memory. */
-const MAX_EVENT = 64 << 20;
+export const MAX_EVENT = 64 << 20;
 export const PROOF_SUFFIX = ".tlog-proof";
 
+export type ListOptions = {
+  /** What an editor or a desktop leaves is a file like any other. */
+  asBytes?: boolean | undefined;
+  /** Gets the name of what was passed by as such. Without it nobody is told, and a path that was given is always meant. */
+  onLitter?: (name: string) => void;
+  /** Takes what cannot be read, and the others follow. Without it, the first ends all. */
+  onError?: OnError | undefined;
+};
+export type OnError = (error: CliError) => void;
+
 /**
- * The files below these paths in the order of their names, proof files left out; `-` stays. What else is left out is
- * warned of, and its name added to `leftOut`.
+ * The files below these paths in the order of their names, proof files and litter passed by; `-` stays. What else is
+ * left out is warned of, and its name added to `leftOut`: who misses it has not seen all.
  */
 export async function* listFiles(
   paths: readonly string[],
   leftOut: string[] = [],
+  options: ListOptions = {},
 ): AsyncGenerator<InputFile> {
   for (const path of paths) {
     if (isCommitment(path)) {
@@ -39,8 +55,27 @@ export async function* listFiles(
         `${path} is a commitment, and events are wanted: for a file of that name, write ./${path}`,
       );
     }
-    if (path !== "-" && (await statOf(path)).isDirectory()) yield* walk(path, path, leftOut);
-    else yield { name: path, below: basename(path) };
+    const found = path === "-" ? undefined : await orElse(() => statOf(path), options.onError);
+    if (found?.isDirectory()) yield* walk(path, path, leftOut, options);
+    else if (found && options.onLitter && passedBy(basename(path), path, options)) continue;
+    else if (found !== undefined || path === "-") yield { name: path, below: basename(path) };
+  }
+}
+
+function passedBy(own: string, name: string, { asBytes, onLitter }: ListOptions): boolean {
+  if (asBytes || !isLitter(own)) return false;
+  onLitter?.(name);
+  return true;
+}
+
+/** undefined for what `onError` has taken. */
+async function orElse<T>(run: () => Promise<T>, onError: OnError | undefined): Promise<T | undefined> {
+  try {
+    return await run();
+  } catch (error) {
+    if (onError === undefined || !(error instanceof CliError)) throw error;
+    onError(error);
+    return undefined;
   }
 }
 
@@ -52,15 +87,21 @@ export async function statOf(path: string) {
   }
 }
 
-async function* walk(root: string, folder: string, leftOut: string[]): AsyncGenerator<InputFile> {
-  for (const entry of await readFolder(folder)) {
+async function* walk(
+  root: string,
+  folder: string,
+  leftOut: string[],
+  options: ListOptions,
+): AsyncGenerator<InputFile> {
+  for (const entry of (await orElse(() => readFolder(folder), options.onError)) ?? []) {
     const own = entry.name.toString();
     const name = join(folder, own);
+    if (passedBy(own, name, options)) continue;
     const reason = whyLeftOut(entry);
     if (reason !== undefined) {
       leftOut.push(name);
       warn(`${name} is left out: ${reason}`);
-    } else if (entry.isDirectory()) yield* walk(root, name, leftOut);
+    } else if (entry.isDirectory()) yield* walk(root, name, leftOut, options);
     else if (!own.endsWith(PROOF_SUFFIX)) yield { name, below: relative(root, name) };
   }
 }
@@ -87,43 +128,22 @@ export function isNdjson({ name }: InputFile, ndjson: boolean | undefined): bool
   return ndjson === true || name === "-" || /\.(ndjson|jsonl)$/i.test(name);
 }
 
-/** The events of a file: one, or one for each line that is not blank. Records are a line each, whatever the name. */
-export async function* readEvents(file: InputFile, ndjson: boolean | undefined): AsyncGenerator<EventSource> {
+/**
+ * The events of a file: one, or one for each line that is not blank. Records are a line each, whatever the name. `onEnd`
+ * gets how many bytes the file has.
+ */
+export async function* readEvents(
+  file: InputFile,
+  ndjson: boolean | undefined,
+  onEnd?: (bytes: number) => void,
+): AsyncGenerator<EventSource> {
   if (isNdjson(file, ndjson)) {
-    for await (const { line, bytes } of readLines(file, chunks(file))) {
-      if (looksLikeProof(bytes)) {
-        throw misuse(`${file.name} line ${line} is a proof, not an event: keep proofs apart from the events`);
-      }
-      yield { ...file, line, bytes };
-    }
+    yield* readLines(file, chunks(file, onEnd));
     return;
   }
-  const bytes = await readWhole(file);
-  if (!looksLikeRecord(firstLine(bytes))) {
-    yield { ...file, bytes };
-    return;
-  }
-  for await (const { line, bytes: record } of readLines(file, [bytes])) {
-    yield { ...file, line, bytes: record };
-  }
-}
-
-/** Whether these bytes are a record of `kedge commit`, or were one before they were cut or edited. */
-export function looksLikeRecord(bytes: Uint8Array): boolean {
-  if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"commitment"')) return false;
-  const text = new TextDecoder().decode(bytes).trimStart();
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && "commitment" in value && "opening" in value;
-  } catch {
-    return /^\{.*"commitment"\s*:\s*"[0-9a-fA-F]{64}"/s.test(text);
-  }
-}
-
-/** Whether these bytes are a line of a file of proofs, as `kedge proof --out` writes them. */
-function looksLikeProof(bytes: Uint8Array): boolean {
-  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  return raw.includes('"commitment"') && raw.includes('"proof":"c2sp.org/tlog-proof@');
+  const bytes = await readWhole(file, onEnd);
+  if (looksLikeRecord(firstLine(bytes))) yield* readLines(file, [bytes]);
+  else yield { name: file.name, below: file.below, bytes };
 }
 
 function firstLine(bytes: Uint8Array): Uint8Array {
@@ -137,7 +157,8 @@ function firstLine(bytes: Uint8Array): Uint8Array {
 async function* readLines(
   file: InputFile,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): AsyncGenerator<{ line: number; bytes: Uint8Array }> {
+): AsyncGenerator<EventSource> {
+  const { name, below } = file;
   let line = 0;
   let parts: Uint8Array[] = [];
   let size = 0;
@@ -146,7 +167,7 @@ async function* readLines(
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
       line += 1;
       const bytes = concatBytes(...parts, chunk.subarray(start, end));
-      if (!bytes.every(isSpace)) yield { line, bytes };
+      if (!bytes.every(isSpace)) yield { name, below, line, bytes };
       parts = [];
       size = 0;
       start = end + 1;
@@ -156,13 +177,13 @@ async function* readLines(
     parts.push(chunk.subarray(start));
   }
   const bytes = concatBytes(...parts);
-  if (!bytes.every(isSpace)) yield { line: line + 1, bytes };
+  if (!bytes.every(isSpace)) yield { name, below, line: line + 1, bytes, isUnended: true };
 }
 
-async function readWhole(file: InputFile): Promise<Uint8Array> {
+async function readWhole(file: InputFile, onEnd?: (bytes: number) => void): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of chunks(file)) {
+  for await (const chunk of chunks(file, onEnd)) {
     size += chunk.length;
     checkSize(file, size);
     parts.push(chunk);
@@ -170,25 +191,31 @@ async function readWhole(file: InputFile): Promise<Uint8Array> {
   return concatBytes(...parts);
 }
 
-async function* chunks({ name }: InputFile): AsyncGenerator<Uint8Array> {
-  const isStdin = name === "-";
-  const stream: Readable = isStdin ? process.stdin : await openEvents(name);
-  let isEmpty = true;
+async function* chunks(
+  { name, size }: InputFile,
+  onEnd?: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  if (size === 0) return;
+  const stream: Readable = name === "-" ? process.stdin : await openEvents(name, size);
+  let read = 0;
   try {
     for await (const chunk of stream) {
-      isEmpty = false;
-      if (chunk instanceof Uint8Array) yield chunk;
+      if (!(chunk instanceof Uint8Array)) continue;
+      read += chunk.length;
+      yield chunk;
     }
   } catch (cause) {
     throw misuse(`${name} cannot be read: ${reasonOf(cause)}`, cause);
   }
-  // Not an event of no bytes, but a pipe whose other end has failed.
-  if (isStdin && isEmpty) throw misuse("Nothing came on standard input: - needs events, one a line");
+  if (size !== undefined && read < size)
+    throw misuse(`${name} became shorter while it was read: give it again`);
+  onEnd?.(read);
 }
 
-async function openEvents(path: string): Promise<Readable> {
+async function openEvents(path: string, size: number | undefined): Promise<Readable> {
+  const end = size === undefined ? {} : { end: size - 1 };
   try {
-    return (await openRegular(path)).createReadStream({ highWaterMark: 1 << 18 });
+    return (await openRegular(path)).createReadStream({ highWaterMark: 1 << 18, ...end });
   } catch (cause) {
     if (!(cause instanceof RegularFileError)) throw cause;
     const advice = cause.code === "not_regular" ? ". What comes through a pipe is given as -" : "";
@@ -198,7 +225,9 @@ async function openEvents(path: string): Promise<Readable> {
 
 function checkSize({ name }: InputFile, size: number): void {
   if (size <= MAX_EVENT) return;
-  throw misuse(`${name} holds an event larger than ${MAX_EVENT} bytes: is it NDJSON? Then use --ndjson`);
+  throw misuse(
+    `${name} holds an event larger than 64 MiB (${MAX_EVENT} bytes), which is the limit: is it NDJSON? Then use --ndjson`,
+  );
 }
 
 const NEWLINE = 0x0a;

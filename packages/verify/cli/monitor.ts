@@ -15,7 +15,7 @@ import { judgeEvidence } from "./evidence.ts";
 import { appendNew, readIfThere, readText, replaceFile } from "./files.ts";
 import { checkOwner, readPolicy, readVkeys } from "./keys.ts";
 import { describe, lookReport, type Report, unreachableReport, type WatchedLog } from "./monitor-report.ts";
-import { collect, entryNumber, MAX_TIMER, seconds } from "./options.ts";
+import { collect, entryCount, MAX_TIMER, seconds } from "./options.ts";
 import { asMisuse, EXIT_FAILED, misuse, print, printJson, warn } from "./output.ts";
 import { post } from "./webhook.ts";
 
@@ -53,7 +53,7 @@ export function monitorCommand(command: Command): Command {
     .option("--max-age <seconds>", "a newest checkpoint older than this is a finding", parseTimer)
     .addOption(
       new Option("--max-entries <n>", "new entries that one look reads at most")
-        .argParser(entryNumber)
+        .argParser(entryCount)
         .default(1_000_000n, "1000000"),
     )
     .addOption(

@@ -24,10 +24,20 @@ export const wholeNumber = (min: number, max?: number) => (text: string) => {
   throw new InvalidArgumentError(`It is a number from ${min} ${max === undefined ? "on" : `to ${max}`}.`);
 };
 
-/** An index in a log, or a number of entries. */
+/** An index in a log. */
 export function entryNumber(text: string): bigint {
   if (/^\d{1,18}$/.test(text)) return BigInt(text);
   throw new InvalidArgumentError("It is a number from 0 on.");
+}
+
+/** More entries than anybody reads at one go: at a hundred thousand a second they take a day. */
+const MAX_COUNT = 10_000_000_000n;
+
+/** A number of entries to read. */
+export function entryCount(text: string): bigint {
+  const count = entryNumber(text);
+  if (count <= MAX_COUNT) return count;
+  throw new InvalidArgumentError(`It is a number from 0 to ${MAX_COUNT}.`);
 }
 
 /** What a timer of Node can wait for, in seconds. */

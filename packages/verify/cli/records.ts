@@ -2,9 +2,17 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { COMMITMENT_HEX, parseOpening } from "../events/commitment.ts";
-import { type CommitFlags, type CommitRecord, committer, locating, where } from "./committer.ts";
-import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
-import { jsonLine, misuse } from "./output.ts";
+import {
+  type CommitFlags,
+  type CommitRecord,
+  committer,
+  locating,
+  type NumberOf,
+  where,
+} from "./committer.ts";
+import { type EventSource, type InputFile, listFiles, type OnError, readEvents } from "./inputs.ts";
+import { CliError, jsonLine, misuse } from "./output.ts";
+import { looksLikeRecord } from "./recognise.ts";
 
 export function recordLine(record: CommitRecord): string {
   const { event, line, commitment, opening } = record;
@@ -21,35 +29,69 @@ export async function createRecords(path: string): Promise<FileHandle> {
 }
 
 /** A record, and what names its proof: the path of the event, below the folder that was given. */
-type LocatedRecord = CommitRecord & { below: string };
+export type LocatedRecord = CommitRecord & { below: string };
 
-/**
- * The records of the inputs: events are committed to here, and files that `commit` wrote are read. One file has either,
- * as its first line shows: a record taken for an event would be committed to in its place.
- */
+export type ReadOptions = {
+  /** Takes a file that cannot be read or used, and the others follow. Without it, the first ends all. */
+  onError?: OnError;
+  /** The numbers that events have. With it, one without a number cannot be used. */
+  numberOf?: NumberOf;
+};
+
+/** The records of the inputs: events are committed to here, and files that `commit` wrote are read. */
 export async function* readRecords(
   paths: readonly string[],
   flags: CommitFlags,
   leftOut?: string[],
+  { onError, numberOf }: ReadOptions = {},
 ): AsyncGenerator<LocatedRecord> {
   let commit: ReturnType<typeof committer> | undefined;
-  for await (const file of listFiles(paths, leftOut)) {
-    let holdsRecords: boolean | undefined;
-    for await (const source of readEvents(file, flags.ndjson)) {
-      const isRecord = looksLikeRecord(source.bytes);
-      holdsRecords ??= isRecord;
-      if (isRecord !== holdsRecords) {
-        const [is, first] = isRecord ? ["a record of kedge commit", "an event"] : ["no record", "one"];
-        throw misuse(`${where(source)} is ${is}, and the first line is ${first}: split the file`);
-      }
-      if (isRecord) {
-        const record = parseRecord(source);
-        yield { ...record, below: record.event };
-      } else {
+  for await (const file of listFiles(paths, leftOut, { asBytes: flags.asBytes, onError })) {
+    try {
+      for await (const { record, event } of readItems(file, flags)) {
+        if (event === undefined) {
+          yield { ...record, below: record.event };
+          continue;
+        }
+        const numbered = numberOf?.(event);
+        if (numberOf !== undefined && numbered === undefined) throw unnumbered(event);
         commit ??= committer(flags);
-        yield { ...commit(source), below: source.below };
+        yield { ...commit(event, numbered), below: event.below };
       }
+    } catch (error) {
+      if (onError === undefined || !(error instanceof CliError)) throw error;
+      onError(error);
     }
+  }
+}
+
+const unnumbered = (event: EventSource): CliError =>
+  new CliError(
+    "failed",
+    `${where(event)} has no number in this source: was it posted with --source, and this state?`,
+  );
+
+/** What a file holds: events, or records of events. */
+export type Item = { record: CommitRecord; event?: undefined } | { event: EventSource; record?: undefined };
+
+/**
+ * One file has either, as its first line shows: a record taken for an event would be committed to in its place. `onEnd`
+ * gets how many bytes were read, before what comes last.
+ */
+export async function* readItems(
+  file: InputFile,
+  flags: CommitFlags,
+  onEnd?: (bytes: number) => void,
+): AsyncGenerator<Item> {
+  let holdsRecords: boolean | undefined;
+  for await (const event of readEvents(file, flags.ndjson, onEnd)) {
+    const isRecord = looksLikeRecord(event.bytes);
+    holdsRecords ??= isRecord;
+    if (isRecord !== holdsRecords) {
+      const [is, first] = isRecord ? ["a record of kedge commit", "an event"] : ["no record", "one"];
+      throw misuse(`${where(event)} is ${is}, and the first line is ${first}: split the file`);
+    }
+    yield isRecord ? { record: parseRecord(event) } : { event };
   }
 }
 

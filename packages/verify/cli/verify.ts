@@ -15,7 +15,14 @@ import {
 import { type Hints, type ToldReport, tellReport } from "../proof/words.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
-import { type CommitFlags, deriveOpening, where, withCommit } from "./committer.ts";
+import {
+  type CommitFlags,
+  deriveOpening,
+  type NumberOf,
+  type OpenNumberOf,
+  where,
+  withCommit,
+} from "./committer.ts";
 import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
 import { readText } from "./files.ts";
 import {
@@ -39,7 +46,11 @@ import {
 } from "./proofs.ts";
 import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
 
-export function verifyCommand(command: Command): Command {
+/** `openNumberOf` is given by a program that knows the numbers of sources. */
+export function verifyCommand(
+  command: Command,
+  openNumberOf: OpenNumberOf = async () => ({ close: async () => undefined }),
+): Command {
   return withTimestamps(withCommit(withVkeys(withCredentials(command))))
     .argument(
       "<paths...>",
@@ -56,7 +67,10 @@ export function verifyCommand(command: Command): Command {
       "\nExit code: 0 proven; 1 not: altered, not belonging together, converted, or less than required; 2 used wrongly; " +
         "3 could not be read or told. Works without a network.",
     )
-    .action(verify);
+    .action(async (paths: string[], flags: VerifyFlags) => {
+      const numbers = await openNumberOf(flags);
+      await verify(paths, flags, numbers.numberOf).finally(() => numbers.close());
+    });
 }
 
 type VerifyFlags = CommitFlags &
@@ -80,7 +94,7 @@ const HINTS: Hints = {
 /** The keys that every proof of a run is held against, and the verifier that holds it against them. */
 type Trust = PinnedKeys & { verifyClaim: (claim: VerifyClaim) => Promise<VerifyReport> };
 
-async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
+async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is proven: a reader may close the pipe before that
   const trust = await readTrust(flags);
   const [first, second, ...more] = paths;
@@ -96,12 +110,17 @@ async function verify(paths: string[], flags: VerifyFlags): Promise<void> {
   const ofMany = await holdsMany(second);
   const isOne = flags.line !== undefined || (await isOneEvent(first, flags));
   if (ofMany && (!isOne || (await statOf(second)).isDirectory()) && flags.line === undefined) {
-    await verifyFolder(first, second, trust, flags);
+    await verifyFolder(first, second, trust, flags, numberOf);
     return;
   }
-  const source = await readOne(first, flags);
+  const source = await readOne(first, flags, numberOf);
   const opening = flags.opening === undefined ? undefined : await readOpening(flags.opening);
-  const claim = { source, trust, derive: deriveOpening(flags), ...(opening && { opening }) };
+  const claim = {
+    source,
+    trust,
+    ...(opening === undefined ? deriver(flags, numberOf)(source) : {}),
+    ...(opening && { opening }),
+  };
   if (ofMany) {
     const paired = await pairIn(claim, second);
     if (paired === undefined) throw new CliError("untold", `${second} has no proof of ${where(source)}`);
@@ -162,7 +181,10 @@ async function otherLine(
   for await (const source of readEvents({ name: path, below: path }, true)) {
     if (source.line === flags.line) continue;
     if (++tried > MAX_TRIES) return undefined;
-    if ((await verifySource({ ...claim, source }, proof)).proven) return source.line;
+    const { trust, opening, deriveOpening } = claim;
+    const own = opening === undefined ? deriveOpening?.(source.bytes) : undefined;
+    const other = { source, trust, ...(opening && { opening }), ...(own && { derivedOpening: own }) };
+    if ((await verifySource(other, proof)).proven) return source.line;
   }
   return undefined;
 }
@@ -195,22 +217,26 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
 type Claim = {
   source: EventSource;
   trust: Trust;
-  derive: (source: EventSource) => Opening | undefined;
   opening?: Opening;
+  derivedOpening?: Opening;
+  /** What that would be for other bytes. Absent with --source, whose numbers are counted off event by event. */
+  deriveOpening?: (event: Uint8Array) => Opening | undefined;
 };
 
-async function verifySource(
-  { source, trust, derive, opening }: Claim,
-  proof: Uint8Array,
-): Promise<VerifyReport> {
-  const derivedOpening = opening === undefined ? derive(source) : undefined;
-  return await trust.verifyClaim({
-    event: source.bytes,
-    proof,
-    ...(opening === undefined ? {} : { opening }),
-    ...(derivedOpening === undefined ? {} : { derivedOpening }),
-    deriveOpening: (bytes) => derive({ ...source, bytes }),
-  });
+/** To be asked once for each event, in their order: equal lines have numbers of their own. */
+function deriver(flags: VerifyFlags, numberOf: NumberOf | undefined) {
+  const derive = deriveOpening(flags, numberOf);
+  return (source: EventSource): Pick<Claim, "derivedOpening" | "deriveOpening"> => {
+    const derivedOpening = derive(source);
+    return {
+      ...(derivedOpening && { derivedOpening }),
+      ...(numberOf === undefined && { deriveOpening: (bytes: Uint8Array) => derive({ ...source, bytes }) }),
+    };
+  };
+}
+
+async function verifySource({ source, trust, ...openings }: Claim, proof: Uint8Array): Promise<VerifyReport> {
+  return await trust.verifyClaim({ event: source.bytes, proof, ...openings });
 }
 
 /** The proof that was tried, and what it gave. `byContent`: no name led to it. */
@@ -268,8 +294,8 @@ function* outwards(from: number, length: number): Generator<number> {
 }
 
 /** Hex. Undefined without a tenant key. */
-function commitmentOf({ source, derive, opening }: Claim): string | undefined {
-  const own = opening ?? derive(source);
+function commitmentOf({ source, derivedOpening, opening }: Claim): string | undefined {
+  const own = opening ?? derivedOpening;
   try {
     return own && bytesToHex(openCommitment(own, source.bytes));
   } catch (error) {
@@ -325,11 +351,17 @@ function keysLine(trust: Trust): string {
   return `Keys  ${source}: ${named.join(", ")}`;
 }
 
-async function verifyFolder(events: string, proofs: string, trust: Trust, flags: VerifyFlags): Promise<void> {
+async function verifyFolder(
+  events: string,
+  proofs: string,
+  trust: Trust,
+  flags: VerifyFlags,
+  numberOf?: NumberOf,
+): Promise<void> {
   if (flags.opening !== undefined) throw misuse("--opening is for one event, not for a folder");
   const index = await indexProofs(proofs);
   const search = searchIn(index);
-  const derive = deriveOpening(flags);
+  const derived = deriver(flags, numberOf);
   const shown = progress("events checked");
   const summary: Summary = {
     total: 0,
@@ -341,10 +373,10 @@ async function verifyFolder(events: string, proofs: string, trust: Trust, flags:
     kinds: new Set(),
     leftOut: [],
   };
-  for await (const file of listFiles([events], summary.leftOut)) {
+  for await (const file of listFiles([events], summary.leftOut, flags)) {
     for await (const source of readEvents(file, flags.ndjson)) {
       const name = source.line === undefined ? source.name : `${source.name}.${source.line}`;
-      const paired = await pair({ source, trust, derive }, index, search);
+      const paired = await pair({ source, trust, ...derived(source) }, index, search);
       const told = paired && tellReport(paired.report, HINTS);
       if (paired !== undefined) summary.unused.delete(paired.kept);
       if (paired?.byContent) summary.byContent.push([name, placeOf(paired.kept)]);
@@ -477,7 +509,7 @@ function folderCaveats(summary: Summary, provenEvents: number): string[] {
   return [...lines, ...each];
 }
 
-async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
+async function readOne(path: string, flags: VerifyFlags, numberOf?: NumberOf): Promise<EventSource> {
   if (path !== "-" && (await statOf(path)).isDirectory()) {
     throw misuse("Events in a folder need a folder of proofs");
   }
@@ -493,6 +525,7 @@ async function readOne(path: string, flags: VerifyFlags): Promise<EventSource> {
         );
       }
       if (source.line === wanted) return source;
+      numberOf?.(source); // equal lines before it have numbers of their own
     }
   }
   throw misuse(`${path} has no event in line ${wanted}`);

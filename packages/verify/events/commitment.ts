@@ -140,8 +140,11 @@ function deriveNonce(tenantKey: Uint8Array, message: Uint8Array): Uint8Array {
   return hmac(sha256, tenantKey, concatBytes(utf8ToBytes(`${VERSION} nonce\0`), sha256(message)));
 }
 
-/** Empty is how an absent source is encoded, and UTF-8 has no lone surrogates: two of them would become one. */
-function parseSource(source: unknown): string {
+/**
+ * A source as it may stand in a commitment. Empty is how an absent one is encoded, and UTF-8 has no lone surrogates: two of
+ * them would become one. Throws EventError `malformed_field`.
+ */
+export function parseSource(source: unknown): string {
   if (typeof source === "string" && source !== "" && !/[\0\p{Surrogate}]/u.test(source)) return source;
   throw new EventError(
     "malformed_field",

@@ -131,9 +131,13 @@ async function follow(
   const { state } = look;
   const { size } = head.checkpoint;
   if (state !== undefined && size <= state.checkpoint.size) {
-    const relation = await relate(files, state, head);
+    const isSmaller = size < state.checkpoint.size;
+    const relation = await relate(files, state, head).catch((error: unknown) => {
+      if (isSmaller) rolledBack(look, state, head, "unknown");
+      throw error;
+    });
     if (typeof relation === "object") contradict(look, state, head, relation);
-    else if (size < state.checkpoint.size) rolledBack(look, state, head, relation);
+    else if (isSmaller) rolledBack(look, state, head, relation);
     else look.state = { ...state, note: head.note };
     return;
   }
@@ -158,7 +162,14 @@ async function follow(
     for (const clash of reading.clashes) look.evidence.push(await entriesEvidence(files, clash, head, trust));
     return;
   }
-  const relation = state === undefined ? "same" : await relate(files, state, head);
+  // What was read does not lead to the signed root, whether or not it can be known why.
+  const relation =
+    state === undefined
+      ? "same"
+      : await relate(files, state, head).catch((error: unknown) => {
+          badEntries(look, state, head, "entries");
+          throw error;
+        });
   if (state !== undefined && typeof relation === "object") contradict(look, state, head, relation);
   else badEntries(look, relation === "same" ? undefined : state, head, "entries");
 }
@@ -305,9 +316,14 @@ async function prefixTiles(
   // A tile of the smaller tree is wider in the larger one.
   const widest = wanted.map((tile) => ({ ...tile, width: widthAt(size, tile.level, tile.index) }));
   return await fetchTiles(files, widest).catch((error: unknown) => {
-    if (error instanceof ClientError) return new Map<string, Uint8Array>();
+    if (error instanceof ClientError && !isPassing(error)) return new Map<string, Uint8Array>();
     throw error;
   });
+}
+
+/** Whether the tiles may well be there: nothing is to be said of a log that is only slow, or far away. */
+function isPassing({ code }: ClientError): boolean {
+  return code === "network" || code === "throttled" || code === "server";
 }
 
 /** A proof takes a few dozen at most. */

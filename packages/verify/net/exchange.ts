@@ -6,6 +6,8 @@ const FIRST_DELAY = 250;
 const MAX_DELAY = 20_000;
 /** A server that asks for a longer pause is not waited for. */
 const MAX_RETRY_AFTER = 120_000;
+/** Nor are pauses that end later than this after the first time. */
+const MAX_PATIENCE = 300_000;
 
 /** How long a call is tried. Without any of it, six times. */
 export type Retries = {
@@ -89,13 +91,16 @@ export async function withRetries<T>(
 ): Promise<T> {
   const most = attempts ?? (patience === undefined ? DEFAULT_ATTEMPTS : Number.POSITIVE_INFINITY);
   const longest = patience ?? MAX_RETRY_AFTER;
-  const deadline = performance.now() + (patience ?? Number.POSITIVE_INFINITY);
+  const deadline = performance.now() + (patience ?? MAX_PATIENCE);
   for (let attempt = 1; ; attempt++) {
     try {
       return await call();
     } catch (error) {
       if (!(error instanceof ClientError) || attempt >= most || !isTransient(error, idempotent)) throw error;
-      const pause = error.retryAfter ?? Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
+      const backoff = Math.random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** attempt);
+      // Who is patient does not hammer a server that asks for no pause, again and again.
+      const pause =
+        patience === undefined ? (error.retryAfter ?? backoff) : Math.max(error.retryAfter ?? 0, backoff);
       if (pause > longest || performance.now() + pause > deadline) throw error;
       onPause?.(pause, error);
       await pauseFor(pause, signal);
@@ -104,6 +109,7 @@ export async function withRetries<T>(
 }
 
 async function pauseFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
   await new Promise<void>((resolve) => {
     const end = (): void => {
       clearTimeout(timer);

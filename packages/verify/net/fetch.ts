@@ -37,12 +37,10 @@ export async function exchange<T>(
     signal?.throwIfAborted();
     if (cause instanceof ClientError) throw cause;
     const reason = reasonOf(cause);
-    const way = proxy === undefined ? "" : ` through the proxy of ${proxy}`;
-    throw new ClientError(
-      "network",
-      `Cannot reach ${url.origin}${way} (${reason}): check the URL and the network`,
-      { cause },
-    );
+    const advice = proxy === undefined ? "the network" : `the network, for which ${proxy} names a proxy`;
+    throw new ClientError("network", `Cannot reach ${url.origin} (${reason}): check the URL and ${advice}`, {
+      cause,
+    });
   }
 }
 

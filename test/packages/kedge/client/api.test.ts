@@ -1,5 +1,6 @@
 import { openClient, type ProofAnswer } from "@kedge/cli/client/api";
 import { ClientError } from "@kedge/verify/error";
+import type { Connection } from "@kedge/verify/net/http";
 import { verifyEvent } from "@kedge/verify/proof/verify";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import fc from "fast-check";
@@ -13,8 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => server.stop());
 
-const connect = (more: { attempts?: number; timeout?: number; apiKey?: string; url?: string } = {}) =>
-  openClient({ url: server.url, apiKey: API_KEY, ...more });
+const connect = (more: Partial<Connection> = {}) => openClient({ url: server.url, apiKey: API_KEY, ...more });
 const entries = filler(4);
 
 async function all(answers: AsyncIterable<ProofAnswer>): Promise<ProofAnswer[]> {
@@ -127,6 +127,20 @@ describe("a failure that may pass", () => {
     );
     expect(await codeOf(connect({ attempts: 3 }).post(LOG_ID, entries))).toBe("server");
     expect(server.requests).toHaveLength(3);
+  });
+
+  test("each pause is told before it begins: how long, and why", async () => {
+    server.faults.push(() => server.problem(429, "throttled", { "Retry-After": "1" }), reset);
+    const pauses: [number, string][] = [];
+    const onPause = (ms: number, { code }: ClientError) => {
+      pauses.push([ms, code]);
+      expect(server.requests).toHaveLength(pauses.length);
+    };
+    await connect({ onPause }).post(LOG_ID, entries);
+    expect(pauses).toEqual([
+      [1_000, "throttled"],
+      [expect.any(Number), "network"],
+    ]);
   });
 
   test("a pause of hours is not waited for", async () => {

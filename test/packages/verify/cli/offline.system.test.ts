@@ -169,6 +169,27 @@ describe("verify", () => {
     expect(code).toBe(0);
   });
 
+  test("one file, made by one command, is all that others need: keys, witnesses and quorum", async () => {
+    const made = await run(["policy", "--policy", "policy", "--out", "kedge-policy.txt"]);
+    expect([made.code, made.err]).toEqual([0, ""]);
+    const args = ["--policy", "kedge-policy.txt"];
+    const whole = await verify([...args, "--require", "witnessed"], { env: {} });
+    expect([whole.code, whole.err]).toEqual([0, ""]);
+    expect(whole.out).toMatch(/^PROVEN {2}at assurance witnessed\n.*Keys {2}--policy: log .*anchor /s);
+
+    const bare = await run(["policy"], { env: { ...env, KEDGE_ANCHOR_VKEY: "" } });
+    expect([bare.code, bare.err]).toEqual([0, expect.stringMatching(/no proof is more than sealed/)]);
+    expect(bare.out).toMatch(/^log .*\nquorum none\n$/ms);
+    await write("sealed-policy", bare.out);
+    const sealed = await verify(["--policy", "sealed-policy"], { env: {} });
+    expect([sealed.code, sealed.out]).toEqual([0, expect.stringMatching(/^PROVEN {2}at assurance sealed\n/)]);
+  });
+
+  test("a device or a pipe in place of a proof is refused, and nothing is waited for", async () => {
+    const { code, err } = await run(["verify", "event.json", "/dev/zero"]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/\/dev\/zero is a pipe or a device, not a file/)]);
+  });
+
   test("a commitment alone, or an opening from a file or derived, will do", async () => {
     await write("bare.tlog-proof", makeProof({ withOpening: false }).proof);
     await write("opening.json", JSON.stringify(opening));

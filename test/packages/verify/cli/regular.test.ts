@@ -10,7 +10,7 @@ import { appendNew, readIfThere, readText } from "@kedge/verify/cli/files";
 import { readEvents } from "@kedge/verify/cli/inputs";
 import { readPolicy, readVkeys } from "@kedge/verify/cli/keys";
 import { openRegular, readRegular } from "@kedge/verify/cli/regular";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 let folder: string;
 beforeEach(async () => {
@@ -35,6 +35,24 @@ test("a file is read whole up to its bound, and one byte more is refused", async
 test("what is not there is said to be absent, and a folder to be one", () => {
   expect(() => readRegular(join(folder, "none"), LIMIT)).toThrow(expect.objectContaining({ code: "absent" }));
   expect(() => readRegular(folder, LIMIT)).toThrow(/is a folder, not a file/);
+});
+
+test("evidence of very many lines is judged up to a bound, and what is left is said to be", async () => {
+  const path = join(folder, "evidence");
+  await writeFile(path, Array.from({ length: 100_000 }, (_, n) => `{"n":${n}}\n`).join(""));
+  const lines: string[] = [];
+  const keep = (text: string | Uint8Array): boolean => lines.push(String(text)) > 0;
+  const out = vi.spyOn(process.stdout, "write").mockImplementation(keep);
+  const before = process.exitCode;
+  process.exitCode = 1;
+  try {
+    await judgeEvidence(path, []);
+    expect(process.exitCode).toBe(3);
+  } finally {
+    out.mockRestore();
+    process.exitCode = before;
+  }
+  expect(lines.filter((line) => line.startsWith("NOT CONVINCING"))).toHaveLength(1_000);
 });
 
 const onUnix = describe.skipIf(process.platform === "win32");

@@ -1,3 +1,4 @@
+import { ClientError } from "@kedge/verify/error";
 import { checkEvidence, type Evidence } from "@kedge/verify/evidence/evidence";
 import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
 import { type MonitorState, monitorTrust } from "@kedge/verify/monitor/monitor";
@@ -181,6 +182,35 @@ describe("a split view", () => {
     expect(found.evidence.map(isConvincing)).toEqual([true]);
     const ahead = await look(logFiles(one), state, { others: [logFiles(tenantEntries(0, 99)).note] });
     expect([kinds(ahead), ahead.caveats.length]).toEqual([[], 1]);
+  });
+});
+
+describe("a server that is slow or away accuses nobody:", () => {
+  const long = tenantEntries(0, 900);
+  const away = (code: "throttled" | "server" | "network") => ({
+    tile: async () => {
+      throw new ClientError(code, "not now");
+    },
+  });
+
+  test.each(["throttled", "server", "network"] as const)("%s", async (code) => {
+    const state = await known(long);
+    const others = [logFiles(long.slice(0, 600)).note];
+    const compared = await look({ ...logFiles(long), ...away(code) }, state, { others });
+    expect([kinds(compared), compared.failure?.code]).toEqual([[], code]);
+    // That an older checkpoint is served is seen without any tile.
+    const older = await look({ ...logFiles(long.slice(0, 600)), ...away(code) }, state);
+    expect([kinds(older), older.failure?.code]).toEqual([["rollback"], code]);
+  });
+
+  test("but entries that are there, and do not lead to the root, are found", async () => {
+    const state = await known(long.slice(0, 300));
+    const { checkpoint } = logFiles(long);
+    const changed = logFiles([...long.slice(0, 400), ...tenantEntries(400, 900, { history: "other" })]);
+    const tile: LogFiles["tile"] = (wanted) =>
+      wanted.level === "entries" ? changed.tile(wanted) : away("throttled").tile();
+    const found = await look({ checkpoint, tile }, state);
+    expect([kinds(found), found.failure?.code]).toEqual([["bad_entries"], "throttled"]);
   });
 });
 

@@ -103,3 +103,27 @@ test.each([
 ])("%s is no URL of a log", (url) => {
   expect(() => openLogFiles(url)).toThrow(ClientError);
 });
+
+describe("a server that does not give a file now", () => {
+  test("is not said to lack it, and is asked again after the pause that it asks for", async () => {
+    let asked = 0;
+    const busy: RequestListener = (_, response) => {
+      asked += 1;
+      if (asked === 1) response.writeHead(429, { "Retry-After": "0" }).end();
+      else response.end("x");
+    };
+    expect(await (await serve(busy)).checkpoint()).toEqual(new TextEncoder().encode("x"));
+  });
+
+  test.each([
+    [429, "throttled", /\(429\): too many requests/],
+    [503, "server", /\(503\): the server failed/],
+    [404, "not_found", /is not there to be read \(404\)/],
+    [401, "unauthorized", /is not there to be read \(401\)/],
+  ])("answers %d", async (status, code, message) => {
+    const files = await serve(always(status), "/anchor", { attempts: 1 });
+    const error: unknown = await files.checkpoint().catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(String(error)).not.toMatch(/API.key|KEDGE/i);
+  });
+});

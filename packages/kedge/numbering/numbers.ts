@@ -1,0 +1,397 @@
+/**
+ * The numbers that the events of a source have, durable before anything is posted: docs/decisions/0018. The state is one
+ * folder for all sources of a tenant; whoever numbers, a command or a long-running process, shares it.
+ */
+import { createHash, createHmac } from "node:crypto";
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { open as openFile } from "node:fs/promises";
+import { join } from "node:path";
+import { makeFolder } from "@kedge/verify/cli/files";
+import { quoted } from "@kedge/verify/text";
+import { open, type RootDatabase } from "lmdb";
+import { takeOwnership } from "./owner.ts";
+
+/**
+ * Why a source cannot be numbered. The set is closed.
+ *
+ * - `in_use`: another process owns the source
+ * - `lost`: the state once had what it has no more
+ * - `damaged`: the state cannot be read, or contradicts itself
+ * - `other_key`: the source is numbered under another tenant key
+ * - `differs`: an event has a number, and was committed to with other options
+ * - `unwritable`: the folder, or a file in it, cannot be made or written
+ */
+export type NumberingErrorCode = "in_use" | "lost" | "damaged" | "other_key" | "differs" | "unwritable";
+
+export class NumberingError extends Error {
+  readonly code: NumberingErrorCode;
+
+  constructor(code: NumberingErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "NumberingError";
+    this.code = code;
+  }
+}
+
+/** Of one source of one tenant. `tenantKey` is 32 bytes. */
+export type NumberedSource = { folder: string; source: string; tenantKey: Uint8Array };
+
+/** The `occurrence`-th event with these bytes, from 0 on, in the file or stream that they came in. */
+export type Occurrence = { bytes: Uint8Array; occurrence: number };
+
+/** Makes the commitment (32 bytes) of an event under its number; called once for each event. */
+export type CommitAs = (sequence: bigint) => Uint8Array;
+
+export type Numbers = {
+  /** The number that the event has. */
+  find(event: Occurrence): bigint | undefined;
+  close(): Promise<void>;
+};
+
+export type OwnedNumbers = Numbers & {
+  /** Whether the source had no number yet. */
+  isNew: boolean;
+  /**
+   * A number for each: the one that it has, or the next. When this returns they are durable. An event whose commitment is
+   * not the one that its number was given for is refused, and then none of these is numbered.
+   */
+  assign(events: readonly (Occurrence & { commitAs: CommitAs })[]): bigint[];
+};
+
+const DATABASE = "numbers.mdb";
+/** The sources begun here, a JSON string a line: they tell a lost database from one that is new. */
+const BEGUN = "sources";
+
+/** To look numbers up, beside whoever owns the source; undefined when it was never begun here. Throws NumberingError. */
+export function readNumbers(of: NumberedSource): Numbers | undefined {
+  const begun = readBegun(of.folder);
+  if (!hasDatabase(of.folder, begun)) return undefined;
+  const db = openDatabase(of.folder, true);
+  try {
+    const header = readHeader(db, of, begun);
+    if (header !== undefined) return { find: finder(db, of), close: () => db.close() };
+  } catch (error) {
+    void db.close();
+    throw error;
+  }
+  void db.close();
+  return undefined;
+}
+
+/** To number events. Nobody else does for this source until it is closed. Throws NumberingError. */
+export async function ownNumbers(of: NumberedSource): Promise<OwnedNumbers> {
+  const { folder, source } = of;
+  await writing(folder, () => makeFolder(folder, 0o700));
+  const release = await writing(folder, () => takeOwnership(folder, source));
+  if (release === undefined) {
+    throw new NumberingError(
+      "in_use",
+      `Another process is numbering the source ${quoted(source)} in ${folder}: wait until it ends, or end it`,
+    );
+  }
+  let db: RootDatabase<Buffer, Buffer> | undefined;
+  try {
+    const begun = readBegun(folder);
+    hasDatabase(folder, begun);
+    db = openDatabase(folder, false);
+    const header = readHeader(db, of, begun);
+    const isNew = header === undefined;
+    // The database first: a source that is only in the other file counts as lost.
+    if (isNew) writeHeader(db, of, 1n);
+    if (!begun.has(source)) await writing(folder, () => append(join(folder, BEGUN), source));
+    const owned = db;
+    return {
+      isNew,
+      find: finder(owned, of),
+      assign: (events) => assign(owned, of, events),
+      close: async () => {
+        await owned.close();
+        await release();
+      },
+    };
+  } catch (error) {
+    await db?.close();
+    await release();
+    throw error;
+  }
+}
+
+/** The database is one file; a commit of its is on the disk when it returns, and other processes may read beside it. */
+function openDatabase(folder: string, readOnly: boolean): RootDatabase<Buffer, Buffer> {
+  const path = join(folder, DATABASE);
+  try {
+    const db = open<Buffer, Buffer>({
+      ...{ path, noSubdir: true, readOnly },
+      ...{ encoding: "binary", keyEncoding: "binary", cache: false },
+      // Otherwise a commit returns before it is on the disk.
+      overlappingSync: false,
+    });
+    if (!readOnly) for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600);
+    return db;
+  } catch (cause) {
+    throw damaged(folder, `${DATABASE} cannot be opened`, cause);
+  }
+}
+
+// ---- what is in it ------------------------------------------------------------------------------------------------
+
+type Db = RootDatabase<Buffer, Buffer>;
+/** `next` is the number that no event has yet; `key` tells tenant keys apart and says nothing of them. */
+type Header = { v: 1; source: string; next: string; key: string };
+
+const sourceId = (source: string): Buffer => createHash("sha256").update(source).digest().subarray(0, 8);
+/** `s`, source: the header. */
+const headerKey = (source: string): Buffer => Buffer.concat([Buffer.from("s"), sourceId(source)]);
+/** `e`, source, 16 bytes of the event, occurrence: its number. */
+const eventKey = (source: string, event: Buffer, occurrence: number): Buffer =>
+  Buffer.concat([Buffer.from("e"), sourceId(source), event, uint(BigInt(occurrence), 4)]);
+/** `n`, source, number: the commitment. In the order of the numbers. */
+const numberKey = (source: string, number: bigint): Buffer =>
+  Buffer.concat([Buffer.from("n"), sourceId(source), uint(number, 8)]);
+
+/** Keyed, for whoever finds the state may not test guesses of events with it. */
+const eventId = (tenantKey: Uint8Array, bytes: Uint8Array): Buffer =>
+  createHmac("sha256", tenantKey).update("kedge/v1 number\0").update(bytes).digest().subarray(0, 16);
+const keyId = (tenantKey: Uint8Array): string =>
+  createHmac("sha256", tenantKey).update("kedge/v1 numbers key").digest("hex").slice(0, 16);
+
+function uint(value: bigint, length: 4 | 8): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(value);
+  return bytes.subarray(8 - length);
+}
+
+function writeHeader(db: Db, { source, tenantKey }: NumberedSource, next: bigint): void {
+  const header: Header = { v: 1, source, next: `${next}`, key: keyId(tenantKey) };
+  db.putSync(headerKey(source), Buffer.from(JSON.stringify(header)));
+}
+
+/** undefined for a source that nobody has begun here. */
+function readHeader(db: Db, of: NumberedSource, begun: ReadonlySet<string>): Header | undefined {
+  const { folder, source, tenantKey } = of;
+  const bytes = get(db, of, headerKey(source));
+  if (bytes === undefined && begun.has(source)) throw lost(folder, source);
+  if (bytes === undefined) return undefined;
+  const header = parseHeader(bytes);
+  if (header?.source !== source)
+    throw damaged(folder, `what it says of the source ${quoted(source)} is unreadable`);
+  if (header.key !== keyId(tenantKey)) {
+    throw new NumberingError(
+      "other_key",
+      `The source ${quoted(source)} in ${folder} is numbered under another tenant key: use that one, or another source`,
+    );
+  }
+  const next = BigInt(header.next);
+  const hasLast = next === 1n || get(db, of, numberKey(source, next - 1n)) !== undefined;
+  if (!hasLast || get(db, of, numberKey(source, next)) !== undefined) {
+    throw damaged(folder, `the numbers of the source ${quoted(source)} do not end where they should`);
+  }
+  return header;
+}
+
+function parseHeader(bytes: Buffer): Header | undefined {
+  try {
+    const { v, source, next, key }: Record<string, unknown> = JSON.parse(bytes.toString("utf8"));
+    const isWhole =
+      v === 1 &&
+      typeof source === "string" &&
+      typeof next === "string" &&
+      /^[1-9][0-9]{0,18}$/.test(next) &&
+      typeof key === "string";
+    return isWhole ? { v, source, next, key } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function get(db: Db, { folder }: NumberedSource, key: Buffer): Buffer | undefined {
+  try {
+    return db.get(key);
+  } catch (cause) {
+    throw damaged(folder, `${DATABASE} cannot be read`, cause);
+  }
+}
+
+function finder(db: Db, of: NumberedSource) {
+  return ({ bytes, occurrence }: Occurrence): bigint | undefined =>
+    get(db, of, eventKey(of.source, eventId(of.tenantKey, bytes), occurrence))?.readBigUInt64BE();
+}
+
+function assign(
+  db: Db,
+  of: NumberedSource,
+  events: readonly (Occurrence & { commitAs: CommitAs })[],
+): bigint[] {
+  const { folder, source, tenantKey } = of;
+  const first = nextOf(db, of);
+  let next = first;
+  const fresh = new Map<string, { number: bigint; commitment: Buffer }>();
+  const puts: [key: Buffer, value: Buffer][] = [];
+  const numbers = events.map(({ bytes, occurrence, commitAs }) => {
+    const key = eventKey(source, eventId(tenantKey, bytes), occurrence);
+    const name = key.toString("latin1");
+    const mine = fresh.get(name);
+    const stored = mine?.number ?? get(db, of, key)?.readBigUInt64BE();
+    const number = stored ?? next;
+    const commitment = Buffer.from(commitAs(number));
+    if (stored !== undefined) {
+      const known = mine?.commitment ?? get(db, of, numberKey(source, stored));
+      if (known?.equals(commitment)) return stored;
+      throw new NumberingError(
+        "differs",
+        `Number ${stored} of the source ${quoted(source)} was given to an event of the same bytes with other options (media type, canonicalisation): repeat those. Otherwise ${folder} is damaged`,
+      );
+    }
+    next += 1n;
+    fresh.set(name, { number, commitment });
+    puts.push([key, uint(number, 8)], [numberKey(source, number), commitment]);
+    return number;
+  });
+  if (puts.length > 0) store(db, of, { first, next, puts });
+  return numbers;
+}
+
+/** All or nothing, and on the disk when it returns; and only on top of what was read. */
+function store(
+  db: Db,
+  of: NumberedSource,
+  { first, next, puts }: { first: bigint; next: bigint; puts: readonly [Buffer, Buffer][] },
+): void {
+  try {
+    db.transactionSync(() => {
+      // Two that do not see each other, as from two containers, are told apart here at the latest.
+      if (nextOf(db, of) !== first) {
+        throw new NumberingError(
+          "in_use",
+          `Another process has numbered the source ${quoted(of.source)} in ${of.folder} meanwhile: end one of the two, and run this again`,
+        );
+      }
+      for (const [key, value] of puts) db.putSync(key, value);
+      writeHeader(db, of, next);
+    });
+  } catch (cause) {
+    if (cause instanceof NumberingError) throw cause;
+    throw unwritable(of.folder, cause);
+  }
+}
+
+function nextOf(db: Db, of: NumberedSource): bigint {
+  const bytes = get(db, of, headerKey(of.source));
+  const header = bytes === undefined ? undefined : parseHeader(bytes);
+  if (header === undefined) throw damaged(of.folder, `the source ${quoted(of.source)} is gone from it`);
+  return BigInt(header.next);
+}
+
+// ---- the files ----------------------------------------------------------------------------------------------------
+
+function readBegun(folder: string): ReadonlySet<string> {
+  const path = join(folder, BEGUN);
+  if (!existsSync(path)) return new Set();
+  try {
+    const lines = readFileSync(path, "utf8").split("\n");
+    const begun = new Set<string>();
+    for (const [i, line] of lines.entries()) {
+      const name = line === "" ? undefined : parseName(line);
+      if (name !== undefined) begun.add(name);
+      // The last line may have been cut by a crash, before any number was given.
+      else if (line !== "" && i < lines.length - 1)
+        throw damaged(folder, `line ${i + 1} of ${BEGUN} is unreadable`);
+    }
+    return begun;
+  } catch (cause) {
+    throw cause instanceof NumberingError ? cause : damaged(folder, `${BEGUN} cannot be read`, cause);
+  }
+}
+
+function parseName(line: string): string | undefined {
+  try {
+    const name: unknown = JSON.parse(line);
+    return typeof name === "string" ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function append(path: string, source: string): Promise<void> {
+  const isCut = existsSync(path) && !/(^|\n)$/.test(readFileSync(path, "utf8"));
+  const file = await openFile(path, "a", 0o600);
+  try {
+    await file.appendFile(`${isCut ? "\n" : ""}${JSON.stringify(source)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+const PAGE_SIZE_AT = 48;
+const MAGIC_AT = 24;
+const LAST_PAGE_AT = 144;
+const TRANSACTION_AT = 152;
+const LMDB_MAGIC = 0xbeefc0de;
+
+/**
+ * Whether the folder has a database. LMDB maps the file and reads what is not there as a fault of the machine, which ends
+ * the process without a word, and takes an empty file for a new one: so its two heads are looked at before.
+ */
+function hasDatabase(folder: string, begun: ReadonlySet<string>): boolean {
+  const path = join(folder, DATABASE);
+  if (!existsSync(path)) {
+    const [name] = begun;
+    if (name !== undefined) throw lost(folder, name);
+    return false;
+  }
+  // Who was stopped between making the file and its first page had numbered nothing.
+  if (begun.size === 0 && statSync(path).size === 0) return false;
+  let file: number | undefined;
+  try {
+    file = openSync(path, "r");
+    const head = Buffer.alloc(2 << 16);
+    const read = readSync(file, head, 0, head.length, 0);
+    const pageSize = head.readUInt32LE(PAGE_SIZE_AT);
+    const heads = [0, pageSize].filter(
+      (at) => at + TRANSACTION_AT + 8 <= read && head.readUInt32LE(at + MAGIC_AT) === LMDB_MAGIC,
+    );
+    const [older, newer] = heads.toSorted((a, b) => Number(transactionOf(head, a) - transactionOf(head, b)));
+    if (older === undefined || newer === undefined || pageSize < 512 || pageSize > 1 << 16) {
+      throw damaged(folder, `${DATABASE} is not a database any more`);
+    }
+    const pages = Number(head.readBigUInt64LE(newer + LAST_PAGE_AT)) + 1;
+    if (statSync(path).size < pages * pageSize) throw damaged(folder, `${DATABASE} is cut short`);
+    return true;
+  } catch (cause) {
+    throw cause instanceof NumberingError ? cause : damaged(folder, `${DATABASE} cannot be read`, cause);
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+const transactionOf = (head: Buffer, at: number): bigint => head.readBigUInt64LE(at + TRANSACTION_AT);
+
+async function writing<T>(folder: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (cause) {
+    throw unwritable(folder, cause);
+  }
+}
+
+const ANEW =
+  "Bring the folder back from a backup. If it is gone for good, go on under another name of the source: numbers that were given would be given again.";
+
+const unwritable = (folder: string, cause: unknown): NumberingError =>
+  new NumberingError(
+    "unwritable",
+    `${folder} cannot be written: is there permission, and room? Nothing was numbered`,
+    {
+      cause,
+    },
+  );
+
+const lost = (folder: string, source: string): NumberingError =>
+  new NumberingError(
+    "lost",
+    `The source ${quoted(source)} was begun in ${folder}, and its numbers are not there. ${ANEW}`,
+  );
+
+const damaged = (folder: string, what: string, cause?: unknown): NumberingError =>
+  new NumberingError("damaged", `${folder} is damaged: ${what}. ${ANEW}`, { cause });

@@ -1,0 +1,266 @@
+/**
+ * Which record is of which event. A commitment says nothing of its event, so that a record is of an event is seen by
+ * trying: the likely ones first, by name and by order, and the rest within a bound. Pure; no I/O.
+ */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { openCommitment } from "../events/commitment.ts";
+import { EventError } from "../events/error.ts";
+import type { ExportedEvent } from "./audit.ts";
+
+/** `path` is what it goes by: the folders, the file and maybe the line, with `/` between. */
+export type PairedRecord = ExportedEvent & { path: string };
+/** `derived` is what the tenant key makes of it, where there is one. */
+export type PairedEvent = {
+  event: string;
+  line?: number;
+  path: string;
+  bytes: Uint8Array;
+  derived?: ExportedEvent;
+};
+
+/**
+ * - `opened`: the record opens the event
+ * - `changed`: by its name, or its place among the others, the event is that of the record, which does not open it
+ * - `unopened`: no record opens it
+ * - `unused`: the record opens no event
+ * - `untold`: of so many events and these records, it would take too many tries to know which belong together
+ */
+export type Pair =
+  | { kind: "opened" | "changed"; event: PairedEvent; record: PairedRecord }
+  | { kind: "unopened"; event: PairedEvent }
+  | { kind: "unused"; record: PairedRecord }
+  | { kind: "untold"; events: number; records: PairedRecord[] };
+
+/** Records that share a name and are tried with one event. */
+const MAX_NAMESAKES = 64;
+/** Records after and before the place of the last event that was opened, which are tried with the next. */
+const NEAR = { after: 48, before: 16 } as const;
+/** Tries of each event with each record, once all have been read: half a minute. */
+const MAX_TRIES = 1_000_000;
+/** Of the events that are kept for that. */
+const MAX_KEPT_BYTES = 128 << 20;
+
+export type Pairing = ReturnType<typeof startPairing>;
+
+/** Call `add` with every event, in their order, then `finish`. */
+export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TRIES) {
+  const free = freeNumbers(records.length);
+  const bySuffix = suffixes(records);
+  const byCommitment = new Map(records.map(({ commitment }, number) => [commitment, number]));
+  /** By the digest of an event, the record that opened it. */
+  const opened = new Map<string, number>();
+  let waiting: Waiting[] = [];
+  let keptBytes = 0;
+  let dropped = 0;
+  /** After the record of the last event that was opened, one on for each event since. */
+  let place = 0;
+
+  const opens = (number: number, { bytes }: PairedEvent): boolean => {
+    const record = records[number];
+    return record !== undefined && isOpening(record, bytes);
+  };
+  function* candidates(event: PairedEvent): Generator<number> {
+    const named = namesakes(bySuffix, event.path);
+    yield* named.filter((number) => free.has(number));
+    yield* free.from(place, NEAR.after);
+    yield* free.before(place, NEAR.before);
+    yield* named.filter((number) => !free.has(number));
+  }
+  function find(event: PairedEvent): number | undefined {
+    const derived = event.derived && byCommitment.get(event.derived.commitment);
+    if (derived !== undefined) return derived;
+    for (const number of candidates(event)) if (opens(number, event)) return number;
+    return opened.get(digestOf(event));
+  }
+  function take(event: PairedEvent, number: number): Pair[] {
+    const record = records[number];
+    if (record === undefined) return [];
+    free.take(number);
+    opened.set(digestOf(event), number);
+    return [{ kind: "opened", event, record }];
+  }
+
+  /** Tries every event that waits with every record that is free, while there are tries. True if all were tried. */
+  function* tryAll(): Generator<Pair, boolean> {
+    let tries = maxTries;
+    const left: Waiting[] = [];
+    for (const item of waiting) {
+      let found: number | undefined;
+      for (const number of free.from(0, records.length)) {
+        if (--tries < 0) break;
+        if (opens(number, item.event)) found = number;
+        if (found !== undefined) break;
+      }
+      if (found === undefined) left.push(item);
+      else yield* take(item.event, found);
+    }
+    waiting = left;
+    return tries >= 0 && dropped === 0;
+  }
+  /** The records that are of the events that wait, by their names, and then by their places. */
+  function counterparts(areTried: boolean): Map<Waiting, number> {
+    const found = new Map<Waiting, number>();
+    const pair = (item: Waiting, number: number | undefined): void => {
+      if (number === undefined) return;
+      free.take(number);
+      found.set(item, number);
+    };
+    for (const item of waiting) {
+      // Lines may have moved, and not all was tried.
+      if (!areTried && item.event.line !== undefined) continue;
+      const named = namesakes(bySuffix, item.event.path).filter((number) => free.has(number));
+      const own = named.find((number) => records[number]?.path === item.event.path);
+      pair(item, own ?? (named.length === 1 ? named[0] : undefined));
+    }
+    if (!areTried) return found;
+    // As many events as records between the same two neighbours: each is in the place of the other.
+    const byGap = new Map<number, Waiting[]>();
+    const gaps = freeRuns(free, records.length);
+    for (const item of waiting) {
+      const gap = found.has(item) ? undefined : gaps.of(item.place);
+      if (gap !== undefined)
+        byGap
+          .set(gap, byGap.get(gap) ?? [])
+          .get(gap)
+          ?.push(item);
+    }
+    for (const [gap, items] of byGap) {
+      if (items.length === gaps.length(gap)) for (const [i, item] of items.entries()) pair(item, gap + i);
+    }
+    return found;
+  }
+
+  return {
+    /** What is known of the event at once: nothing, when it has to wait for the others. */
+    add(event: PairedEvent): Pair[] {
+      const number = records.length === 0 ? undefined : find(event);
+      if (number !== undefined) {
+        place = number + 1;
+        return take(event, number);
+      }
+      if (records.length === 0) return [{ kind: "unopened", event }];
+      keptBytes += event.bytes.length;
+      if (keptBytes > MAX_KEPT_BYTES) dropped += 1;
+      else waiting.push({ event, place });
+      place += 1;
+      return [];
+    },
+    *finish(): Generator<Pair> {
+      const areTried = yield* tryAll();
+      const found = counterparts(areTried);
+      let untold = dropped;
+      for (const item of waiting) {
+        const record = records[found.get(item) ?? -1];
+        if (record !== undefined) yield { kind: "changed", event: item.event, record };
+        else if (areTried) yield { kind: "unopened", event: item.event };
+        else untold += 1;
+      }
+      const rest = [...free.from(0, records.length)].flatMap((number) => records[number] ?? []);
+      if (untold > 0) yield { kind: "untold", events: untold, records: rest };
+      else for (const record of rest) yield { kind: "unused", record };
+    },
+  };
+}
+
+/** `place` is where its record would be among the others. */
+type Waiting = { event: PairedEvent; place: number };
+
+function isOpening({ opening, commitment }: PairedRecord, bytes: Uint8Array): boolean {
+  try {
+    return bytesToHex(openCommitment(opening, bytes)) === commitment;
+  } catch (error) {
+    if (error instanceof EventError) return false;
+    throw error;
+  }
+}
+
+/** Half of a digest will do: who finds two events of one has only called one a copy of the other. */
+const digestOf = ({ bytes }: PairedEvent): string => bytesToHex(sha256(bytes).subarray(0, 16));
+
+/** Records by every suffix of their path, for the folder may have moved. */
+function suffixes(records: readonly PairedRecord[]): Map<string, number[]> {
+  const numbers = new Map<string, number[]>();
+  for (const [number, { path }] of records.entries()) {
+    for (const suffix of suffixesOf(path)) {
+      const known = numbers.get(suffix);
+      if (known === undefined) numbers.set(suffix, [number]);
+      else if (known.length < MAX_NAMESAKES) known.push(number);
+    }
+  }
+  return numbers;
+}
+
+/** The records whose path shares the longest suffix with this one. */
+function namesakes(bySuffix: ReadonlyMap<string, number[]>, path: string): readonly number[] {
+  const suffix = suffixesOf(path).find((suffix) => bySuffix.has(suffix));
+  return bySuffix.get(suffix ?? "") ?? [];
+}
+
+/** `day/a.json` and `a.json` for `day/a.json`. */
+function suffixesOf(path: string): string[] {
+  const parts = path.split("/");
+  return parts.map((_, i) => parts.slice(i).join("/"));
+}
+
+/** The numbers below `count` that were not taken. To go from one to the next takes no time, however many are between. */
+type Free = ReturnType<typeof freeNumbers>;
+function freeNumbers(count: number) {
+  // Number n is at n + 1, with a free one at either end. Each leads to itself while it is free, and then on or back.
+  const next = Int32Array.from({ length: count + 2 }, (_, at) => at);
+  const last = next.slice();
+  const has = (number: number): boolean => number >= 0 && number < count && next[number + 1] === number + 1;
+  return {
+    has,
+    take(number: number): void {
+      if (!has(number)) return;
+      next[number + 1] = number + 2;
+      last[number + 1] = number;
+    },
+    /** At most so many from this one on. */
+    *from(start: number, most: number): Generator<number> {
+      let at = follow(next, Math.min(start, count) + 1);
+      for (let i = 0; i < most && at <= count; i++) {
+        yield at - 1;
+        at = follow(next, at + 1);
+      }
+    },
+    /** At most so many before this one, the nearest first. */
+    *before(start: number, most: number): Generator<number> {
+      let at = follow(last, Math.min(start, count));
+      for (let i = 0; i < most && at >= 1; i++) {
+        yield at - 1;
+        at = follow(last, at - 1);
+      }
+    },
+  };
+}
+
+/** Where the links from here end. The way there is shortened, for the next time. */
+function follow(links: Int32Array, start: number): number {
+  let end = start;
+  for (let link = links[end] ?? end; link !== end; link = links[end] ?? end) end = link;
+  for (let at = start; at !== end; ) {
+    const link = links[at] ?? end;
+    links[at] = end;
+    at = link;
+  }
+  return end;
+}
+
+/** Runs of free numbers, each by its first. */
+function freeRuns(free: Free, count: number) {
+  const starts = new Map<number, number>();
+  const lengths = new Map<number, number>();
+  let start = -1;
+  for (let number = 0; number < count; number++) {
+    if (!free.has(number)) continue;
+    if (number === 0 || !free.has(number - 1)) start = number;
+    starts.set(number, start);
+    lengths.set(start, (lengths.get(start) ?? 0) + 1);
+  }
+  return {
+    of: (number: number): number | undefined => starts.get(number),
+    length: (start: number): number => lengths.get(start) ?? 0,
+  };
+}
