@@ -138,25 +138,12 @@ export async function* readEvents(
   onEnd?: (bytes: number) => void,
 ): AsyncGenerator<EventSource> {
   if (isNdjson(file, ndjson)) {
-    for await (const source of readLines(file, chunks(file, onEnd))) {
-      if (looksLikeProof(source.bytes)) {
-        throw misuse(
-          `${file.name} line ${source.line} is a proof, not an event: keep proofs apart from the events`,
-        );
-      }
-      yield source;
-    }
+    yield* readLines(file, chunks(file, onEnd));
     return;
   }
   const bytes = await readWhole(file, onEnd);
   if (looksLikeRecord(firstLine(bytes))) yield* readLines(file, [bytes]);
   else yield { name: file.name, below: file.below, bytes };
-}
-
-/** Whether these bytes are a line of a file of proofs, as `kedge proof --out` writes them. */
-function looksLikeProof(bytes: Uint8Array): boolean {
-  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  return raw.includes('"commitment"') && raw.includes('"proof":"c2sp.org/tlog-proof@');
 }
 
 function firstLine(bytes: Uint8Array): Uint8Array {
