@@ -366,8 +366,16 @@ async function verifyFolder(
     kinds: new Set(),
     leftOut: [],
   };
-  for await (const file of listFiles([events], summary.leftOut, flags)) {
-    for await (const source of readEvents(file, flags.ndjson)) {
+  // What cannot be read is told of, and not of the others.
+  const onError = ({ message }: CliError): void => {
+    summary.total += 1;
+    summary.kinds.add("untold");
+    if (flags.json) printJson({ unread: message });
+    else print(`CANNOT TELL  ${message}`);
+  };
+  const { asBytes } = flags;
+  for await (const file of listFiles([events], summary.leftOut, { asBytes, onError })) {
+    for await (const source of readable(readEvents(file, flags.ndjson), onError)) {
       const name = source.line === undefined ? source.name : `${source.name}.${source.line}`;
       const paired = await pair({ source, trust, derive: derivedOf(source) }, index, search);
       const told = paired && tellReport(paired.report, HINTS);
@@ -387,6 +395,21 @@ async function verifyFolder(
   if (summary.total === 0) throw misuse(`There is no event in ${events}`);
   for (const caveat of keyCaveats(trust)) summary.caveats.set(caveat, summary.total);
   summarise(summary, trust, flags);
+}
+
+/** The events of a file until one cannot be read, which `onError` is told. What fails while one is verified is thrown. */
+async function* readable(
+  events: AsyncGenerator<EventSource>,
+  onError: (error: CliError) => void,
+): AsyncGenerator<EventSource> {
+  for (;;) {
+    const next = await events.next().catch((error: unknown) => {
+      if (!(error instanceof CliError)) throw error;
+      onError(error);
+    });
+    if (next === undefined || next.done) return;
+    yield next.value;
+  }
 }
 
 const placeOf = ({ path, at }: KeptProof): string => (at === undefined ? path : `${path} line ${at.line}`);

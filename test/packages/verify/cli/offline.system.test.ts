@@ -10,6 +10,7 @@ import {
   rm,
   stat,
   symlink,
+  truncate,
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -467,6 +468,16 @@ describe("verify, folder against folder", () => {
     const { proof, commitment } = makeProof({ event });
     return `${JSON.stringify({ ...more, commitment: Buffer.from(commitment).toString("hex"), proof })}\n`;
   };
+
+  test("an event that cannot be read is told of, and the others are judged", async () => {
+    await write("events/0.json", "");
+    await truncate(join(cwd, "events/0.json"), 65 << 20);
+    const { code, out } = await run(["verify", "events", "proofs"]);
+    expect([code, out]).toEqual([
+      3,
+      expect.stringMatching(/^CANNOT TELL {2}.*0\.json.*\nCANNOT TELL {2}2 of 3 events/),
+    ]);
+  });
 
   test("many proofs in one file serve as a folder of them does, by name or by commitment", async () => {
     await write(
