@@ -83,11 +83,12 @@ async function createTenant(name: string, flags: DeploymentFlags & { out: string
     throw misuse(`${out} exists: it may hold a tenant's only key, so name another file with --out`);
   }
   const deployment = readDeployment(flags);
+  // What finds the deployment sets the variables of it.
+  const where = flags.outputsFile ?? (process.env["KEDGE_TABLE"] || process.env["KEDGE_DATA"] || ".kedge");
   const { url, logVkey } = await asOperator(({ createTenantForOperator }) =>
     createTenantForOperator({ name, out, deployment }),
   );
   const [domain] = logVkey.split("/log/");
-  const where = flags.outputsFile ?? (process.env["KEDGE_TABLE"] || process.env["KEDGE_DATA"] || ".kedge");
   print(
     `The tenant is created in the deployment of ${domain} at ${url} (${where}).`,
     `The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`,

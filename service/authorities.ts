@@ -34,6 +34,7 @@ import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import { parseEnvironment } from "../platform/environment.ts";
 import { ServiceError } from "../platform/error.ts";
+import { reasonOf } from "../platform/words.ts";
 
 /** An authority whose answer is a timestamp at once. */
 export type Tsa = {
@@ -109,9 +110,8 @@ function readRoots(path: string): Cert[] {
   try {
     return parsePemCertificates(readFileSync(path, "utf8"));
   } catch (cause) {
-    throw new ServiceError("invalid", `KEDGE_TSA_CERTS ${path} cannot be read as PEM certificates`, {
-      cause,
-    });
+    const message = `KEDGE_TSA_CERTS ${path} cannot be read as PEM certificates: ${reasonOf(cause)}`;
+    throw new ServiceError("invalid", message, { cause });
   }
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { checkPolicyLog, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import { ServiceError } from "../platform/error.ts";
+import { reasonOf } from "../platform/words.ts";
 
 const NO_WITNESSES = "quorum none\n";
 
@@ -18,10 +19,8 @@ export function readPolicy(path: string | undefined, anchorOrigin: string): Poli
     checkPolicyLog(policy, anchorOrigin);
     return { ...policy, logs: [] };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "unknown reason";
-    throw new ServiceError("invalid", `KEDGE_POLICY ${path} cannot be used as a C2SP policy: ${reason}`, {
-      cause,
-    });
+    const message = `KEDGE_POLICY ${path} cannot be used as a C2SP policy: ${reasonOf(cause)}`;
+    throw new ServiceError("invalid", message, { cause });
   }
 }
 

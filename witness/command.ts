@@ -6,6 +6,7 @@ import { formatVkey } from "@kedge/verify/tlog/note";
 import type { Command } from "commander";
 import { stopOnSignals } from "../platform/embedded/signals.ts";
 import { ServiceError } from "../platform/error.ts";
+import { policyLines } from "./policy.ts";
 
 type Flags = { name: string; log: string[]; data: string; host: string; port: number };
 
@@ -42,10 +43,8 @@ async function runWitness({ log, ...options }: Flags): Promise<void> {
     ...witness.origins.map((origin) => `Watches     ${origin}`),
     `Log file    ${witness.logFile}`,
     "",
-    "In a policy (c2sp.org/tlog-policy), either key or a group of both:",
-    ...witness.vkeys.map(
-      (vkey, i) => `  witness ${options.name}${i === 0 ? "" : "-mldsa"} ${vkey} ${witness.url}`,
-    ),
+    "In a policy (c2sp.org/tlog-policy), with the URL at which you are reached: the first line, or all three, where the group counts:",
+    ...policyLines(options.name, witness.vkeys, witness.url).map((line) => `  ${line}`),
     "",
     "Ctrl-C stops it; the next start goes on where it was.",
   );

@@ -6,6 +6,7 @@ import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
 import { parseEnvironment } from "../platform/environment.ts";
 import { ServiceError } from "../platform/error.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
+import { reasonOf } from "../platform/words.ts";
 import type { WitnessContext } from "./cosign.ts";
 
 /** An ML-DSA-44 cosignature signs origin and cosigner name, each with its length in one byte. */
@@ -39,9 +40,18 @@ const schema = z
     error: "the vkeys of the logs to watch, here or in KEDGE_WITNESS_LOGS_FILE",
   });
 
+/** All that is told of a configuration without a client of AWS. @throws ServiceError `invalid`, as `openWitness`. */
+export function checkWitness(
+  env: NodeJS.ProcessEnv,
+): z.output<typeof schema> & { logs: Map<string, Vkey[]> } {
+  const config = parseEnvironment(schema, env);
+  const logs = readLogs(config.KEDGE_WITNESS_LOGS ?? readFile(config.KEDGE_WITNESS_LOGS_FILE ?? ""));
+  return { ...config, logs };
+}
+
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
 export function openWitness(env: NodeJS.ProcessEnv): WitnessContext {
-  const config = parseEnvironment(schema, env);
+  const config = checkWitness(env);
   const kms = kmsClient();
   const mldsa = config.KEDGE_WITNESS_MLDSA_KEY;
   return {
@@ -52,7 +62,7 @@ export function openWitness(env: NodeJS.ProcessEnv): WitnessContext {
       ed25519: kmsEd25519Signer(kms, config.KEDGE_WITNESS_KEY),
       ...(mldsa !== undefined && { mldsa44: kmsMldsa44Signer(kms, mldsa) }),
     },
-    logs: readLogs(config.KEDGE_WITNESS_LOGS ?? readFile(config.KEDGE_WITNESS_LOGS_FILE ?? "")),
+    logs: config.logs,
   };
 }
 
@@ -92,8 +102,8 @@ function readVkey(text: string): Vkey {
   try {
     return parseVkey(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "unknown reason";
-    throw new ServiceError("invalid", `the vkey ${shown(text)} cannot be used: ${reason}`, { cause });
+    const message = `the vkey ${shown(text)} cannot be used: ${reasonOf(cause)}`;
+    throw new ServiceError("invalid", message, { cause });
   }
 }
 
@@ -103,6 +113,7 @@ function readFile(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new ServiceError("invalid", `KEDGE_WITNESS_LOGS_FILE ${path} cannot be read`, { cause });
+    const message = `KEDGE_WITNESS_LOGS_FILE ${path} cannot be read: ${reasonOf(cause)}`;
+    throw new ServiceError("invalid", message, { cause });
   }
 }

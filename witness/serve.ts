@@ -16,7 +16,7 @@ import {
 import { checkPort, type Listening, listen } from "../platform/embedded/listen.ts";
 import { createTable } from "../platform/embedded/table.ts";
 import { ServiceError } from "../platform/error.ts";
-import { openWitness } from "./config.ts";
+import { checkWitness, openWitness } from "./config.ts";
 import { witnessVkeys } from "./cosign.ts";
 import { createWitness } from "./http.ts";
 
@@ -48,18 +48,18 @@ const TABLE_NAME = "kedge-witness";
 export async function startWitness(options: LocalWitnessOptions): Promise<LocalWitness> {
   const { data, host, port } = options;
   checkPort(port);
+  const environment = (keys: Record<string, string>) => ({
+    KEDGE_TABLE: TABLE_NAME,
+    KEDGE_WITNESS_NAME: options.name,
+    KEDGE_WITNESS_LOGS: options.logs.join("\n"),
+    ...keys,
+  });
+  // Wrong options are refused before anything is made.
+  checkWitness(environment({ KEDGE_WITNESS_KEY: "none" }));
   const folder = await openFolder(data, "--data");
   const logFile = process.env["KEDGE_LOG_FILE"] || join(folder, "witness.log");
   const embedded = await startEmbedded(folder, { sync: true });
   try {
-    const environment = (keys: Record<string, string>) => ({
-      KEDGE_TABLE: TABLE_NAME,
-      KEDGE_WITNESS_NAME: options.name,
-      KEDGE_WITNESS_LOGS: options.logs.join("\n"),
-      ...keys,
-    });
-    // Wrong options are refused before any key is made.
-    openWitness(environment({ KEDGE_WITNESS_KEY: "none" }));
     useEnvironment({ KEDGE_LOG_FILE: logFile });
     const witness = openWitness(environment(await openIdentity(folder, options.name)));
     const vkeys = (await witnessVkeys(witness.witness)).map(formatVkey);

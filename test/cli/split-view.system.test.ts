@@ -140,7 +140,7 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   const proven = await verifyWitnessed("mine");
   expect([proven.code, proven.out]).toEqual([
     0,
-    expect.stringMatching(/^PROVEN {2}at assurance witnessed\n.*quorum has cosigned.*3 of its 3 witnesses/s),
+    expect.stringMatching(/^PROVEN {2}at assurance witnessed\n.*quorum has cosigned.*3 of the 3 witnesses/s),
   ]);
 
   // (a) The other, from the same address and under the same keys: every witness refuses it.
@@ -165,7 +165,7 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   expect([refused.code, refused.out]).toEqual([
     1,
     expect.stringMatching(
-      /^NOT PROVEN\n.*only at assurance anchored.*quorum is not shown: 0 of its 3 witnesses/,
+      /^NOT PROVEN\n.*only at assurance anchored.*quorum is not shown: 0 of the 3 witnesses/,
     ),
   ]);
 
@@ -222,7 +222,7 @@ test("with one lying witness, two of three accept both histories; all three do n
     expect(await verifyWitnessed(name)).toMatchObject({ code: 0 });
     expect(await verifyWitnessed(name, "policy-3")).toMatchObject({
       code: 1,
-      out: expect.stringMatching(/2 of its 3 witnesses/),
+      out: expect.stringMatching(/2 of the 3 witnesses/),
     });
   }
 

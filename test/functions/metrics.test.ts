@@ -155,6 +155,17 @@ describe("the sealer", () => {
     expect(values["SealLag"]?.[0]).toBeLessThanOrEqual(most);
   });
 
+  test("an entry that a clock a year ahead has stamped is no young one: the lag is as far off", async () => {
+    const tenant = await newTenant(kedge.service);
+    const arrival = Date.now() + 365 * 24 * HOUR;
+    await append({ store: kedge.service.store, clock: () => arrival }, tenant.log.id, [randomBytes(32)]);
+    const { values, least, most } = await run(seal, arrival);
+    expect(values["SealLag"]).toHaveLength(1);
+    expect(values["SealLag"]?.[0]).toBeGreaterThanOrEqual(-most);
+    expect(values["SealLag"]?.[0]).toBeLessThanOrEqual(-least);
+    expect(await pendingCount(kedge.service, tenant.log.id)).toBe(0n);
+  });
+
   test("every signature of every key is counted, in the run that asked for it", async () => {
     await post(await newTenant(kedge.service), newHash());
     await post(await newTenant(kedge.service), newHash());

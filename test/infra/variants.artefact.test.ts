@@ -7,7 +7,7 @@ import { verifyEvent } from "@kedge/verify/proof/verify";
 import { formatOts } from "@kedge/verify/time/ots";
 import { timestampVerifier } from "@kedge/verify/time/timestamps";
 import { parsePemCertificates } from "@kedge/verify/time/x509";
-import { openCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { openCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import {
   ED25519_COSIGNATURE,
   formatVkey,
@@ -148,6 +148,8 @@ describe.skipIf(!hasOpenssl)("with an authority and a calendar for timestamps", 
       const kept = kedge.keys().filter(({ pk, sk }) => pk === "log/anchor" && /^(timestamp|ots)\//.test(sk));
       expect(kept.map(({ sk }) => sk.split("/")[0]).sort()).toEqual(["ots", "timestamp"]);
 
+      const { size } = parseCheckpoint(await client.text("GET /anchor/timestamped")).checkpoint;
+      expect(await client.text(`GET /anchor/timestamps/${size}`)).toContain("rfc3161");
       const served = parsePolicy(await client.text("GET /anchor/policy"));
       const { vkeys } = await client.json(logSchema, `GET /v1/logs/${log}`, { apiKey });
       const proof = await client.text(`GET /v1/logs/${log}/entries/${hash}/proof`, { apiKey });

@@ -1,5 +1,5 @@
 /** The witness over HTTP and behind API Gateway: every status code, hostile input, and what is told of failures. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { Agent, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { parseEvidence } from "@kedge/verify/evidence/evidencefile";
 import { encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { openCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { formatVkey, parseVkey } from "@kedge/verify/tlog/note";
-import { verifyPolicy } from "@kedge/verify/tlog/policy";
+import { evaluateQuorum, parsePolicy, verifyPolicy } from "@kedge/verify/tlog/policy";
 import { originHash, parseSize } from "@kedge/verify/tlog/witness";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -21,6 +21,8 @@ import { ServiceError, type ServiceErrorCode } from "../../platform/error.ts";
 import { openWitness, readLogs } from "../../witness/config.ts";
 import { witnessVkeys } from "../../witness/cosign.ts";
 import { createWitness } from "../../witness/http.ts";
+import { policyLines } from "../../witness/policy.ts";
+import { startWitness } from "../../witness/serve.ts";
 import { gatewayEvent } from "../support/gateway-event.ts";
 import { memoryStore } from "../support/memory-store.ts";
 import {
@@ -369,6 +371,33 @@ describe("behind API Gateway, on DynamoDB and KMS", () => {
     const latest = await handler(event("GET", LATEST));
     const { checkpoint, verified } = openCheckpoint(latest.body, { origin: ORIGIN, vkeys });
     expect([checkpoint.size, verified.length]).toEqual([40n, 3]);
+  });
+});
+
+describe("kedge witness", () => {
+  test.each([
+    ["a vkey that is none", { logs: ["log.example"] }],
+    ["a name that is none", { name: "a b" }],
+    ["no log", { logs: [] }],
+  ])("with %s makes nothing: no folder, no database, no key", async (_, wrong) => {
+    const parent = await mkdtemp(join(tmpdir(), "kedge-witness-"));
+    const options = { name: NAME, logs: VKEYS.map(formatVkey), host: "127.0.0.1", port: 0 };
+    const starting = startWitness({ ...options, data: join(parent, "data"), ...wrong });
+    await expect(starting).rejects.toMatchObject({ code: "invalid" });
+    expect(await readdir(parent)).toEqual([]);
+    await rm(parent, { recursive: true });
+  });
+
+  test("prints a policy that also a log can meet which keeps one key for a URL", async () => {
+    const vkeys = (await witnessVkeys({ name: NAME, ...KEYS })).map(formatVkey);
+    expect(vkeys).toHaveLength(2);
+    const lines = policyLines(NAME, vkeys, "https://w.example");
+    const policy = parsePolicy(`${lines.join("\n")}\nquorum ${NAME}-any\n`);
+    const kept = new Map(policy.witnesses.map(({ name, url }) => [url, name]));
+    expect(kept.size).toBe(1);
+    expect(evaluateQuorum(policy, new Set(kept.values()))).toBe(true);
+    // The first line alone is a policy too.
+    expect(parsePolicy(`${lines[0]}\nquorum ${NAME}\n`).witnesses).toHaveLength(1);
   });
 });
 

@@ -1,7 +1,7 @@
 /** `kedge commit`: events to records, offline. */
 import { once } from "node:events";
 import type { FileHandle } from "node:fs/promises";
-import { type CommitFlags, withCommit } from "@kedge/verify/cli/committer";
+import { type NumberedFlags, withCommit } from "@kedge/verify/cli/committer";
 import { withCredentials } from "@kedge/verify/cli/credentials";
 import { EXIT_FAILED, misuse, progress, warn } from "@kedge/verify/cli/output";
 import { createRecords, recordLine } from "@kedge/verify/cli/records";
@@ -23,7 +23,7 @@ export function commitCommand(command: Command): Command {
     .action(commit);
 }
 
-type Flags = CommitFlags & { out?: string; dryRun?: boolean };
+type Flags = NumberedFlags & { out?: string; dryRun?: boolean };
 
 async function commit(paths: string[], flags: Flags): Promise<void> {
   const trouble = new Trouble();

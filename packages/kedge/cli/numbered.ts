@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import {
-  type CommitFlags,
   type CommitRecord,
   committer,
+  type NumberedFlags,
   type OpenNumberOf,
 } from "@kedge/verify/cli/committer";
 import { credentialsFolder, needTenantKey } from "@kedge/verify/cli/credentials";
@@ -53,7 +53,7 @@ export type Committing = {
   close(): Promise<void>;
 };
 
-export function openCommitting(flags: CommitFlags): Committing {
+export function openCommitting(flags: NumberedFlags): Committing {
   const { source } = flags;
   let commit: ReturnType<typeof committer> | undefined;
   if (source === undefined) {
@@ -108,7 +108,10 @@ async function own(of: NumberedSource): Promise<OwnedNumbers> {
 }
 
 /** Looks numbers up, and gives none; `numberOf` is undefined without `--source`. */
-export async function openNumberOf(flags: CommitFlags, { mayBeNew = false } = {}): ReturnType<OpenNumberOf> {
+export async function openNumberOf(
+  flags: NumberedFlags,
+  { mayBeNew = false } = {},
+): ReturnType<OpenNumberOf> {
   const { source } = flags;
   if (source === undefined) return { close: async () => undefined };
   const { readNumbers } = await import("../numbering/numbers.ts");
@@ -128,7 +131,7 @@ export async function openNumberOf(flags: CommitFlags, { mayBeNew = false } = {}
   };
 }
 
-function stateOf(flags: CommitFlags): Omit<NumberedSource, "source"> {
+function stateOf(flags: NumberedFlags): Omit<NumberedSource, "source"> {
   const folder = flags.state ?? join(credentialsFolder(flags), "sources");
   return { folder, tenantKey: needTenantKey(flags) };
 }

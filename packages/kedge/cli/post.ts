@@ -1,6 +1,6 @@
 /** `kedge post`: commitments of events to a log. */
 import type { FileHandle } from "node:fs/promises";
-import { type CommitFlags, type CommitRecord, withCommit } from "@kedge/verify/cli/committer";
+import { type CommitRecord, type NumberedFlags, withCommit } from "@kedge/verify/cli/committer";
 import { withLog } from "@kedge/verify/cli/credentials";
 import { wholeNumber } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
@@ -35,7 +35,7 @@ const EXIT_INTERRUPTED = 130;
 /** Distinct commitments are counted up to here, so that memory does not grow with the input. */
 const MAX_COUNTED = 1_000_000;
 
-type PostFlags = CommitFlags & WaitFlags & { out?: string; batch: number; dryRun?: boolean };
+type PostFlags = NumberedFlags & WaitFlags & { out?: string; batch: number; dryRun?: boolean };
 type Target = { client: Client; log: string };
 
 async function post(paths: string[], flags: PostFlags): Promise<void> {

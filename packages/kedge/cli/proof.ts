@@ -2,7 +2,7 @@
 import { constants, existsSync } from "node:fs";
 import { access, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { type CommitFlags, type NumberOf, withCommit } from "@kedge/verify/cli/committer";
+import { type NumberedFlags, type NumberOf, withCommit } from "@kedge/verify/cli/committer";
 import { pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { makeFolder, replacing } from "@kedge/verify/cli/files";
 import { PROOF_SUFFIX, proofName } from "@kedge/verify/cli/inputs";
@@ -42,7 +42,7 @@ export function proofCommand(command: Command): Command {
     .action(proof);
 }
 
-type ProofFlags = CommitFlags & WaitFlags & RenewFlags & { out: string; opening: boolean; renew?: boolean };
+type ProofFlags = NumberedFlags & WaitFlags & RenewFlags & { out: string; opening: boolean; renew?: boolean };
 /** What a proof is wanted of, and the file it goes to. */
 type Wanted = { name: string; commitment: string; opening?: Opening; path: string };
 

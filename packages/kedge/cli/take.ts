@@ -1,5 +1,5 @@
 /** From what was surveyed to records, for `commit` and `post`. */
-import type { CommitFlags, CommitRecord } from "@kedge/verify/cli/committer";
+import type { CommitRecord, NumberedFlags } from "@kedge/verify/cli/committer";
 import type { EventSource, InputFile } from "@kedge/verify/cli/inputs";
 import { CliError, misuse, print } from "@kedge/verify/cli/output";
 import { type Item, readItems } from "@kedge/verify/cli/records";
@@ -20,7 +20,7 @@ const GROUP_BYTES = 8 << 20;
  */
 export async function* take(
   { files, hasStdin }: Survey,
-  flags: CommitFlags,
+  flags: NumberedFlags,
   { committing, takesRecords, trouble }: { committing: Committing; takesRecords: boolean; trouble: Trouble },
 ): AsyncGenerator<CommitRecord> {
   for (const { file } of files) yield* recordsOf(readItems(file, flags), flags, committing, trouble);
@@ -31,7 +31,7 @@ export async function* take(
 
 async function* recordsOf(
   items: AsyncIterable<Item>,
-  flags: CommitFlags,
+  flags: NumberedFlags,
   committing: Committing,
   trouble: Trouble,
 ): AsyncGenerator<CommitRecord> {
@@ -61,7 +61,7 @@ async function orTold<T>(run: () => Promise<T>, trouble: Trouble): Promise<T | u
 }
 
 /** Records carry the source and number that they were made with. */
-function checkSource({ event, line, opening }: CommitRecord, { source }: CommitFlags): void {
+function checkSource({ event, line, opening }: CommitRecord, { source }: NumberedFlags): void {
   if (source === undefined || opening.source === source) return;
   const place = line === undefined ? event : `${event} line ${line}`;
   throw misuse(`The record of ${place} is not of the source that --source names: post it without, as it is`);
@@ -88,7 +88,7 @@ async function* groups(items: AsyncIterable<Item>): AsyncGenerator<Group, undefi
 /** `--dry-run`: what would be committed, file by file. Nothing is written, and no connection opened. */
 export async function dryRun(
   paths: readonly string[],
-  flags: CommitFlags,
+  flags: NumberedFlags,
   { takesRecords, trouble }: { takesRecords: boolean; trouble: Trouble },
 ): Promise<void> {
   const numbers = await openNumberOf(flags, { mayBeNew: true });

@@ -34,8 +34,14 @@ export type Pair =
 
 /** Records that share a name and are tried with one event. */
 const MAX_NAMESAKES = 64;
-/** Records after and before the place of the last event that was opened, which are tried with the next. */
-const NEAR = { after: 48, before: 16 } as const;
+/** Records after and before that of the last event that was opened, and at the place of this one, that are tried with it. */
+const NEAR = { after: 48, before: 16, place: 4 } as const;
+/** The same once so many events in a row had none: they are in another order, or have no records. */
+const LOST = 100;
+const NEAR_WHEN_LOST = { after: 4, before: 0, place: 4 } as const;
+/** How far on from the last record that was opened is tried at the end, as long as it helps: lines may be gone by the block. */
+const REACH = [64, 1_024, 16_384] as const;
+const MAX_MISSES = 32;
 /** Tries of each event with each record, once all have been read: half a minute. */
 const MAX_TRIES = 1_000_000;
 /** Of the events that are kept for that. */
@@ -55,6 +61,8 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
   let dropped = 0;
   /** After the record of the last event that was opened, one on for each event since. */
   let place = 0;
+  let lastOpened = -1;
+  let misses = 0;
 
   const opens = (number: number, { bytes }: PairedEvent): boolean => {
     const record = records[number];
@@ -63,8 +71,10 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
   function* candidates(event: PairedEvent): Generator<number> {
     const named = namesakes(bySuffix, event.path);
     yield* named.filter((number) => free.has(number));
-    yield* free.from(place, NEAR.after);
-    yield* free.before(place, NEAR.before);
+    const near = misses < LOST ? NEAR : NEAR_WHEN_LOST;
+    yield* free.from(lastOpened + 1, near.after);
+    yield* free.from(place, near.place);
+    yield* free.before(lastOpened + 1, near.before);
     yield* named.filter((number) => !free.has(number));
   }
   function find(event: PairedEvent): number | undefined {
@@ -81,21 +91,39 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
     return [{ kind: "opened", event, record }];
   }
 
-  /** Tries every event that waits with every record that is free, while there are tries. True if all were tried. */
-  function* tryAll(): Generator<Pair, boolean> {
-    let tries = maxTries;
+  /** From there on, and once all is in reach, those before it as well. */
+  function* onFrom(start: number, reach: number): Generator<number> {
+    yield* free.from(start, reach);
+    if (reach === records.length) yield* free.before(start, reach);
+  }
+  let tries = maxTries;
+  /** Tries the events that wait with so many records from the last one that was opened on, until too few are found. */
+  function* tryOn(reach: number, maxMisses: number): Generator<Pair> {
     const left: Waiting[] = [];
+    let missed = 0;
+    let from = 0;
     for (const item of waiting) {
       let found: number | undefined;
-      for (const number of free.from(0, records.length)) {
+      for (const number of missed < maxMisses ? onFrom(from, reach) : []) {
         if (--tries < 0) break;
         if (opens(number, item.event)) found = number;
         if (found !== undefined) break;
       }
-      if (found === undefined) left.push(item);
-      else yield* take(item.event, found);
+      if (found === undefined) {
+        left.push(item);
+        missed += 1;
+        continue;
+      }
+      yield* take(item.event, found);
+      from = found + 1;
+      missed = 0;
     }
     waiting = left;
+  }
+  /** Tries every event that waits with every record that is free, while there are tries. True if all were tried. */
+  function* tryAll(): Generator<Pair, boolean> {
+    for (const reach of REACH) if (reach < records.length) yield* tryOn(reach, MAX_MISSES);
+    yield* tryOn(records.length, Number.POSITIVE_INFINITY);
     return tries >= 0 && dropped === 0;
   }
   /** The records that are of the events that wait, by their names, and then by their places. */
@@ -137,6 +165,8 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
       const number = records.length === 0 ? undefined : find(event);
       if (number !== undefined) {
         place = number + 1;
+        lastOpened = number;
+        misses = 0;
         return take(event, number);
       }
       if (records.length === 0) return [{ kind: "unopened", event }];
@@ -144,6 +174,7 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
       if (keptBytes > MAX_KEPT_BYTES) dropped += 1;
       else waiting.push({ event, place });
       place += 1;
+      misses += 1;
       return [];
     },
     *finish(): Generator<Pair> {

@@ -8,20 +8,12 @@ import {
   sequenceFindings,
 } from "../audit/audit.ts";
 import { type Pair, type PairedEvent, type PairedRecord, startPairing } from "../audit/pairing.ts";
-import type { AuditFlags, Findings } from "./audit-report.ts";
+import type { AuditFlags, ComparedExport, Findings } from "./audit-report.ts";
 import { committer, where } from "./committer.ts";
 import { findTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, proofName, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
 import { readRecords } from "./records.ts";
-
-/** An export, and what of it is not compared, for it is of other sources than those that were asked for. */
-export type ComparedExport = Export & {
-  /** Events and records by their source; "" for those that have none. */
-  others: Map<string, number>;
-  /** Sources that have a record without an event, and no event; undefined when some such record is of another or none. */
-  absentSources: Set<string> | undefined;
-};
 
 /** The events with their commitments; undefined when neither events nor records are given. */
 export async function readExport(

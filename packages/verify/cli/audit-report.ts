@@ -1,20 +1,25 @@
 /** What `kedge audit` found, as it is told: on the terminal, as JSON, and in the files that are kept. */
 import { once } from "node:events";
-import { type Audit, type AuditFinding, type AuditFindingKind, sequences } from "../audit/audit.ts";
+import {
+  type Audit,
+  type AuditFinding,
+  type AuditFindingKind,
+  type Export,
+  sequences,
+} from "../audit/audit.ts";
 import type { NamedHead, SignedHead } from "../audit/heads.ts";
 import { tellAuditFinding } from "../audit/words.ts";
 import type { Evidence } from "../evidence/evidence.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
 import type { Range } from "../tlog/merkle.ts";
-import type { ComparedExport } from "./audit-export.ts";
 import type { CommitFlags } from "./committer.ts";
 import type { PinnedKeys } from "./credentials.ts";
 import { keepEvidence } from "./evidence.ts";
 import { replaceFile } from "./files.ts";
 import { EXIT_FAILED, EXIT_UNREAD, print, printJson, warn } from "./output.ts";
 
-export type AuditFlags = CommitFlags & {
+export type AuditFlags = Omit<CommitFlags, "source"> & {
   events?: string[];
   records?: string[];
   source?: string[];
@@ -32,6 +37,14 @@ export type AuditFlags = CommitFlags & {
   /** ms. */
   timeout: number;
   json?: boolean;
+};
+
+/** An export, and what of it is not compared, for it is of other sources than those that were asked for. */
+export type ComparedExport = Export & {
+  /** Events and records by their source; "" for those that have none. */
+  others: Map<string, number>;
+  /** Sources that have a record without an event, and no event; undefined when some such record is of another or none. */
+  absentSources: Set<string> | undefined;
 };
 
 /** What an audit has come to; what was not reached is absent. */

@@ -19,10 +19,11 @@ import { TlogError } from "../tlog/error.ts";
 import { HASH_SIZE, type Range } from "../tlog/merkle.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
 import { TILE_WIDTH, type Tile, widthAt } from "../tlog/tile.ts";
-import { type ComparedExport, readExport } from "./audit-export.ts";
+import { readExport } from "./audit-export.ts";
 import {
   type AuditFlags,
   type AuditOutcome,
+  type ComparedExport,
   conclude,
   type Findings,
   findings,

@@ -15,10 +15,10 @@ export type CommitFlags = SettingFlags & {
   randomNonce?: boolean;
   ndjson?: boolean;
   asBytes?: boolean;
-  /** Of a program that knows the numbers of sources. */
-  source?: string;
-  state?: string;
 };
+
+/** Of a program that knows the numbers of sources. */
+export type NumberedFlags = CommitFlags & { source?: string; state?: string };
 
 export function withCommit(command: Command): Command {
   return withTenantKey(command)
@@ -50,7 +50,7 @@ export type Numbered = { source: string; sequence: bigint };
 /** The number that an event has, or undefined when it has none. To be called for every event of a file, in order. */
 export type NumberOf = (source: EventSource) => Numbered | undefined;
 /** Opens what the flags name; `numberOf` is undefined when they name no source. */
-export type OpenNumberOf = (flags: CommitFlags) => Promise<{ numberOf?: NumberOf; close(): Promise<void> }>;
+export type OpenNumberOf = (flags: NumberedFlags) => Promise<{ numberOf?: NumberOf; close(): Promise<void> }>;
 
 /** Commits to one event. The tenant key is there before the first event is read. */
 export function committer(flags: CommitFlags): (source: EventSource, numbered?: Numbered) => CommitRecord {

@@ -17,8 +17,8 @@ import { keyLabel, quoted } from "../text.ts";
 import { timestampVerifier } from "../time/timestamps.ts";
 import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
 import {
-  type CommitFlags,
   deriveOpening,
+  type NumberedFlags,
   type NumberOf,
   type OpenNumberOf,
   where,
@@ -63,7 +63,7 @@ export function verifyCommand(
     });
 }
 
-type VerifyFlags = CommitFlags &
+type VerifyFlags = NumberedFlags &
   TimestampFlags & {
     opening?: string;
     commitment?: string;

@@ -6,6 +6,7 @@
  *     group <name> all|any|<k> <name>…
  *     quorum none|<name>
  */
+import { quoted } from "../text.ts";
 import { boundedText, equalBytes, parseDecimal } from "./bytes.ts";
 import {
   checkSignedByLog,
@@ -128,6 +129,11 @@ export function verifyPolicy(input: {
   if (policy.logs.length > 0) {
     const { origin } = parsed.checkpoint;
     const own = policy.logs.map(({ vkey }) => vkey).filter(({ name }) => name === origin);
+    const [other] = policy.logs.map(({ vkey }) => vkey.name);
+    if (own.length === 0) {
+      const message = `The checkpoint's origin is ${quoted(origin)}, and the policy's key is named ${quoted(other ?? "")}`;
+      throw new TlogError("unknown_key", `${message}: a policy takes both for one (c2sp.org/tlog-policy)`);
+    }
     const known = verified.filter(({ vkey }) => own.some((key) => isSameKey(key, vkey)));
     const others = own.filter((key) => !known.some(({ vkey }) => isSameKey(key, vkey)));
     checkSignedByLog(parsed, [...known, ...verifySignatures(parsed, others)]);

@@ -77,6 +77,17 @@ describe("of a thousand lines", () => {
     ]);
   });
 
+  test("a block that was deleted, or is new, is no more than that, in few tries", () => {
+    const few = (order: readonly number[]) => {
+      const pairing = startPairing(records, 100_000);
+      const pairs = [...given(order).flatMap((event) => pairing.add(event)), ...pairing.finish()];
+      return kinds(pairs);
+    };
+    expect(few(lines.toSpliced(100, 300))).toEqual({ opened: 700, unused: 300 });
+    const fresh = Array.from({ length: 200 }, (_, i) => 7_000 + i);
+    expect(few(lines.toSpliced(100, 0, ...fresh))).toEqual({ opened: 1_000, unopened: 200 });
+  });
+
   test("a copy of one is of the same record", () => {
     expect(kinds(pair(records, given([...lines, 3])))).toEqual({ opened: 1_001 });
   });
