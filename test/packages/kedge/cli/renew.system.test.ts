@@ -61,6 +61,28 @@ test("an old proof gets the newer anchoring in its place and still verifies; one
   });
 });
 
+test("of a file of many proofs the newer line counts, and the older stays", async () => {
+  await writeFile(join(cwd, "old.json"), "{}");
+  expect(await run("post", "old.json")).toMatchObject({ code: 0 });
+  await server.seal();
+  await server.anchor();
+  const path = join(cwd, "proofs.ndjson");
+  expect(await run("proof", "old.json", "--out", "proofs.ndjson")).toMatchObject({ code: 0 });
+  const [before = ""] = (await readFile(path, "utf8")).split("\n");
+  await prove("new.json");
+  for (const said of [/^1 of 1 proofs renewed/, /^0 of 1 proofs renewed .*1 have nothing newer/]) {
+    const { code, out } = await run("proof", "--renew", "proofs.ndjson");
+    expect([code, out]).toEqual([0, expect.stringMatching(said)]);
+  }
+  const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+  expect([lines.length, lines[0]]).toEqual([2, before]);
+  const verified = await run("verify", "old.json", "proofs.ndjson");
+  expect([verified.code, verified.out]).toEqual([
+    0,
+    expect.stringMatching(/stands as well in the anchor log's tree/),
+  ]);
+});
+
 test("a proof that cannot be renewed is named and left as it is, and the others are renewed", async () => {
   await prove("old.json");
   await writeFile(join(cwd, "proofs/cut.tlog-proof"), "c2sp.org/tlog-proof@v1\nindex 0\n");
