@@ -8,10 +8,10 @@ import type { Store } from "../platform/store.ts";
 import { ANCHOR, anchoredKey, decodeAnchored, decodePublic, publicKey } from "./anchor-items.ts";
 import { checkpointKey, decodeCheckpoint } from "./checkpoints.ts";
 import { decodeHead, type Head, headKey } from "./head.ts";
+import { missingWitnesses } from "./kept-cosignatures.ts";
 import { oldestPending } from "./pending.ts";
 import type { ProveContext } from "./prove.ts";
 import { decodeStamped, stampedKey } from "./timestamps.ts";
-import { missingWitnesses } from "./witnesses.ts";
 
 /** The entries that have come so far, and since when. */
 export type Stage = { readonly size: bigint; readonly at: bigint };

@@ -8,14 +8,15 @@
 import { type ParsedCheckpoint, parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { formatNote, type NoteSignature, type Vkey } from "@kedge/verify/tlog/note";
 import { evaluateQuorum, type Policy } from "@kedge/verify/tlog/policy";
-import { uniteSignatures, validCosignatures } from "@kedge/verify/tlog/witness-client";
+import { uniteSignatures } from "@kedge/verify/tlog/witness-client";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
-import { type Item, ifVersion, type Key, parseItem, putIf, type Store, sortable } from "../platform/store.ts";
+import { type Item, ifVersion, type Key, putIf, type Store } from "../platform/store.ts";
 import { ANCHOR } from "./anchor-items.ts";
 import { ASKING, type Asking, askWitness, type WitnessAnswer } from "./ask-witness.ts";
 import { consistency } from "./history.ts";
+import { encodeKept, isBy, readKept } from "./kept-cosignatures.ts";
 import { submissionPrefix } from "./policy.ts";
 
 export type Witnessing = Asking & {
@@ -148,45 +149,6 @@ async function remember(store: Store, url: string, size: bigint): Promise<void> 
   await putIf(store, encodeSize(url, size), { kind: "absentOrBelow", attribute: "size", value: size });
 }
 
-/** Cosignatures of a checkpoint of this size, which has no quorum yet. */
-export const cosignedKey = (size: bigint): Key => ({ pk: `log/${ANCHOR}`, sk: `cosigned/${sortable(size)}` });
-
-const keptSchema = z.object({ note: z.string(), version: z.bigint() });
-
-const encodeKept = (size: bigint, kept: z.infer<typeof keptSchema>): Item => ({
-  ...cosignedKey(size),
-  ...kept,
-});
-
-function decodeKept(item: Item) {
-  const { version, note } = parseItem(keptSchema, item);
-  return { version, signatures: parseCheckpoint(note).note.signatures };
-}
-
-type Kept = {
-  /** Counts every change: what compare-and-swap compares. 0: nothing is kept. */
-  readonly version: bigint;
-  /** Valid cosignatures by keys of today's policy, over this very checkpoint. */
-  readonly valid: readonly NoteSignature[];
-  readonly signatures: readonly NoteSignature[];
-};
-
-async function readKept({ store, policy }: AskingContext, checkpoint: ParsedCheckpoint): Promise<Kept> {
-  const [item] = await store.get([cosignedKey(checkpoint.checkpoint.size)]);
-  const { version, signatures } = item === undefined ? { version: 0n, signatures: [] } : decodeKept(item);
-  const all = uniteSignatures(checkpoint.note.signatures, signatures);
-  const vkeys = policy.witnesses.map(({ vkey }) => vkey);
-  // The store is not trusted: what does not verify must not get into a public checkpoint.
-  return { version, signatures: all, valid: validCosignatures(checkpoint, all, vkeys).valid };
-}
-
-/** The names in the policy of those who are not known to have cosigned this checkpoint of the anchor log. */
-export async function missingWitnesses(ctx: AskingContext, note: string): Promise<string[]> {
-  const { valid } = await readKept(ctx, parseCheckpoint(note));
-  const { witnesses } = ctx.policy;
-  return witnesses.filter(({ vkey }) => !valid.some((line) => isBy(vkey, line))).map(({ name }) => name);
-}
-
 /** Adds to what is kept of a checkpoint and takes nothing away. @returns all valid cosignatures then known. */
 async function keep(
   ctx: AskingContext,
@@ -224,8 +186,6 @@ function quorum(policy: Policy, valid: readonly NoteSignature[]): boolean {
   const names = policy.witnesses.filter(({ vkey }) => valid.some((signature) => isBy(vkey, signature)));
   return evaluateQuorum(policy, new Set(names.map(({ name }) => name)));
 }
-
-const isBy = (vkey: Vkey, { name, id }: NoteSignature): boolean => vkey.name === name && vkey.id === id;
 
 const namesOf = ({ witnesses }: Policy, vkeys: readonly Vkey[]): string[] =>
   witnesses.filter(({ vkey }) => vkeys.includes(vkey)).map(({ name }) => name);

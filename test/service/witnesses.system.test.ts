@@ -14,9 +14,10 @@ import { ANCHOR, publicCheckpointKey, publicKey } from "../../service/anchor-ite
 import { append } from "../../service/append.ts";
 import type { WitnessOutcome } from "../../service/ask-witness.ts";
 import { readHead } from "../../service/head.ts";
+import { cosignedKey } from "../../service/kept-cosignatures.ts";
 import { entryStatus, prove } from "../../service/prove.ts";
 import { seal } from "../../service/seal.ts";
-import { cosignedKey, type Witnessing } from "../../service/witnesses.ts";
+import type { Witnessing } from "../../service/witnesses.ts";
 import {
   cosignedBy,
   ed25519Cosigner,

@@ -152,6 +152,8 @@ export type VerifyFailure =
   | { step: "opening"; code: "no_opening" }
   /** No log anchors itself. */
   | { step: "anchor"; code: "same_log" }
+  /** A pinned key signed two trees of the anchor log of one size: it shows different parties different histories. */
+  | { step: "anchor"; code: "two_histories"; origin: string; size: string }
   | { step: "requirement"; code: "too_low"; reached: Assurance; required: Assurance; why: Caveat[] }
   | { step: "requirement"; code: "missing_signature"; vkeys: Vkey[] }
   | { step: "requirement"; code: "no_timestamp"; why: Caveat[] };
@@ -363,11 +365,24 @@ function showBest(
       notChecked.push(error.failure);
     }
   }
+  checkOneHistory(all);
   all.sort(byAssuranceThenTree);
   const shown = all.find(meetsRequirements) ?? all[0];
   if (shown === undefined) throw new Refusal(notChecked.at(-1) ?? { step: "anchor", code: "same_log" });
   checkRequirements(shown);
   return { shown, others: all.filter((one) => one !== shown).sort(byTree), notChecked };
+}
+
+/** Trees of different sizes are compared by whoever has the log: the renewer, an audit, a monitor. */
+function checkOneHistory(all: readonly Shown[]): void {
+  const roots = new Map<string, string>();
+  for (const { anchor } of all) {
+    if (anchor === undefined) continue;
+    const { origin, treeSize: size, root } = place(anchor);
+    const before = roots.get(`${origin} ${size}`) ?? root;
+    if (before !== root) throw new Refusal({ step: "anchor", code: "two_histories", origin, size });
+    roots.set(`${origin} ${size}`, before);
+  }
 }
 
 const treeSize = ({ anchor }: Shown): bigint => anchor?.tree.checkpoint.size ?? 0n;

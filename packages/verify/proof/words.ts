@@ -269,6 +269,8 @@ function failureSentence(failure: VerifyFailure, hints: Hints): string {
     }
     case "same_log":
       return "The anchor part is of the log itself, and no log anchors itself. Pin the anchor log's own keys.";
+    case "two_histories":
+      return `The proof holds two trees of the anchor log ${failure.origin} of ${failure.size} entries, both signed by a pinned key, and they differ: the log has shown two histories. Keep the proof, it is evidence, and show it to those who watch the log.`;
     case "too_low":
       return `The proof holds, but only at assurance ${failure.reached}, and ${failure.required} is required. ${sayAll(failure.why, hints)}`;
     case "missing_signature":

@@ -1,12 +1,12 @@
 import { ClientError } from "@kedge/verify/error";
 import type { AnchorFiles } from "@kedge/verify/net/files";
-import { anchoringsOf, MAX_ANCHORINGS, parseProofFile } from "@kedge/verify/proof/extra";
+import { anchoringsOf, MAX_ANCHORINGS, parseProofFile, withAnchoring } from "@kedge/verify/proof/extra";
 import { openRenewer } from "@kedge/verify/proof/renew";
 import { type VerifyTrust, verifyEvent } from "@kedge/verify/proof/verify";
 import { tellReport } from "@kedge/verify/proof/words";
 import { utf8Encode } from "@kedge/verify/tlog/bytes";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
-import { parseProof } from "@kedge/verify/tlog/proof";
+import { formatProof, parseProof } from "@kedge/verify/tlog/proof";
 import { describe, expect, test } from "vitest";
 import { logFiles } from "../../../support/anchor-log.ts";
 import {
@@ -15,12 +15,14 @@ import {
   anchorMldsa,
   EVENT,
   filler,
+  inclusion,
   log,
   logSigner,
   makeProof,
   OPERATOR_TIME,
   policyText,
   type Signer,
+  signedHead,
   WITNESS_TIME,
   witness1,
   witness2,
@@ -137,6 +139,26 @@ describe("a renewed proof", () => {
       const { proof: made } = makeProof({ extra: () => value });
       expect(verified(made)).toMatchObject({ proven: false, failure: { step: "anchor" } });
     }
+  });
+
+  test("that holds two trees of one size proves nothing: the log has shown two histories", async () => {
+    const { proof } = makeProof({ anchorSigners: everyone });
+    const twice = await renewed(proof, grown(proof, 3));
+    const other = filler(8)
+      .with(2, utf8Encode(parseProof(proof).checkpoint, ""))
+      .with(7, new Uint8Array(32));
+    const anchor = formatProof({
+      index: 2n,
+      hashes: inclusion(other, 2),
+      checkpoint: signedHead(ANCHOR_ORIGIN, other, everyone),
+    });
+    const forked = withAnchoring(parseProofFile(twice), { anchor, timestamps: [] });
+    const { proven, failure } = verified(forked);
+    expect([proven, failure?.code]).toEqual([false, "two_histories"]);
+    expect(tellReport(verified(forked)).failure).toMatchObject({
+      kind: "refuted",
+      message: expect.stringMatching(/two histories/),
+    });
   });
 
   test("can be renewed again, up to a bound", async () => {
