@@ -60,6 +60,27 @@ test("a post that fails, or is stopped, and is run again in another order, moved
   expect(new Set(server.sealed())).toEqual(new Set(all));
 });
 
+test("a path that is given twice running, alone or with its folder, is the same events read again", async () => {
+  const sequences = async (...paths: string[]) =>
+    (await records(...paths)).map(({ opening }) => opening.sequence);
+  const file = "day/b.ndjson";
+  expect(await sequences(file, file)).toEqual(["1", "2", "3", "1", "2", "3"]);
+  expect(await sequences("day", file, "day/a.json", "day/a.json")).toEqual([
+    ...["4", "1", "2", "3"],
+    ...["1", "2", "3", "4", "4"],
+  ]);
+  const dry = await run(["post", "--dry-run", file, file, "--source", "ehr"]);
+  expect(dry.out).toMatch(/0 would get a new number/);
+  await run(["post", file, file, "--source", "ehr"]);
+  await server.seal();
+  const proof = await run(["proof", file, file, "--source", "ehr", "--no-opening", "--out", "proofs"]);
+  expect(proof).toMatchObject({ code: 0, out: expect.stringMatching(/^6 of 6/) });
+  // The third line's proof, asked for under the first: the lines are read again to say whose it is.
+  const other = ["verify", file, "proofs/b.ndjson.3.tlog-proof", "--line", "1", "--source", "ehr"];
+  const { code, out, err } = await run(other);
+  expect([code, out + err]).toEqual([1, expect.stringMatching(/line 3/)]);
+});
+
 test("proof and verify look the numbers up, two equal lines included, and give none", async () => {
   await run(["post", "day", "--source", "ehr"]);
   await server.seal();

@@ -8,7 +8,7 @@ import {
   type OpenNumberOf,
 } from "@kedge/verify/cli/committer";
 import { credentialsFolder, needTenantKey } from "@kedge/verify/cli/credentials";
-import type { EventSource } from "@kedge/verify/cli/inputs";
+import type { EventSource, InputFile } from "@kedge/verify/cli/inputs";
 import { misuse, warn } from "@kedge/verify/cli/output";
 import { parseSource } from "@kedge/verify/events/commitment";
 import { EventError } from "@kedge/verify/events/error";
@@ -136,13 +136,13 @@ function stateOf(flags: NumberedFlags): Omit<NumberedSource, "source"> {
   return { folder, tenantKey: needTenantKey(flags) };
 }
 
-/** How often the bytes of an event came before in its file; files come one after the other. */
+/** How often the bytes of an event came before in this reading of its file; files come one after the other. */
 function occurrences(): (event: EventSource) => number {
-  let file: string | undefined;
+  let reading: InputFile | undefined;
   let counts = new Map<string, number>();
-  return ({ name, bytes }) => {
-    if (name !== file) counts = new Map();
-    file = name;
+  return ({ name, file, bytes }) => {
+    if (file !== reading) counts = new Map();
+    reading = file;
     const hash = createHash("sha256").update(bytes).digest("base64").slice(0, 22);
     const before = counts.get(hash) ?? 0;
     if (before === 0 && counts.size === MAX_IN_FILE) {

@@ -291,17 +291,21 @@ function readBegun(folder: string): ReadonlySet<string> {
     const lines = readFileSync(path, "utf8").split("\n");
     const begun = new Set<string>();
     for (const [i, line] of lines.entries()) {
-      const name = line === "" ? undefined : parseName(line);
+      const name = parseName(line);
       if (name !== undefined) begun.add(name);
-      // The last line may have been cut by a crash, before any number was given.
-      else if (line !== "" && i < lines.length - 1)
-        throw damaged(folder, `line ${i + 1} of ${BEGUN} is unreadable`);
+      else if (!isCut(line)) throw damaged(folder, `line ${i + 1} of ${BEGUN} is unreadable`);
     }
     return begun;
   } catch (cause) {
     throw cause instanceof NumberingError ? cause : damaged(folder, `${BEGUN} cannot be read`, cause);
   }
 }
+
+/**
+ * Whether a line is what a crash leaves of a name: its beginning, or bytes that never reached the disk. No number had been
+ * given. It stays in the file: to take it away could take what the owner of another source adds meanwhile.
+ */
+const isCut = (line: string): boolean => /^(?:"(?:[^"\\]|\\.)*\\?|\0*)$/.test(line);
 
 function parseName(line: string): string | undefined {
   try {
@@ -313,10 +317,10 @@ function parseName(line: string): string | undefined {
 }
 
 async function append(path: string, source: string): Promise<void> {
-  const isCut = existsSync(path) && !/(^|\n)$/.test(readFileSync(path, "utf8"));
+  const goesOn = existsSync(path) && !/(^|\n)$/.test(readFileSync(path, "utf8"));
   const file = await openFile(path, "a", 0o600);
   try {
-    await file.appendFile(`${isCut ? "\n" : ""}${JSON.stringify(source)}\n`);
+    await file.appendFile(`${goesOn ? "\n" : ""}${JSON.stringify(source)}\n`);
     await file.sync();
   } finally {
     await file.close();

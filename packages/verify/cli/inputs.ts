@@ -15,6 +15,8 @@ export { looksLikeRecord };
 /** An event where it was found: `name` is the path as given, `-` for standard input; `line` counts from 1. */
 export type EventSource = {
   name: string;
+  /** What was read: a path that is given twice stands for two. */
+  file: InputFile;
   line?: number;
   bytes: Uint8Array;
   /** Path below the folder that was given, or the file's own name. */
@@ -143,7 +145,7 @@ export async function* readEvents(
   }
   const bytes = await readWhole(file, onEnd);
   if (looksLikeRecord(firstLine(bytes))) yield* readLines(file, [bytes]);
-  else yield { name: file.name, below: file.below, bytes };
+  else yield { name: file.name, file, below: file.below, bytes };
 }
 
 function firstLine(bytes: Uint8Array): Uint8Array {
@@ -167,7 +169,7 @@ async function* readLines(
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
       line += 1;
       const bytes = concatBytes(...parts, chunk.subarray(start, end));
-      if (!bytes.every(isSpace)) yield { name, below, line, bytes };
+      if (!bytes.every(isSpace)) yield { name, file, below, line, bytes };
       parts = [];
       size = 0;
       start = end + 1;
@@ -177,7 +179,7 @@ async function* readLines(
     parts.push(chunk.subarray(start));
   }
   const bytes = concatBytes(...parts);
-  if (!bytes.every(isSpace)) yield { name, below, line: line + 1, bytes, isUnended: true };
+  if (!bytes.every(isSpace)) yield { name, file, below, line: line + 1, bytes, isUnended: true };
 }
 
 async function readWhole(file: InputFile, onEnd?: (bytes: number) => void): Promise<Uint8Array> {

@@ -175,9 +175,9 @@ async function otherLine(
   if (flags.line === undefined || !isMismatch(report)) return undefined;
   let tried = 0;
   for await (const source of readEvents({ name: path, below: path }, true)) {
+    const derive = derivedOf(source); // of every line, as in readOne
     if (source.line === flags.line) continue;
     if (++tried > MAX_TRIES) return undefined;
-    const derive = derivedOf(source);
     if ((await verifySource({ ...claim, source, derive }, proof)).proven) return source.line;
   }
   return undefined;

@@ -235,6 +235,32 @@ test("what a first start leaves that was stopped at any point is begun anew, for
   expect(await owning((numbers) => numberFile(numbers, ["a"]))).toEqual([1n]);
 });
 
+test("a name that a crash cut at any byte hinders no later start, and what else is no name is damage", async () => {
+  await owning((numbers) => numberFile(numbers, ["a"]));
+  const sources = join(folder, "sources");
+  const whole = await readFile(sources);
+  const name = Buffer.from(`${JSON.stringify('ward "7" \\ å')}\n`);
+  const tails = Array.from({ length: name.length }, (_, i) => name.subarray(0, i));
+  for (const [i, tail] of [...tails, Buffer.alloc(5)].entries()) {
+    await writeFile(sources, Buffer.concat([whole, tail]));
+    const source = `lab ${i}`;
+    expect(await owning((numbers) => numberFile(numbers, ["a"]), { source })).toEqual([1n]);
+    // The second start reads what the first has made of it.
+    expect(await owning((numbers) => numberFile(numbers, ["a", "b"]), { source })).toEqual([1n, 2n]);
+    expect(await owning((numbers) => numberFile(numbers, ["a"]))).toEqual([1n]);
+    await readNumbers({ ...of, source })?.close();
+  }
+  // As the version before left it, and once more cut after that.
+  await writeFile(sources, '"ehr"\n"lab 0\n"pa\n"lab 1"\n');
+  expect(await owning((numbers) => numberFile(numbers, ["a"]))).toEqual([1n]);
+  for (const damage of ["ehr", '"ehr" "lab 0"', '"eh"r', "{}", "7"]) {
+    for (const more of ["", '\n"lab 0"\n']) {
+      await writeFile(sources, `"ehr"\n${damage}${more}`);
+      expect(await codeOf(ownNumbers(of))).toBe("damaged");
+    }
+  }
+});
+
 test("after thousands of commits the file is as long as it says, so that one cut short is told from one that is not", async () => {
   for (let i = 0; i < 5; i++) {
     await owning((numbers) => {
