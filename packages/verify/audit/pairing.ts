@@ -50,7 +50,8 @@ const MAX_KEPT_BYTES = 128 << 20;
 export type Pairing = ReturnType<typeof startPairing>;
 
 /** Call `add` with every event, in their order, then `finish`. */
-export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TRIES) {
+export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIES) {
+  const records = given.slice();
   const free = freeNumbers(records.length);
   const bySuffix = suffixes(records);
   const byCommitment = new Map(records.map(({ commitment }, number) => [commitment, number]));
@@ -79,7 +80,12 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
   }
   function find(event: PairedEvent): number | undefined {
     const derived = event.derived && byCommitment.get(event.derived.commitment);
-    if (derived !== undefined) return derived;
+    const record = derived === undefined ? undefined : records[derived];
+    if (derived !== undefined && record !== undefined && event.derived !== undefined) {
+      // The commitment is the key's. Nobody has checked the record's own opening: its source and number may be made up.
+      records[derived] = { ...record, opening: event.derived.opening };
+      return derived;
+    }
     for (const number of candidates(event)) if (opens(number, event)) return number;
     return opened.get(digestOf(event));
   }
