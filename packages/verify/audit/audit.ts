@@ -67,9 +67,10 @@ export type ExportedEvent = { event: string; line?: number; commitment: string; 
  * - `absent`: a record whose event was not given
  * - `changed`: a record whose event was given, and is another now
  * - `other`: an event or a record of a source that is not compared
+ * - `unsourced`: an event that is of no source, and so not compared, if it is in the log
  * - `untold`: a record of which it is not known whether its event was given
  */
-const ROLES = ["event", "absent", "changed", "other", "untold"] as const;
+const ROLES = ["event", "absent", "changed", "other", "unsourced", "untold"] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
@@ -108,7 +109,7 @@ const WORDS = COMMITMENT_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 export function emptyExport(kind: { areRecords?: boolean; isPartial?: boolean } = {}): Export {
   const [words, slots] = [new Uint32Array(WORDS), new Uint32Array(4)];
   const [lines, found, roles] = [new Float64Array(1), new Float64Array(1), new Uint8Array(1)];
-  const total = { event: 0, absent: 0, changed: 0, other: 0, untold: 0 };
+  const total = { event: 0, absent: 0, changed: 0, other: 0, unsourced: 0, untold: 0 };
   const { areRecords = false, isPartial = false } = kind;
   const rest = { names: [], total, copies: 0, sources: new Map(), areRecords, isPartial };
   return { count: 0, words, slots, lines, found, roles, ...rest };
@@ -516,7 +517,7 @@ function matchEntries(
     if (role === "event") {
       state.found += 1;
       if (!isOfPeriod) state.outside += 1;
-    } else if (role === "other") {
+    } else if (role === "other" || role === "unsourced") {
       if (isOfPeriod) state.others += 1;
     } else if (role === "absent" && isOfPeriod) {
       findings.push({ finding: "record_without_event", index: `${index}`, ...labelOf(events, number) });
@@ -531,7 +532,7 @@ function* missingEvents(events: Export): Generator<AuditFinding> {
   for (let number = 0; number < events.count; number++) {
     if (events.found[number] !== 0) continue;
     const role = roleOf(events, number);
-    if (role === "event") {
+    if (role === "event" || role === "unsourced") {
       const detail = events.areRecords ? { detail: { isRecord: true } } : {};
       yield { finding: "event_not_in_log", ...labelOf(events, number), ...detail };
     } else if (role === "absent") yield { finding: "record_without_event", ...labelOf(events, number) };

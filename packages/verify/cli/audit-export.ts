@@ -40,7 +40,7 @@ export async function readExport(
     const paired = await readPairedRecords(records ?? [], flags);
     const unused: PairedRecord[] = [];
     for await (const pair of pairs(events, paired, { flags, leftOut, onEvent: () => shown.add(1) })) {
-      await found.tell(includePair(all, pair, flags));
+      await found.tell(includePair(all, pair, { flags, hasRecords: paired.length > 0 }));
       if (pair.kind === "unused") unused.push(pair.record);
     }
     all.absentSources = sourcesWithoutEvents(all, unused);
@@ -60,12 +60,22 @@ function include(all: ComparedExport, event: ExportedEvent, flags: AuditFlags): 
     return;
   }
   addEvent(all, event, "other");
-  const { source = "" } = event.opening;
+  countOther(all, event);
+}
+
+function countOther(all: ComparedExport, { opening: { source = "" } }: ExportedEvent): void {
   all.others.set(source, (all.others.get(source) ?? 0) + 1);
 }
 
-/** Adds what a pair shows, and says what is wrong with it. */
-function includePair(all: ComparedExport, pair: Pair, flags: AuditFlags): AuditFinding[] {
+/**
+ * Adds what a pair shows, and says what is wrong with it. What a record says of its source counts once an event is opened by
+ * it: before that, no event and no entry is another source's because of it.
+ */
+function includePair(
+  all: ComparedExport,
+  pair: Pair,
+  { flags, hasRecords }: { flags: AuditFlags; hasRecords: boolean },
+): AuditFinding[] {
   switch (pair.kind) {
     case "opened": {
       const { commitment, opening } = pair.record;
@@ -73,21 +83,21 @@ function includePair(all: ComparedExport, pair: Pair, flags: AuditFlags): AuditF
       return [];
     }
     case "changed":
-      if (isCompared(pair.record, flags)) {
-        addEvent(all, pair.record, "changed");
-        return [{ finding: "event_changed", ...named(pair.event) }];
-      }
-      include(all, pair.record, flags);
-      return [];
+      addEvent(all, isCompared(pair.record, flags) ? pair.record : unnumbered(pair.record), "changed");
+      return [{ finding: "event_changed", ...named(pair.event) }];
     case "unopened":
       if (pair.event.derived !== undefined) {
-        include(all, pair.event.derived, flags);
+        // The key made it without a source. Beside records, it is another's only if the log has it: it may be an altered one.
+        if (hasRecords && !isCompared(pair.event.derived, flags)) {
+          addEvent(all, pair.event.derived, "unsourced");
+          countOther(all, pair.event.derived);
+        } else include(all, pair.event.derived, flags);
         return [];
       }
       return [{ finding: "event_without_opening", ...named(pair.event) }];
     case "unused":
       if (isCompared(pair.record, flags)) addEvent(all, pair.record, "absent");
-      else include(all, pair.record, flags);
+      else countOther(all, pair.record);
       return [];
     case "untold": {
       for (const record of pair.records) addEvent(all, record, "untold");
@@ -95,6 +105,11 @@ function includePair(all: ComparedExport, pair: Pair, flags: AuditFlags): AuditF
       return [{ finding: "untold", detail }];
     }
   }
+}
+
+function unnumbered(record: PairedRecord): PairedRecord {
+  const { source: _, sequence: __, ...opening } = record.opening;
+  return { ...record, opening };
 }
 
 function sourcesWithoutEvents(all: Export, unused: readonly PairedRecord[]): Set<string> | undefined {

@@ -265,7 +265,7 @@ function caveats({ period, leftOut, audit }: AuditOutcome, { events, kept, pinne
 
 /** What is of other sources is a hash and no more: it is counted, and nothing is said of it. */
 function otherSources(
-  { isPartial, others }: ComparedExport,
+  { isPartial, areRecords, others }: ComparedExport,
   audit: Audit | undefined,
   flags: AuditFlags,
 ): string[] {
@@ -286,7 +286,7 @@ function otherSources(
     ...(unknown === 0
       ? []
       : [
-          `Entries of the period that are of nothing you gave: ${unknown}. Whose they are a hash does not say: other systems' events, or some of ${wanted} that the export does not have.`,
+          `Entries of the period that are of ${areRecords ? "nothing" : "no event"} you gave: ${unknown}. Whose they are a hash does not say, and neither does a record without its event: other systems' events, or some of ${wanted} that the export does not have.`,
         ]),
   ];
 }

@@ -121,7 +121,10 @@ test("with the tenant key, order and names do not matter, however many there are
 test("with the tenant key, a record's source and number are those that the key gives, and not what it says", () => {
   const tenantKey = new Uint8Array(32).fill(7);
   const event = eventOf(1);
-  const { commitment, opening } = commitEvent({ bytes: event.bytes, mediaType: "application/json" }, { tenantKey });
+  const { commitment, opening } = commitEvent(
+    { bytes: event.bytes, mediaType: "application/json" },
+    { tenantKey },
+  );
   const derived = { event: "e", commitment: Buffer.from(commitment).toString("hex"), opening };
   const forged = { ...derived, path: "e", opening: { ...opening, source: "ehr", sequence: "7" } };
   // The copy is of another media type by its name, so the key gives another commitment.

@@ -270,14 +270,55 @@ describe("records", () => {
     expect(out).toMatch(/Of 8 entries from index 0 to 7, 4 are of the sources that were compared/);
     expect(out).toMatch(/"ehr": numbers 0 to 3, none missing/);
     expect(out).toMatch(/not compared.*: 2 of "lab", 1 without a source\./);
-    expect(out).toMatch(/by these of other sources, and were not compared: 3\./);
-    expect(out).toMatch(/of nothing you gave: 1\. Whose they are a hash does not say/);
+    expect(out).not.toMatch(/by these of other sources/); // no event says so, but only records
+    expect(out).toMatch(/of no event you gave: 4\. Whose they are a hash does not say/);
+    // A lab's event that is given is opened as the lab's.
+    await writeFile(join(cwd, "day", name(4)), text(4));
+    const lab = await withoutKey(...args, "--source", "ehr");
+    expect([lab.code, lab.out]).toEqual([
+      0,
+      expect.stringMatching(/by these of other sources, and were not compared: 1\..*no event you gave: 3\./s),
+    ]);
+    await rm(join(cwd, "day", name(4)));
     // What is missing of the source itself is found all the same.
     await rm(join(cwd, "day", name(1)));
     const less = await withoutKey(...args, "--source", "ehr");
     expect([less.code, less.out]).toEqual([
       1,
       expect.stringMatching(/: 1 finding\n {2}Entry 1, .*by its record of "day\/0001\.json"/s),
+    ]);
+  });
+
+  test("that say another source of an event that was altered do not excuse it, with the tenant key or without", async () => {
+    const altered = EVENTS - 1;
+    const records = Array.from({ length: EVENTS }, (_, n) => {
+      const bytes = new TextEncoder().encode(text(n));
+      const numbered = { source: "ehr", sequence: BigInt(n) };
+      const { commitment, opening } = commitEvent(
+        { bytes, mediaType: "application/json", ...numbered },
+        { tenantKey: TENANT_KEY },
+      );
+      const said = n === altered ? { ...opening, source: "lab" } : opening;
+      return { event: `day/${name(n)}`, commitment: Buffer.from(commitment).toString("hex"), opening: said };
+    });
+    server.entries = records.map(({ commitment }) => new Uint8Array(Buffer.from(commitment, "hex")));
+    await writeFile(
+      join(cwd, "said.ndjson"),
+      records.map((record) => `${JSON.stringify(record)}\n`).join(""),
+    );
+    await writeFile(join(cwd, "day", name(altered)), text(99));
+    const args = ["--events", "day", "--records", "said.ndjson", "--source", "ehr"];
+    const named = expect.stringMatching(/: 1 finding\n {2}The event "day\/0006\.json" is not the one/);
+    for (const result of [await withoutKey(...args), await audit(...args)]) {
+      expect([result.code, result.out]).toEqual([1, named]);
+    }
+    // Nor do they when they have another name and another place, and the key makes a commitment of the event all the same.
+    await rename(join(cwd, "day", name(altered)), join(cwd, "day/zzz.json"));
+    await writeFile(join(cwd, "day/aaa.json"), text(98));
+    const moved = await audit(...args);
+    expect([moved.code, moved.out]).toEqual([
+      1,
+      expect.stringMatching(/: 2 findings\n.*aaa\.json.*zzz\.json/s),
     ]);
   });
 
