@@ -1,5 +1,5 @@
 /** `kedge audit` as a process, on a log that is or is not what was posted. */
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -145,6 +145,49 @@ describe("events and entries", () => {
     expect([code, out]).toEqual([1, expect.stringMatching(/… and 580 more of this kind/)]);
     const { findings } = await auditJson("--events", "day/0000.json", "--tiles");
     expect(findings).toHaveLength(601);
+  });
+
+  test("are not reconciled while a symbolic link among them was left out: what it leads to is not known", async () => {
+    await symlink(join(cwd, "elsewhere.json"), join(cwd, "day/link.json"));
+    const { code, out } = await audit("--events", "day");
+    expect([code, out]).toEqual([3, expect.stringMatching(/^UNDECIDED .*"day\/link\.json" was left out/s)]);
+    // An entry that is missing may be of it; an event that is not in the log is not.
+    await rename(join(cwd, "day", name(3)), join(cwd, "elsewhere.json"));
+    expect((await audit("--events", "day")).code).toBe(3);
+    await writeFile(join(cwd, "day", name(3)), text(99));
+    expect((await audit("--events", "day")).code).toBe(1);
+  });
+
+  test("in a file that was passed by as an editor's are not said to be missing, and the file is named", async () => {
+    await run(["commit", "day", "--out", "whole.ndjson"]);
+    await writeFile(join(cwd, "day/.DS_Store"), "");
+    const [all, named] = [["--events", "day", "--records", "whole.ndjson"], /Passed by .*"day\/\.DS_Store"/];
+    const beside = await audit(...all);
+    expect([beside.code, beside.out]).toEqual([0, expect.stringMatching(named)]);
+    // One that is gone, and is of no such name, is missing all the same.
+    await rename(join(cwd, "day", name(3)), join(cwd, "gone"));
+    expect((await audit(...all)).code).toBe(1);
+    await rename(join(cwd, "gone"), join(cwd, "day", name(3)));
+    await rm(join(cwd, "day/.DS_Store"));
+    await rename(join(cwd, "day", name(3)), join(cwd, "day", `${name(3)}.tmp`));
+    const whole = await readFile(join(cwd, "whole.ndjson"), "utf8");
+    await writeFile(join(cwd, "tmp.ndjson"), whole.replace(name(3), `${name(3)}.tmp`));
+    for (const args of [
+      ["--events", "day"],
+      ["--events", "day", "--records", "tmp.ndjson"],
+    ]) {
+      const { code, out } = await audit(...args);
+      expect([code, out]).toEqual([3, expect.stringMatching(/^UNDECIDED .*"day\/0003\.json\.tmp"/s)]);
+    }
+    const meant = await audit(
+      "--events",
+      "day",
+      "--events",
+      `day/${name(3)}.tmp`,
+      "--media-type",
+      "application/fhir+json",
+    );
+    expect(meant.code).toBe(0);
   });
 
   test("a log alone is audited without an export", async () => {
