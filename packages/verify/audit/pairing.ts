@@ -133,7 +133,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     return tries >= 0 && dropped === 0;
   }
   /** The records that are of the events that wait, by their names, and then by their places. */
-  function counterparts(areTried: boolean): Map<Waiting, number> {
+  function counterparts(): Map<Waiting, number> {
     const found = new Map<Waiting, number>();
     const pair = (item: Waiting, number: number | undefined): void => {
       if (number === undefined) return;
@@ -141,13 +141,10 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
       found.set(item, number);
     };
     for (const item of waiting) {
-      // Lines may have moved, and not all was tried.
-      if (!areTried && item.event.line !== undefined) continue;
       const named = namesakes(bySuffix, item.event.path).filter((number) => free.has(number));
       const own = named.find((number) => records[number]?.path === item.event.path);
       pair(item, own ?? (named.length === 1 ? named[0] : undefined));
     }
-    if (!areTried) return found;
     // As many events as records between the same two neighbours: each is in the place of the other.
     const byGap = new Map<number, Waiting[]>();
     const gaps = freeRuns(free, records.length);
@@ -185,7 +182,8 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     },
     *finish(): Generator<Pair> {
       const areTried = yield* tryAll();
-      const found = counterparts(areTried);
+      // Names and places say nothing while another record may open the event: files may have been renamed, lines moved.
+      const found = areTried ? counterparts() : new Map<Waiting, number>();
       let untold = dropped;
       for (const item of waiting) {
         const record = records[found.get(item) ?? -1];

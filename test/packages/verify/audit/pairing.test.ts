@@ -101,6 +101,18 @@ test("what would take too many tries is not tried, and is said to be untold", ()
   expect(kinds(pair(records, events))).toEqual({ changed: 100 });
 });
 
+test("files that have the names of others, too many to be tried, are not called changed", () => {
+  const named = (n: number) => ({ event: `${n}.json`, path: `${n}.json` });
+  const records = upTo(600).map((n) => ({ ...recordOf(n), ...named(n) }));
+  const events = upTo(600).map((n) => ({ ...named(n), bytes: bytesOf((n * 241) % 600) }));
+  const pairing = startPairing(records, 1_000);
+  const pairs = [...events.flatMap((event) => pairing.add(event)), ...pairing.finish()];
+  const { opened = 0, ...others } = kinds(pairs);
+  expect(others).toEqual({ untold: 1 });
+  expect(pairs.at(-1)).toMatchObject({ kind: "untold", events: 600 - opened });
+  expect(kinds(pair(records, events))).toEqual({ opened: 600 });
+});
+
 test("with the tenant key, order and names do not matter, however many there are", () => {
   const tenantKey = new Uint8Array(32).fill(7);
   const made = upTo(3_000).map((n) => {
