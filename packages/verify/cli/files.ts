@@ -46,6 +46,23 @@ export async function replaceFile(path: string, text: string, mode?: number): Pr
   });
 }
 
+/** As `replaceFile`, for what `parse` reads alone: a file of another kind, such as credentials or events, is left as it is. */
+export async function replaceOwn(
+  path: string,
+  text: string,
+  what: string,
+  parse: (text: string) => unknown,
+): Promise<void> {
+  const before = readIfThere(path);
+  if (before !== undefined && before.trim() !== "") {
+    asMisuse(
+      () => parse(before),
+      () => `${path} holds something else than ${what}, and is left as it is: name another file`,
+    );
+  }
+  await replaceFile(path, text);
+}
+
 /** A reader sees the old file or the new one. Throws what `write`, which creates the file it is given, or renaming does. */
 export async function replacing(path: string, write: (partial: string) => Promise<void>): Promise<void> {
   const partial = `${path}.${process.pid}.partial`;
