@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { misuse, warn } from "./output.ts";
+import { asMisuse, misuse, warn } from "./output.ts";
 import { RegularFileError, readRegular } from "./regular.ts";
 
 /** Beyond this nothing is added: whoever is to look has enough to look at. */
