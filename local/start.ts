@@ -30,6 +30,7 @@ import {
   makeKeys,
   readSigningKeys,
   refuseForgottenPolicy,
+  refuseOlderKeys,
   refuseOtherDomain,
 } from "./state.ts";
 
@@ -88,7 +89,8 @@ export async function startLocal({ data, host, port, prometheus, onTrouble }: Lo
     const folder = await openFolder(data, "KEDGE_DATA");
     await keepPrivate(folder);
     await beginKeys(folder);
-    open.unshift(await startEmbedded(folder).catch((error) => explained(error, path)));
+    const embedded = await startEmbedded(folder).catch((error) => explained(error, path));
+    open.unshift(embedded);
     useEnvironment(configuration(folder));
     await createTable(dynamodbClient(), TABLE_NAME);
     const store = dynamodbStore(dynamodbClient(), TABLE_NAME);
@@ -97,6 +99,7 @@ export async function startLocal({ data, host, port, prometheus, onTrouble }: Lo
     if (keys !== undefined) await checkStore(folder, store);
     useEnvironment(keys ?? (await makeKeys(folder, store)));
     await checkSigners(folder);
+    if (keys !== undefined) await refuseOlderKeys(folder, embedded.publicKeys, service());
     const app = createApp(service());
     answer = (request) => app.fetch(request);
     useEnvironment({ KEDGE_URL: server.url });

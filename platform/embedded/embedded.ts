@@ -25,13 +25,14 @@ export async function openFolder(data: string, setting: string): Promise<string>
 
 /**
  * Starts DynamoDB and KMS on the folder and points this process at them by the AWS SDK's own variables.
+ * `publicKeys` are those of kms.json, the oldest first.
  * With `sync` a power cut takes nothing of what the store has acknowledged.
  * @throws ServiceError `unavailable` when another process has the folder, `corrupt` when its keys are damaged.
  */
 export async function startEmbedded(
   folder: string,
   { sync = false }: { sync?: boolean } = {},
-): Promise<{ close(): Promise<void> }> {
+): Promise<{ publicKeys: readonly Uint8Array[]; close(): Promise<void> }> {
   // Nobody else on this machine may write to the store or sign.
   const accessKeyId = randomBytes(16).toString("hex");
   // First of all, because its lock tells that no other process has the folder.
@@ -48,6 +49,7 @@ export async function startEmbedded(
     AWS_SECRET_ACCESS_KEY: "local",
   });
   return {
+    publicKeys: kms.publicKeys,
     async close() {
       await kms.close();
       await dynamodb.close();

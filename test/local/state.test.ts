@@ -15,14 +15,20 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ed25519 } from "@noble/curves/ed25519.js";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { service } from "../../functions/open.ts";
 import { createTenantForOperator } from "../../local/operator.ts";
 import { startLocal } from "../../local/start.ts";
-import { keepPrivate } from "../../local/state.ts";
+import { keepPrivate, refuseOlderKeys } from "../../local/state.ts";
 import { startDynamodb } from "../../platform/embedded/dynamodb.ts";
+import { vkeysText } from "../../platform/publication.ts";
 import { append } from "../../service/append.ts";
+import { emptyHead, moveHead } from "../../service/head.ts";
+import { logsKey } from "../../service/logs.ts";
+import { checkpointSigner, logVkeys } from "../../service/sign.ts";
 import { kedge } from "../cli/run.ts";
+import { memoryStore } from "../support/memory-store.ts";
 
 let folder: string;
 /** Of a log that was anchored, and stopped. */
@@ -169,6 +175,66 @@ describe("a start on what was lost or damaged names the file and the way on, and
     await expect(start()).rejects.toMatchObject({ message: expect.stringMatching(/KEDGE_DOMAIN=localhost/) });
     vi.stubEnv("KEDGE_DOMAIN", undefined);
   });
+});
+
+describe("keys.json and kms.json of before a rotation do not undo it", () => {
+  const key = (n: number) => ed25519.getPublicKey(new Uint8Array(32).fill(n));
+  const keysOf = (numbers: readonly number[]) => ({
+    ed25519: numbers.map((n) => ({
+      publicKey: async () => key(n),
+      sign: async (message: Uint8Array) => ed25519.sign(message, new Uint8Array(32).fill(n)),
+    })),
+    mldsa44: [],
+  });
+  const [anchorOrigin, origin] = ["localhost/anchor", "localhost/log/a"];
+
+  /** @param last who signed what was published last. @param made the keys of kms.json. @param now those of keys.json. */
+  async function startWith(
+    which: "log" | "anchor",
+    { last, made, now }: Record<"last" | "made" | "now", number[]>,
+  ) {
+    const store = memoryStore([{ ...logsKey("a"), origin, tenant: "t" }]);
+    const vkeys = await logVkeys(keysOf(last), anchorOrigin);
+    if (which === "anchor") {
+      await mkdir(join(data, "published/anchor"), { recursive: true });
+      await writeFile(join(data, "published/anchor/vkeys"), vkeysText(vkeys));
+    } else {
+      const tree = { size: 1n, root: new Uint8Array(32) };
+      const note = await checkpointSigner(keysOf(last), () => 0)({ origin, ...tree });
+      const head = { ...emptyHead("a"), ...tree, published: 1n, checkpoint: { note, at: 0n } };
+      await moveHead(store, emptyHead("a"), head);
+    }
+    // The other kind of log has signed nothing.
+    const keys = keysOf(now);
+    await refuseOlderKeys(data, made.map(key), { store, anchorOrigin, logKeys: keys, anchorKeys: keys });
+  }
+
+  for (const which of ["log", "anchor"] as const) {
+    test.each([
+      ["the pair is older: the key that took over is in neither", { last: [2], made: [1], now: [1] }],
+      ["the pair is older than both keys' time", { last: [1, 2], made: [1], now: [1] }],
+      ["keys.json alone is older", { last: [2], made: [1, 2], now: [1] }],
+      ["keys.json alone is older than both keys' time", { last: [1, 2], made: [1, 2], now: [1] }],
+    ])(`the ${which} key, %s`, async (_, keys) => {
+      await expect(startWith(which, keys)).rejects.toMatchObject({
+        code: "corrupt",
+        message: expect.stringMatching(
+          /keys\.json and .*kms\.json are older.*signed last.*backup.*another folder/,
+        ),
+      });
+    });
+
+    test.each([
+      ["nothing was rotated", { last: [1], made: [1], now: [1] }],
+      ["the rotation is begun", { last: [1], made: [1, 2], now: [1, 2] }],
+      ["both sign", { last: [1, 2], made: [1, 2], now: [1, 2] }],
+      ["the first is retired", { last: [1, 2], made: [1, 2], now: [2] }],
+      ["the log was quiet while both signed", { last: [1], made: [1, 2], now: [2] }],
+      ["it is over", { last: [2], made: [1, 2], now: [2] }],
+    ])(`but a start goes on, with the ${which} key: %s`, async (_, keys) => {
+      await startWith(which, keys);
+    });
+  }
 });
 
 describe("a start that fails leaves nothing behind", () => {
