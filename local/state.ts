@@ -9,7 +9,7 @@
  *     credentials.json  a tenant's, for the kedge command here; may be moved away
  */
 import { existsSync } from "node:fs";
-import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   ED25519,
@@ -35,7 +35,7 @@ export const KEYS_FILE = "keys.json";
 const PUBLIC_POLICY = "published/anchor/policy";
 const PUBLIC_VKEYS = "published/anchor/vkeys";
 const RECORD = "published/logs/anchor/head";
-const BACKUP = "bring it back from a backup (docs/operations.md, Restore from a backup)";
+export const BACKUP = "bring it back from a backup (docs/operations.md, Restore from a backup)";
 const ELSEWHERE = "or start on another folder, with new keys and new logs: old proofs stay valid";
 
 /** KMS key ids, separated by commas: those that sign. */
@@ -93,7 +93,9 @@ export const writeSigningKeys = (folder: string, keys: Keys): Promise<void> =>
 /** What is empty or cut short held a tenant key, without which its openings cannot be derived again. */
 async function checkCredentials(path: string): Promise<void> {
   const text = await readText(path);
-  if (text === undefined || z.looseObject({}).safeParse(parseJson(text)).success) return;
+  if (text === undefined) return;
+  const members = z.looseObject({}).safeParse(parseJson(text));
+  if (members.success && Object.keys(members.data).length > 0) return;
   throw new ServiceError(
     "corrupt",
     `${path} is empty or damaged: it held an API key and the tenant key; bring it back from a backup, or move it away and ` +
@@ -245,6 +247,22 @@ export async function keepPrivate(folder: string): Promise<void> {
   const names = await readdir(folder);
   for (const name of names.filter((name) => PRIVATE.test(name))) await setMode(join(folder, name), 0o600);
   for (const name of PRIVATE_FOLDERS) await setMode(join(folder, name), 0o700);
+  // Last the folder whose mode says that there is something to do: it may hold a great many files.
+  await takeWrite(join(folder, "published"));
+  const anchor = join(folder, "published/anchor");
+  if (!(await isOthersToWrite(anchor))) return;
+  for (const name of await readdir(anchor, { recursive: true })) await takeWrite(join(anchor, name));
+  await takeWrite(anchor);
+}
+
+const isOthersToWrite = async (path: string): Promise<boolean> => {
+  const found = await lstat(path).catch(ignoreAbsent);
+  return found !== undefined && !found.isSymbolicLink() && (found.mode & 0o022) !== 0;
+};
+
+/** A user who may write to a folder may move away what is in it, and put other files there. */
+async function takeWrite(path: string): Promise<void> {
+  if (await isOthersToWrite(path)) await setMode(path, (await lstat(path)).mode & 0o755);
 }
 
 async function setMode(path: string, mode: number): Promise<void> {
