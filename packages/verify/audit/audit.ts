@@ -66,10 +66,12 @@ export type ExportedEvent = { event: string; line?: number; commitment: string; 
  * - `event`: an event that was given, or where only records were, a record
  * - `absent`: a record whose event was not given
  * - `changed`: a record whose event was given, and is another now
+ * - `left`: a record of an event in a file that was passed by or left out
  * - `other`: an event or a record of a source that is not compared
+ * - `unsourced`: an event that is of no source, and so not compared, if it is in the log
  * - `untold`: a record of which it is not known whether its event was given
  */
-const ROLES = ["event", "absent", "changed", "other", "untold"] as const;
+const ROLES = ["event", "absent", "changed", "left", "other", "unsourced", "untold"] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
@@ -108,7 +110,7 @@ const WORDS = COMMITMENT_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 export function emptyExport(kind: { areRecords?: boolean; isPartial?: boolean } = {}): Export {
   const [words, slots] = [new Uint32Array(WORDS), new Uint32Array(4)];
   const [lines, found, roles] = [new Float64Array(1), new Float64Array(1), new Uint8Array(1)];
-  const total = { event: 0, absent: 0, changed: 0, other: 0, untold: 0 };
+  const total = { event: 0, absent: 0, changed: 0, left: 0, other: 0, unsourced: 0, untold: 0 };
   const { areRecords = false, isPartial = false } = kind;
   const rest = { names: [], total, copies: 0, sources: new Map(), areRecords, isPartial };
   return { count: 0, words, slots, lines, found, roles, ...rest };
@@ -136,7 +138,7 @@ export function addEvent(
   if (2 * to.count > to.slots.length) spread(to);
   const { source, sequence } = opening;
   // The record of an event that is absent says that its number was given to one.
-  const isNumbered = role === "event" || role === "absent" || role === "changed";
+  const isNumbered = role !== "other" && role !== "unsourced" && role !== "untold";
   if (!isNumbered || source === undefined || sequence === undefined) return;
   addSequence(to.sources, source, BigInt(sequence));
 }
@@ -265,6 +267,7 @@ function sequence(
  * - `period_beyond_log`: the period goes beyond the last entry
  * - `entry_without_event`, `entry_repeated`, `event_not_in_log`: log and export do not match
  * - `event_changed`, `event_without_opening`, `record_without_event`: events and openings do not match
+ * - `left_out`: what a path of the export leads to was not read, or a record's event is in a file that was passed by
  * - `untold`: too many events and records to know which belong together
  * - `sequence_missing`, `sequence_repeated`: the export has a gap, or two events under one number
  * - `incomplete`: the log could not be read to its end
@@ -283,6 +286,7 @@ export type AuditFindingKind =
   | "event_changed"
   | "event_without_opening"
   | "record_without_event"
+  | "left_out"
   | "untold"
   | "sequence_missing"
   | "sequence_repeated"
@@ -516,7 +520,7 @@ function matchEntries(
     if (role === "event") {
       state.found += 1;
       if (!isOfPeriod) state.outside += 1;
-    } else if (role === "other") {
+    } else if (role === "other" || role === "unsourced") {
       if (isOfPeriod) state.others += 1;
     } else if (role === "absent" && isOfPeriod) {
       findings.push({ finding: "record_without_event", index: `${index}`, ...labelOf(events, number) });
@@ -531,7 +535,7 @@ function* missingEvents(events: Export): Generator<AuditFinding> {
   for (let number = 0; number < events.count; number++) {
     if (events.found[number] !== 0) continue;
     const role = roleOf(events, number);
-    if (role === "event") {
+    if (role === "event" || role === "unsourced") {
       const detail = events.areRecords ? { detail: { isRecord: true } } : {};
       yield { finding: "event_not_in_log", ...labelOf(events, number), ...detail };
     } else if (role === "absent") yield { finding: "record_without_event", ...labelOf(events, number) };

@@ -50,7 +50,8 @@ const MAX_KEPT_BYTES = 128 << 20;
 export type Pairing = ReturnType<typeof startPairing>;
 
 /** Call `add` with every event, in their order, then `finish`. */
-export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TRIES) {
+export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIES) {
+  const records = given.slice();
   const free = freeNumbers(records.length);
   const bySuffix = suffixes(records);
   const byCommitment = new Map(records.map(({ commitment }, number) => [commitment, number]));
@@ -79,7 +80,12 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
   }
   function find(event: PairedEvent): number | undefined {
     const derived = event.derived && byCommitment.get(event.derived.commitment);
-    if (derived !== undefined) return derived;
+    const record = derived === undefined ? undefined : records[derived];
+    if (derived !== undefined && record !== undefined && event.derived !== undefined) {
+      // The commitment is the key's. Nobody has checked the record's own opening: its source and number may be made up.
+      records[derived] = { ...record, opening: event.derived.opening };
+      return derived;
+    }
     for (const number of candidates(event)) if (opens(number, event)) return number;
     return opened.get(digestOf(event));
   }
@@ -127,7 +133,7 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
     return tries >= 0 && dropped === 0;
   }
   /** The records that are of the events that wait, by their names, and then by their places. */
-  function counterparts(areTried: boolean): Map<Waiting, number> {
+  function counterparts(): Map<Waiting, number> {
     const found = new Map<Waiting, number>();
     const pair = (item: Waiting, number: number | undefined): void => {
       if (number === undefined) return;
@@ -135,13 +141,10 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
       found.set(item, number);
     };
     for (const item of waiting) {
-      // Lines may have moved, and not all was tried.
-      if (!areTried && item.event.line !== undefined) continue;
       const named = namesakes(bySuffix, item.event.path).filter((number) => free.has(number));
       const own = named.find((number) => records[number]?.path === item.event.path);
       pair(item, own ?? (named.length === 1 ? named[0] : undefined));
     }
-    if (!areTried) return found;
     // As many events as records between the same two neighbours: each is in the place of the other.
     const byGap = new Map<number, Waiting[]>();
     const gaps = freeRuns(free, records.length);
@@ -179,7 +182,8 @@ export function startPairing(records: readonly PairedRecord[], maxTries = MAX_TR
     },
     *finish(): Generator<Pair> {
       const areTried = yield* tryAll();
-      const found = counterparts(areTried);
+      // Names and places say nothing while another record may open the event: files may have been renamed, lines moved.
+      const found = areTried ? counterparts() : new Map<Waiting, number>();
       let untold = dropped;
       for (const item of waiting) {
         const record = records[found.get(item) ?? -1];

@@ -54,6 +54,8 @@ function sentence({ finding, detail = {}, ...found }: AuditFinding): string {
       return found.index === undefined
         ? `${event} has a record, and is neither in the export that you gave nor in the log.`
         : `${entry}, is of an event that is not in the export that you gave: by its record of ${label}.`;
+    case "left_out":
+      return `${label} was left out and not read: what it holds of the export is not known.`;
     case "untold":
       return `Which of ${detail.records} records are of ${detail.events} events is not known: it would take too many tries. Give both in one order, or the tenant key.`;
     case "bad_checkpoint":

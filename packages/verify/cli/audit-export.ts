@@ -1,4 +1,5 @@
 /** A tenant's export for `kedge audit`: events, with the openings that records or the tenant key give them. */
+import { basename } from "node:path";
 import {
   type AuditFinding,
   addEvent,
@@ -14,13 +15,14 @@ import { findTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
 import { proofName } from "./proof-names.ts";
+import { isLitter } from "./recognise.ts";
 import { readRecords } from "./records.ts";
 
 /** The events with their commitments; undefined when neither events nor records are given. */
 export async function readExport(
   flags: AuditFlags,
   found: Findings,
-  leftOut: string[],
+  { leftOut, litter }: { leftOut: string[]; litter: string[] },
 ): Promise<ComparedExport | undefined> {
   const { events, records } = flags;
   if (events === undefined && records === undefined) return undefined;
@@ -39,12 +41,14 @@ export async function readExport(
   } else {
     const paired = await readPairedRecords(records ?? [], flags);
     const unused: PairedRecord[] = [];
-    for await (const pair of pairs(events, paired, { flags, leftOut, onEvent: () => shown.add(1) })) {
-      await found.tell(includePair(all, pair, flags));
+    for await (const pair of pairs(events, paired, { flags, leftOut, litter, onEvent: () => shown.add(1) })) {
+      const isUnread = pair.kind === "unused" && mayBeIn(litter, pair.record);
+      await found.tell(includePair(all, pair, { flags, hasRecords: paired.length > 0, isUnread }));
       if (pair.kind === "unused") unused.push(pair.record);
     }
     all.absentSources = sourcesWithoutEvents(all, unused);
   }
+  await found.tell(leftOut.map((event): AuditFinding => ({ finding: "left_out", event })));
   shown.done();
   if (all.count === 0) warn(`There is no ${areRecords ? "record" : "event"} in the export`);
   await found.tell(sequenceFindings(all));
@@ -60,12 +64,22 @@ function include(all: ComparedExport, event: ExportedEvent, flags: AuditFlags): 
     return;
   }
   addEvent(all, event, "other");
-  const { source = "" } = event.opening;
+  countOther(all, event);
+}
+
+function countOther(all: ComparedExport, { opening: { source = "" } }: ExportedEvent): void {
   all.others.set(source, (all.others.get(source) ?? 0) + 1);
 }
 
-/** Adds what a pair shows, and says what is wrong with it. */
-function includePair(all: ComparedExport, pair: Pair, flags: AuditFlags): AuditFinding[] {
+/**
+ * Adds what a pair shows, and says what is wrong with it. What a record says of its source counts once an event is opened by
+ * it: before that, no event and no entry is another source's because of it.
+ */
+function includePair(
+  all: ComparedExport,
+  pair: Pair,
+  { flags, hasRecords, isUnread }: { flags: AuditFlags; hasRecords: boolean; isUnread: boolean },
+): AuditFinding[] {
   switch (pair.kind) {
     case "opened": {
       const { commitment, opening } = pair.record;
@@ -73,21 +87,25 @@ function includePair(all: ComparedExport, pair: Pair, flags: AuditFlags): AuditF
       return [];
     }
     case "changed":
-      if (isCompared(pair.record, flags)) {
-        addEvent(all, pair.record, "changed");
-        return [{ finding: "event_changed", ...named(pair.event) }];
-      }
-      include(all, pair.record, flags);
-      return [];
+      addEvent(all, isCompared(pair.record, flags) ? pair.record : unnumbered(pair.record), "changed");
+      return [{ finding: "event_changed", ...named(pair.event) }];
     case "unopened":
       if (pair.event.derived !== undefined) {
-        include(all, pair.event.derived, flags);
+        // The key made it without a source. Beside records, it is another's only if the log has it: it may be an altered one.
+        if (hasRecords && !isCompared(pair.event.derived, flags)) {
+          addEvent(all, pair.event.derived, "unsourced");
+          countOther(all, pair.event.derived);
+        } else include(all, pair.event.derived, flags);
         return [];
       }
       return [{ finding: "event_without_opening", ...named(pair.event) }];
     case "unused":
+      if (isUnread) {
+        addEvent(all, isCompared(pair.record, flags) ? pair.record : unnumbered(pair.record), "left");
+        return [{ finding: "left_out", ...named(pair.record) }];
+      }
       if (isCompared(pair.record, flags)) addEvent(all, pair.record, "absent");
-      else include(all, pair.record, flags);
+      else countOther(all, pair.record);
       return [];
     case "untold": {
       for (const record of pair.records) addEvent(all, record, "untold");
@@ -95,6 +113,17 @@ function includePair(all: ComparedExport, pair: Pair, flags: AuditFlags): AuditF
       return [{ finding: "untold", detail }];
     }
   }
+}
+
+/** Whether the record is of a file that was passed by, or of one below it, as far as names tell. */
+function mayBeIn(litter: readonly string[], { event }: PairedRecord): boolean {
+  const parts = event.split("/");
+  return litter.some((path) => parts.includes(basename(path)));
+}
+
+function unnumbered(record: PairedRecord): PairedRecord {
+  const { source: _, sequence: __, ...opening } = record.opening;
+  return { ...record, opening };
 }
 
 function sourcesWithoutEvents(all: Export, unused: readonly PairedRecord[]): Set<string> | undefined {
@@ -111,23 +140,27 @@ async function readPairedRecords(files: readonly string[], flags: AuditFlags): P
   return records;
 }
 
-type Reading = { flags: AuditFlags; leftOut: string[]; onEvent: () => void };
+type Reading = { flags: AuditFlags; leftOut: string[]; litter: string[]; onEvent: () => void };
 
 /** Each event with the record that opens it, or without. */
 async function* pairs(
   paths: readonly string[],
   records: readonly PairedRecord[],
-  { flags, leftOut, onEvent }: Reading,
+  { flags, leftOut, litter, onEvent }: Reading,
 ): AsyncGenerator<Pair> {
   const derive = records.length === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
   const pairing = startPairing(records);
-  for await (const file of listFiles(paths, leftOut, flags)) {
-    for await (const source of readEvents(file, flags.ndjson)) {
-      if (looksLikeRecord(source.bytes)) {
-        throw misuse(`${where(source)} is a record of kedge commit, not an event: give it with --records`);
+  for (const path of paths) {
+    // What is given by its own name is meant, whatever that looks like.
+    const noting = isLitter(basename(path)) ? {} : { onLitter: (name: string) => litter.push(name) };
+    for await (const file of listFiles([path], leftOut, { asBytes: flags.asBytes, ...noting })) {
+      for await (const source of readEvents(file, flags.ndjson)) {
+        if (looksLikeRecord(source.bytes)) {
+          throw misuse(`${where(source)} is a record of kedge commit, not an event: give it with --records`);
+        }
+        yield* pairing.add(pairedEvent(source, derive));
+        onEvent();
       }
-      yield* pairing.add(pairedEvent(source, derive));
-      onEvent();
     }
   }
   yield* pairing.finish();

@@ -56,6 +56,8 @@ export type AuditOutcome = {
   audit?: Audit;
   evidence: Evidence[];
   leftOut: string[];
+  /** What an editor or a desktop leaves, by its name: not read either. */
+  litter: string[];
 };
 
 /** Findings of one kind that the terminal shows. */
@@ -92,7 +94,13 @@ export function findings(json: boolean) {
 }
 
 /** What says that something could not be known, and nothing of what is. */
-const UNDECIDED: readonly AuditFindingKind[] = ["incomplete", "untold"];
+const UNDECIDED: readonly AuditFindingKind[] = ["incomplete", "untold", "left_out"];
+/** What may be no more than that a file of the export was not read. */
+const MISSING: readonly AuditFindingKind[] = [
+  "entry_without_event",
+  "record_without_event",
+  "sequence_missing",
+];
 
 /** What says that the log itself is not as it was signed, or was not read. */
 const OF_LOG: readonly AuditFindingKind[] = [
@@ -141,13 +149,24 @@ export async function conclude(outcome: AuditOutcome, found: Findings, basis: Ba
 }
 
 /** What could not be known is neither good nor bad, and neither is that nothing was compared. */
-function judge({ period }: AuditOutcome, { counts }: Findings, { events }: Basis) {
+function judge({ period, leftOut, litter }: AuditOutcome, { counts }: Findings, { events, flags }: Basis) {
   const word = events === undefined ? "CONSISTENT" : "RECONCILED";
   const isEmpty = period !== undefined && period.start === period.end;
   const hasNothing = events !== undefined && (isEmpty || (events.isPartial && events.total.event === 0));
   if (counts.size === 0 && hasNothing) return { verdict: "NOTHING TO RECONCILE", exitCode: EXIT_UNREAD };
   if (counts.size === 0) return { verdict: word, exitCode: 0 };
-  const isUndecided = [...counts.keys()].every((kind) => UNDECIDED.includes(kind));
+  // What was left out may hold anything. What was passed by holds an event each, and with records these would name it.
+  const unmatched = counts.get("entry_without_event") ?? 0;
+  const mayBeUnread =
+    leftOut.length > 0
+      ? MISSING
+      : MISSING.filter(
+          (kind) =>
+            kind === "entry_without_event" && flags.records === undefined && unmatched <= litter.length,
+        );
+  const isUndecided = [...counts.keys()].every(
+    (kind) => UNDECIDED.includes(kind) || mayBeUnread.includes(kind),
+  );
   return isUndecided
     ? { verdict: "UNDECIDED", exitCode: EXIT_UNREAD }
     : { verdict: `NOT ${word}`, exitCode: EXIT_FAILED };
@@ -228,12 +247,21 @@ function entriesLine({ start, end }: Range, { notCompared }: Audit, events: Comp
   return `Of ${end - start} entries from index ${start} to ${end - 1n}, ${compared} are of the sources that were compared.`;
 }
 
-function caveats({ period, leftOut, audit }: AuditOutcome, { events, kept, pinned, flags }: Basis): string[] {
+function caveats(
+  { period, leftOut, litter, audit }: AuditOutcome,
+  { events, kept, pinned, flags }: Basis,
+): string[] {
   const [left] = leftOut;
+  const [passed] = litter;
   const lines = [
     ...(left === undefined
       ? []
       : [`Left out of the export, and not read: ${leftOut.length}, such as ${quoted(left)}.`]),
+    ...(passed === undefined
+      ? []
+      : [
+          `Passed by as what an editor or a desktop leaves, and not read: ${litter.length}, such as ${quoted(passed)}. --as-bytes reads them too.`,
+        ]),
     ...(pinned.areFound
       ? ["The keys were found in the current folder: an audit is worth as much as its keys. Name yours."]
       : []),
@@ -266,7 +294,7 @@ function caveats({ period, leftOut, audit }: AuditOutcome, { events, kept, pinne
 
 /** What is of other sources is a hash and no more: it is counted, and nothing is said of it. */
 function otherSources(
-  { isPartial, others }: ComparedExport,
+  { isPartial, areRecords, others }: ComparedExport,
   audit: Audit | undefined,
   flags: AuditFlags,
 ): string[] {
@@ -287,13 +315,13 @@ function otherSources(
     ...(unknown === 0
       ? []
       : [
-          `Entries of the period that are of nothing you gave: ${unknown}. Whose they are a hash does not say: other systems' events, or some of ${wanted} that the export does not have.`,
+          `Entries of the period that are of ${areRecords ? "nothing" : "no event"} you gave: ${unknown}. Whose they are a hash does not say, and neither does a record without its event: other systems' events, or some of ${wanted} that the export does not have.`,
         ]),
   ];
 }
 
 function reportOf(
-  { origin, head, period, audit, evidence, leftOut }: AuditOutcome,
+  { origin, head, period, audit, evidence, leftOut, litter }: AuditOutcome,
   found: Findings,
   basis: Basis,
 ) {
@@ -335,6 +363,7 @@ function reportOf(
     }),
     findings: Object.fromEntries(found.counts),
     leftOut,
+    passedBy: litter,
     evidence,
     keys: { source: pinned.sources.join(", "), log: pinned.logVkeys.map(keyLabel) },
   };

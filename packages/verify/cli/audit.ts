@@ -106,8 +106,8 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   const target = { log: openLogReader(connection, log), keys: keysOf(log, pinned) };
   const kept = (flags.since ?? []).map((path) => readKept(path, target.keys));
   const found = findings(flags.json ?? false);
-  const outcome: AuditOutcome = { origin: target.keys.origin, evidence: [], leftOut: [] };
-  const events = await readExport(flags, found, outcome.leftOut);
+  const outcome: AuditOutcome = { origin: target.keys.origin, evidence: [], leftOut: [], litter: [] };
+  const events = await readExport(flags, found, outcome);
   let isRead = false;
   try {
     await readLog(target, { kept, flags, events }, found, outcome);

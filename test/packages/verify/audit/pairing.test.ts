@@ -101,6 +101,18 @@ test("what would take too many tries is not tried, and is said to be untold", ()
   expect(kinds(pair(records, events))).toEqual({ changed: 100 });
 });
 
+test("files that have the names of others, too many to be tried, are not called changed", () => {
+  const named = (n: number) => ({ event: `${n}.json`, path: `${n}.json` });
+  const records = upTo(600).map((n) => ({ ...recordOf(n), ...named(n) }));
+  const events = upTo(600).map((n) => ({ ...named(n), bytes: bytesOf((n * 241) % 600) }));
+  const pairing = startPairing(records, 1_000);
+  const pairs = [...events.flatMap((event) => pairing.add(event)), ...pairing.finish()];
+  const { opened = 0, ...others } = kinds(pairs);
+  expect(others).toEqual({ untold: 1 });
+  expect(pairs.at(-1)).toMatchObject({ kind: "untold", events: 600 - opened });
+  expect(kinds(pair(records, events))).toEqual({ opened: 600 });
+});
+
 test("with the tenant key, order and names do not matter, however many there are", () => {
   const tenantKey = new Uint8Array(32).fill(7);
   const made = upTo(3_000).map((n) => {
@@ -116,4 +128,21 @@ test("with the tenant key, order and names do not matter, however many there are
   });
   const events = made.map((derived, n) => ({ ...eventOf(n), derived })).toReversed();
   expect(kinds(pair(made, events))).toEqual({ opened: 3_000 });
+});
+
+test("with the tenant key, a record's source and number are those that the key gives, and not what it says", () => {
+  const tenantKey = new Uint8Array(32).fill(7);
+  const event = eventOf(1);
+  const { commitment, opening } = commitEvent(
+    { bytes: event.bytes, mediaType: "application/json" },
+    { tenantKey },
+  );
+  const derived = { event: "e", commitment: Buffer.from(commitment).toString("hex"), opening };
+  const forged = { ...derived, path: "e", opening: { ...opening, source: "ehr", sequence: "7" } };
+  // The copy is of another media type by its name, so the key gives another commitment.
+  const copy = { ...event, derived: { ...derived, commitment: "00".repeat(32) } };
+  for (const found of pair([forged], [{ ...event, derived }, copy])) {
+    expect(found).toMatchObject({ kind: "opened", record: { commitment: derived.commitment } });
+    expect(found.kind === "opened" && found.record.opening).toEqual(opening);
+  }
 });

@@ -1,5 +1,5 @@
 /** `kedge audit` as a process, on a log that is or is not what was posted. */
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -147,6 +147,49 @@ describe("events and entries", () => {
     expect(findings).toHaveLength(601);
   });
 
+  test("are not reconciled while a symbolic link among them was left out: what it leads to is not known", async () => {
+    await symlink(join(cwd, "elsewhere.json"), join(cwd, "day/link.json"));
+    const { code, out } = await audit("--events", "day");
+    expect([code, out]).toEqual([3, expect.stringMatching(/^UNDECIDED .*"day\/link\.json" was left out/s)]);
+    // An entry that is missing may be of it; an event that is not in the log is not.
+    await rename(join(cwd, "day", name(3)), join(cwd, "elsewhere.json"));
+    expect((await audit("--events", "day")).code).toBe(3);
+    await writeFile(join(cwd, "day", name(3)), text(99));
+    expect((await audit("--events", "day")).code).toBe(1);
+  });
+
+  test("in a file that was passed by as an editor's are not said to be missing, and the file is named", async () => {
+    await run(["commit", "day", "--out", "whole.ndjson"]);
+    await writeFile(join(cwd, "day/.DS_Store"), "");
+    const [all, named] = [["--events", "day", "--records", "whole.ndjson"], /Passed by .*"day\/\.DS_Store"/];
+    const beside = await audit(...all);
+    expect([beside.code, beside.out]).toEqual([0, expect.stringMatching(named)]);
+    // One that is gone, and is of no such name, is missing all the same.
+    await rename(join(cwd, "day", name(3)), join(cwd, "gone"));
+    expect((await audit(...all)).code).toBe(1);
+    await rename(join(cwd, "gone"), join(cwd, "day", name(3)));
+    await rm(join(cwd, "day/.DS_Store"));
+    await rename(join(cwd, "day", name(3)), join(cwd, "day", `${name(3)}.tmp`));
+    const whole = await readFile(join(cwd, "whole.ndjson"), "utf8");
+    await writeFile(join(cwd, "tmp.ndjson"), whole.replace(name(3), `${name(3)}.tmp`));
+    for (const args of [
+      ["--events", "day"],
+      ["--events", "day", "--records", "tmp.ndjson"],
+    ]) {
+      const { code, out } = await audit(...args);
+      expect([code, out]).toEqual([3, expect.stringMatching(/^UNDECIDED .*"day\/0003\.json\.tmp"/s)]);
+    }
+    const meant = await audit(
+      "--events",
+      "day",
+      "--events",
+      `day/${name(3)}.tmp`,
+      "--media-type",
+      "application/fhir+json",
+    );
+    expect(meant.code).toBe(0);
+  });
+
   test("a log alone is audited without an export", async () => {
     const { code, out } = await audit();
     expect([code, out]).toEqual([0, expect.stringMatching(/^CONSISTENT .*no events were given/s)]);
@@ -270,14 +313,55 @@ describe("records", () => {
     expect(out).toMatch(/Of 8 entries from index 0 to 7, 4 are of the sources that were compared/);
     expect(out).toMatch(/"ehr": numbers 0 to 3, none missing/);
     expect(out).toMatch(/not compared.*: 2 of "lab", 1 without a source\./);
-    expect(out).toMatch(/by these of other sources, and were not compared: 3\./);
-    expect(out).toMatch(/of nothing you gave: 1\. Whose they are a hash does not say/);
+    expect(out).not.toMatch(/by these of other sources/); // no event says so, but only records
+    expect(out).toMatch(/of no event you gave: 4\. Whose they are a hash does not say/);
+    // A lab's event that is given is opened as the lab's.
+    await writeFile(join(cwd, "day", name(4)), text(4));
+    const lab = await withoutKey(...args, "--source", "ehr");
+    expect([lab.code, lab.out]).toEqual([
+      0,
+      expect.stringMatching(/by these of other sources, and were not compared: 1\..*no event you gave: 3\./s),
+    ]);
+    await rm(join(cwd, "day", name(4)));
     // What is missing of the source itself is found all the same.
     await rm(join(cwd, "day", name(1)));
     const less = await withoutKey(...args, "--source", "ehr");
     expect([less.code, less.out]).toEqual([
       1,
       expect.stringMatching(/: 1 finding\n {2}Entry 1, .*by its record of "day\/0001\.json"/s),
+    ]);
+  });
+
+  test("that say another source of an event that was altered do not excuse it, with the tenant key or without", async () => {
+    const altered = EVENTS - 1;
+    const records = Array.from({ length: EVENTS }, (_, n) => {
+      const bytes = new TextEncoder().encode(text(n));
+      const numbered = { source: "ehr", sequence: BigInt(n) };
+      const { commitment, opening } = commitEvent(
+        { bytes, mediaType: "application/json", ...numbered },
+        { tenantKey: TENANT_KEY },
+      );
+      const said = n === altered ? { ...opening, source: "lab" } : opening;
+      return { event: `day/${name(n)}`, commitment: Buffer.from(commitment).toString("hex"), opening: said };
+    });
+    server.entries = records.map(({ commitment }) => new Uint8Array(Buffer.from(commitment, "hex")));
+    await writeFile(
+      join(cwd, "said.ndjson"),
+      records.map((record) => `${JSON.stringify(record)}\n`).join(""),
+    );
+    await writeFile(join(cwd, "day", name(altered)), text(99));
+    const args = ["--events", "day", "--records", "said.ndjson", "--source", "ehr"];
+    const named = expect.stringMatching(/: 1 finding\n {2}The event "day\/0006\.json" is not the one/);
+    for (const result of [await withoutKey(...args), await audit(...args)]) {
+      expect([result.code, result.out]).toEqual([1, named]);
+    }
+    // Nor do they when they have another name and another place, and the key makes a commitment of the event all the same.
+    await rename(join(cwd, "day", name(altered)), join(cwd, "day/zzz.json"));
+    await writeFile(join(cwd, "day/aaa.json"), text(98));
+    const moved = await audit(...args);
+    expect([moved.code, moved.out]).toEqual([
+      1,
+      expect.stringMatching(/: 2 findings\n.*aaa\.json.*zzz\.json/s),
     ]);
   });
 
