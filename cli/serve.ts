@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openClient } from "@kedge/cli/client/api";
 import { parseVkeys } from "@kedge/verify/cli/keys";
 import { wholeNumber } from "@kedge/verify/cli/options";
-import { print, warn } from "@kedge/verify/cli/output";
+import { print, report, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";
 import { type Command, Option } from "commander";
 import type { TenantCredentials } from "../local/operator.ts";
@@ -38,7 +38,11 @@ async function serve(options: Options): Promise<void> {
   const { startLocal } = await import("../local/start.ts");
   const log = process.env["KEDGE_LOG_FILE"] || join(options.data, "kedge.log");
   const onTrouble = (message: string) => warn(`${message}; see ${log} and docs/operations.md`);
-  const local = await startLocal({ ...options, onTrouble });
+  const onFailure = (error: Error) => {
+    report(error);
+    process.exit();
+  };
+  const local = await startLocal({ ...options, onTrouble, onFailure });
   stopOnSignals(local.close);
   let isWell: boolean;
   try {
@@ -64,7 +68,9 @@ async function showOnce(data: string, url: string): Promise<void> {
   const path = credentialsIn(data);
   if (!existsSync(path) && wasShown(data)) {
     print(
-      `Kedge is running again on ${data}. ${path} was moved away: kedge tenant create makes another tenant.`,
+      `Kedge is running again on ${data}. ${path} is missing: it held the tenant key, without which the openings of its events ` +
+        "cannot be derived again. Bring it back from a backup (docs/operations.md, Restore from a backup), or make another " +
+        "tenant with kedge tenant create.",
     );
     return;
   }
@@ -88,7 +94,9 @@ const whatNext = ({ url, logFile }: Local, data: string): string[] => [
   `API         ${url}`,
   `Reference   ${url}/docs`,
   `Anchor log  ${url}/anchor/checkpoint`,
-  `Keys        ${credentialsIn(data)} (the kedge command reads it)`,
+  ...(existsSync(credentialsIn(data))
+    ? [`Keys        ${credentialsIn(data)} (the kedge command reads it)`]
+    : []),
   `Log file    ${logFile}`,
   "",
   "Try, in another terminal:",

@@ -2,7 +2,8 @@
  * The whole system in one process: DynamoDB and KMS embedded, the API on a port, and a loop in place of schedules and
  * stream events that calls the same handlers. The service finds its servers by the AWS SDK's own variables.
  */
-import { readFile, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { readFile, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,6 +14,7 @@ import { handler as anchorHandler } from "../functions/anchorer.ts";
 import { createApp } from "../functions/http/app.ts";
 import { service } from "../functions/open.ts";
 import { handler as sealHandler } from "../functions/sealer.ts";
+import { ignoreAbsent } from "../platform/durable.ts";
 import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
 import { openFolder, startEmbedded, useEnvironment, writePrivately } from "../platform/embedded/embedded.ts";
 import { checkPort, type Listening, listen } from "../platform/embedded/listen.ts";
@@ -22,6 +24,7 @@ import { endLog, type LogFields, logLine } from "../platform/log.ts";
 import { openService } from "../service/config-sealing.ts";
 import { startPrometheus } from "./prometheus.ts";
 import {
+  BACKUP,
   beginKeys,
   checkFolder,
   checkStore,
@@ -30,6 +33,7 @@ import {
   makeKeys,
   readSigningKeys,
   refuseForgottenPolicy,
+  refuseOlderKeys,
   refuseOtherDomain,
 } from "./state.ts";
 
@@ -43,6 +47,8 @@ export type LocalOptions = {
   readonly prometheus?: string;
   /** Called once for each error that a schedule meets; the log file says more. */
   readonly onTrouble?: (message: string) => void;
+  /** The store is gone, and with it all that this process does: it is to end. Absent: it is thrown, to nobody. */
+  readonly onFailure?: (error: Error) => void;
 };
 
 export type Local = Listening & {
@@ -67,9 +73,17 @@ const GRACE_MS = 2_000;
  * @throws ServiceError `invalid` for a port that is none or a wrong configuration, `unavailable` when the folder or the
  * port cannot be had, `conflict` when Kedge runs on the folder already, `corrupt` when part of the folder is lost.
  */
-export async function startLocal({ data, host, port, prometheus, onTrouble }: LocalOptions): Promise<Local> {
+export async function startLocal({
+  data,
+  host,
+  port,
+  prometheus,
+  onTrouble,
+  onFailure,
+}: LocalOptions): Promise<Local> {
   checkPort(port);
   const path = resolve(data);
+  if (!((await stat(path).catch(ignoreAbsent))?.isDirectory() ?? true)) await openFolder(path, "KEDGE_DATA");
   await refuseForgottenPolicy(path);
   const { anchorOrigin } = openService({ ...process.env, ...configuration(path), ...NO_KEYS });
   await refuseOtherDomain(path, anchorOrigin);
@@ -79,6 +93,11 @@ export async function startLocal({ data, host, port, prometheus, onTrouble }: Lo
   );
   // In the order of opening, but for the server. Closed in reverse, also when the start fails half-way.
   const open: { close(): Promise<void> }[] = [server];
+  const failed = (error: Error) => {
+    rmSync(join(path, ENVIRONMENT_FILE), { force: true });
+    if (onFailure === undefined) throw error;
+    onFailure(error);
+  };
   const close = async () => {
     for (const part of open.splice(0).reverse()) await part.close();
   };
@@ -88,7 +107,10 @@ export async function startLocal({ data, host, port, prometheus, onTrouble }: Lo
     const folder = await openFolder(data, "KEDGE_DATA");
     await keepPrivate(folder);
     await beginKeys(folder);
-    open.unshift(await startEmbedded(folder).catch((error) => explained(error, path)));
+    const embedded = await startEmbedded(folder, { repair: BACKUP, onFailure: failed }).catch((error) =>
+      explained(error, path),
+    );
+    open.unshift(embedded);
     useEnvironment(configuration(folder));
     await createTable(dynamodbClient(), TABLE_NAME);
     const store = dynamodbStore(dynamodbClient(), TABLE_NAME);
@@ -97,6 +119,7 @@ export async function startLocal({ data, host, port, prometheus, onTrouble }: Lo
     if (keys !== undefined) await checkStore(folder, store);
     useEnvironment(keys ?? (await makeKeys(folder, store)));
     await checkSigners(folder);
+    if (keys !== undefined) await refuseOlderKeys(folder, embedded.publicKeys, service());
     const app = createApp(service());
     answer = (request) => app.fetch(request);
     useEnvironment({ KEDGE_URL: server.url });

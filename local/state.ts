@@ -9,8 +9,16 @@
  *     credentials.json  a tenant's, for the kedge command here; may be moved away
  */
 import { existsSync } from "node:fs";
-import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import {
+  ED25519,
+  type KeyId,
+  MLDSA44_COSIGNATURE,
+  makeVkey,
+  parseNote,
+  parseVkey,
+} from "@kedge/verify/tlog/note";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { z } from "zod";
 import { ignoreAbsent } from "../platform/durable.ts";
@@ -18,13 +26,16 @@ import { createKey, writePrivately } from "../platform/embedded/embedded.ts";
 import { ServiceError } from "../platform/error.ts";
 import type { Key, Store } from "../platform/store.ts";
 import { ANCHOR } from "../service/anchor-items.ts";
+import type { ApiService } from "../service/config.ts";
 import { headKey, readHead } from "../service/head.ts";
-import { LOGS_PARTITION } from "../service/logs.ts";
+import { allLogs, LOGS_PARTITION } from "../service/logs.ts";
+import { type LogKeys, logVkeys } from "../service/sign.ts";
 
 export const KEYS_FILE = "keys.json";
 const PUBLIC_POLICY = "published/anchor/policy";
+const PUBLIC_VKEYS = "published/anchor/vkeys";
 const RECORD = "published/logs/anchor/head";
-const BACKUP = "bring it back from a backup (docs/operations.md, Restore from a backup)";
+export const BACKUP = "bring it back from a backup (docs/operations.md, Restore from a backup)";
 const ELSEWHERE = "or start on another folder, with new keys and new logs: old proofs stay valid";
 
 /** KMS key ids, separated by commas: those that sign. */
@@ -82,7 +93,9 @@ export const writeSigningKeys = (folder: string, keys: Keys): Promise<void> =>
 /** What is empty or cut short held a tenant key, without which its openings cannot be derived again. */
 async function checkCredentials(path: string): Promise<void> {
   const text = await readText(path);
-  if (text === undefined || z.looseObject({}).safeParse(parseJson(text)).success) return;
+  if (text === undefined) return;
+  const members = z.looseObject({}).safeParse(parseJson(text));
+  if (members.success && Object.keys(members.data).length > 0) return;
   throw new ServiceError(
     "corrupt",
     `${path} is empty or damaged: it held an API key and the tenant key; bring it back from a backup, or move it away and ` +
@@ -155,6 +168,65 @@ export async function checkStore(folder: string, store: Store): Promise<void> {
   }
 }
 
+/**
+ * keys.json and kms.json of before a rotation undo it: the retired key would sign alone again. So of each log, a key that
+ * signs now is the one that signed last, or was made after it.
+ * @param made the public keys of kms.json, the oldest first. @throws ServiceError `corrupt`
+ */
+export async function refuseOlderKeys(
+  folder: string,
+  made: readonly Uint8Array[],
+  {
+    store,
+    anchorOrigin,
+    logKeys,
+    anchorKeys,
+  }: Pick<ApiService, "store" | "anchorOrigin" | "logKeys" | "anchorKeys">,
+): Promise<void> {
+  const check = async (keys: LogKeys, origin: string, last: readonly KeyId[]) => {
+    const known = made.map((key) => makeVkey(origin, key.length === 32 ? ED25519 : MLDSA44_COSIGNATURE, key));
+    const now = await logVkeys(keys, origin);
+    for (const { id } of last.filter(({ name }) => name === origin)) {
+      const at = known.findIndex((vkey) => vkey.id === id);
+      const notOlder = at === -1 ? [] : known.slice(at).filter(({ type }) => type === known[at]?.type);
+      if (now.some((vkey) => notOlder.some((other) => other.id === vkey.id))) continue;
+      const files = [KEYS_FILE, "kms.json"].map((name) => join(folder, name)).join(" and ");
+      const key = `${origin}+${id.toString(16).padStart(8, "0")}`;
+      throw new ServiceError(
+        "corrupt",
+        `${files} are older than what was signed: the key ${key}, which signed last, does not sign by them; bring back both ` +
+          `from one backup of after that key's rotation (docs/operations.md, Restore from a backup), ${ELSEWHERE}`,
+      );
+    }
+  };
+  await check(anchorKeys, anchorOrigin, readVkeys(await readText(join(folder, PUBLIC_VKEYS))));
+  await check(anchorKeys, anchorOrigin, await signersOf(store, ANCHOR));
+  // What cannot be read is told of by whoever seals that log.
+  for await (const { id, origin } of allLogs(store, () => undefined)) {
+    await check(logKeys, origin, await signersOf(store, id));
+  }
+}
+
+/** None where the file is absent or damaged: it is then written anew. */
+function readVkeys(text: string | undefined): KeyId[] {
+  try {
+    return (text ?? "").split("\n").filter(Boolean).map(parseVkey);
+  } catch {
+    return [];
+  }
+}
+
+/** Who signed the checkpoint that the log published last; none where it cannot be read. */
+async function signersOf(store: Store, log: string): Promise<KeyId[]> {
+  try {
+    const { checkpoint } = await readHead(store, log);
+    return checkpoint === undefined ? [] : parseNote(checkpoint.note).signatures;
+  } catch (error) {
+    if (error instanceof ServiceError && error.code !== "corrupt") throw error;
+    return [];
+  }
+}
+
 /** Folders of earlier versions have no item of their own in the table: they have logs. */
 async function isUsed(store: Store): Promise<boolean> {
   const found = await store.get([machineKey(), headKey(ANCHOR)]);
@@ -175,6 +247,22 @@ export async function keepPrivate(folder: string): Promise<void> {
   const names = await readdir(folder);
   for (const name of names.filter((name) => PRIVATE.test(name))) await setMode(join(folder, name), 0o600);
   for (const name of PRIVATE_FOLDERS) await setMode(join(folder, name), 0o700);
+  // Last the folder whose mode says that there is something to do: it may hold a great many files.
+  await takeWrite(join(folder, "published"));
+  const anchor = join(folder, "published/anchor");
+  if (!(await isOthersToWrite(anchor))) return;
+  for (const name of await readdir(anchor, { recursive: true })) await takeWrite(join(anchor, name));
+  await takeWrite(anchor);
+}
+
+const isOthersToWrite = async (path: string): Promise<boolean> => {
+  const found = await lstat(path).catch(ignoreAbsent);
+  return found !== undefined && !found.isSymbolicLink() && (found.mode & 0o022) !== 0;
+};
+
+/** A user who may write to a folder may move away what is in it, and put other files there. */
+async function takeWrite(path: string): Promise<void> {
+  if (await isOthersToWrite(path)) await setMode(path, (await lstat(path)).mode & 0o755);
 }
 
 async function setMode(path: string, mode: number): Promise<void> {

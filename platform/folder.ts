@@ -20,12 +20,11 @@ export function folderPublication(url: URL): Publication {
   const replaceNow = async (path: string, bytes: Uint8Array, tag: string | undefined) => {
     if ((await read(path))?.tag !== tag) return false;
     // What is not public is its owner's only, whoever may look into the folder around it.
-    if (!isPublic(path)) {
-      await makeFolder(root);
-      await makeFolder(dirname(join(root, path)), 0o700);
-    }
+    // Nothing is anyone else's to write, whatever the umask.
+    await makeFolder(root, 0o755);
+    await makeFolder(dirname(join(root, path)), isPublic(path) ? 0o755 : 0o700);
     // The queue is the only writer, as writeDurably asks.
-    await writeDurably(join(root, path), bytes, isPublic(path) ? undefined : 0o600);
+    await writeDurably(join(root, path), bytes, isPublic(path) ? 0o644 : 0o600);
     return true;
   };
 

@@ -58,7 +58,11 @@ export async function startWitness(options: LocalWitnessOptions): Promise<LocalW
   checkWitness(environment({ KEDGE_WITNESS_KEY: "none" }));
   const folder = await openFolder(data, "--data");
   const logFile = process.env["KEDGE_LOG_FILE"] || join(folder, "witness.log");
-  const embedded = await startEmbedded(folder, { sync: true });
+  const embedded = await startEmbedded(folder, {
+    sync: true,
+    repair:
+      "start on another folder, with new keys, for no copy has all that was cosigned (docs/witness.md, A lost record)",
+  });
   try {
     useEnvironment({ KEDGE_LOG_FILE: logFile });
     const witness = openWitness(environment(await openIdentity(folder, options.name)));

@@ -16,7 +16,7 @@ export async function openFolder(data: string, setting: string): Promise<string>
     throw new ServiceError("unavailable", `${folder} ${what}: name another with ${setting}`, { cause });
   };
   await makeFolder(folder, 0o700).catch((cause: unknown) => refuse("cannot be made", cause));
-  if (!(await stat(folder)).isDirectory()) refuse("is no folder");
+  if (!(await stat(folder)).isDirectory()) refuse("is a file, not a folder");
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause: unknown) =>
     refuse("cannot be written by this user", cause),
   );
@@ -25,17 +25,18 @@ export async function openFolder(data: string, setting: string): Promise<string>
 
 /**
  * Starts DynamoDB and KMS on the folder and points this process at them by the AWS SDK's own variables.
+ * `publicKeys` are those of kms.json, the oldest first.
  * With `sync` a power cut takes nothing of what the store has acknowledged.
- * @throws ServiceError `unavailable` when another process has the folder, `corrupt` when its keys are damaged.
+ * @throws ServiceError `unavailable` when another process has the folder, `corrupt` when its table or keys are damaged.
  */
 export async function startEmbedded(
   folder: string,
-  { sync = false }: { sync?: boolean } = {},
-): Promise<{ close(): Promise<void> }> {
+  options: Pick<NonNullable<Parameters<typeof startDynamodb>[0]>, "sync" | "repair" | "onFailure"> = {},
+): Promise<{ publicKeys: readonly Uint8Array[]; close(): Promise<void> }> {
   // Nobody else on this machine may write to the store or sign.
   const accessKeyId = randomBytes(16).toString("hex");
   // First of all, because its lock tells that no other process has the folder.
-  const dynamodb = await startDynamodb({ dataDir: folder, accessKeyId, sync });
+  const dynamodb = await startDynamodb({ ...options, dataDir: folder, accessKeyId });
   const kms = await startKms({ dataDir: folder, accessKeyId }).catch(async (error: unknown) => {
     await dynamodb.close();
     throw error;
@@ -48,6 +49,7 @@ export async function startEmbedded(
     AWS_SECRET_ACCESS_KEY: "local",
   });
   return {
+    publicKeys: kms.publicKeys,
     async close() {
       await kms.close();
       await dynamodb.close();

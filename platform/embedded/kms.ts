@@ -28,6 +28,9 @@ const ED25519_PKCS8 = Buffer.from("302e020100300506032b657004220420", "hex");
 /** SubjectPublicKeyInfo of an ML-DSA-44 key (RFC 9881 §4), up to the key. */
 const MLDSA44_SPKI = Buffer.from("30820532300b06096086480165030403110382052100", "hex");
 
+/** Of Ed25519: RFC 8410 §4. */
+const SPKI_PREFIX_BYTES = { ECC_NIST_EDWARDS25519: 12, ML_DSA_44: MLDSA44_SPKI.length } as const;
+
 const SIGNING_ALGORITHM = {
   ECC_NIST_EDWARDS25519: "ED25519_SHA_512",
   ML_DSA_44: "ML_DSA_SHAKE_256",
@@ -53,6 +56,7 @@ const keyFileSchema = z.strictObject({
 type UnlockedKey = StoredKey & { spki: Uint8Array; sign(message: Uint8Array): Uint8Array };
 
 type KeyStore = {
+  readonly publicKeys: readonly Uint8Array[];
   find(keyId: string): UnlockedKey | undefined;
   /** Resolves once the key is on disk. */
   create(keySpec: StoredKey["keySpec"]): Promise<UnlockedKey>;
@@ -76,13 +80,13 @@ class KmsFault extends Error {
  * Serves KMS on 127.0.0.1, with its keys in `<dataDir>/kms.json` (mode 0600); without a port, on a free one; to
  * clients with this access key id or, without one, to every program on this machine.
  * Throws ServiceError "corrupt" when that file is not exactly what was written: it never makes new keys over old
- * ones. One process per dataDir.
+ * ones. One process per dataDir. `publicKeys`: those of the file when it was opened, raw, in the order of their making.
  */
 export async function startKms(options: {
   dataDir: string;
   port?: number;
   accessKeyId?: string;
-}): Promise<{ url: string; close(): Promise<void> }> {
+}): Promise<{ url: string; publicKeys: readonly Uint8Array[]; close(): Promise<void> }> {
   await makeFolder(options.dataDir, 0o700);
   const store = await openKeyStore(join(options.dataDir, KEY_FILE));
   const server = createServer((request, response) => {
@@ -100,7 +104,7 @@ export async function startKms(options: {
     clearTimeout(cut);
     await store.idle();
   };
-  return { url: `http://127.0.0.1:${port}`, close };
+  return { url: `http://127.0.0.1:${port}`, publicKeys: store.publicKeys, close };
 }
 
 // ---- one request -----------------------------------------------------------------------------------------------
@@ -313,6 +317,7 @@ async function openKeyStore(path: string): Promise<KeyStore> {
   };
 
   return {
+    publicKeys: [...keys.values()].map(({ keySpec, spki }) => spki.subarray(SPKI_PREFIX_BYTES[keySpec])),
     find: (keyId) => keys.get(keyId),
     create: (keySpec) => {
       const added = tail.then(() =>

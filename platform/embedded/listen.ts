@@ -44,7 +44,9 @@ export function listen(
   };
   return new Promise((done, refuse) => {
     const refused = (cause: unknown) => {
-      const message = `port ${port} of ${host} cannot be opened: name another with ${portSetting}`;
+      const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+      const what = isTaken ? "is in use" : "cannot be opened";
+      const message = `port ${port} of ${host} ${what}: name another with ${portSetting}`;
       refuse(new ServiceError("unavailable", message, { cause }));
     };
     server.once("error", refused);

@@ -124,13 +124,12 @@ test("the state lies beside the credentials, for its owner alone; lost in part, 
   expect(server.requests).toEqual([]);
 });
 
-test("what cannot be numbered is refused: reserved names, random nonces, other options, records of another source", async () => {
+test("what cannot be numbered is refused: reserved names, random nonces, records of another source", async () => {
   await run(["commit", "day", "--source", "ehr", "--out", "records.ndjson"]);
   for (const [args, said] of [
     [["commit", "day", "--source", "kedge.manifest/ehr"], /reserved/],
     [["commit", "day", "--source", ""], /not empty/],
     [["commit", "day", "--source", "ehr", "--random-nonce"], /random nonce/],
-    [["post", "day", "--source", "ehr", "--media-type", "text/plain"], /other options/],
   ] as const) {
     expect(await run([...args])).toMatchObject({ code: 2, err: expect.stringMatching(said) });
   }
@@ -138,4 +137,23 @@ test("what cannot be numbered is refused: reserved names, random nonces, other o
   expect([other.code, other.err]).toEqual([1, expect.stringMatching(/not of the source/)]);
   expect(server.requests).toEqual([]);
   expect(await run(["post", "records.ndjson"])).toMatchObject({ code: 0, out: "4 accepted.\n" });
+});
+
+test("an event that was renamed to another media type is refused alone, by its name and with the way out", async () => {
+  await records("day");
+  await rename(join(cwd, "day/a.json"), join(cwd, "day/a.log"));
+  await writeFile(join(cwd, "day/c.json"), '{"n":9}');
+  const { code, out, err } = await run(["commit", "day", "--source", "ehr"]);
+  const sequences = out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line).opening.sequence);
+  expect([code, sequences]).toEqual([1, ["2", "3", "4", "5"]]);
+  expect(err).toMatch(/day\/a\.log is refused: number 1 of the source "ehr".*--media-type/);
+  expect(err).toMatch(/4 committed; 1 refused/);
+  const media = ["--media-type", "application/json"];
+  expect((await records("day/a.log", ...media))[0]?.opening.sequence).toBe("1");
+  const post = await run(["post", "day", "--source", "ehr", "--media-type", "text/plain"]);
+  expect([post.code, post.err]).toEqual([1, expect.stringMatching(/b\.ndjson line 3 is refused/)]);
+  expect(server.requests).toEqual([]);
 });

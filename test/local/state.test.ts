@@ -15,14 +15,23 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { ed25519 } from "@noble/curves/ed25519.js";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { service } from "../../functions/open.ts";
 import { createTenantForOperator } from "../../local/operator.ts";
 import { startLocal } from "../../local/start.ts";
-import { keepPrivate } from "../../local/state.ts";
+import { keepPrivate, refuseOlderKeys } from "../../local/state.ts";
 import { startDynamodb } from "../../platform/embedded/dynamodb.ts";
+import { folderPublication } from "../../platform/folder.ts";
+import { vkeysText } from "../../platform/publication.ts";
 import { append } from "../../service/append.ts";
+import { emptyHead, moveHead } from "../../service/head.ts";
+import { logsKey } from "../../service/logs.ts";
+import { checkpointSigner, logVkeys } from "../../service/sign.ts";
 import { kedge } from "../cli/run.ts";
+import { memoryStore } from "../support/memory-store.ts";
+import { serve, stop } from "../support/serve.ts";
 
 let folder: string;
 /** Of a log that was anchored, and stopped. */
@@ -100,6 +109,11 @@ describe("a start on what was lost or damaged names the file and the way on, and
       /credentials\.json is empty or/,
     ],
     [
+      "credentials.json has no members",
+      () => write("credentials.json", "{}"),
+      /credentials\.json is empty or/,
+    ],
+    [
       "credentials.json is cut short",
       () => truncate(join(data, "credentials.json"), 40),
       /credentials\.json is empty or damaged.*tenant key.*backup.*move it away/,
@@ -132,6 +146,14 @@ describe("a start on what was lost or damaged names the file and the way on, and
     }
   });
 
+  const DAMAGED =
+    /dynamodb is damaged: bring it back from a backup \(docs\/operations\.md, Restore from a backup\)/;
+  /** LevelDB's tables, into which an opening writes what its log file holds. */
+  const tables = async (): Promise<string[]> => {
+    const opened = await startDynamodb({ dataDir: data });
+    await opened.close();
+    return (await readdir(join(data, "dynamodb"))).filter((name) => name.endsWith(".ldb"));
+  };
   test.each<[string, () => Promise<unknown>, RegExp]>([
     [
       "an empty table",
@@ -156,11 +178,50 @@ describe("a start on what was lost or damaged names the file and the way on, and
       },
       /keys\.json and .*kms\.json do not belong together: bring back both/,
     ],
+    [
+      "no CURRENT that says which files are the table's",
+      () => truncate(join(data, "dynamodb/CURRENT")),
+      DAMAGED,
+    ],
+    [
+      "a damaged MANIFEST",
+      async () => {
+        const manifest = (await readFile(join(data, "dynamodb/CURRENT"), "utf8")).trim();
+        await write(`dynamodb/${manifest}`, "nonsense");
+      },
+      DAMAGED,
+    ],
+    [
+      "a missing MANIFEST",
+      async () => remove(`dynamodb/${(await readFile(join(data, "dynamodb/CURRENT"), "utf8")).trim()}`),
+      DAMAGED,
+    ],
+    [
+      "a table that is damaged where only a request reads it",
+      async () => {
+        for (const name of await tables()) {
+          const path = join(data, "dynamodb", name);
+          const bytes = await readFile(path);
+          bytes.fill(0xa5, 0, Math.floor(bytes.length / 2));
+          await writeFile(path, bytes);
+        }
+      },
+      DAMAGED,
+    ],
+    [
+      "a table without its files",
+      async () => {
+        for (const name of await tables()) await remove(`dynamodb/${name}`);
+      },
+      DAMAGED,
+    ],
   ])("by a process of its own: %s", async (_, damage, message) => {
     await cp(used, data, { recursive: true });
     await damage();
     const refused = await kedge(["serve", "--port", "0"], { cwd: folder, env: { KEDGE_DATA: data } });
     expect(refused).toMatchObject({ code: 1, out: "", err: expect.stringMatching(message) });
+    expect(refused.err.trim().split("\n")).toHaveLength(1);
+    expect(existsSync(join(data, "environment.json"))).toBe(false);
   });
 
   test("another domain than that of the logs", async () => {
@@ -171,6 +232,66 @@ describe("a start on what was lost or damaged names the file and the way on, and
   });
 });
 
+describe("keys.json and kms.json of before a rotation do not undo it", () => {
+  const key = (n: number) => ed25519.getPublicKey(new Uint8Array(32).fill(n));
+  const keysOf = (numbers: readonly number[]) => ({
+    ed25519: numbers.map((n) => ({
+      publicKey: async () => key(n),
+      sign: async (message: Uint8Array) => ed25519.sign(message, new Uint8Array(32).fill(n)),
+    })),
+    mldsa44: [],
+  });
+  const [anchorOrigin, origin] = ["localhost/anchor", "localhost/log/a"];
+
+  /** @param last who signed what was published last. @param made the keys of kms.json. @param now those of keys.json. */
+  async function startWith(
+    which: "log" | "anchor",
+    { last, made, now }: Record<"last" | "made" | "now", number[]>,
+  ) {
+    const store = memoryStore([{ ...logsKey("a"), origin, tenant: "t" }]);
+    const vkeys = await logVkeys(keysOf(last), anchorOrigin);
+    if (which === "anchor") {
+      await mkdir(join(data, "published/anchor"), { recursive: true });
+      await writeFile(join(data, "published/anchor/vkeys"), vkeysText(vkeys));
+    } else {
+      const tree = { size: 1n, root: new Uint8Array(32) };
+      const note = await checkpointSigner(keysOf(last), () => 0)({ origin, ...tree });
+      const head = { ...emptyHead("a"), ...tree, published: 1n, checkpoint: { note, at: 0n } };
+      await moveHead(store, emptyHead("a"), head);
+    }
+    // The other kind of log has signed nothing.
+    const keys = keysOf(now);
+    await refuseOlderKeys(data, made.map(key), { store, anchorOrigin, logKeys: keys, anchorKeys: keys });
+  }
+
+  for (const which of ["log", "anchor"] as const) {
+    test.each([
+      ["the pair is older: the key that took over is in neither", { last: [2], made: [1], now: [1] }],
+      ["the pair is older than both keys' time", { last: [1, 2], made: [1], now: [1] }],
+      ["keys.json alone is older", { last: [2], made: [1, 2], now: [1] }],
+      ["keys.json alone is older than both keys' time", { last: [1, 2], made: [1, 2], now: [1] }],
+    ])(`the ${which} key, %s`, async (_, keys) => {
+      await expect(startWith(which, keys)).rejects.toMatchObject({
+        code: "corrupt",
+        message: expect.stringMatching(
+          /keys\.json and .*kms\.json are older.*signed last.*backup.*another folder/,
+        ),
+      });
+    });
+
+    test.each([
+      ["nothing was rotated", { last: [1], made: [1], now: [1] }],
+      ["the rotation is begun", { last: [1], made: [1, 2], now: [1, 2] }],
+      ["both sign", { last: [1, 2], made: [1, 2], now: [1, 2] }],
+      ["the first is retired", { last: [1, 2], made: [1, 2], now: [2] }],
+      ["the log was quiet while both signed", { last: [1], made: [1, 2], now: [2] }],
+      ["it is over", { last: [2], made: [1, 2], now: [2] }],
+    ])(`but a start goes on, with the ${which} key: %s`, async (_, keys) => {
+      await startWith(which, keys);
+    });
+  }
+});
+
 describe("a start that fails leaves nothing behind", () => {
   test("on a taken port", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
@@ -178,7 +299,7 @@ describe("a start that fails leaves nothing behind", () => {
     const address = taken.address();
     const port = typeof address === "object" ? (address?.port ?? 0) : 0;
     await expect(start({ port })).rejects.toMatchObject({
-      message: expect.stringMatching(/name another with/),
+      message: expect.stringMatching(/is in use: name another with/),
     });
     expect(existsSync(data)).toBe(false);
     taken.close();
@@ -193,6 +314,55 @@ describe("a start that fails leaves nothing behind", () => {
     vi.stubEnv(name, undefined);
     expect(existsSync(data)).toBe(false);
   });
+});
+
+test("a data folder that is a file is said to be one", async () => {
+  await writeFile(data, "");
+  await expect(start()).rejects.toMatchObject({
+    message: expect.stringMatching(/is a file, not a folder: name another with KEDGE_DATA/),
+  });
+});
+
+test("without its credentials it starts, says what is lost with them, and names no keys that are not there", async () => {
+  await cp(used, data, { recursive: true });
+  await mkdir(join(data, "demo"));
+  for (const name of ["break-the-glass.json", "break-the-glass.json.tlog-proof"])
+    await writeFile(join(data, "demo", name), "");
+  await rm(join(data, "credentials.json"));
+  const { child, output } = await serve({ cwd: folder, data });
+  await stop(child, "SIGTERM");
+  expect(output).toMatch(/credentials\.json is missing: it held the tenant key.*backup.*kedge tenant create/);
+  expect(output).not.toMatch(/moved away|^Keys/m);
+});
+
+test.skipIf(process.platform === "win32")("nobody else may write, whatever the umask is", async () => {
+  const before = process.umask(0);
+  try {
+    const modes = async (root: string) => {
+      const names = await readdir(root, { recursive: true });
+      return await Promise.all(
+        ["", ...names].map(async (name) => ((await stat(join(root, name))).mode & 0o022) === 0 || name),
+      );
+    };
+    const publication = folderPublication(pathToFileURL(`${join(data, "published")}/`));
+    for (const path of ["anchor/tile/0/000", "anchor/checkpoint", "logs/a/head"])
+      await publication.replace(path, new Uint8Array(1), undefined);
+    expect(new Set(await modes(join(data, "published")))).toEqual(new Set([true]));
+    // An earlier version made them so.
+    for (const name of await readdir(join(data, "published"), { recursive: true })) {
+      const path = join(data, "published", name);
+      await chmod(path, (await stat(path)).isDirectory() ? 0o777 : 0o666);
+    }
+    await chmod(join(data, "published"), 0o777);
+    await keepPrivate(data);
+    const { mode } = await stat(join(data, "published/anchor/checkpoint"));
+    expect(mode & 0o777).toBe(0o644);
+    expect((await stat(join(data, "published/logs"))).mode & 0o777).toBe(0o700);
+    expect(new Set(await modes(join(data, "published/anchor")))).toEqual(new Set([true]));
+    expect((await stat(join(data, "published"))).mode & 0o777).toBe(0o755);
+  } finally {
+    process.umask(before);
+  }
 });
 
 test.skipIf(process.platform === "win32")(

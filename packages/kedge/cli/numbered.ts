@@ -8,14 +8,14 @@ import {
   type OpenNumberOf,
 } from "@kedge/verify/cli/committer";
 import { credentialsFolder, needTenantKey } from "@kedge/verify/cli/credentials";
-import type { EventSource, InputFile } from "@kedge/verify/cli/inputs";
-import { misuse, warn } from "@kedge/verify/cli/output";
+import type { EventSource, InputFile, OnError } from "@kedge/verify/cli/inputs";
+import { CliError, misuse, warn } from "@kedge/verify/cli/output";
 import { parseSource } from "@kedge/verify/events/commitment";
 import { EventError } from "@kedge/verify/events/error";
 import { quoted } from "@kedge/verify/text";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { NumberedSource, OwnedNumbers } from "../numbering/numbers.ts";
+import type { NumberedSource, NumberingError, OwnedNumbers } from "../numbering/numbers.ts";
 
 /** Sources of the agent's own manifests. */
 const RESERVED = "kedge.manifest/";
@@ -48,8 +48,8 @@ function sourceOption(text: string): string {
 
 /** What makes records of events, in the order of the files. The tenant key is not asked for before the first. */
 export type Committing = {
-  /** With `--source`, the numbers are durable when this returns. */
-  commit(events: readonly EventSource[]): Promise<CommitRecord[]>;
+  /** With `--source`, the numbers are durable when this returns. `refuse` is told of those that have no record. */
+  commit(events: readonly EventSource[], refuse: OnError): Promise<CommitRecord[]>;
   close(): Promise<void>;
 };
 
@@ -75,7 +75,7 @@ export function openCommitting(flags: NumberedFlags): Committing {
   let numbers: OwnedNumbers | undefined;
   return {
     close: async () => numbers?.close(),
-    async commit(events) {
+    async commit(events, refuse) {
       commit ??= committer(flags);
       const make = commit;
       numbers ??= await own({ ...stateOf(flags), source });
@@ -90,10 +90,21 @@ export function openCommitting(flags: NumberedFlags): Committing {
         },
       }));
       const owned = numbers;
-      await numbering(async () => owned.assign(asked));
-      return records;
+      const given = await numbering(async () => owned.assign(asked));
+      return records.filter((record, i) => {
+        const number = given[i];
+        if (number instanceof Error) refuse(differing(record, number));
+        return typeof number === "bigint";
+      });
     },
   };
+}
+
+/** Of one event, which was renamed or is given with other options than before. */
+function differing({ event, line, opening }: CommitRecord, cause: NumberingError): CliError {
+  const place = line === undefined ? event : `${event} line ${line}`;
+  const now = `This time its media type is ${opening.mediaType}; give the one of then with --media-type`;
+  return new CliError("failed", `${place} is refused: ${cause.message}. ${now}`, { cause });
 }
 
 async function own(of: NumberedSource): Promise<OwnedNumbers> {

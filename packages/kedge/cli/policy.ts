@@ -1,6 +1,6 @@
 /** `kedge policy`: the public keys that others verify this log's proofs with, as the one file that is handed out. */
 import { namedLog, pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
-import { replaceFile } from "@kedge/verify/cli/files";
+import { replaceOwn } from "@kedge/verify/cli/files";
 import { misuse, print, warn } from "@kedge/verify/cli/output";
 import { isLogOrigin } from "@kedge/verify/proof/origins";
 import { quoted } from "@kedge/verify/text";
@@ -31,7 +31,7 @@ async function writePolicy(flags: SettingFlags & { out?: string }): Promise<void
     print(...text.trimEnd().split("\n"));
     return;
   }
-  await replaceFile(flags.out, text);
+  await replaceOwn(flags.out, text, "a policy", parsePolicy);
   print(
     `The keys of ${own[0]?.name} and of the anchor log are in ${flags.out}: hand it out. Who gets it checks it against another source.`,
   );

@@ -14,6 +14,7 @@ import {
   readKept,
   readProofLines,
 } from "@kedge/verify/cli/proofs";
+import { parseProofFile, uniteProofs } from "@kedge/verify/proof/extra";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
@@ -107,14 +108,33 @@ async function putProof(path: string, commitment: string, text: string): Promise
     try {
       if (await linked(partial, path)) return true;
       if (!(await isProofOf(path, commitment))) return false;
+      const united = await unite(path, text);
+      if (united === undefined) return true;
+      await writeFile(partial, united, { mode: 0o600, flag: "w" });
       await rename(partial, path);
       return true;
     } finally {
       await rm(partial, { force: true });
     }
   } catch (cause) {
+    if (cause instanceof CliError) throw cause;
     throw new CliError("failed", `${path} cannot be written: check the folder and the disk`, { cause });
   }
+}
+
+/** What is to stand there so that nothing is lost of the proof that does: undefined, that one. */
+async function unite(path: string, text: string): Promise<string | undefined> {
+  const bytes = await readKept({ path });
+  if (bytes.length === 0) return text;
+  const before = parseProofFile(bytes);
+  const after = parseProofFile(text);
+  if (before.extra.opening !== undefined && after.extra.opening === undefined) {
+    throw new CliError(
+      "failed",
+      `${path} has the event's opening, and is left as it is: name another folder with --out for a proof without it`,
+    );
+  }
+  return uniteProofs(before, after);
 }
 
 /** False when there is such a file. Where a file system has no links, what is not there is taken by renaming. */

@@ -44,8 +44,8 @@ async function* recordsOf(
     }, trouble);
     if (group === undefined) return;
     yield* group.records;
-    // What fails here ends the run, as a missing key does: it is not the fault of one file.
-    if (group.events.length > 0) yield* await committing.commit(group.events);
+    // What is thrown here ends the run, as a missing key does: it is not the fault of one file.
+    if (group.events.length > 0) yield* await committing.commit(group.events, trouble.fail);
   }
 }
 

@@ -53,9 +53,9 @@ export type OwnedNumbers = Numbers & {
   isNew: boolean;
   /**
    * A number for each: the one that it has, or the next. When this returns they are durable. An event whose commitment is
-   * not the one that its number was given for is refused, and then none of these is numbered.
+   * not the one that its number was given for has `differs` in its place, and the others are numbered.
    */
-  assign(events: readonly (Occurrence & { commitAs: CommitAs })[]): bigint[];
+  assign(events: readonly (Occurrence & { commitAs: CommitAs })[]): (bigint | NumberingError)[];
 };
 
 const DATABASE = "numbers.mdb";
@@ -221,7 +221,7 @@ function assign(
   db: Db,
   of: NumberedSource,
   events: readonly (Occurrence & { commitAs: CommitAs })[],
-): bigint[] {
+): (bigint | NumberingError)[] {
   const { folder, source, tenantKey } = of;
   const first = nextOf(db, of);
   let next = first;
@@ -237,9 +237,9 @@ function assign(
     if (stored !== undefined) {
       const known = mine?.commitment ?? get(db, of, numberKey(source, stored));
       if (known?.equals(commitment)) return stored;
-      throw new NumberingError(
+      return new NumberingError(
         "differs",
-        `Number ${stored} of the source ${quoted(source)} was given to an event of the same bytes with other options (media type, canonicalisation): repeat those. Otherwise ${folder} is damaged`,
+        `number ${stored} of the source ${quoted(source)} was given to an event of the same bytes with other options (media type, canonicalisation): repeat those. Otherwise ${folder} is damaged`,
       );
     }
     next += 1n;

@@ -12,11 +12,12 @@ import { tellAuditFinding } from "../audit/words.ts";
 import type { Evidence } from "../evidence/evidence.ts";
 import { keyLabel, quoted } from "../text.ts";
 import { encodeBase64 } from "../tlog/bytes.ts";
+import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import type { Range } from "../tlog/merkle.ts";
 import type { CommitFlags } from "./committer.ts";
 import type { PinnedKeys } from "./credentials.ts";
 import { keepEvidence } from "./evidence.ts";
-import { replaceFile } from "./files.ts";
+import { replaceOwn } from "./files.ts";
 import { EXIT_FAILED, EXIT_UNREAD, print, printJson, warn } from "./output.ts";
 
 export type AuditFlags = Omit<CommitFlags, "source"> & {
@@ -124,7 +125,7 @@ export async function conclude(outcome: AuditOutcome, found: Findings, basis: Ba
   if (flags.evidence !== undefined) await keepEvidence(flags.evidence, outcome.evidence);
   if (flags.keep !== undefined && outcome.head !== undefined) {
     if (OF_LOG.some((kind) => found.counts.has(kind))) warn(`${flags.keep} is not written: see the findings`);
-    else await replaceFile(flags.keep, outcome.head.note);
+    else await replaceOwn(flags.keep, outcome.head.note, "a checkpoint", parseCheckpoint);
   }
   const { verdict, exitCode } = judge(outcome, found, basis);
   process.exitCode = exitCode;

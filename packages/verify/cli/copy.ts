@@ -1,4 +1,5 @@
 /** A public log's static files, from a server or from a copy in a folder, `file:///…`: both are read as hostile. */
+import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ClientError } from "../error.ts";
@@ -6,13 +7,16 @@ import { type AnchorFiles, type FilesOptions, logFiles, openLogFiles } from "../
 import { RegularFileError, readRegular } from "./regular.ts";
 
 /**
- * The files of a log at an http, https or file URL, or in a folder whose path begins with `/` or `.`: a URL made from a path
- * by hand breaks on `#` and `%`. Throws ClientError `invalid` when it is none of these.
+ * The files of a log at an http, https or file URL, or in a folder that exists or whose path begins with `/`, `./` or `../`: a
+ * URL made from a path by hand breaks on `#` and `%`. Throws ClientError `invalid` when it is none of these.
  */
 export function openFiles(where: string, options: FilesOptions = {}): AnchorFiles {
-  if (/^(\.{0,2}[/\\]|[A-Za-z]:[/\\])/.test(where)) return openCopy(resolve(where));
+  if (/^(\.{0,2}[/\\]|[A-Za-z]:[/\\])/.test(where) || isFolder(where)) return openCopy(resolve(where));
   return where.startsWith("file:") ? openCopy(folderOf(where)) : openLogFiles(where, options);
 }
+
+const isFolder = (where: string): boolean =>
+  !/^(https?|file):/.test(where) && (statSync(where, { throwIfNoEntry: false })?.isDirectory() ?? false);
 
 function openCopy(folder: string): AnchorFiles {
   return logFiles(async (path, limit) => {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { misuse, warn } from "./output.ts";
+import { asMisuse, misuse, warn } from "./output.ts";
 import { RegularFileError, readRegular } from "./regular.ts";
 
 /** Beyond this nothing is added: whoever is to look has enough to look at. */
@@ -44,6 +44,23 @@ export async function replaceFile(path: string, text: string, mode?: number): Pr
     await replacing(path, (partial) => synced(partial, "wx", text, mode));
     await synced(dirname(path), "r");
   });
+}
+
+/** As `replaceFile`, for what `parse` reads alone: a file of another kind, such as credentials or events, is left as it is. */
+export async function replaceOwn(
+  path: string,
+  text: string,
+  what: string,
+  parse: (text: string) => unknown,
+): Promise<void> {
+  const before = readIfThere(path);
+  if (before !== undefined && before.trim() !== "") {
+    asMisuse(
+      () => parse(before),
+      () => `${path} holds something else than ${what}, and is left as it is: name another file`,
+    );
+  }
+  await replaceFile(path, text);
 }
 
 /** A reader sees the old file or the new one. Throws what `write`, which creates the file it is given, or renaming does. */

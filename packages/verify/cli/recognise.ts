@@ -1,8 +1,10 @@
 /**
  * What bytes are, whatever they claim to be. Looked for before they are committed, because nothing takes an entry back;
- * what may be an honest event is left alone. Pure: the words for it are the commands'.
+ * what may be an honest event is left alone. Pure: the words for it are the commands'. Time is linear in the bytes, which
+ * may be hostile: no pattern here goes back over a text without a bound.
  */
 import { COMMITMENT_HEX } from "../events/commitment.ts";
+import { MEMBERS } from "./credentials.ts";
 
 /**
  * What is plainly no event, or not the events that a file's name promises. The set is closed.
@@ -45,9 +47,7 @@ export function oddFile(bytes: Uint8Array, name: string): Oddity | undefined {
     if (shape === "cut") return { is: "cut" };
     if (shape === "other" && areJsonLines(text)) return { is: "lines" };
   }
-  if (/\.xml$/i.test(name) && text.trimStart().startsWith("<") && !/>\s*$/.test(text.slice(-1024))) {
-    return { is: "cut" };
-  }
+  if (/\.xml$/i.test(name) && firstOf(text) === "<" && lastOf(text) !== ">") return { is: "cut" };
   return undefined;
 }
 
@@ -61,7 +61,9 @@ export function eventsWithin(bytes: Uint8Array): number | undefined {
   const items = isBundle(value) ? value.entry : value;
   if (Array.isArray(items)) return items.length > 1 && items.every(isObject) ? items.length : undefined;
   if (value !== undefined || !areJsonLines(text)) return undefined;
-  return text.split("\n").filter((line) => line.trim() !== "").length;
+  let count = 0;
+  for (const _ of linesOf(text)) count += 1;
+  return count;
 }
 
 /**
@@ -74,8 +76,10 @@ export function lineRecogniser(): {
 } {
   let lines = 0;
   let hasJson = false;
-  /** Lines that begin as JSON and do not end so, before the first line that is JSON. */
-  let suspect: { is: "cut" | "broken"; line: number; isFirst: boolean } | undefined;
+  /** A line that begins as an object and does not end so, before the first line that is JSON. */
+  let suspect: { is: "cut" | "broken"; line: number } | undefined;
+  /** The first line, if it begins as JSON and ends too soon. */
+  let opened: { text: string; line: number; isUnended: boolean } | undefined;
   let only: string | undefined;
   return {
     add(bytes, line, isUnended) {
@@ -89,21 +93,27 @@ export function lineRecogniser(): {
       const own = ownFile(text);
       if (own !== undefined) return own;
       const shape = shapeOf(text);
+      const begin = firstOf(text);
+      if (lines === 2 && opened !== undefined && goesOn(opened.text, text, shape)) {
+        return { is: "pretty", line: opened.line };
+      }
       if (shape === "whole") {
         hasJson = true;
-        return suspect === undefined ? undefined : { is: suspect.is, line: suspect.line };
+        return suspect;
       }
-      // JSON that is printed over several lines: its first line ends too soon, and the next is none by itself.
-      if (suspect?.is === "cut" && suspect.isFirst && lines === 2)
-        return { is: "pretty", line: suspect.line };
-      const looksBroken = shape === "cut" || /^\s*(\{|\0)/.test(text);
-      if (hasJson && (isUnended || shape === "cut")) return { is: "cut", line };
+      if (lines === 1 && shape === "cut") opened = { text, line, isUnended };
+      // Lines of plain text may begin with "[", as those with a time in brackets do.
+      const isCut = shape === "cut" && begin === "{";
+      const looksBroken = begin === "{" || begin === "\0";
+      if (hasJson && (isUnended || isCut)) return { is: "cut", line };
       if (hasJson && looksBroken) return { is: "broken", line };
-      if (looksBroken) suspect ??= { is: shape === "cut" ? "cut" : "broken", line, isFirst: lines === 1 };
+      if (looksBroken) suspect ??= { is: isCut ? "cut" : "broken", line };
       return undefined;
     },
     end() {
-      if (lines === 1 && suspect?.is === "cut") return { is: "cut", line: suspect.line };
+      if (lines === 1 && opened !== undefined && (opened.isUnended || suspect !== undefined)) {
+        return { is: "cut", line: opened.line };
+      }
       const value = only === undefined ? undefined : parseOr(only);
       if (!Array.isArray(value) || value.length < 2 || !value.every(isObject)) return undefined;
       return isRecord(value[0]) ? { is: "record" } : { is: "array", count: value.length };
@@ -111,8 +121,15 @@ export function lineRecogniser(): {
   };
 }
 
+/** JSON that is printed over several lines: its first line ends too soon, and the next is none by itself or goes on. */
+function goesOn(first: string, second: string, shape: Shape): boolean {
+  if (firstOf(first) === "{") return shape !== "whole";
+  return shapeOf(`${first}\n${second}`) !== "other";
+}
+
 /** Whether these bytes are a record of `kedge commit`, or were one before they were cut or edited. */
 export function looksLikeRecord(bytes: Uint8Array): boolean {
+  if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"commitment"')) return false;
   return isRecordText(new TextDecoder().decode(bytes));
 }
 
@@ -120,13 +137,18 @@ function isRecordText(text: string): boolean {
   if (!text.includes('"commitment"')) return false;
   const value = parseOr(text);
   if (value !== undefined) return isRecord(value);
-  return /^\s*\{.*"commitment"\s*:\s*"[0-9a-fA-F]{64}"/s.test(text);
+  return (
+    text.length <= MAX_PARSED &&
+    firstOf(text) === "{" &&
+    /"commitment"\s{0,9}:\s{0,9}"[0-9a-fA-F]{64}"/.test(text)
+  );
 }
 
 const isRecord = (value: unknown): boolean => isObject(value) && "commitment" in value && "opening" in value;
 
 function isArrayOfRecords(text: string): boolean {
-  if (!/^\s*\[/.test(text) || !text.includes('"commitment"')) return false;
+  if (firstOf(text) !== "[" || !text.includes('"commitment"')) return false;
+  if (text.length > MAX_PARSED) return isRecordText(text.trimStart().slice(1, 4096));
   const value = parseOr(text);
   return Array.isArray(value) && isRecord(value[0]);
 }
@@ -138,10 +160,19 @@ function ownFile(text: string): Oddity | undefined {
   if (!/"(?:proof|apiKey|tenantKey)"/.test(text)) return undefined;
   const value = parseOr(text) ?? parseOr(text.slice(0, text.indexOf("\n") + 1));
   if (!isObject(value)) return undefined;
-  const { commitment, proof, apiKey, tenantKey } = value;
+  const { commitment, proof } = value;
   if (isText(proof, /^c2sp\.org\/tlog-proof@/) && isText(commitment, COMMITMENT_HEX)) return { is: "proof" };
-  const hasKey = isText(apiKey, /^kedge_\w+_\w+$/) || isText(tenantKey, /^[0-9a-f]{64}$/);
-  return hasKey ? { is: "credentials" } : undefined;
+  return isCredentials(value) ? { is: "credentials" } : undefined;
+}
+
+/** Holds a key, and nothing but what credentials may hold: an event may well have a member of such a name. */
+function isCredentials(value: { [member: string]: unknown }): boolean {
+  const known: readonly string[] = MEMBERS;
+  const isAllKnown = Object.entries(value).every(
+    ([member, content]) => known.includes(member) && typeof content === "string",
+  );
+  const { apiKey, tenantKey } = value;
+  return isAllKnown && (isText(apiKey, /^kedge_\w{1,99}_\w{1,99}$/) || isText(tenantKey, /^[0-9a-f]{64}$/));
 }
 
 /** What desktops, editors, downloads and Kedge itself leave beside events: names of files and of folders. */
@@ -184,7 +215,7 @@ function oddBytes(bytes: Uint8Array, name: string): Oddity | undefined {
   if (startsWith(bytes.subarray(TAR_MAGIC_AT), "7573746172")) return { is: "compressed", format: "tar" };
   if (startsWith(bytes, "fffe0000") || startsWith(bytes, "0000feff")) return { is: "utf32" };
   if (startsWith(bytes, "fffe") || startsWith(bytes, "feff")) return { is: "utf16" };
-  const endian = nulledEndian(bytes);
+  const endian = nulledEndian(bytes) ?? jsonEndian(bytes);
   return endian === undefined ? undefined : { is: "utf16", endian };
 }
 
@@ -199,6 +230,29 @@ function nulledEndian(bytes: Uint8Array): "LE" | "BE" | undefined {
   if (even === 0 && odd >= 0.8 * units) return "LE";
   if (odd === 0 && even >= 0.8 * units) return "BE";
   return undefined;
+}
+
+/** JSON in UTF-16, whatever its script: with a NUL beside its punctuation, and JSON as far as it goes. */
+function jsonEndian(bytes: Uint8Array): "LE" | "BE" | undefined {
+  const start = bytes.subarray(0, Math.min(bytes.length & ~1, 1 << 16));
+  if (!start.includes(0)) return undefined;
+  for (const endian of ["LE", "BE"] as const) {
+    const text = decodeStart(encodingOf({ endian }, start), start);
+    // "{" alone is one number of 16 bits.
+    if (text === undefined || text.trim().length < 2) continue;
+    const [first = ""] = linesOf(text);
+    if (shapeOf(text) !== "other" || shapeOf(first) === "whole") return endian;
+  }
+  return undefined;
+}
+
+/** undefined for what is not in this encoding; a character that is cut at the end is left out. */
+function decodeStart(encoding: string, bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: true });
+  } catch {
+    return undefined;
+  }
 }
 
 const encodingOf = ({ endian }: { endian?: "LE" | "BE" }, bytes: Uint8Array): string =>
@@ -233,41 +287,39 @@ const isJsonName = (name: string): boolean => /\.(json|jsonld)$/i.test(name);
 type Shape = "whole" | "cut" | "other";
 
 function shapeOf(text: string): Shape {
-  if (!/^[\s\ufeff]*[{[]/.test(text)) return "other";
-  if (parseOr(text) !== undefined) return "whole";
-  return isCutJson(text) ? "cut" : "other";
+  if (!["{", "["].includes(firstOf(text))) return "other";
+  return parseOr(text) === undefined ? scan(text) : "whole";
 }
 
 function areJsonLines(text: string): boolean {
   let whole = 0;
-  for (const [line] of text.matchAll(/[^\n]+/g)) {
-    if (line.trim() === "") continue;
-    if (!line.trimStart().startsWith("{") || shapeOf(line) !== "whole") return false;
+  for (const line of linesOf(text)) {
+    if (firstOf(line) !== "{" || shapeOf(line) !== "whole") return false;
     whole += 1;
     if (whole === 2) return true;
   }
   return false;
 }
 
-/** Whether text that begins an object or array is JSON as far as it goes. */
-function isCutJson(text: string): boolean {
+/** Of text that begins an object or array: "cut" when it is JSON as far as it goes. */
+function scan(text: string): Shape {
   const open: string[] = [];
   let expected: "value" | "first value" | "name" | "first name" | "colon" | "comma" = "value";
   let at = 0;
   for (;;) {
     while (at < text.length && /\s/.test(text.charAt(at))) at++;
-    if (at === text.length) return open.length > 0;
+    if (at === text.length) return "cut";
     const character = text.charAt(at);
     const inside = open.at(-1);
     if (character === (inside === "{" ? "}" : "]") && isClosable(expected)) {
       open.pop();
-      if (open.length === 0) return false; // and something follows, or it would be JSON
+      if (open.length === 0) return text.slice(at + 1).trim() === "" ? "whole" : "other";
       expected = "comma";
       at++;
     } else if (character === '"' && expected !== "colon" && expected !== "comma") {
       const end = stringEnd(text, at);
-      if (end === "unended") return true;
-      if (end === "malformed") return false;
+      if (end === "unended") return "cut";
+      if (end === "malformed") return "other";
       expected = expected.endsWith("name") ? "colon" : "comma";
       at = end;
     } else if (expected === "colon" && character === ":") {
@@ -277,18 +329,19 @@ function isCutJson(text: string): boolean {
       expected = inside === "{" ? "name" : "value";
       at++;
     } else if (expected !== "value" && expected !== "first value") {
-      return false;
+      return "other";
     } else if (character === "{" || character === "[") {
+      if (open.length === MAX_DEPTH) return "other";
       open.push(character);
       expected = character === "{" ? "first name" : "first value";
       at++;
     } else {
-      const literal = /[-+.\w]*/y;
-      literal.lastIndex = at;
-      const [word = ""] = literal.exec(text) ?? [];
-      at += word.length;
-      if (at === text.length && word !== "") return isLiteralStart(word);
-      if (parseOr(word) === undefined) return false;
+      const start = at;
+      while (at < text.length && /[-+.\w]/.test(text.charAt(at))) at++;
+      const word = text.slice(start, at);
+      if (word.length > MAX_LITERAL) return "other";
+      if (at === text.length && word !== "") return isLiteralStart(word) ? "cut" : "other";
+      if (parseOr(word) === undefined) return "other";
       expected = "comma";
     }
   }
@@ -308,10 +361,54 @@ function stringEnd(text: string, start: number): number | "unended" | "malformed
 
 const isLiteralStart = (word: string): boolean =>
   ["true", "false", "null"].some((literal) => literal.startsWith(word)) ||
-  /^-?\d*\.?\d*([eE][-+]?\d*)?$/.test(word);
+  /^-?\d*(\.\d*)?([eE][-+]?\d*)?$/.test(word);
 
-/** undefined for what is not JSON. */
+/** Far above any event. What is nested deeper takes a hundred times its size to parse, and is taken as it is. */
+const MAX_DEPTH = 10_000;
+/** Characters. The values of a longer text may take thirty times its size, and minutes: its shape alone is looked at. */
+const MAX_PARSED = 16 << 20;
+/** Characters of a number. */
+const MAX_LITERAL = 10_000;
+
+function isDeep(text: string): boolean {
+  let depth = 0;
+  let isString = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charAt(at);
+    if (character === '"') isString = !isString;
+    else if (isString && character === "\\") at++;
+    else if (isString) continue;
+    else if (character === "{" || character === "[") depth++;
+    else if (character === "}" || character === "]") depth--;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+/** The lines that are not blank. */
+function* linesOf(text: string): Generator<string> {
+  for (let start = 0; start < text.length; ) {
+    const newline = text.indexOf("\n", start);
+    const end = newline === -1 ? text.length : newline;
+    const line = text.slice(start, end);
+    if (firstOf(line) !== "") yield line;
+    start = end + 1;
+  }
+}
+
+/** The first character that is no white space, or "". */
+const firstOf = (text: string): string => text.trimStart().charAt(0);
+
+/** The last character that is neither white space nor NUL, or "". */
+function lastOf(text: string): string {
+  let at = text.length;
+  while (at > 0 && /[\s\0]/.test(text.charAt(at - 1))) at--;
+  return text.charAt(at - 1);
+}
+
+/** undefined for what is not JSON, is too long, or is nested too deep. */
 function parseOr(text: string): unknown {
+  if (text.length > MAX_PARSED || (text.length > MAX_DEPTH && isDeep(text))) return undefined;
   try {
     return JSON.parse(text);
   } catch {

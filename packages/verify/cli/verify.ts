@@ -232,8 +232,11 @@ async function verifySource(
   });
 }
 
-/** The proof that was tried, and what it gave. `byContent`: no name led to it. */
-type Paired = { kept: KeptProof; report: VerifyReport; byContent: boolean };
+/**
+ * The proof that was tried, and what it gave. `byContent`: no name led to it. `untried`: others may be the event's, and are
+ * too many to try.
+ */
+type Paired = { kept: KeptProof; report: VerifyReport; byContent: boolean; untried?: boolean };
 
 /** Proofs tried by content in one run: some seconds' worth. */
 const MAX_TRIES = 20_000;
@@ -265,7 +268,7 @@ async function pair(claim: Claim, proofs: ProofIndex, search: Search): Promise<P
   for (const at of outwards(search.last, proofs.all.length)) {
     const kept = proofs.all[at];
     if (kept === undefined || named.has(kept) || !search.unused.has(kept)) continue;
-    if (search.tries-- <= 0) break;
+    if (search.tries-- <= 0) return first && { ...first, untried: true };
     const report = await verifyKept(claim, kept);
     if (!report.proven) continue;
     search.last = at;
@@ -381,12 +384,14 @@ async function verifyFolder(
       const told = paired && tellReport(paired.report, HINTS);
       if (paired !== undefined) summary.unused.delete(paired.kept);
       if (paired?.byContent) summary.byContent.push([name, placeOf(paired.kept)]);
-      include(summary, name, told);
-      if (flags.json) printJson({ event: name, proof: paired && placeOf(paired.kept), report: told });
+      const isUntold = paired?.untried || (paired === undefined && search.tries <= 0);
+      include(summary, name, told, isUntold);
+      if (flags.json) {
+        const untold = isUntold && { untold: NOT_TRIED };
+        printJson({ event: name, proof: paired && placeOf(paired.kept), report: told, ...untold });
+      } else if (isUntold) print(`CANNOT TELL  ${name}: ${NOT_TRIED}`);
       else if (!told?.proven) {
-        print(
-          `${told?.headline ?? "NOT PROVEN"}  ${name}: ${told?.failure?.message ?? whyNoProof(source, search)}`,
-        );
+        print(`${told?.headline ?? "NOT PROVEN"}  ${name}: ${told?.failure?.message ?? whyNoProof(source)}`);
       }
       shown.add(1);
     }
@@ -414,11 +419,12 @@ async function* readable(
 
 const placeOf = ({ path, at }: KeptProof): string => (at === undefined ? path : `${path} line ${at.line}`);
 
-function whyNoProof({ bytes }: EventSource, { tries }: Search): string {
-  if (looksLikeRecord(bytes))
-    return "it is a record of kedge commit, not an event: give the events themselves";
-  if (tries > 0) return "there is no proof of it";
-  return `no proof has its name, and ${MAX_TRIES} proofs were tried in vain: with the tenant key they are found by commitment`;
+const NOT_TRIED = `no proof that has its name is of it, and ${MAX_TRIES} proofs were tried for this and other events: with the tenant key, proofs are found by commitment; without it, give fewer events at a time`;
+
+function whyNoProof({ bytes }: EventSource): string {
+  return looksLikeRecord(bytes)
+    ? "it is a record of kedge commit, not an event: give the events themselves"
+    : "there is no proof of it";
 }
 
 /** What a folder has shown so far. */
@@ -441,9 +447,10 @@ type Summary = {
   leftOut: string[];
 };
 
-function include(summary: Summary, event: string, report: ToldReport | undefined): void {
+function include(summary: Summary, event: string, report: ToldReport | undefined, isUntold = false): void {
   summary.total += 1;
-  if (report === undefined) summary.kinds.add("refuted");
+  if (isUntold) summary.kinds.add("untold");
+  else if (report === undefined) summary.kinds.add("refuted");
   else if (report.failure !== undefined) summary.kinds.add(report.failure.kind);
   if (report?.assurance === undefined) return;
   count(summary.assurances, report.assurance);

@@ -10,7 +10,7 @@ const MEMBERS = ["recorded", "time", "eventTime", "timestamp", "@timestamp"] as 
 const XML = [
   ["recorded", /<recorded\s+value="([^"<>]{1,40})"/],
   ["EventDateTime", /\sEventDateTime="([^"<>]{1,40})"/],
-  ["DateTimeStamp", /<DateTimeStamp>\s*([^<>]{1,40}?)\s*<\/DateTimeStamp>/],
+  ["DateTimeStamp", /<DateTimeStamp>\s*([^<>\s]{1,40})\s*<\/DateTimeStamp>/],
 ] as const;
 const MAX_JSON = 1 << 20;
 const MAX_XML = 1 << 16;

@@ -98,16 +98,22 @@ function* byEnd(text: Converted): Generator<Converted> {
   yield { bytes: concatBytes(body, Uint8Array.of(CR)), conversions: [...conversions, "with_final_cr"] };
 }
 
-/** JSON as serialisers write it by default; the order of its members stays. */
+/**
+ * JSON as serialisers write it by default. Only where white space is all that differs: what a member twice, a number of too
+ * many digits or another escape would lose was not merely converted.
+ */
 function* byFormat({ bytes, conversions }: Converted): Generator<Converted> {
   if (bytes.length > MAX_REFORMATTED) return;
+  let text: string;
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    value = JSON.parse(text);
   } catch {
     return;
   }
   if (typeof value !== "object" || value === null) return;
+  if (withoutSpace(text) !== JSON.stringify(value)) return;
   const form = (indent: number | string): Uint8Array =>
     new TextEncoder().encode(JSON.stringify(value, null, indent));
   yield { bytes: form(0), conversions: [...conversions, "compact_json"] };
@@ -115,6 +121,10 @@ function* byFormat({ bytes, conversions }: Converted): Generator<Converted> {
     yield { bytes: form(indent), conversions: [...conversions, "indented_json"] };
   }
 }
+
+/** JSON without the white space between its tokens. */
+const withoutSpace = (json: string): string =>
+  json.replace(/"(?:[^"\\]|\\.)*"|[ \t\r\n]+/g, (part) => (part.startsWith('"') ? part : ""));
 
 /** Undefined when it is not UTF-16 with its byte order mark. */
 function utf16(bytes: Uint8Array): Uint8Array | undefined {

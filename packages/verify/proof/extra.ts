@@ -84,6 +84,31 @@ export function withAnchoring({ proof, extra }: ProofFile, renewed: Anchoring): 
   return formatProof({ ...proof, extra: new TextEncoder().encode(JSON.stringify(next)) });
 }
 
+/**
+ * Of two proofs of one entry, one that has what both have: every anchoring that is of the same tenant checkpoint, and an
+ * opening. Undefined when that is `before` itself. Throws as `withAnchoring`.
+ */
+export function uniteProofs(before: ProofFile, after: ProofFile): string | undefined {
+  const isSameTree = before.proof.checkpoint === after.proof.checkpoint;
+  const known = anchoringsOf(before.extra);
+  // A proof of another tree takes its place only where nothing is lost by it.
+  if (!isSameTree && known.length === 0) return formatFile(after);
+  const fresh = isSameTree
+    ? anchoringsOf(after.extra).filter(({ anchor }) => !known.some((one) => one.anchor === anchor))
+    : [];
+  let file = before;
+  for (const anchoring of fresh) file = parseProofFile(withAnchoring(file, anchoring));
+  const { opening } = after.extra;
+  if (opening !== undefined && before.extra.opening === undefined) {
+    file = { ...file, extra: { ...file.extra, opening } };
+  }
+  return file === before ? undefined : formatFile(file);
+}
+
+function formatFile({ proof, extra }: ProofFile): string {
+  return formatProof({ ...proof, extra: new TextEncoder().encode(JSON.stringify(extra)) });
+}
+
 /** The same proof with this opening on its extra line. Throws as `parseProof` and `parseExtra`. */
 export function withOpening(proof: string, opening: Opening): string {
   const parsed = parseProofFile(proof);

@@ -27,7 +27,7 @@ const MESSAGE = new TextEncoder().encode(
 const ED25519 = { KeySpec: "ECC_NIST_EDWARDS25519", KeyUsage: "SIGN_VERIFY" } as const;
 const MLDSA44 = { KeySpec: "ML_DSA_44", KeyUsage: "SIGN_VERIFY" } as const;
 
-type Kms = Awaited<ReturnType<typeof startKms>>;
+type Kms = Pick<Awaited<ReturnType<typeof startKms>>, "url" | "close">;
 const running: Kms[] = [];
 let dataDir: string;
 

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { type NamedProof, newestLines, openProofStore } from "@kedge/cli/cli/proof-store";
 import { proofName } from "@kedge/verify/cli/proof-names";
 import { indexProofs, readKept, readProofLines } from "@kedge/verify/cli/proofs";
+import { parseProofFile, withAnchoring } from "@kedge/verify/proof/extra";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { EVENT, makeProof } from "../../../support/proofs.ts";
+import { anchor, anchorMldsa, EVENT, makeProof } from "../../../support/proofs.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -169,5 +170,32 @@ describe("a file of many proofs", () => {
     const index = await indexProofs(folder);
     expect(index.all).toHaveLength(2);
     expect(index.named("a.json")).toHaveLength(1);
+  });
+});
+
+describe("a proof of the same event that is there already loses nothing", () => {
+  const commitment = Buffer.from(makeProof({}).commitment).toString("hex");
+  const named = (proof: string): NamedProof => ({ event: "a.json", name: "a.json", commitment, proof });
+  const path = "a.json.tlog-proof";
+
+  test("a renewed one keeps its anchorings, an anchored one its anchor part", async () => {
+    const anchored = makeProof({ anchorSigners: [anchor] }).proof;
+    const other = makeProof({ anchorSigners: [anchor, anchorMldsa] }).proof;
+    const renewed = withAnchoring(parseProofFile(anchored), {
+      anchor: parseProofFile(other).extra.anchor ?? "",
+      timestamps: [],
+    });
+    for (const later of [anchored, other, makeProof({}).proof, makeProof({ size: 9 }).proof, renewed]) {
+      await keepAll(folder, named(renewed), named(later));
+      expect(await read(path)).toBe(renewed);
+    }
+  });
+
+  test("an opening is added to one that has none, and never taken away", async () => {
+    const [bare, open] = [makeProof({ withOpening: false }).proof, makeProof({}).proof];
+    await keepAll(folder, named(bare), named(open));
+    expect(parseProofFile(await read(path)).extra.opening).toEqual(parseProofFile(open).extra.opening);
+    await expect(keepAll(folder, named(bare))).rejects.toThrow(/has the event's opening/);
+    expect(parseProofFile(await read(path)).extra.opening).toEqual(parseProofFile(open).extra.opening);
   });
 });

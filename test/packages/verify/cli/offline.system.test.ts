@@ -181,6 +181,11 @@ describe("verify", () => {
     expect([whole.code, whole.err]).toEqual([0, ""]);
     expect(whole.out).toMatch(/^PROVEN {2}at assurance witnessed\n.*Keys {2}--policy: log .*anchor /s);
 
+    expect((await run(["policy", "--out", "kedge-policy.txt"])).code).toBe(0);
+    const over = await run(["policy", "--out", "event.json"]);
+    expect([over.code, over.err]).toEqual([2, expect.stringMatching(/something else than a policy/)]);
+    expect(await read("event.json")).toBe(new TextDecoder().decode(EVENT.bytes));
+
     const bare = await run(["policy"], { env: { ...env, KEDGE_ANCHOR_VKEY: "" } });
     expect([bare.code, bare.err]).toEqual([0, expect.stringMatching(/no proof is more than sealed/)]);
     expect(bare.out).toMatch(/^log .*\nquorum none\n$/ms);

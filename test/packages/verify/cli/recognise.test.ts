@@ -39,6 +39,7 @@ const { opening, commitment, proof } = makeProof({});
 const hex = Buffer.from(commitment).toString("hex");
 const record = recordLine({ event: "day/a.json", commitment: hex, opening });
 const object = fc.dictionary(fc.string({ minLength: 1 }), fc.jsonValue(), { minKeys: 1 });
+const wide = fc.string({ unit: fc.constantFrom(..."日本語上名前имяéa\u0a0a"), minLength: 1, maxLength: 400 });
 const jsonLine = object.map((value) => JSON.stringify(value));
 
 describe("a file of lines", () => {
@@ -75,6 +76,10 @@ describe("a file of lines", () => {
       '["2026-03-02","login"]\n["2026-03-02","logout"]\n',
       '["one","line","of","strings"]\n',
       'Server is up\n{"a":1}\n[INFO] x\n{"a":2}\n',
+      ...["[2026", "[", "[-", "[1 "].map((line) => `{"a":1}\n${line}\n{"a":2}\n`),
+      ...["[2026", "[-", "[1 "].map((line) => `${line}\n{"a":1}\n`),
+      "[2026\n[2027\nlogin\n",
+      "[\nlogin\n]\n",
     ]) {
       expect(oddLines(text), text).toBeUndefined();
     }
@@ -127,6 +132,39 @@ describe("a file of lines", () => {
     expect(oddLines('{"a":1}\n\0\0\0')).toEqual({ is: "cut", line: 2 });
   });
 
+  test("in UTF-16 without a mark is told whatever its script", () => {
+    for (const text of [
+      '{"名前":"日本語日本語日本語日本語"}\n{"名前":"日本語"}\n',
+      '{"名上":"上上上日本語"}\r\n',
+      ' {"имя":"上',
+    ]) {
+      expect(oddLines(bytesOf(text, "utf16le")), text).toEqual({ is: "utf16", endian: "LE" });
+      expect(oddLines(utf16be(text)), text).toEqual({ is: "utf16", endian: "BE" });
+      expect(oddFile(bytesOf(text, "utf16le"), "a.json"), text).toEqual({ is: "utf16", endian: "LE" });
+    }
+    fc.assert(
+      fc.property(
+        fc.dictionary(wide, wide, { minKeys: 1 }),
+        fc.constantFrom(undefined, 2),
+        (value, indent) => {
+          const text = JSON.stringify(value, undefined, indent);
+          expect(oddFile(bytesOf(text, "utf16le"), "a.json")).toEqual({ is: "utf16", endian: "LE" });
+          expect(oddFile(utf16be(text), "a.json")).toEqual({ is: "utf16", endian: "BE" });
+        },
+      ),
+    );
+  });
+
+  test("of UTF-8 in any script is never UTF-16", () => {
+    fc.assert(
+      fc.property(fc.array(fc.dictionary(wide, wide, { minKeys: 1 }), { minLength: 1 }), (values) => {
+        const text = values.map((value) => `${JSON.stringify(value)}\n`).join("");
+        expect(oddLines(text)).toBeUndefined();
+        expect(oddFile(bytesOf(text), "a.log")).toBeUndefined();
+      }),
+    );
+  });
+
   test("that is one array of objects, of records, a proof or credentials is told", () => {
     expect(oddLines('[{"a":1},{"a":2}]\n')).toEqual({ is: "array", count: 2 });
     expect(oddLines(`[${record.trim()},${record.trim()}]\n`)).toEqual({ is: "record" });
@@ -158,6 +196,9 @@ describe("a file that is one event", () => {
     ] as const) {
       expect(oddFile(bytesOf(text), name), name).toBeUndefined();
     }
+    for (const end of [" ".repeat(2000), "\0", "\n\0\0 "]) {
+      expect(oddFile(bytesOf(`<a></a>${end}`), "a.xml")).toBeUndefined();
+    }
     expect(oddFile(bytesOf("\ufeff<a/>", "utf16le"), "a.xml")).toBeUndefined();
   });
 
@@ -182,6 +223,31 @@ describe("a file that is one event", () => {
     }
   });
 
+  test("with a member that credentials have too is not accused of being credentials", () => {
+    const key = fc.constantFrom({ tenantKey: "07".repeat(32) }, { apiKey: "kedge_a_b", tenant: "a" });
+    const others = fc.dictionary(
+      fc.string().filter((name) => !/^[a-z]+(Key|Vkey)?$/.test(name)),
+      fc.jsonValue(),
+      {
+        minKeys: 1,
+      },
+    );
+    fc.assert(
+      fc.property(key, others, (members, event) => {
+        const text = JSON.stringify({ ...event, ...members });
+        expect(oddFile(bytesOf(text), "a.json")).toBeUndefined();
+        expect(oddLines(`${text}\n`)).toBeUndefined();
+      }),
+    );
+    const credentials = JSON.stringify({
+      url: "https://a.test",
+      tenant: "a",
+      log: "b",
+      tenantKey: "07".repeat(32),
+    });
+    expect(oddFile(bytesOf(credentials), "c.json")).toEqual({ is: "credentials" });
+  });
+
   test("JSON that is cut anywhere is cut, and whole JSON is not", () => {
     fc.assert(
       fc.property(object, fc.nat(), fc.constantFrom(undefined, 2), (value, at, indent) => {
@@ -202,6 +268,47 @@ describe("a file that is one event", () => {
       expect(eventsWithin(bytesOf(one))).toBeUndefined();
     }
   });
+});
+
+/** Each would take hours of a look that goes back, or its depth a stack. */
+const SIZE = 4 << 20;
+test.each([
+  ["digits", "[", "1", "x"],
+  ["digits and points", "[", "1.", "x"],
+  ["exponents", "[", "1e", "x"],
+  ["words", "[", "true", ""],
+  ["arrays in arrays", "", "[", ""],
+  ["arrays in arrays, closed once", "", "[", "]"],
+  ["objects in objects", "", '{"a":', "x"],
+  ["closing brackets", "[", "]", ""],
+  ["many objects, cut", "[", "{},", ""],
+  ["white space", "", " ", "x"],
+  ["white space in an array", "[", " ", "x"],
+  ["white space at the end of XML", "<a>", " ", "x "],
+  ["NULs at the end of XML", "<a>", "\0", "x\0"],
+  ["lines", "{}\n", "\n", "{}\n"],
+  ["escapes", '["', "\\", ""],
+  ["commitments", "{", '"commitment"', ""],
+  ["a commitment and white space", '{"commitment"', " ", ":"],
+  ["commitments and white space", "{", '"commitment" : ', ""],
+  ["an API key", '{"apiKey":"kedge_', "_", '!"}'],
+  ["proofs", "{", '"proof"', ""],
+  ["UTF-16", "{\0", '"\0:\0', ""],
+])("4 MiB of %s are looked at once", (_, start, unit, end) => {
+  const bytes = bytesOf(start + unit.repeat(SIZE / unit.length) + end);
+  for (const name of ["a.json", "a.xml", "a"]) oddFile(bytes, name);
+  eventsWithin(bytes);
+  looksLikeRecord(bytes);
+  const recogniser = lineRecogniser();
+  expect(recogniser.add(bytesOf('{"a":1}'), 1, false)).toBeUndefined();
+  recogniser.add(bytes, 2, true);
+  recogniser.end();
+});
+
+test("JSON that is too long to be parsed is known by its shape", () => {
+  const whole = `["${"x".repeat(17 << 20)}"]`;
+  expect(oddFile(bytesOf(whole), "a.json")).toBeUndefined();
+  expect(oddFile(bytesOf(whole.slice(0, -1)), "a.json")).toEqual({ is: "cut" });
 });
 
 test("a record is known however it is printed", () => {

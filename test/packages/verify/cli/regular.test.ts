@@ -85,6 +85,17 @@ onUnix("a pipe that nobody writes to, and a device without end, are refused at o
     }
   });
 
+  test("a copy's path needs no ./ where the folder is there; a word that is none is a URL", async () => {
+    const below = await mkdtemp(".kedge-copy-");
+    try {
+      await writeFile(join(below, "checkpoint"), "not one");
+      expect(new TextDecoder().decode(await openFiles(below).checkpoint())).toBe("not one");
+    } finally {
+      await rm(below, { recursive: true });
+    }
+    expect(() => openFiles(below)).toThrow(/URL|http/);
+  });
+
   test("in a copy of a log's files", async () => {
     spawnSync("mkfifo", [join(folder, "checkpoint")]);
     const files = openFiles(pathToFileURL(folder).href);

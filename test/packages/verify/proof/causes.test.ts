@@ -87,6 +87,15 @@ describe("an event that was only converted is not proven, and how it was convert
     expect(report.failure).toMatchObject({ code: "converted", conversions: ["without_bom"] });
   });
 
+  test.each([
+    ["a member twice", '{"user":"a","action":"R"}', '{"user":"b","action":"D","user":"a","action":"R"}'],
+    ["a number of too many digits", '{"n":9007199254740992}', '{"n":9007199254740993}'],
+    ["a number beyond all", '{"n":null}', '{"n":1e999}'],
+    ["an escape", '{"n":"é"}', '{"n":"\\u00e9"}'],
+  ])("%s is no white space: it is altered, not converted", (_, committed, given) => {
+    expect(shown(committed, utf8(given)).failure).toMatchObject({ step: "log", code: "bad_proof" });
+  });
+
   test("no change of a value is called a conversion, and the event itself always is the event", () => {
     const texts = fc.string({
       unit: fc.constantFrom("a", "\r", "\n", "\ufeff", "{", "}", " "),
@@ -148,6 +157,14 @@ describe("a proof that was only converted is not proven, and how it was converte
   ])("of %s nothing can be told", (_, bytes) => {
     expect(tellReport(given(bytes))).toMatchObject({ headline: "CANNOT TELL", failure: { kind: "untold" } });
   });
+});
+
+test("an event's own time is looked for in one pass, whatever stands around it", () => {
+  const event = `<AuditMessage><DateTimeStamp>${" ".repeat(60_000)}</AuditMessage>`;
+  expect(statedTime(utf8(event))).toBeUndefined();
+  expect(statedTime(utf8("<a><DateTimeStamp> 2026-01-01T00:00:00Z\n</DateTimeStamp></a>"))?.member).toBe(
+    "DateTimeStamp",
+  );
 });
 
 test("what is missing is told from what was altered", () => {
