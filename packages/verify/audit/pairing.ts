@@ -46,6 +46,8 @@ const MAX_MISSES = 32;
 const MAX_TRIES = 1_000_000;
 /** Of the events that are kept for that. */
 const MAX_KEPT_BYTES = 128 << 20;
+/** Bytes that a copy of an event takes beside the event: its names. */
+const KEPT_FOR_COPY = 512;
 
 export type Pairing = ReturnType<typeof startPairing>;
 
@@ -58,6 +60,10 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
   /** By the digest of an event, the record that opened it. */
   const opened = new Map<string, number>();
   let waiting: Waiting[] = [];
+  /** By the digest of an event that a record has opened already, those that are the same: each may have a record of its own. */
+  const copies = new Map<string, { events: PairedEvent[]; known: number }>();
+  /** Copies that were not tried with every record that is free. */
+  let untriedCopies = 0;
   let keptBytes = 0;
   let dropped = 0;
   /** After the record of the last event that was opened, one on for each event since. */
@@ -76,18 +82,25 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     yield* free.from(lastOpened + 1, near.after);
     yield* free.from(place, near.place);
     yield* free.before(lastOpened + 1, near.before);
-    yield* named.filter((number) => !free.has(number));
   }
   function find(event: PairedEvent): number | undefined {
     const derived = event.derived && byCommitment.get(event.derived.commitment);
-    const record = derived === undefined ? undefined : records[derived];
+    const record = derived === undefined || !free.has(derived) ? undefined : records[derived];
     if (derived !== undefined && record !== undefined && event.derived !== undefined) {
       // The commitment is the key's. Nobody has checked the record's own opening: its source and number may be made up.
       records[derived] = { ...record, opening: event.derived.opening };
       return derived;
     }
     for (const number of candidates(event)) if (opens(number, event)) return number;
-    return opened.get(digestOf(event));
+    return undefined;
+  }
+  /** The record that has opened another event, and opens this one too. With `jcs` their bytes may differ. */
+  function findTaken(event: PairedEvent): number | undefined {
+    const known = opened.get(digestOf(event));
+    if (known !== undefined) return known;
+    const derived = event.derived && byCommitment.get(event.derived.commitment);
+    if (derived !== undefined) return derived;
+    return namesakes(bySuffix, event.path).find((number) => !free.has(number) && opens(number, event));
   }
   function take(event: PairedEvent, number: number): Pair[] {
     const record = records[number];
@@ -132,6 +145,36 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     yield* tryOn(records.length, Number.POSITIVE_INFINITY);
     return tries >= 0 && dropped === 0;
   }
+  function addCopy(event: PairedEvent, known: number): Pair[] {
+    if (free.from(0, 1).next().done) return take(event, known);
+    const digest = digestOf(event);
+    const same = copies.get(digest);
+    keptBytes += KEPT_FOR_COPY + (same === undefined ? event.bytes.length : 0);
+    if (keptBytes > MAX_KEPT_BYTES) {
+      untriedCopies += 1;
+      return take(event, known);
+    }
+    const bytes = same?.events[0]?.bytes ?? event.bytes;
+    if (same === undefined) copies.set(digest, { events: [event], known });
+    else same.events.push({ ...event, bytes });
+    return [];
+  }
+  /** Each copy with a record of its own that opens it, and with the one that is taken where there is none. */
+  function* takeCopies(): Generator<Pair, boolean> {
+    for (const { events, known } of copies.values()) {
+      let own = 0;
+      for (const number of free.from(0, records.length)) {
+        const event = events[own];
+        if (event === undefined || --tries < 0) break;
+        if (!opens(number, event)) continue;
+        yield* take(event, number);
+        own += 1;
+      }
+      if (tries < 0) untriedCopies += events.length - own;
+      for (const event of events.slice(own)) yield* take(event, known);
+    }
+    return untriedCopies === 0;
+  }
   /** The records that are of the events that wait, by their names, and then by their places. */
   function counterparts(): Map<Waiting, number> {
     const found = new Map<Waiting, number>();
@@ -172,6 +215,8 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
         misses = 0;
         return take(event, number);
       }
+      const taken = records.length === 0 ? undefined : findTaken(event);
+      if (taken !== undefined) return addCopy(event, taken);
       if (records.length === 0) return [{ kind: "unopened", event }];
       keptBytes += event.bytes.length;
       if (keptBytes > MAX_KEPT_BYTES) dropped += 1;
@@ -182,8 +227,17 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     },
     *finish(): Generator<Pair> {
       const areTried = yield* tryAll();
+      const waited = waiting;
+      waiting = [];
+      for (const item of waited) {
+        // The same as one that came after it, and was opened.
+        const known = opened.get(digestOf(item.event));
+        if (known === undefined) waiting.push(item);
+        else yield* addCopy(item.event, known);
+      }
+      const areCopiesTried = yield* takeCopies();
       // Names and places say nothing while another record may open the event: files may have been renamed, lines moved.
-      const found = areTried ? counterparts() : new Map<Waiting, number>();
+      const found = areTried && areCopiesTried ? counterparts() : new Map<Waiting, number>();
       let untold = dropped;
       for (const item of waiting) {
         const record = records[found.get(item) ?? -1];
@@ -192,6 +246,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
         else untold += 1;
       }
       const rest = [...free.from(0, records.length)].flatMap((number) => records[number] ?? []);
+      if (rest.length > 0) untold += untriedCopies;
       if (untold > 0) yield { kind: "untold", events: untold, records: rest };
       else for (const record of rest) yield { kind: "unused", record };
     },

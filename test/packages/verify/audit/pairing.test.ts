@@ -90,6 +90,33 @@ describe("of a thousand lines", () => {
 
   test("a copy of one is of the same record", () => {
     expect(kinds(pair(records, given([...lines, 3])))).toEqual({ opened: 1_001 });
+    // Also while another record is free, and when the copy comes before it.
+    expect(kinds(pair(records, given([...lines.slice(1), 3, 3])))).toEqual({ opened: 1_001, unused: 1 });
+    expect(kinds(pair(records, given([900, ...lines])))).toEqual({ opened: 1_001 });
+  });
+
+  test("two that are the same have each their own record, far apart, and together in a sorted export", () => {
+    const twice = lines.with(700, 10);
+    const records = twice.map((n, at) => {
+      const nonce = new Uint8Array(32).fill(at);
+      new DataView(nonce.buffer).setUint32(0, at);
+      const { commitment, opening } = commitEvent(
+        { bytes: bytesOf(n), mediaType: "application/json" },
+        { nonce },
+      );
+      const hex = Buffer.from(commitment).toString("hex");
+      return { event: "-", line: at + 1, path: `stdin.${at + 1}`, commitment: hex, opening };
+    });
+    for (const order of [twice.toSorted((a, b) => a - b), twice, twice.toReversed()]) {
+      const pairs = pair(records, given(order));
+      const used = new Set(pairs.map((found) => found.kind === "opened" && found.record.commitment));
+      expect([kinds(pairs), used.size]).toEqual([{ opened: 1_000 }, 1_000]);
+    }
+    // One more is a copy. Without tries left, no record is said to be of no event.
+    expect(kinds(pair(records, given([...twice, 10])))).toEqual({ opened: 1_001 });
+    const pairing = startPairing(records, 5);
+    const pairs = [...given([10, 10]).flatMap((event) => pairing.add(event)), ...pairing.finish()];
+    expect(kinds(pairs)).toEqual({ opened: 2, untold: 1 });
   });
 });
 
