@@ -14,7 +14,7 @@ import {
   readKept,
   readProofLines,
 } from "@kedge/verify/cli/proofs";
-import { parseProofFile, uniteProofs } from "@kedge/verify/proof/extra";
+import { formatProofFile, parseProofFile, uniteProofs } from "@kedge/verify/proof/extra";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
@@ -36,7 +36,7 @@ export type ProofStore = {
 export async function openProofStore(out: string): Promise<ProofStore> {
   const isFile = out.endsWith(PROOF_SUFFIX) || isNamedNdjson(out);
   await checkFolder(isFile ? dirname(out) : out);
-  if (isNamedNdjson(out)) return await openLines(out);
+  if (isNamedNdjson(out)) return await openProofLines(out);
   return out.endsWith(PROOF_SUFFIX) ? openOne(out) : openFolder(out);
 }
 
@@ -108,9 +108,7 @@ async function putProof(path: string, commitment: string, text: string): Promise
     try {
       if (await linked(partial, path)) return true;
       if (!(await isProofOf(path, commitment))) return false;
-      const united = await unite(path, text);
-      if (united === undefined) return true;
-      await writeFile(partial, united, { mode: 0o600, flag: "w" });
+      await writeFile(partial, await unite(path, text), { mode: 0o600, flag: "w" });
       await rename(partial, path);
       return true;
     } finally {
@@ -122,8 +120,8 @@ async function putProof(path: string, commitment: string, text: string): Promise
   }
 }
 
-/** What is to stand there so that nothing is lost of the proof that does: undefined, that one. */
-async function unite(path: string, text: string): Promise<string | undefined> {
+/** What is to stand there so that nothing is lost of the proof that does. */
+async function unite(path: string, text: string): Promise<string> {
   const bytes = await readKept({ path });
   if (bytes.length === 0) return text;
   const before = parseProofFile(bytes);
@@ -134,7 +132,7 @@ async function unite(path: string, text: string): Promise<string | undefined> {
       `${path} has the event's opening, and is left as it is: name another folder with --out for a proof without it`,
     );
   }
-  return uniteProofs(before, after);
+  return formatProofFile(uniteProofs(before, after));
 }
 
 /** False when there is such a file. Where a file system has no links, what is not there is taken by renaming. */
@@ -173,10 +171,13 @@ async function isProofOf(path: string, commitment: string): Promise<boolean> {
  * Lines are only added, each in one write: nothing that is there is touched, a crash cuts the last line at most, and two
  * processes may add at once. A proof that is there already is not added again; of two of one event the later counts.
  */
-async function openLines(out: string): Promise<ProofStore> {
+export async function openProofLines(
+  out: string,
+): Promise<ProofStore & { newest: ReadonlyMap<string, KeptProof> }> {
   const known = existsSync(out) ? await newestLines(out) : new Map<string, KeptProof>();
   let file: FileHandle | undefined;
   return {
+    newest: known,
     keep: async ({ name: _, ...proof }) => {
       const before = known.get(keyOf(proof));
       if (before !== undefined && Buffer.from(await readKept(before)).equals(Buffer.from(proof.proof)))
@@ -200,7 +201,7 @@ const keyOf = ({ event, line, commitment }: Omit<ProofLine, "proof">): string =>
   `${commitment} ${line ?? ""} ${event ?? ""}`;
 
 /** The proofs of a file of many, of two of one event the later. */
-export async function newestLines(path: string): Promise<Map<string, KeptProof>> {
+async function newestLines(path: string): Promise<Map<string, KeptProof>> {
   if (!(await statOf(path)).isFile()) throw misuse(`--out: ${path} is no regular file`);
   const known = new Map<string, KeptProof>();
   let isEmpty = (await statOf(path)).size === 0;

@@ -1,17 +1,17 @@
 /** `kedge proof --renew`: gives proofs that were fetched long ago a newer anchoring, and keeps the one they have. */
-import { readdir, stat, writeFile } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openFiles } from "@kedge/verify/cli/copy";
 import { pinnedKeys, type SettingFlags, serviceUrl } from "@kedge/verify/cli/credentials";
 import { readInput, replacing } from "@kedge/verify/cli/files";
-import { PROOF_SUFFIX } from "@kedge/verify/cli/inputs";
+import { PROOF_SUFFIX, statOf } from "@kedge/verify/cli/inputs";
 import { asMisuse, CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
-import { holdsProofLines, isNamedNdjson, readKeptLine } from "@kedge/verify/cli/proofs";
+import { holdsProofLines, isNamedNdjson, readKeptLine, readNames } from "@kedge/verify/cli/proofs";
 import { EventError } from "@kedge/verify/events/error";
 import { openRenewer, type Renewal } from "@kedge/verify/proof/renew";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { MAX_PROOF_SIZE } from "@kedge/verify/tlog/proof";
-import { newestLines, openProofStore } from "./proof-store.ts";
+import { openProofLines } from "./proof-store.ts";
 
 export type RenewFlags = SettingFlags & { anchorLog?: string };
 
@@ -26,10 +26,8 @@ export async function renewProofs(paths: readonly string[], flags: RenewFlags): 
   );
   const shown = progress("proofs looked at");
   const counts = { renewed: 0, current: 0, failed: 0 };
-  for await (const path of proofFiles(paths)) {
-    for await (const outcome of (await holdsProofLines(path))
-      ? renewLines(path, renew)
-      : [renewOne(path, renew)]) {
+  for await (const { path, hasMany } of proofFiles(paths)) {
+    for await (const outcome of hasMany ? renewLines(path, renew) : [renewOne(path, renew)]) {
       counts[outcome] += 1;
       shown.add(1);
     }
@@ -51,9 +49,9 @@ type Outcome = "renewed" | "current" | "failed";
 
 /** Of a file of many, each renewed proof is added, and the one before stays in its line. */
 async function* renewLines(path: string, renew: Renew): AsyncGenerator<Outcome> {
-  const store = await openProofStore(path);
+  const store = await openProofLines(path);
   try {
-    for (const kept of (await newestLines(path)).values()) {
+    for (const kept of store.newest.values()) {
       const line = await readKeptLine(kept);
       if (line === undefined) continue;
       const put = async (proof: string): Promise<void> => {
@@ -120,18 +118,16 @@ async function write(path: string, text: string): Promise<void> {
   }
 }
 
-async function* proofFiles(paths: readonly string[]): AsyncGenerator<string> {
+async function* proofFiles(paths: readonly string[]): AsyncGenerator<{ path: string; hasMany: boolean }> {
   for (const path of paths) {
-    const found = await stat(path).catch((cause: unknown) => {
-      throw misuse(`${path} cannot be read: there is no such file, or no permission`, cause);
-    });
-    if (!found.isDirectory()) yield path;
-    else {
-      const names = await readdir(path, { recursive: true });
-      for (const name of names.sort()) {
-        const file = join(path, name);
-        if (name.endsWith(PROOF_SUFFIX) || (isNamedNdjson(name) && (await holdsProofLines(file)))) yield file;
-      }
+    if (!(await statOf(path)).isDirectory()) {
+      yield { path, hasMany: !path.endsWith(PROOF_SUFFIX) && (await holdsProofLines(path)) };
+      continue;
+    }
+    for (const name of await readNames(path)) {
+      const file = join(path, name);
+      if (name.endsWith(PROOF_SUFFIX)) yield { path: file, hasMany: false };
+      else if (isNamedNdjson(name) && (await holdsProofLines(file))) yield { path: file, hasMany: true };
     }
   }
 }

@@ -4,7 +4,7 @@ import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
-import { concatBytes } from "../tlog/bytes.ts";
+import { joinBytes } from "../tlog/bytes.ts";
 import { isCommitment } from "./options.ts";
 import { CliError, misuse, warn } from "./output.ts";
 import { isLitter, looksLikeRecord } from "./recognise.ts";
@@ -168,7 +168,7 @@ async function* readLines(
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
       line += 1;
-      const bytes = concatBytes(...parts, chunk.subarray(start, end));
+      const bytes = joinBytes([...parts, chunk.subarray(start, end)]);
       if (!bytes.every(isSpace)) yield { name, file, below, line, bytes };
       parts = [];
       size = 0;
@@ -178,7 +178,7 @@ async function* readLines(
     checkSize(file, size);
     parts.push(chunk.subarray(start));
   }
-  const bytes = concatBytes(...parts);
+  const bytes = joinBytes(parts);
   if (!bytes.every(isSpace)) yield { name, file, below, line: line + 1, bytes, isUnended: true };
 }
 
@@ -190,7 +190,7 @@ async function readWhole(file: InputFile, onEnd?: (bytes: number) => void): Prom
     checkSize(file, size);
     parts.push(chunk);
   }
-  return concatBytes(...parts);
+  return joinBytes(parts);
 }
 
 async function* chunks(

@@ -3,7 +3,7 @@ import { type FileHandle, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { COMMITMENT_HEX } from "../events/commitment.ts";
-import { concatBytes } from "../tlog/bytes.ts";
+import { joinBytes } from "../tlog/bytes.ts";
 import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
 import { readInput } from "./files.ts";
 import { PROOF_SUFFIX, statOf } from "./inputs.ts";
@@ -84,7 +84,7 @@ async function* linesOf(
     line,
     offset,
     length,
-    bytes: length > MAX_LINE ? undefined : concatBytes(...parts),
+    bytes: length > MAX_LINE ? undefined : joinBytes(parts),
   });
   for await (const chunk of chunksOf(path)) {
     let start = 0;
@@ -235,7 +235,7 @@ async function indexLines(index: ProofIndex, path: string): Promise<void> {
   }
 }
 
-async function readNames(folder: string): Promise<string[]> {
+export async function readNames(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder, { recursive: true })).sort();
   } catch (cause) {

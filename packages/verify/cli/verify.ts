@@ -118,9 +118,7 @@ async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf):
   const opening = flags.opening === undefined ? undefined : await readOpening(flags.opening);
   const claim = { source, trust, derive, ...(opening && { opening }) };
   if (ofMany) {
-    const paired = await pairIn(claim, second);
-    if (paired === undefined) throw new CliError("untold", `${second} has no proof of ${where(source)}`);
-    conclude(paired.report, trust, flags);
+    conclude((await pairIn(claim, second)).report, trust, flags);
     return;
   }
   const proof = await readKept({ path: second });
@@ -129,9 +127,12 @@ async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf):
   conclude(report, trust, flags, await otherLine(report, first, proof, { ...claim, derivedOf }, flags));
 }
 
-async function pairIn(claim: Claim, path: string): Promise<Paired | undefined> {
+async function pairIn(claim: Claim, path: string): Promise<Paired> {
   const proofs = await indexProofs(path);
-  return await pair(claim, proofs, searchIn(proofs));
+  const paired = await pair(claim, proofs, searchIn(proofs));
+  if (paired === "untried") throw new CliError("untold", `${where(claim.source)}: ${NOT_TRIED}`);
+  if (paired === "none") throw new CliError("untold", `${path} has no proof of ${where(claim.source)}`);
+  return paired;
 }
 
 async function holdsMany(path: string): Promise<boolean> {
@@ -232,11 +233,10 @@ async function verifySource(
   });
 }
 
-/**
- * The proof that was tried, and what it gave. `byContent`: no name led to it. `untried`: others may be the event's, and are
- * too many to try.
- */
-type Paired = { kept: KeptProof; report: VerifyReport; byContent: boolean; untried?: boolean };
+/** The proof that was tried, and what it gave. `byContent`: no name led to it. */
+type Paired = { kept: KeptProof; report: VerifyReport; byContent: boolean };
+/** `none`: there is no proof of the event. `untried`: one of those that are left may be, and they are too many to try. */
+type Pairing = Paired | "none" | "untried";
 
 /** Proofs tried by content in one run: some seconds' worth. */
 const MAX_TRIES = 20_000;
@@ -251,7 +251,7 @@ function isMismatch({ failure }: VerifyReport): boolean {
 }
 
 /** By commitment, where the tenant key gives it; then by name; then by content: lines are re-ordered, files renamed. */
-async function pair(claim: Claim, proofs: ProofIndex, search: Search): Promise<Paired | undefined> {
+async function pair(claim: Claim, proofs: ProofIndex, search: Search): Promise<Pairing> {
   const { name, line } = claim.source;
   const commitment = commitmentOf(claim);
   const named = new Set([
@@ -268,13 +268,13 @@ async function pair(claim: Claim, proofs: ProofIndex, search: Search): Promise<P
   for (const at of outwards(search.last, proofs.all.length)) {
     const kept = proofs.all[at];
     if (kept === undefined || named.has(kept) || !search.unused.has(kept)) continue;
-    if (search.tries-- <= 0) return first && { ...first, untried: true };
+    if (search.tries-- <= 0) return "untried";
     const report = await verifyKept(claim, kept);
     if (!report.proven) continue;
     search.last = at;
     return { kept, report, byContent: true };
   }
-  return first;
+  return first ?? "none";
 }
 
 async function verifyKept(claim: Claim, kept: KeptProof): Promise<VerifyReport> {
@@ -381,19 +381,21 @@ async function verifyFolder(
     for await (const source of readable(readEvents(file, flags.ndjson), onError)) {
       const name = source.line === undefined ? source.name : `${source.name}.${source.line}`;
       const paired = await pair({ source, trust, derive: derivedOf(source) }, index, search);
-      const told = paired && tellReport(paired.report, HINTS);
-      if (paired !== undefined) summary.unused.delete(paired.kept);
-      if (paired?.byContent) summary.byContent.push([name, placeOf(paired.kept)]);
-      const isUntold = paired?.untried || (paired === undefined && search.tries <= 0);
-      include(summary, name, told, isUntold);
-      if (flags.json) {
-        const untold = isUntold && { untold: NOT_TRIED };
-        printJson({ event: name, proof: paired && placeOf(paired.kept), report: told, ...untold });
-      } else if (isUntold) print(`CANNOT TELL  ${name}: ${NOT_TRIED}`);
-      else if (!told?.proven) {
-        print(`${told?.headline ?? "NOT PROVEN"}  ${name}: ${told?.failure?.message ?? whyNoProof(source)}`);
-      }
       shown.add(1);
+      if (typeof paired === "string") {
+        summary.total += 1;
+        summary.kinds.add(paired === "untried" ? "untold" : "refuted");
+        if (flags.json) printJson({ event: name, ...(paired === "untried" && { untold: NOT_TRIED }) });
+        else if (paired === "untried") print(`CANNOT TELL  ${name}: ${NOT_TRIED}`);
+        else print(`NOT PROVEN  ${name}: ${whyNoProof(source)}`);
+        continue;
+      }
+      const told = tellReport(paired.report, HINTS);
+      summary.unused.delete(paired.kept);
+      if (paired.byContent) summary.byContent.push([name, placeOf(paired.kept)]);
+      include(summary, name, told);
+      if (flags.json) printJson({ event: name, proof: placeOf(paired.kept), report: told });
+      else if (!told.proven) print(`${told.headline}  ${name}: ${told.failure?.message}`);
     }
   }
   shown.done();
@@ -447,12 +449,10 @@ type Summary = {
   leftOut: string[];
 };
 
-function include(summary: Summary, event: string, report: ToldReport | undefined, isUntold = false): void {
+function include(summary: Summary, event: string, report: ToldReport): void {
   summary.total += 1;
-  if (isUntold) summary.kinds.add("untold");
-  else if (report === undefined) summary.kinds.add("refuted");
-  else if (report.failure !== undefined) summary.kinds.add(report.failure.kind);
-  if (report?.assurance === undefined) return;
+  if (report.failure !== undefined) summary.kinds.add(report.failure.kind);
+  if (report.assurance === undefined) return;
   count(summary.assurances, report.assurance);
   for (const caveat of report.caveats) count(summary.caveats, caveat);
   const entry = `${report.log?.origin} ${report.commitment}`;

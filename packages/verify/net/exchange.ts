@@ -1,5 +1,6 @@
 /** What requests over HTTP share, whoever makes them: time-outs, bounded bodies, retries, and the pause that a server asks for. */
 import { ClientError } from "../error.ts";
+import { joinBytes } from "../tlog/bytes.ts";
 
 const DEFAULT_ATTEMPTS = 6;
 const FIRST_DELAY = 250;
@@ -69,14 +70,7 @@ export async function readBounded(
     if (size > limit) return undefined;
     parts.push(part);
   }
-  const whole = new Uint8Array(size);
-  let offset = 0;
-  // Not concatBytes(...parts): a hostile server sends more parts than a call can have arguments.
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
+  return joinBytes(parts);
 }
 
 /**

@@ -25,6 +25,9 @@ export type Anchoring = { anchor: string; timestamps: unknown[] };
 /** A proof that is renewed each year has as many in sixty years; more would keep a verifier busy. */
 export const MAX_ANCHORINGS = 64;
 
+/** Timestamps of one checkpoint that are looked at: more would be somebody's attempt to keep the verifier busy. */
+export const MAX_TIMESTAMPS = 16;
+
 /** Every anchoring of a proof, oldest first. */
 export function anchoringsOf({ anchor, timestamps, earlier = [] }: Extra): Anchoring[] {
   return anchor === undefined ? [] : [...earlier, { anchor, timestamps }];
@@ -69,9 +72,9 @@ function parseEarlier(value: Json): Anchoring[] {
 
 /**
  * The same proof anchored anew: what it carries of before is kept.
- * Throws as `parseProof` and `parseExtra`, and TlogError `out_of_range` when it has MAX_ANCHORINGS already.
+ * Throws TlogError `out_of_range` when it has MAX_ANCHORINGS already.
  */
-export function withAnchoring({ proof, extra }: ProofFile, renewed: Anchoring): string {
+export function withAnchoring({ proof, extra }: ProofFile, renewed: Anchoring): ProofFile {
   const earlier = anchoringsOf(extra);
   if (earlier.length >= MAX_ANCHORINGS) {
     throw new TlogError(
@@ -79,41 +82,39 @@ export function withAnchoring({ proof, extra }: ProofFile, renewed: Anchoring): 
       `A proof has at most ${MAX_ANCHORINGS} anchorings, and this one has them`,
     );
   }
-  const { opening } = extra;
-  const next: Extra = { ...renewed, ...(earlier.length > 0 && { earlier }), ...(opening && { opening }) };
-  return formatProof({ ...proof, extra: new TextEncoder().encode(JSON.stringify(next)) });
+  return { proof, extra: { ...extra, ...renewed, ...(earlier.length > 0 && { earlier }) } };
 }
 
 /**
  * Of two proofs of one entry, one that has what both have: every anchoring that is of the same tenant checkpoint, and an
- * opening. Undefined when that is `before` itself. Throws as `withAnchoring`.
+ * opening. Where the checkpoints differ, `before` stays if it is anchored. Throws as `withAnchoring`.
  */
-export function uniteProofs(before: ProofFile, after: ProofFile): string | undefined {
-  const isSameTree = before.proof.checkpoint === after.proof.checkpoint;
+export function uniteProofs(before: ProofFile, after: ProofFile): ProofFile {
+  const opening = before.extra.opening ?? after.extra.opening;
   const known = anchoringsOf(before.extra);
-  // A proof of another tree takes its place only where nothing is lost by it.
-  if (!isSameTree && known.length === 0) return formatFile(after);
-  const fresh = isSameTree
-    ? anchoringsOf(after.extra).filter(({ anchor }) => !known.some((one) => one.anchor === anchor))
-    : [];
-  let file = before;
-  for (const anchoring of fresh) file = parseProofFile(withAnchoring(file, anchoring));
-  const { opening } = after.extra;
-  if (opening !== undefined && before.extra.opening === undefined) {
-    file = { ...file, extra: { ...file.extra, opening } };
-  }
-  return file === before ? undefined : formatFile(file);
-}
-
-function formatFile({ proof, extra }: ProofFile): string {
-  return formatProof({ ...proof, extra: new TextEncoder().encode(JSON.stringify(extra)) });
+  let united = before;
+  if (before.proof.checkpoint === after.proof.checkpoint) {
+    const fresh = anchoringsOf(after.extra).filter(
+      ({ anchor }) => !known.some((one) => one.anchor === anchor),
+    );
+    for (const anchoring of fresh) united = withAnchoring(united, anchoring);
+  } else if (known.length === 0) united = after;
+  return { proof: united.proof, extra: { ...united.extra, ...(opening && { opening }) } };
 }
 
 /** The same proof with this opening on its extra line. Throws as `parseProof` and `parseExtra`. */
 export function withOpening(proof: string, opening: Opening): string {
   const parsed = parseProofFile(proof);
-  const extra = new TextEncoder().encode(JSON.stringify({ ...parsed.extra, opening }));
-  return formatProof({ ...parsed.proof, extra });
+  return formatProofFile({ ...parsed, extra: { ...parsed.extra, opening } });
+}
+
+/** The text of the file. Throws as `formatProof`. */
+export function formatProofFile({
+  proof,
+  extra: { anchor, timestamps, earlier, opening },
+}: ProofFile): string {
+  const extra = { anchor, timestamps, earlier, opening };
+  return formatProof({ ...proof, extra: new TextEncoder().encode(JSON.stringify(extra)) });
 }
 
 /** JSON with no member twice, so that no two readers see two openings. */

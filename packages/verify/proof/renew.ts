@@ -12,7 +12,7 @@ import type { Vkey } from "../tlog/note.ts";
 import { formatProof, parseProof } from "../tlog/proof.ts";
 import { type Tile, type TileMap, tileKey } from "../tlog/tile.ts";
 import { consistencyProof, consistencyTiles, inclusionProof, inclusionTiles } from "../tlog/tileproof.ts";
-import { parseProofFile, withAnchoring } from "./extra.ts";
+import { formatProofFile, MAX_TIMESTAMPS, parseProofFile, withAnchoring } from "./extra.ts";
 
 /**
  * `renewed`: `proof` is to take the old one's place. `current`: the anchor log has nothing newer for it.
@@ -22,8 +22,6 @@ export type Renewal = { kind: "renewed"; proof: string } | { kind: "current" } |
 
 /** Tiles kept from proof to proof: 32 MiB. */
 const MAX_TILES = 4_096;
-/** Timestamps of one checkpoint that a verifier looks at. */
-const MAX_TIMESTAMPS = 16;
 
 /**
  * Reads the newest timestamped checkpoint of the anchor log, or the newest where none is timestamped, and returns what
@@ -57,7 +55,9 @@ export async function openRenewer(
     const anchor = formatProof({ index, hashes, checkpoint: note });
     return {
       kind: "renewed",
-      proof: withAnchoring(file, { anchor, timestamps: timestamps.slice(0, MAX_TIMESTAMPS) }),
+      proof: formatProofFile(
+        withAnchoring(file, { anchor, timestamps: timestamps.slice(0, MAX_TIMESTAMPS) }),
+      ),
     };
   };
 }

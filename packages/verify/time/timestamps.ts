@@ -5,7 +5,7 @@
  */
 
 import { TimestampError } from "../error.ts";
-import { type Anchoring, anchoringsOf, parseProofFile } from "../proof/extra.ts";
+import { type Anchoring, anchoringsOf, MAX_TIMESTAMPS, parseProofFile } from "../proof/extra.ts";
 import type { CheckedTimestamps, ShownTimestamp, VerifyClaim, VerifyReport } from "../proof/verify.ts";
 import { decodeBase64, utf8Encode } from "../tlog/bytes.ts";
 import { TlogError } from "../tlog/error.ts";
@@ -22,9 +22,6 @@ export type TimestampTrust = {
   /** Blocks of the Bitcoin chain, from a source that the verifier trusts. */
   readonly bitcoinBlocks: readonly BitcoinBlock[];
 };
-
-/** More would be somebody's attempt to keep the verifier busy. */
-const MAX_TIMESTAMPS = 16;
 
 /** `verify`, which is `verifyEvent` or an open verifier, with the timestamps of the proof checked first. */
 export function timestampVerifier<Claim extends VerifyClaim>(

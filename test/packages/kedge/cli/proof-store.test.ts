@@ -2,10 +2,10 @@
 import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type NamedProof, newestLines, openProofStore } from "@kedge/cli/cli/proof-store";
+import { type NamedProof, openProofLines, openProofStore } from "@kedge/cli/cli/proof-store";
 import { proofName } from "@kedge/verify/cli/proof-names";
 import { indexProofs, readKept, readProofLines } from "@kedge/verify/cli/proofs";
-import { parseProofFile, withAnchoring } from "@kedge/verify/proof/extra";
+import { formatProofFile, parseProofFile, withAnchoring } from "@kedge/verify/proof/extra";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { anchor, anchorMldsa, EVENT, makeProof } from "../../../support/proofs.ts";
 
@@ -145,7 +145,7 @@ describe("a file of many proofs", () => {
     expect(await linesIn(out)).toHaveLength(2);
     const [kept] = (await indexProofs(out)).of(proofOf(1, "a.json").commitment);
     expect(kept && new TextDecoder().decode(await readKept(kept))).toBe(proofOf(1, "", { size: 9 }).proof);
-    expect((await newestLines(out)).size).toBe(1);
+    expect((await openProofLines(out)).newest.size).toBe(1);
   });
 
   test("a line that a crash cut short stays on its own, and what follows is whole", async () => {
@@ -181,10 +181,8 @@ describe("a proof of the same event that is there already loses nothing", () => 
   test("a renewed one keeps its anchorings, an anchored one its anchor part", async () => {
     const anchored = makeProof({ anchorSigners: [anchor] }).proof;
     const other = makeProof({ anchorSigners: [anchor, anchorMldsa] }).proof;
-    const renewed = withAnchoring(parseProofFile(anchored), {
-      anchor: parseProofFile(other).extra.anchor ?? "",
-      timestamps: [],
-    });
+    const { anchor: newer = "", timestamps } = parseProofFile(other).extra;
+    const renewed = formatProofFile(withAnchoring(parseProofFile(anchored), { anchor: newer, timestamps }));
     for (const later of [anchored, other, makeProof({}).proof, makeProof({ size: 9 }).proof, renewed]) {
       await keepAll(folder, named(renewed), named(later));
       expect(await read(path)).toBe(renewed);

@@ -1,6 +1,12 @@
 import { ClientError } from "@kedge/verify/error";
 import type { AnchorFiles } from "@kedge/verify/net/files";
-import { anchoringsOf, MAX_ANCHORINGS, parseProofFile, withAnchoring } from "@kedge/verify/proof/extra";
+import {
+  anchoringsOf,
+  formatProofFile,
+  MAX_ANCHORINGS,
+  parseProofFile,
+  withAnchoring,
+} from "@kedge/verify/proof/extra";
 import { openRenewer } from "@kedge/verify/proof/renew";
 import { type VerifyTrust, verifyEvent } from "@kedge/verify/proof/verify";
 import { tellReport } from "@kedge/verify/proof/words";
@@ -152,7 +158,7 @@ describe("a renewed proof", () => {
       hashes: inclusion(other, 2),
       checkpoint: signedHead(ANCHOR_ORIGIN, other, everyone),
     });
-    const forked = withAnchoring(parseProofFile(twice), { anchor, timestamps: [] });
+    const forked = formatProofFile(withAnchoring(parseProofFile(twice), { anchor, timestamps: [] }));
     const { proven, failure } = verified(forked);
     expect([proven, failure?.code]).toEqual([false, "two_histories"]);
     expect(tellReport(verified(forked)).failure).toMatchObject({
