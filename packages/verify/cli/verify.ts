@@ -1,7 +1,7 @@
 /** `kedge verify`: holds events and their proofs against pinned keys, and says what they prove. */
-import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, Option } from "commander";
-import { type Opening, openCommitment, parseOpening } from "../events/commitment.ts";
+import { type Opening, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import {
   ASSURANCES,
@@ -37,13 +37,16 @@ import {
 import { commitmentHex, wholeNumber } from "./options.ts";
 import { CliError, EXIT_FAILED, EXIT_UNREAD, misuse, print, printJson, progress } from "./output.ts";
 import {
-  holdsProofLines,
-  indexProofs,
-  isNamedNdjson,
-  type KeptProof,
-  type ProofIndex,
-  readKept,
-} from "./proofs.ts";
+  type Claim,
+  isMismatch,
+  MAX_TRIES,
+  NOT_TRIED,
+  type Paired,
+  pairProof,
+  searchIn,
+  verifySource,
+} from "./pair-proofs.ts";
+import { holdsProofLines, indexProofs, isNamedNdjson, type KeptProof, readKept } from "./proofs.ts";
 import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
 
 /** `openNumberOf` is given by a program that knows the numbers of sources. */
@@ -116,7 +119,8 @@ async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf):
   const derivedOf = deriveOpening(flags, numberOf);
   const { source, derive } = await readOne(first, flags, derivedOf);
   const opening = flags.opening === undefined ? undefined : await readOpening(flags.opening);
-  const claim = { source, trust, derive, ...(opening && { opening }) };
+  const { verifyClaim } = trust;
+  const claim = { source, verifyClaim, derive, ...(opening && { opening }) };
   if (ofMany) {
     conclude((await pairIn(claim, second)).report, trust, flags);
     return;
@@ -129,7 +133,7 @@ async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf):
 
 async function pairIn(claim: Claim, path: string): Promise<Paired> {
   const proofs = await indexProofs(path);
-  const paired = await pair(claim, proofs, searchIn(proofs));
+  const paired = await pairProof(claim, proofs, searchIn(proofs));
   if (paired === "untried") throw new CliError("untold", `${where(claim.source)}: ${NOT_TRIED}`);
   if (paired === "none") throw new CliError("untold", `${path} has no proof of ${where(claim.source)}`);
   return paired;
@@ -209,96 +213,6 @@ async function readTrust(flags: VerifyFlags): Promise<Trust> {
 }
 
 type DerivedOf = ReturnType<typeof deriveOpening>;
-
-/** An event, and what it is held against. */
-type Claim = {
-  source: EventSource;
-  trust: Trust;
-  /** Of the event's bytes, or of what they were before a conversion. */
-  derive: (bytes: Uint8Array) => Opening | undefined;
-  opening?: Opening;
-};
-
-async function verifySource(
-  { source, trust, derive, opening }: Claim,
-  proof: Uint8Array,
-): Promise<VerifyReport> {
-  const derivedOpening = opening === undefined ? derive(source.bytes) : undefined;
-  return await trust.verifyClaim({
-    event: source.bytes,
-    proof,
-    ...(opening === undefined ? {} : { opening }),
-    ...(derivedOpening === undefined ? {} : { derivedOpening }),
-    deriveOpening: derive,
-  });
-}
-
-/** The proof that was tried, and what it gave. `byContent`: no name led to it. */
-type Paired = { kept: KeptProof; report: VerifyReport; byContent: boolean };
-/** `none`: there is no proof of the event. `untried`: one of those that are left may be, and they are too many to try. */
-type Pairing = Paired | "none" | "untried";
-
-/** Proofs tried by content in one run: some seconds' worth. */
-const MAX_TRIES = 20_000;
-
-/** Proofs that no event took, how many may still be tried, and where the last one stood that no name led to. */
-type Search = { unused: Set<KeptProof>; tries: number; last: number };
-const searchIn = ({ all }: ProofIndex): Search => ({ unused: new Set(all), tries: MAX_TRIES, last: -1 });
-
-/** Whether another proof may be the event's. */
-function isMismatch({ failure }: VerifyReport): boolean {
-  return failure?.step === "log" && (failure.code === "bad_proof" || failure.code === "converted");
-}
-
-/** By commitment, where the tenant key gives it; then by name; then by content: lines are re-ordered, files renamed. */
-async function pair(claim: Claim, proofs: ProofIndex, search: Search): Promise<Pairing> {
-  const { name, line } = claim.source;
-  const commitment = commitmentOf(claim);
-  const named = new Set([
-    ...(commitment === undefined ? [] : proofs.of(commitment)),
-    ...proofs.named(name, line),
-  ]);
-  let first: Paired | undefined;
-  for (const kept of named) {
-    const report = await verifyKept(claim, kept);
-    if (report.proven) return { kept, report, byContent: false };
-    first ??= { kept, report, byContent: false };
-  }
-  if (first !== undefined && !isMismatch(first.report)) return first;
-  for (const at of outwards(search.last, proofs.all.length)) {
-    const kept = proofs.all[at];
-    if (kept === undefined || named.has(kept) || !search.unused.has(kept)) continue;
-    if (search.tries-- <= 0) return "untried";
-    const report = await verifyKept(claim, kept);
-    if (!report.proven) continue;
-    search.last = at;
-    return { kept, report, byContent: true };
-  }
-  return first ?? "none";
-}
-
-async function verifyKept(claim: Claim, kept: KeptProof): Promise<VerifyReport> {
-  return await verifySource(claim, await readKept(kept));
-}
-
-/** Every place of so many, those beside `from` first: lines that were moved were moved together. */
-function* outwards(from: number, length: number): Generator<number> {
-  for (let distance = 1; from + distance < length || from - distance >= 0; distance++) {
-    if (from + distance < length) yield from + distance;
-    if (from - distance >= 0) yield from - distance;
-  }
-}
-
-/** Hex. Undefined without a tenant key. */
-function commitmentOf({ source, derive, opening }: Claim): string | undefined {
-  const own = opening ?? derive(source.bytes);
-  try {
-    return own && bytesToHex(openCommitment(own, source.bytes));
-  } catch (error) {
-    if (error instanceof EventError) return undefined; // it is not what that opening is of
-    throw error;
-  }
-}
 
 /** A failure has the exit code of its kind. */
 const EXIT_OF = {
@@ -380,7 +294,8 @@ async function verifyFolder(
   for await (const file of listFiles([events], summary.leftOut, { asBytes, onError })) {
     for await (const source of readable(readEvents(file, flags.ndjson), onError)) {
       const name = source.line === undefined ? source.name : `${source.name}.${source.line}`;
-      const paired = await pair({ source, trust, derive: derivedOf(source) }, index, search);
+      const claim = { source, verifyClaim: trust.verifyClaim, derive: derivedOf(source) };
+      const paired = await pairProof(claim, index, search);
       shown.add(1);
       if (typeof paired === "string") {
         summary.total += 1;
@@ -420,8 +335,6 @@ async function* readable(
 }
 
 const placeOf = ({ path, at }: KeptProof): string => (at === undefined ? path : `${path} line ${at.line}`);
-
-const NOT_TRIED = `no proof that has its name is of it, and ${MAX_TRIES} proofs were tried for this and other events: with the tenant key, proofs are found by commitment; without it, give fewer events at a time`;
 
 function whyNoProof({ bytes }: EventSource): string {
   return looksLikeRecord(bytes)
