@@ -6,7 +6,7 @@ import { type MonitorState, type MonitorTrust, monitorTrust, openHead } from "..
 import { formatState, parseState } from "../monitor/state.ts";
 import { type WatchOptions, watch } from "../monitor/watch.ts";
 import { checkUrl } from "../net/http.ts";
-import { parseExtra } from "../proof/extra.ts";
+import { anchoringsOf, parseProofFile } from "../proof/extra.ts";
 import type { Vkey } from "../tlog/note.ts";
 import type { Policy } from "../tlog/policy.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
@@ -143,7 +143,7 @@ function prepare(url: string | undefined, flags: MonitorFlags, trust: MonitorTru
     policyPath: flags.policy,
     evidencePath: flags.evidence ?? `${flags.state}.evidence`,
     options: {
-      others: (flags.compare ?? []).map((path) => readOther(path, trust)),
+      others: (flags.compare ?? []).flatMap((path) => readOthers(path, trust)),
       ...(flags.maxAge === undefined ? {} : { maxAge: flags.maxAge }),
       maxEntries: flags.maxEntries,
       fromNow: flags.fromNow ?? false,
@@ -164,21 +164,22 @@ function readState(path: string, origin: string): MonitorState | undefined {
   );
 }
 
-/** The note of a checkpoint of the anchor log: in a file of its own, or in the proof of an entry or an event. */
-function readOther(path: string, trust: MonitorTrust): string {
+/** The notes of checkpoints of the anchor log: one in a file of its own, or those in the proof of an entry or an event. */
+function readOthers(path: string, trust: MonitorTrust): string[] {
   const text = readText(path, MAX_PROOF_SIZE);
   const open = () => {
-    const note = text.startsWith("c2sp.org/tlog-proof@") ? anchorNote(text) : text;
-    openHead(note, trust, Date.now());
-    return note;
+    const notes = text.startsWith("c2sp.org/tlog-proof@") ? anchorNotes(text) : [text];
+    for (const note of notes) openHead(note, trust, Date.now());
+    return notes;
   };
   return asMisuse(open, ({ message }) => `${path} is no checkpoint that the anchor log signed. ${message}`);
 }
 
-function anchorNote(proof: string): string {
-  const { checkpoint, extra } = parseProof(proof);
-  const anchor = extra === undefined ? undefined : parseExtra(extra).anchor;
-  return anchor === undefined ? checkpoint : parseProof(anchor).checkpoint;
+/** A renewed proof has several, and each is what somebody was shown. */
+function anchorNotes(text: string): string[] {
+  const { proof, extra } = parseProofFile(text);
+  const notes = anchoringsOf(extra).map(({ anchor }) => parseProof(anchor).checkpoint);
+  return notes.length === 0 ? [proof.checkpoint] : notes;
 }
 
 const EXITS = { good: 0, findings: EXIT_FAILED, unreachable: EXIT_UNREACHABLE } as const;

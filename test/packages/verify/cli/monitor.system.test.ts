@@ -10,6 +10,7 @@ import type { LogFiles } from "@kedge/verify/net/files";
 import { checkpointBody } from "@kedge/verify/tlog/checkpoint";
 import { EMPTY_ROOT } from "@kedge/verify/tlog/merkle";
 import { formatNote, formatVkey } from "@kedge/verify/tlog/note";
+import { formatProof } from "@kedge/verify/tlog/proof";
 import { bundlesChanged, parseTilePath, tilePath, tilesChanged } from "@kedge/verify/tlog/tile";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { kedge, type Result, type RunOptions } from "../../../cli/run.ts";
@@ -19,6 +20,7 @@ import {
   anchor,
   anchorProof,
   logSigner,
+  makeProof,
   policyText,
   signedHead,
   witness1,
@@ -207,8 +209,16 @@ describe("a split view", () => {
     await write("same", logFiles(mine.slice(0, 20)).note);
     await write("theirs", logFiles(theirs.slice(0, 35)).note);
     await write("proof", anchorProof("an entry", [anchor]));
+    const anchored = (checkpoint: string) => formatProof({ index: 0n, hashes: [], checkpoint });
+    const { note } = logFiles(theirs.slice(0, 35));
+    const renewed = () => ({
+      anchor: anchored(logFiles(mine.slice(0, 20)).note),
+      timestamps: [],
+      earlier: [{ anchor: anchored(note), timestamps: [] }],
+    });
+    await write("renewed", makeProof({ extra: renewed }).proof);
     expect((await log.monitor("--compare", "same")).code).toBe(0);
-    for (const other of ["theirs", "proof"]) {
+    for (const other of ["theirs", "proof", "renewed"]) {
       const found = await log.monitor(
         "--compare",
         other,
