@@ -5,13 +5,13 @@ import { anchorOrigin } from "@kedge/cli/contract/ids";
 import { parsePemCertificates } from "@kedge/verify/time/x509";
 import { checkPolicyLog, type Policy, parsePolicy } from "@kedge/verify/tlog/policy";
 import { z } from "zod";
+import { reasonOf } from "../platform/words.ts";
 import {
   ConfigError,
   cannotDeploy,
   deployed,
   parseSettings,
   readJson,
-  reasonOf,
   schemalessUrl,
   throttle,
   unknownRegion,

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { RegionInfo } from "aws-cdk-lib/region-info";
 import { z } from "zod";
+import { reasonOf } from "../platform/words.ts";
 
 /** Settings that both have. */
 export const deployed = {
@@ -150,7 +151,8 @@ export function readJson(path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new ConfigError(`${path} is not JSON: ${reasonOf(cause)}`, { cause });
+    const why = cause instanceof SyntaxError ? cause.message : reasonOf(cause);
+    throw new ConfigError(`${path} is not JSON: ${why}`, { cause });
   }
 }
 
@@ -161,18 +163,3 @@ function readSettings(path: string): string {
     throw new ConfigError(`${path} cannot be read: ${reasonOf(cause)}`, { cause });
   }
 }
-
-/** Why a file could not be used, without what only a programmer reads. */
-export function reasonOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return "unknown reason";
-  const { code } = z.object({ code: z.string().optional() }).parse(cause);
-  return (code === undefined ? undefined : UNREADABLE[code]) ?? cause.message;
-}
-
-const UNREADABLE: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file, seen from the folder that the command runs in",
-  ENOTDIR: "there is no such file",
-  EISDIR: "it is a folder",
-  EACCES: "there is no permission to read it",
-  EPERM: "there is no permission to read it",
-};

@@ -1,28 +1,22 @@
 /** What `commit` and `post` make of inputs that are not what they claim, or cannot be read: named, and the others go on. */
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { formatVkey } from "@kedge/verify/tlog/note";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { API_KEY, LOG_ID, startServer } from "../support/fake-api.ts";
-import { log } from "../support/proofs.ts";
 import { kedge, type Result } from "./run.ts";
+import { startTenant, type Tenant } from "./tenant.ts";
 
 let cwd: string;
-let server: Awaited<ReturnType<typeof startServer>>;
+let server: Tenant["server"];
+let stop: Tenant["stop"];
 beforeEach(async () => {
-  [cwd, server] = await Promise.all([mkdtemp(join(tmpdir(), "kedge-inputs-")), startServer()]);
-  await mkdir(join(cwd, ".kedge"));
+  ({ cwd, server, stop } = await startTenant());
   await mkdir(join(cwd, "day"));
-  const credentials = { url: server.url, log: LOG_ID, apiKey: API_KEY, tenantKey: "07".repeat(32) };
-  const text = JSON.stringify({ ...credentials, logVkey: formatVkey(log.vkey) });
-  await writeFile(join(cwd, ".kedge/credentials.json"), text, { mode: 0o600 });
   await writeFile(join(cwd, "day/a.json"), '{"n":1}');
   await writeFile(join(cwd, "day/z.ndjson"), '{"n":2}\n{"n":3}\n');
 });
-afterEach(() => Promise.all([rm(cwd, { recursive: true }), server.stop()]));
+afterEach(() => stop());
 
 const run = (args: string[], more: { env?: Record<string, string>; input?: string } = {}): Promise<Result> =>
   kedge(args, { cwd, ...more });

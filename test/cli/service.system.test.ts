@@ -1,34 +1,24 @@
 /** The commands of a tenant as processes, against a service in this process. */
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatVkey } from "@kedge/verify/tlog/note";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { API_KEY, LOG_ID, reset, startServer } from "../support/fake-api.ts";
-import { anchor, LOG_ORIGIN, log, logSigner } from "../support/proofs.ts";
+import { API_KEY, LOG_ID, reset } from "../support/fake-api.ts";
+import { LOG_ORIGIN, log, logSigner } from "../support/proofs.ts";
 import { kedge, type Result } from "./run.ts";
+import { startTenant, type Tenant } from "./tenant.ts";
 
 let cwd: string;
-let server: Awaited<ReturnType<typeof startServer>>;
+let server: Tenant["server"];
+let stop: Tenant["stop"];
 beforeEach(async () => {
-  [cwd, server] = await Promise.all([mkdtemp(join(tmpdir(), "kedge-cli-")), startServer()]);
-  await mkdir(join(cwd, ".kedge"));
+  ({ cwd, server, stop } = await startTenant());
   await mkdir(join(cwd, "day/ward"), { recursive: true });
-  const credentials = {
-    url: server.url,
-    tenant: "t",
-    log: LOG_ID,
-    apiKey: API_KEY,
-    tenantKey: "07".repeat(32),
-    logVkey: formatVkey(log.vkey),
-    anchorVkey: formatVkey(anchor.vkey),
-  };
-  await writeFile(join(cwd, ".kedge/credentials.json"), JSON.stringify(credentials), { mode: 0o600 });
   await writeFile(join(cwd, "day/a.json"), '{"resourceType":"AuditEvent"}');
   await writeFile(join(cwd, "day/ward/b.ndjson"), '{"n":1}\n{"n":2}\n');
 });
-afterEach(() => Promise.all([rm(cwd, { recursive: true }), server.stop()]));
+afterEach(() => stop());
 
 const successor = logSigner(LOG_ORIGIN, 98);
 const run = (args: string[], more: { env?: Record<string, string>; input?: string } = {}): Promise<Result> =>

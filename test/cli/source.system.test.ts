@@ -1,27 +1,21 @@
 /** `--source`: what is numbered stays numbered, whatever happens between the number and the log. */
-import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ownNumbers } from "@kedge/cli/numbering/numbers";
-import { formatVkey } from "@kedge/verify/tlog/note";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { API_KEY, LOG_ID, startServer } from "../support/fake-api.ts";
-import { log } from "../support/proofs.ts";
 import { kedge, type Result } from "./run.ts";
+import { startTenant, type Tenant } from "./tenant.ts";
 
 let cwd: string;
-let server: Awaited<ReturnType<typeof startServer>>;
+let server: Tenant["server"];
+let stop: Tenant["stop"];
 beforeEach(async () => {
-  [cwd, server] = await Promise.all([mkdtemp(join(tmpdir(), "kedge-source-")), startServer()]);
-  await mkdir(join(cwd, ".kedge"));
+  ({ cwd, server, stop } = await startTenant());
   await mkdir(join(cwd, "day"));
-  const credentials = { url: server.url, log: LOG_ID, apiKey: API_KEY, tenantKey: "07".repeat(32) };
-  const text = JSON.stringify({ ...credentials, logVkey: formatVkey(log.vkey) });
-  await writeFile(join(cwd, ".kedge/credentials.json"), text, { mode: 0o600 });
   await writeFile(join(cwd, "day/a.json"), '{"n":1}');
   await writeFile(join(cwd, "day/b.ndjson"), '{"n":2}\n{"n":3}\n{"n":2}\n');
 });
-afterEach(() => Promise.all([rm(cwd, { recursive: true }), server.stop()]));
+afterEach(() => stop());
 
 const run = (args: string[], more: { env?: Record<string, string>; input?: string } = {}): Promise<Result> =>
   kedge(args, { cwd, ...more });

@@ -434,6 +434,18 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     if (address === null || typeof address === "string") throw new Error("no port");
     return `http://127.0.0.1:${address.port}/tsr`;
   };
+  /** What the proof of the first entry shows under the root alone. */
+  const reportOf = async (world: World, actor: Actor) =>
+    await timestampVerifier(
+      { tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] },
+      verifyEvent,
+    )({
+      commitment: entry(1),
+      proof: await proofOf(world, actor, 1),
+      logVkeys: [world.vkeys.log],
+      anchorVkeys: [world.vkeys.anchor],
+      requireTimestamp: true,
+    });
   const setUp = async (behave: Behaviour, timeout?: number, pinned = root.pem) => {
     const url = await serve(behave);
     const world = newWorld();
@@ -452,17 +464,7 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
     });
     expect(await run()).toMatchObject({ size: 1n, stored: 1, failures: [] });
     expect(asked?.headers["content-type"]).toBe("application/timestamp-query");
-    const verify = timestampVerifier(
-      { tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] },
-      verifyEvent,
-    );
-    const report = await verify({
-      commitment: entry(1),
-      proof: await proofOf(world, actor, 1),
-      logVkeys: [world.vkeys.log],
-      anchorVkeys: [world.vkeys.anchor],
-      requireTimestamp: true,
-    });
+    const report = await reportOf(world, actor);
     expect(report.failure).toBeUndefined();
     expect(report.timestamps).toMatchObject([{ type: "rfc3161", by: "CN=A TSA" }]);
   });
@@ -476,17 +478,7 @@ describe.skipIf(!hasOpenssl)("a real authority over HTTP", () => {
       `${middle.pem}${root.pem}`,
     );
     expect(await run()).toMatchObject({ size: 1n, stored: 1, failures: [] });
-    const verify = timestampVerifier(
-      { tsaCerts: parsePemCertificates(root.pem), bitcoinBlocks: [] },
-      verifyEvent,
-    );
-    const report = await verify({
-      commitment: entry(1),
-      proof: await proofOf(world, actor, 1),
-      logVkeys: [world.vkeys.log],
-      anchorVkeys: [world.vkeys.anchor],
-      requireTimestamp: true,
-    });
+    const report = await reportOf(world, actor);
     expect([report.failure, report.timestamps?.map(({ type }) => type)]).toEqual([undefined, ["rfc3161"]]);
   });
 

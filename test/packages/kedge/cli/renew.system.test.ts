@@ -1,30 +1,18 @@
 /** `kedge proof --renew` as a process, against a service in this process. */
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseProofFile } from "@kedge/verify/proof/extra";
-import { formatVkey } from "@kedge/verify/tlog/note";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { kedge } from "../../../cli/run.ts";
-import { API_KEY, LOG_ID, startServer } from "../../../support/fake-api.ts";
-import { anchor, log } from "../../../support/proofs.ts";
+import { startTenant, type Tenant } from "../../../cli/tenant.ts";
 
 let cwd: string;
-let server: Awaited<ReturnType<typeof startServer>>;
+let server: Tenant["server"];
+let stop: Tenant["stop"];
 beforeEach(async () => {
-  [cwd, server] = await Promise.all([mkdtemp(join(tmpdir(), "kedge-renew-")), startServer()]);
-  await mkdir(join(cwd, ".kedge"));
-  const credentials = {
-    url: server.url,
-    log: LOG_ID,
-    apiKey: API_KEY,
-    tenantKey: "07".repeat(32),
-    logVkey: formatVkey(log.vkey),
-    anchorVkey: formatVkey(anchor.vkey),
-  };
-  await writeFile(join(cwd, ".kedge/credentials.json"), JSON.stringify(credentials), { mode: 0o600 });
+  ({ cwd, server, stop } = await startTenant());
 });
-afterEach(() => Promise.all([rm(cwd, { recursive: true }), server.stop()]));
+afterEach(() => stop());
 
 const run = (...args: string[]) => kedge(args, { cwd });
 async function prove(name: string): Promise<void> {
