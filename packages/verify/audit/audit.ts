@@ -137,8 +137,8 @@ export function addEvent(
   to.slots[slot] = to.count;
   if (2 * to.count > to.slots.length) spread(to);
   const { source, sequence } = opening;
-  // The record of an event that is absent says that its number was given to one.
-  const isNumbered = role !== "other" && role !== "unsourced" && role !== "untold";
+  // The opening of a record that opened no event is nobody's word but its own: it fills no gap.
+  const isNumbered = role === "event" || role === "changed";
   if (!isNumbered || source === undefined || sequence === undefined) return;
   addSequence(to.sources, source, BigInt(sequence));
 }

@@ -320,6 +320,17 @@ describe("an export that is not the log's", () => {
       { finding: "sequence_missing", source: "b", first: "8", last: "8" },
     ]);
   });
+
+  test("a record that opened no event fills no gap: its number is its own word", () => {
+    const all = emptyExport();
+    for (const [i, role] of (["event", "absent", "event"] as const).entries()) {
+      const numbered = { ...opening, source: "ehr", sequence: `${i + 1}` };
+      addEvent(all, { event: "e", commitment: bytesToHex(commitment(i)), opening: numbered }, role);
+    }
+    expect([...sequenceFindings(all)]).toMatchObject([
+      { finding: "sequence_missing", source: "ehr", first: "2", last: "2" },
+    ]);
+  });
 });
 
 describe("evidence", () => {

@@ -328,7 +328,9 @@ describe("records", () => {
     const less = await withoutKey(...args, "--source", "ehr");
     expect([less.code, less.out]).toEqual([
       1,
-      expect.stringMatching(/: 1 finding\n {2}Entry 1, .*by its record of "day\/0001\.json"/s),
+      expect.stringMatching(
+        /: 2 findings\n {2}The source "ehr" has no event of number 1\.\n {2}Entry 1, .*by its record of "day\/0001\.json"/s,
+      ),
     ]);
   });
 
