@@ -202,12 +202,20 @@ function periodLines({ period }: AuditOutcome, { events, flags }: Basis): string
   return [`${which}: ${by}, and not by when the events happened.`];
 }
 
-function hints({ counts }: Findings, { events }: Basis): string[] {
+function hints({ counts }: Findings, { events, flags }: Basis): string[] {
+  const lines: string[] = [];
+  if (flags.records === undefined && counts.has("event_not_in_log")) {
+    lines.push(
+      "An event that was posted with a source has a number in its commitment, which the tenant key does not give: without its record (--records) it is not found in the log.",
+    );
+  }
   const [source] = events?.absentSources ?? [];
-  if (source === undefined || !counts.has("record_without_event")) return [];
-  return [
-    `Every record without an event is of a source of which you gave no event, such as ${quoted(source)}: --source compares the others alone.`,
-  ];
+  if (source !== undefined && counts.has("record_without_event")) {
+    lines.push(
+      `Every record without an event is of a source of which you gave no event, such as ${quoted(source)}: --source compares the others alone.`,
+    );
+  }
+  return lines;
 }
 
 /** Sources that are shown one by one. */

@@ -122,7 +122,7 @@ describe("events and entries", () => {
     const { code, out } = await audit("--events", "day");
     expect([code, out]).toEqual([1, expect.stringMatching(/^NOT RECONCILED .*: 2 findings\n/)]);
     expect(out).toMatch(/Entry 3, [0-9a-f]{64}, is not of an event in the export that you gave/);
-    expect(out).toMatch(/The event "day\/0003\.json" is not in the log/);
+    expect(out).toMatch(/The event "day\/0003\.json" is not in the log.*has a number .*\(--records\)/s);
     const { report, findings } = await auditJson("--events", "day");
     expect(findings).toMatchObject([
       { finding: "entry_without_event", index: "3" },
