@@ -7,8 +7,10 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 const terminal = Object.assign(Object.create(WriteStream.prototype), { isTTY: true });
 const pipe = Object.assign(Object.create(WriteStream.prototype), { isTTY: false });
 
+// What Node.js asks before it colours, and nothing else: a build server says CI, and its terminal may be dumb.
 beforeEach(() => {
-  for (const name of ["NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS"]) vi.stubEnv(name, undefined);
+  for (const name of Object.keys(process.env)) vi.stubEnv(name, undefined);
+  vi.stubEnv("TERM", "xterm-256color");
 });
 afterEach(() => vi.unstubAllEnvs());
 
