@@ -5,7 +5,7 @@ import { openService, type Service } from "../service/config-sealing.ts";
 import { checkpointSigner, type LogKeys } from "../service/sign.ts";
 import type { DrainContext } from "../service/sweep.ts";
 
-type OpenService = Service & Required<DrainContext>;
+type OpenService = Service & Required<Pick<DrainContext, "pause">>;
 
 let opened: OpenService | undefined;
 

@@ -224,6 +224,7 @@ const configuration = (folder: string): Record<string, string> => ({
   KEDGE_TABLE: TABLE_NAME,
   KEDGE_DOMAIN: process.env["KEDGE_DOMAIN"] || "localhost",
   KEDGE_PUBLICATION: `${pathToFileURL(join(folder, "published"))}/`,
+  KEDGE_INDEX: `${pathToFileURL(join(folder, "index"))}/`,
   KEDGE_LOG_FILE: process.env["KEDGE_LOG_FILE"] || join(folder, "kedge.log"),
 });
 
@@ -231,7 +232,7 @@ const configuration = (folder: string): Record<string, string> => ({
 const NO_KEYS = { KEDGE_LOG_KEY: "none", KEDGE_ANCHOR_KEY: "none" };
 
 const SHARED =
-  /^(AWS_(ENDPOINT_URL_\w+|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|KEDGE_(URL|TABLE|DOMAIN|PUBLICATION|LOG_FILE|\w+_KEY|POLICY))$/;
+  /^(AWS_(ENDPOINT_URL_\w+|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|KEDGE_(URL|TABLE|DOMAIN|PUBLICATION|INDEX|LOG_FILE|\w+_KEY|POLICY))$/;
 
 function writeEnvironment(folder: string): Promise<void> {
   const shared = Object.entries(process.env).filter(([name]) => SHARED.test(name));

@@ -1,11 +1,10 @@
 /** The configuration of whoever seals and anchors: the API's, where files are published, and who signs. */
 import * as z from "zod";
 import { parseEnvironment } from "../platform/environment.ts";
-import { ServiceError } from "../platform/error.ts";
 import { folderPublication } from "../platform/folder.ts";
 import type { Publication } from "../platform/publication.ts";
 import { bucketPublication } from "../platform/s3.ts";
-import { apiSchema, openParts } from "./config.ts";
+import { apiSchema, openParts, refuseForgotten } from "./config.ts";
 import { checkpointSigner, logVkeys } from "./sign.ts";
 
 const schema = apiSchema.extend({
@@ -19,13 +18,8 @@ export type Service = ReturnType<typeof openService>;
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
 export function openService(env: NodeJS.ProcessEnv) {
   const config = parseEnvironment(schema, env);
-  if (config.KEDGE_PUBLICATION.startsWith("file:") && env["AWS_LAMBDA_FUNCTION_NAME"] !== undefined) {
-    throw new ServiceError(
-      "invalid",
-      "KEDGE_PUBLICATION: a function's folder is forgotten; set s3://<bucket>",
-    );
-  }
-  const service = openParts(config);
+  refuseForgotten(env, "KEDGE_PUBLICATION", config.KEDGE_PUBLICATION);
+  const service = openParts(config, env);
   return {
     ...service,
     publication: openPublication(new URL(config.KEDGE_PUBLICATION)),

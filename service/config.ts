@@ -7,7 +7,12 @@ import { anchorOrigin } from "@kedge/cli/contract/ids";
 import * as z from "zod";
 import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
 import { parseEnvironment } from "../platform/environment.ts";
+import { ServiceError } from "../platform/error.ts";
+import { folderIndex } from "../platform/index-folder.ts";
+import type { IndexPlace } from "../platform/index-place.ts";
+import { bucketIndex } from "../platform/index-s3.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
+import { newFilters } from "./index/filters.ts";
 import { readPolicy } from "./policy.ts";
 import type { LogKeys } from "./sign.ts";
 
@@ -27,6 +32,14 @@ const minutes = z
 export const apiSchema = z.object({
   /** Name of the DynamoDB table. */
   KEDGE_TABLE: z.string().min(3),
+  /** Where the index of the logs is: files that can be made anew. */
+  KEDGE_INDEX: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }),
+  /** MiB of memory for what is kept of the index. */
+  KEDGE_INDEX_MEMORY: z
+    .string()
+    .regex(/^[1-9][0-9]{0,4}$/, "MiB, 1 to 99999")
+    .default("256")
+    .transform((text) => Number(text)),
   /** First part of every origin: a schema-less URL without spaces or plus signs. */
   KEDGE_DOMAIN: z
     .string()
@@ -48,13 +61,16 @@ export type ApiService = ReturnType<typeof openParts>;
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
 export const openApiService = (env: NodeJS.ProcessEnv): ApiService =>
-  openParts(parseEnvironment(apiSchema, env));
+  openParts(parseEnvironment(apiSchema, env), env);
 
-export function openParts(config: z.infer<typeof apiSchema>) {
+export function openParts(config: z.infer<typeof apiSchema>, env: NodeJS.ProcessEnv) {
+  refuseForgotten(env, "KEDGE_INDEX", config.KEDGE_INDEX);
   const kms = kmsClient();
   const origin = anchorOrigin(config.KEDGE_DOMAIN);
   return {
     store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
+    index: openIndex(new URL(config.KEDGE_INDEX)),
+    filters: newFilters(config.KEDGE_INDEX_MEMORY * 1024 * 1024),
     clock: Date.now,
     domain: config.KEDGE_DOMAIN,
     anchorOrigin: origin,
@@ -63,6 +79,14 @@ export function openParts(config: z.infer<typeof apiSchema>) {
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
     every: { sealer: 60_000 * config.KEDGE_SWEEP_MINUTES, anchorer: 60_000 * config.KEDGE_ANCHOR_MINUTES },
   };
+}
+
+const openIndex = (url: URL): IndexPlace => (url.protocol === "s3:" ? bucketIndex(url) : folderIndex(url));
+
+/** @throws ServiceError `invalid` where a function is to keep something in a folder. */
+export function refuseForgotten(env: NodeJS.ProcessEnv, name: string, url: string): void {
+  if (!url.startsWith("file:") || env["AWS_LAMBDA_FUNCTION_NAME"] === undefined) return;
+  throw new ServiceError("invalid", `${name}: a function's folder is forgotten; set s3://<bucket>`);
 }
 
 const openKeys = (kms: KMSClient, ed25519: readonly string[], mldsa44: readonly string[]): LogKeys => ({
