@@ -1,4 +1,4 @@
-/** What operators do under their own AWS credentials, or beside the process that serves the data folder. */
+/** What operators do under their own AWS credentials, or on the data folder. */
 import { existsSync } from "node:fs";
 import { LOG_ID, TENANT_ID } from "@kedge/cli/contract/ids";
 import { matching } from "@kedge/verify/cli/options";
@@ -84,7 +84,7 @@ async function createTenant(name: string, flags: DeploymentFlags & { out: string
   }
   const deployment = readDeployment(flags);
   // What finds the deployment sets the variables of it.
-  const where = flags.outputsFile ?? (process.env["KEDGE_TABLE"] || process.env["KEDGE_DATA"] || ".kedge");
+  const where = flags.outputsFile ?? (process.env["KEDGE_STORE"] || process.env["KEDGE_DATA"] || ".kedge");
   const { url, logVkey } = await asOperator(({ createTenantForOperator }) =>
     createTenantForOperator({ name, out, deployment }),
   );

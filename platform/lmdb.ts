@@ -4,7 +4,8 @@
  * A commit is on the disk before anybody sees it, this process or another: what is acted on, such as a head that is to be
  * signed, survives a power cut. So `overlappingSync`, which shows a commit first and syncs it later, stays off.
  */
-import { open, type RootDatabase } from "lmdb";
+import { createRequire } from "node:module";
+import type { RootDatabase } from "lmdb";
 import { ServiceError } from "./error.ts";
 import type { Condition, Item, Key, Query, Store, Value } from "./store.ts";
 
@@ -86,6 +87,8 @@ export function lmdbStore(folder: string): LmdbStore {
 
 function openDatabase(folder: string): RootDatabase<Item, Buffer> {
   try {
+    // Loaded here: a Lambda function has no use for a native module, and its bundle has none.
+    const { open }: typeof import("lmdb") = createRequire(import.meta.url)("lmdb");
     return open<Item, Buffer>({
       path: folder,
       noSubdir: false,

@@ -1,0 +1,163 @@
+/** The data folder's KMS and store: opened by the process that serves it and, where none does, by a command. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { takeOwnership } from "@kedge/cli/numbering/owner";
+import { withTimeout } from "@kedge/verify/net/exchange";
+import { z } from "zod";
+import { makeFolder } from "../platform/durable.ts";
+import { useEnvironment, useKms, writePrivately } from "../platform/embedded/embedded.ts";
+import { ServiceError } from "../platform/error.ts";
+import { type OpenStore, openStore } from "../platform/open-store.ts";
+import { openApiService } from "../service/config.ts";
+import {
+  BACKUP,
+  checkFolder,
+  checkSigners,
+  checkStore,
+  makeKeys,
+  readDomain,
+  readSigningKeys,
+  refuseOlderKeys,
+  STORE,
+} from "./state.ts";
+
+/** What a command that runs beside the server takes from it; there while it runs. */
+export const ENVIRONMENT_FILE = "environment.json";
+/** How long the server has to answer. */
+const GRACE_MS = 2_000;
+
+type Open = { close(): Promise<void> };
+export type Environment = Readonly<Record<string, string>>;
+
+/** The service's configuration but for its keys. KEDGE_DOMAIN and KEDGE_LOG_FILE of the environment count; so does KEDGE_POLICY. */
+export const configuration = (folder: string) => ({
+  KEDGE_STORE: storeOf(folder),
+  KEDGE_INDEX: `${pathToFileURL(join(folder, "index"))}/`,
+  KEDGE_DOMAIN: process.env["KEDGE_DOMAIN"] || "localhost",
+  KEDGE_PUBLICATION: `${pathToFileURL(join(folder, "published"))}/`,
+  KEDGE_LOG_FILE: process.env["KEDGE_LOG_FILE"] || join(folder, "kedge.log"),
+});
+
+export const storeOf = (folder: string): string =>
+  pathToFileURL(join(folder, STORE)).href.replace(/^file:/, "lmdb:");
+
+/**
+ * Starts KMS on the folder and sees whether its parts belong together, the store among them. This process is then
+ * configured for them.
+ * @param begin makes the keys of a folder that has none. @throws ServiceError `corrupt`, `unavailable`
+ */
+export async function openData(folder: string, { begin }: { begin: boolean }): Promise<Open> {
+  const kms = await useKms(folder);
+  try {
+    useEnvironment(configuration(folder));
+    await makeFolder(join(folder, STORE), 0o700);
+    const store = openFolderStore(folder);
+    try {
+      const keys = await readSigningKeys(folder);
+      if (keys !== undefined) await checkStore(folder, store);
+      else if (!begin) throw new ServiceError("unavailable", `${folder} is just being started: try again`);
+      useEnvironment(keys ?? (await makeKeys(folder, store)));
+      const service = openApiService(process.env);
+      await checkSigners(folder, service);
+      if (keys !== undefined) await refuseOlderKeys(folder, kms.publicKeys, service);
+      await service.close();
+    } finally {
+      await store.close();
+    }
+    return kms;
+  } catch (error) {
+    await kms.close();
+    throw error;
+  }
+}
+
+export function openFolderStore(folder: string): OpenStore {
+  try {
+    return openStore(storeOf(folder));
+  } catch (cause) {
+    if (!isDamage(cause)) throw cause;
+    throw new ServiceError("corrupt", `${join(folder, STORE)} is damaged: ${BACKUP}`, { cause });
+  }
+}
+
+/** What LMDB says of bytes that it did not write. */
+function isDamage(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (/MDB_(INVALID|CORRUPTED|PAGE_NOTFOUND|VERSION_MISMATCH)/.test(cause.message)) return true;
+  }
+  return false;
+}
+
+/**
+ * Runs a command of an operator on the data folder: beside the process that serves it or, where none does, on the folder
+ * itself. This process is configured for it meanwhile.
+ */
+export async function withData<T>(data: string, run: () => Promise<T>): Promise<T> {
+  const serving = await findServing(data);
+  if (serving !== undefined) {
+    useEnvironment(serving);
+    return await run();
+  }
+  const folder = resolve(data);
+  await checkFolder(folder);
+  if (!existsSync(join(folder, STORE))) throw nothingAt(folder);
+  const domain = await readDomain(folder);
+  useEnvironment({
+    KEDGE_URL: process.env["KEDGE_URL"] || "http://127.0.0.1:8787",
+    ...(domain !== undefined && { KEDGE_DOMAIN: domain }),
+  });
+  const open = await openData(folder, { begin: false });
+  try {
+    return await run();
+  } finally {
+    await open.close();
+  }
+}
+
+const nothingAt = (folder: string, cause?: unknown): ServiceError =>
+  new ServiceError(
+    "unavailable",
+    `nothing answers for ${folder}: is it running? Start it with npm start, or name its folder with KEDGE_DATA`,
+    { cause },
+  );
+
+// ---- the process that serves ---------------------------------------------------------------------------------------
+
+/** @returns what gives it back. @throws ServiceError `unavailable` while another process of this machine serves the folder. */
+export async function lockData(folder: string): Promise<() => Promise<void>> {
+  const release = await takeOwnership(folder, "\0serve");
+  if (release !== undefined) return release;
+  throw new ServiceError(
+    "unavailable",
+    `another process has ${folder} open: it runs there already, or is just starting or stopping`,
+  );
+}
+
+const SHARED =
+  /^(AWS_(ENDPOINT_URL_KMS|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|KEDGE_(URL|STORE|INDEX|DOMAIN|PUBLICATION|LOG_FILE|\w+_KEY|POLICY))$/;
+
+export function writeEnvironment(folder: string): Promise<void> {
+  const shared = Object.entries(process.env).filter(([name]) => SHARED.test(name));
+  return writePrivately(join(folder, ENVIRONMENT_FILE), Object.fromEntries(shared));
+}
+
+/** The environment of the process that serves this folder. @throws ServiceError `unavailable` when none does. */
+export async function readEnvironment(folder: string): Promise<Environment> {
+  try {
+    const text = await readFile(join(folder, ENVIRONMENT_FILE), "utf8");
+    const environment = z.record(z.string(), z.string()).parse(JSON.parse(text));
+    // kill -9 leaves the file.
+    const health = `${environment["KEDGE_URL"]}/healthz`;
+    const { ok } = await withTimeout(GRACE_MS, (signal) => fetch(health, { signal }));
+    if (!ok) throw new Error("it answers, and is not up");
+    return environment;
+  } catch (cause) {
+    throw nothingAt(folder, cause);
+  }
+}
+
+/** @returns undefined when no process serves the folder. */
+export const findServing = (folder: string): Promise<Environment | undefined> =>
+  readEnvironment(folder).catch(() => undefined);
