@@ -41,6 +41,21 @@ export function restoreCommand(command: Command): Command {
     .action(restoreLogs);
 }
 
+export function migrateCommand(command: Command): Command {
+  return command
+    .addOption(new Option("--data <folder>", "of version 0.1.0").env("KEDGE_DATA").default(".kedge"))
+    .action(migrateFolder);
+}
+
+async function migrateFolder({ data }: { data: string }): Promise<void> {
+  const { migrate } = await import("../local/migrate.ts");
+  const { folder, items, logs } = await asOperator(() => migrate(data));
+  print(
+    `${folder} is of this version now: ${items} items are copied into store/, and the trees of ${logs} logs are as they were signed.`,
+    "dynamodb/ stays as it was: delete it once an old proof is verified and all is well.",
+  );
+}
+
 export function rotateCommand(command: Command): Command {
   return command
     .addArgument(new Argument("<keys>", "whose key").choices(["log", "anchor", "anchor-mldsa"]))

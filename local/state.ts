@@ -190,8 +190,7 @@ const machineKey = (): Key => ({ pk: "machine", sk: "-" });
 
 /** @throws ServiceError `corrupt` where the store, or the record of what was signed, was lost beside the keys. */
 export async function checkStore(folder: string, store: Store): Promise<void> {
-  if (!(await isUsed(store)))
-    throw lost(join(folder, STORE), "is empty beside keys that may have signed");
+  if (!(await isUsed(store))) throw lost(join(folder, STORE), "is empty beside keys that may have signed");
   await store.put({ ...machineKey(), folder });
   const { published } = await readHead(store, ANCHOR);
   if (published > 0n && !existsSync(join(folder, RECORD))) {
@@ -282,7 +281,7 @@ async function hasAny(store: Store, pk: string): Promise<boolean> {
 
 /** What is for the owner alone, whatever the folder's own mode is: that may let a web server into published/anchor. */
 const PRIVATE = /^(keys\.json|kms\.json|environment\.json|credentials\.json|kedge\.log(\.\d+)?)$/;
-const PRIVATE_FOLDERS = [STORE, "index", "published/logs", "demo"];
+const PRIVATE_FOLDERS = [STORE, OLD_STORE, "index", "published/logs", "demo"];
 
 /** Sets the modes of what is there. */
 export async function keepPrivate(folder: string): Promise<void> {

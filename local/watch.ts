@@ -10,7 +10,10 @@ const EVERY_MS = 1_000;
  * A file that was removed takes writes until it is closed, and loses them then; without its lock file, a second process
  * would write beside this one. So `onLost` is told, once, within a second: this process is to end.
  */
-export function watchStore(folder: string, onLost: (error: ServiceError) => void): { close(): Promise<void> } {
+export function watchStore(
+  folder: string,
+  onLost: (error: ServiceError) => void,
+): { close(): Promise<void> } {
   const paths = ["data.mdb", "lock.mdb"].map((name) => join(folder, STORE, name));
   const before = paths.map(identityOf);
   const timer = setInterval(() => {

@@ -51,7 +51,10 @@ export type ApiService = ReturnType<typeof openParts>;
 export const openApiService = (env: NodeJS.ProcessEnv): ApiService => openParts(readConfig(apiSchema, env));
 
 /** All that is told of a configuration before anything is opened. @throws ServiceError `invalid` */
-export function readConfig<C extends z.infer<typeof apiSchema>>(schema: z.ZodType<C>, env: NodeJS.ProcessEnv) {
+export function readConfig<C extends z.infer<typeof apiSchema>>(
+  schema: z.ZodType<C>,
+  env: NodeJS.ProcessEnv,
+) {
   const config = parseEnvironment(schema, env);
   refuseFolders(env, ["KEDGE_STORE", "KEDGE_INDEX", "KEDGE_PUBLICATION"]);
   const origin = anchorOrigin(config.KEDGE_DOMAIN);
