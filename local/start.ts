@@ -6,23 +6,21 @@ import { rmSync } from "node:fs";
 import { readFile, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { withTimeout } from "@kedge/verify/net/exchange";
 import { z } from "zod";
-import { handler as anchorHandler } from "../functions/anchorer.ts";
 import { createApp } from "../functions/http/app.ts";
 import { service } from "../functions/open.ts";
-import { handler as sealHandler } from "../functions/sealer.ts";
 import { ignoreAbsent } from "../platform/durable.ts";
 import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
 import { openFolder, startEmbedded, useEnvironment, writePrivately } from "../platform/embedded/embedded.ts";
 import { checkPort, type Listening, listen } from "../platform/embedded/listen.ts";
 import { createTable } from "../platform/embedded/table.ts";
 import { ServiceError } from "../platform/error.ts";
-import { endLog, type LogFields, logLine } from "../platform/log.ts";
+import { type LogFields, logLine } from "../platform/log.ts";
 import { openService } from "../service/config-sealing.ts";
 import { startPrometheus } from "./prometheus.ts";
+import { openSchedules } from "./schedules.ts";
 import {
   BACKUP,
   beginKeys,
@@ -58,12 +56,8 @@ export type Local = Listening & {
 };
 
 const TABLE_NAME = "kedge";
-const SEAL_EVERY_MS = 500;
-const ANCHOR_EVERY_MS = 2_000;
 /** Another process that works on the same data reads it while this one runs, e.g. `kedge tenant create`. */
 const ENVIRONMENT_FILE = "environment.json";
-/** How long a start waits to see whether the first runs go well. */
-const FIRST_RUNS_MS = 5_000;
 /** How long another process has to answer. */
 const GRACE_MS = 2_000;
 
@@ -120,7 +114,8 @@ export async function startLocal({
     useEnvironment(keys ?? (await makeKeys(folder, store)));
     await checkSigners(folder);
     if (keys !== undefined) await refuseOlderKeys(folder, embedded.publicKeys, service());
-    const app = createApp(service());
+    const schedules = openSchedules(onTrouble);
+    const app = createApp({ ...service(), onAppended: schedules.onAppended });
     answer = (request) => app.fetch(request);
     useEnvironment({ KEDGE_URL: server.url });
     await writeEnvironment(folder);
@@ -128,10 +123,9 @@ export async function startLocal({
     logLine("info", { event: "start", version: readVersion(), node: process.version, ...settings(folder) });
     open.push({ close: async () => logLine("info", { event: "stop" }) });
     // Last: what they tell of trouble is told by a process that can be stopped cleanly already.
-    const schedules = startSchedules(onTrouble);
     open.push(schedules);
     const logFile = process.env["KEDGE_LOG_FILE"] ?? "";
-    return { url: server.url, logFile, firstRuns: schedules.firstRuns, close };
+    return { url: server.url, logFile, firstRuns: schedules.start(), close };
   } catch (error) {
     await close();
     throw error;
@@ -193,32 +187,6 @@ function settings(folder: string): LogFields {
   };
 }
 
-function startSchedules(onTrouble: LocalOptions["onTrouble"]) {
-  const stopping = new AbortController();
-  const told = new Set<string>();
-  const tell = (error: unknown) => {
-    const message = error instanceof Error ? error.message : String(error);
-    if (!told.has(message)) onTrouble?.(message);
-    told.add(message);
-  };
-  const loops = [
-    repeat(SEAL_EVERY_MS, () => sealHandler({}).catch(tell), stopping.signal),
-    repeat(ANCHOR_EVERY_MS, () => anchorHandler().catch(tell), stopping.signal),
-  ];
-  const firsts = Promise.all(loops.map(({ first }) => first));
-  return {
-    // Witnesses that do not answer take longer.
-    firstRuns: Promise.race([firsts, sleep(FIRST_RUNS_MS, undefined, { ref: false })]).then(
-      () => told.size === 0,
-    ),
-    async close() {
-      stopping.abort();
-      await Promise.all(loops.map(({ ended }) => ended));
-      endLog();
-    },
-  };
-}
-
 /** The service's configuration but for its keys. KEDGE_DOMAIN and KEDGE_LOG_FILE of the environment count; so does KEDGE_POLICY. */
 const configuration = (folder: string): Record<string, string> => ({
   KEDGE_TABLE: TABLE_NAME,
@@ -252,18 +220,4 @@ export async function readEnvironment(folder: string): Promise<Record<string, st
     const message = `nothing answers for ${folder}: is it running? Start it with npm start`;
     throw new ServiceError("unavailable", message, { cause });
   }
-}
-
-/** Runs again `ms` after the last run ended. */
-function repeat(ms: number, run: () => Promise<unknown>, signal: AbortSignal) {
-  const first = run();
-  const goOn = async () => {
-    await first;
-    for (;;) {
-      await sleep(ms, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
-      await run();
-    }
-  };
-  return { first, ended: goOn() };
 }
