@@ -6,16 +6,13 @@ import { rmSync } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { handler as anchorHandler } from "../functions/anchorer.ts";
 import { createApp } from "../functions/http/app.ts";
 import { closeService, service } from "../functions/open.ts";
-import { handler as sealHandler } from "../functions/sealer.ts";
 import { ignoreAbsent } from "../platform/durable.ts";
 import { openFolder, useEnvironment } from "../platform/embedded/embedded.ts";
 import { checkPort, type Listening, listen } from "../platform/embedded/listen.ts";
 import { ServiceError } from "../platform/error.ts";
-import { endLog, type LogFields, logLine } from "../platform/log.ts";
+import { type LogFields, logLine } from "../platform/log.ts";
 import { checkConfig } from "../service/config-sealing.ts";
 import {
   configuration,
@@ -26,6 +23,7 @@ import {
   writeEnvironment,
 } from "./open.ts";
 import { startPrometheus } from "./prometheus.ts";
+import { openSchedules } from "./schedules.ts";
 import { beginKeys, checkFolder, keepPrivate, refuseForgottenPolicy, refuseOtherDomain } from "./state.ts";
 import { watchStore } from "./watch.ts";
 
@@ -49,10 +47,6 @@ export type Local = Listening & {
   readonly firstRuns: Promise<boolean>;
 };
 
-const SEAL_EVERY_MS = 500;
-const ANCHOR_EVERY_MS = 2_000;
-/** How long a start waits to see whether the first runs go well. */
-const FIRST_RUNS_MS = 5_000;
 
 /**
  * Starts on the data folder, which is made if absent and resumed if not. Nothing is made before the port is open and the
@@ -96,7 +90,8 @@ export async function startLocal({
     await keepPrivate(folder);
     await beginKeys(folder);
     open.splice(1, 0, await openData(folder, { begin: true }), { close: closeService });
-    const app = createApp(service());
+    const schedules = openSchedules(onTrouble);
+    const app = createApp({ ...service(), onAppended: schedules.onAppended });
     answer = (request) => app.fetch(request);
     useEnvironment({ KEDGE_URL: server.url });
     await writeEnvironment(folder);
@@ -105,10 +100,9 @@ export async function startLocal({
     logLine("info", { event: "start", version: readVersion(), node: process.version, ...settings(folder) });
     open.push({ close: async () => logLine("info", { event: "stop" }) });
     // Last: what they tell of trouble is told by a process that can be stopped cleanly already.
-    const schedules = startSchedules(onTrouble);
     open.push(schedules);
     const logFile = process.env["KEDGE_LOG_FILE"] ?? "";
-    return { url: server.url, logFile, firstRuns: schedules.firstRuns, close };
+    return { url: server.url, logFile, firstRuns: schedules.start(), close };
   } catch (error) {
     await close();
     throw error;
@@ -156,45 +150,5 @@ function settings(folder: string): LogFields {
   };
 }
 
-function startSchedules(onTrouble: LocalOptions["onTrouble"]) {
-  const stopping = new AbortController();
-  const told = new Set<string>();
-  const tell = (error: unknown) => {
-    const message = error instanceof Error ? error.message : String(error);
-    if (!told.has(message)) onTrouble?.(message);
-    told.add(message);
-  };
-  const loops = [
-    repeat(SEAL_EVERY_MS, () => sealHandler({}).catch(tell), stopping.signal),
-    repeat(ANCHOR_EVERY_MS, () => anchorHandler().catch(tell), stopping.signal),
-  ];
-  const firsts = Promise.all(loops.map(({ first }) => first));
-  return {
-    // Witnesses that do not answer take longer.
-    firstRuns: Promise.race([firsts, sleep(FIRST_RUNS_MS, undefined, { ref: false })]).then(
-      () => told.size === 0,
-    ),
-    async close() {
-      stopping.abort();
-      await Promise.all(loops.map(({ ended }) => ended));
-      endLog();
-    },
-  };
-}
-
 /** To see whether the rest is right before any key is made. */
 const NO_KEYS = { KEDGE_LOG_KEY: "none", KEDGE_ANCHOR_KEY: "none" };
-
-/** Runs again `ms` after the last run ended. */
-function repeat(ms: number, run: () => Promise<unknown>, signal: AbortSignal) {
-  const first = run();
-  const goOn = async () => {
-    await first;
-    for (;;) {
-      await sleep(ms, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
-      await run();
-    }
-  };
-  return { first, ended: goOn() };
-}
