@@ -5,12 +5,11 @@
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { anchorOrigin } from "@kedge/cli/contract/ids";
 import * as z from "zod";
-import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
-import { parseEnvironment } from "../platform/environment.ts";
-import { ServiceError } from "../platform/error.ts";
+import { parseEnvironment, refuseFolders } from "../platform/environment.ts";
 import { folderIndex } from "../platform/index-folder.ts";
 import type { IndexPlace } from "../platform/index-place.ts";
 import { bucketIndex } from "../platform/index-s3.ts";
+import { openStore, storePlace } from "../platform/open-store.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
 import { newFilters } from "./index/filters.ts";
 import { readPolicy } from "./policy.ts";
@@ -30,11 +29,10 @@ const minutes = z
   .transform((text) => Number(text));
 
 export const apiSchema = z.object({
-  /** Name of the DynamoDB table. */
-  KEDGE_TABLE: z.string().min(3),
-  /** Where the index of the logs is: files that can be made anew. */
+  ...storePlace,
+  /** Where the runs of the index are. */
   KEDGE_INDEX: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }),
-  /** MiB of memory for what is kept of the index. */
+  /** MiB of memory for what is kept of them. */
   KEDGE_INDEX_MEMORY: z
     .string()
     .regex(/^[1-9][0-9]{0,4}$/, "MiB, 1 to 99999")
@@ -60,34 +58,40 @@ export const apiSchema = z.object({
 export type ApiService = ReturnType<typeof openParts>;
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
-export const openApiService = (env: NodeJS.ProcessEnv): ApiService =>
-  openParts(parseEnvironment(apiSchema, env), env);
+export const openApiService = (env: NodeJS.ProcessEnv): ApiService => openParts(readConfig(apiSchema, env));
 
-export function openParts(config: z.infer<typeof apiSchema>, env: NodeJS.ProcessEnv) {
-  refuseForgotten(env, "KEDGE_INDEX", config.KEDGE_INDEX);
-  const kms = kmsClient();
+/** All that is told of a configuration before anything is opened. @throws ServiceError `invalid` */
+export function readConfig<C extends z.infer<typeof apiSchema>>(
+  schema: z.ZodType<C>,
+  env: NodeJS.ProcessEnv,
+) {
+  const config = parseEnvironment(schema, env);
+  refuseFolders(env, ["KEDGE_STORE", "KEDGE_INDEX", "KEDGE_PUBLICATION"]);
   const origin = anchorOrigin(config.KEDGE_DOMAIN);
+  return { ...config, anchorOrigin: origin, policy: readPolicy(config.KEDGE_POLICY, origin) };
+}
+
+type Config = ReturnType<typeof readConfig<z.infer<typeof apiSchema>>>;
+
+export function openParts(config: Config) {
+  const kms = kmsClient();
+  const { close, ...store } = openStore(config.KEDGE_STORE);
   return {
-    store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
+    store,
     index: openIndex(new URL(config.KEDGE_INDEX)),
     filters: newFilters(config.KEDGE_INDEX_MEMORY * 1024 * 1024),
     clock: Date.now,
     domain: config.KEDGE_DOMAIN,
-    anchorOrigin: origin,
-    policy: readPolicy(config.KEDGE_POLICY, origin),
+    anchorOrigin: config.anchorOrigin,
+    policy: config.policy,
     logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
     every: { sealer: 60_000 * config.KEDGE_SWEEP_MINUTES, anchorer: 60_000 * config.KEDGE_ANCHOR_MINUTES },
+    close,
   };
 }
 
 const openIndex = (url: URL): IndexPlace => (url.protocol === "s3:" ? bucketIndex(url) : folderIndex(url));
-
-/** @throws ServiceError `invalid` where a function is to keep something in a folder. */
-export function refuseForgotten(env: NodeJS.ProcessEnv, name: string, url: string): void {
-  if (!url.startsWith("file:") || env["AWS_LAMBDA_FUNCTION_NAME"] === undefined) return;
-  throw new ServiceError("invalid", `${name}: a function's folder is forgotten; set s3://<bucket>`);
-}
 
 const openKeys = (kms: KMSClient, ed25519: readonly string[], mldsa44: readonly string[]): LogKeys => ({
   ed25519: ed25519.map((id) => kmsEd25519Signer(kms, id)),
