@@ -47,7 +47,6 @@ export type Local = Listening & {
   readonly firstRuns: Promise<boolean>;
 };
 
-
 /**
  * Starts on the data folder, which is made if absent and resumed if not. Nothing is made before the port is open and the
  * configuration is known to be right.
