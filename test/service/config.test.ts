@@ -30,5 +30,5 @@ test("the API loads neither sealing nor where files are published; sealer and an
   const others = new Set(
     [...(sealer ?? []), ...(anchorer ?? [])].filter((path) => NOT_FOR_THE_API.test(path)),
   );
-  expect(others.size).toBe(13);
+  expect(others.size).toBe(12);
 });
