@@ -10,7 +10,12 @@ const MAX_CHUNK_BYTES = 390_000;
 /** So that a bundle of 256 stays below an item's limit too. */
 export const MAX_ENTRY_BYTES = 1_400;
 
-export type AppendContext = { readonly store: Store; readonly clock: () => number };
+export type AppendContext = {
+  readonly store: Store;
+  readonly clock: () => number;
+  /** Told of a log with new entries, where its sealer is in this process: what a table's stream is to a function. */
+  readonly onAppended?: (log: string) => void;
+};
 
 /**
  * Writes one pending chunk. When this returns, the entries are durable: the caller may acknowledge them.
@@ -40,5 +45,6 @@ export async function append(
   // By a clock before 1970 it came in 1970: its key must sort, or the log could not be sealed.
   const arrival = Math.max(0, ctx.clock());
   await ctx.store.put(encodeChunk(log, arrival, entries));
+  ctx.onAppended?.(log);
   return arrival;
 }

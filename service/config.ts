@@ -5,9 +5,13 @@
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { anchorOrigin } from "@kedge/cli/contract/ids";
 import * as z from "zod";
-import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
-import { parseEnvironment } from "../platform/environment.ts";
+import { parseEnvironment, refuseFolders } from "../platform/environment.ts";
+import { folderIndex } from "../platform/index-folder.ts";
+import type { IndexPlace } from "../platform/index-place.ts";
+import { bucketIndex } from "../platform/index-s3.ts";
+import { openStore, storePlace } from "../platform/open-store.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
+import { newFilters } from "./index/filters.ts";
 import { readPolicy } from "./policy.ts";
 import type { LogKeys } from "./sign.ts";
 
@@ -25,8 +29,15 @@ const minutes = z
   .transform((text) => Number(text));
 
 export const apiSchema = z.object({
-  /** Name of the DynamoDB table. */
-  KEDGE_TABLE: z.string().min(3),
+  ...storePlace,
+  /** Where the runs of the index are. */
+  KEDGE_INDEX: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }),
+  /** MiB of memory for what is kept of them. */
+  KEDGE_INDEX_MEMORY: z
+    .string()
+    .regex(/^[1-9][0-9]{0,4}$/, "MiB, 1 to 99999")
+    .default("256")
+    .transform((text) => Number(text)),
   /** First part of every origin: a schema-less URL without spaces or plus signs. */
   KEDGE_DOMAIN: z
     .string()
@@ -47,23 +58,40 @@ export const apiSchema = z.object({
 export type ApiService = ReturnType<typeof openParts>;
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
-export const openApiService = (env: NodeJS.ProcessEnv): ApiService =>
-  openParts(parseEnvironment(apiSchema, env));
+export const openApiService = (env: NodeJS.ProcessEnv): ApiService => openParts(readConfig(apiSchema, env));
 
-export function openParts(config: z.infer<typeof apiSchema>) {
-  const kms = kmsClient();
+/** All that is told of a configuration before anything is opened. @throws ServiceError `invalid` */
+export function readConfig<C extends z.infer<typeof apiSchema>>(
+  schema: z.ZodType<C>,
+  env: NodeJS.ProcessEnv,
+) {
+  const config = parseEnvironment(schema, env);
+  refuseFolders(env, ["KEDGE_STORE", "KEDGE_INDEX", "KEDGE_PUBLICATION"]);
   const origin = anchorOrigin(config.KEDGE_DOMAIN);
+  return { ...config, anchorOrigin: origin, policy: readPolicy(config.KEDGE_POLICY, origin) };
+}
+
+type Config = ReturnType<typeof readConfig<z.infer<typeof apiSchema>>>;
+
+export function openParts(config: Config) {
+  const kms = kmsClient();
+  const { close, ...store } = openStore(config.KEDGE_STORE);
   return {
-    store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
+    store,
+    index: openIndex(new URL(config.KEDGE_INDEX)),
+    filters: newFilters(config.KEDGE_INDEX_MEMORY * 1024 * 1024),
     clock: Date.now,
     domain: config.KEDGE_DOMAIN,
-    anchorOrigin: origin,
-    policy: readPolicy(config.KEDGE_POLICY, origin),
+    anchorOrigin: config.anchorOrigin,
+    policy: config.policy,
     logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
     every: { sealer: 60_000 * config.KEDGE_SWEEP_MINUTES, anchorer: 60_000 * config.KEDGE_ANCHOR_MINUTES },
+    close,
   };
 }
+
+const openIndex = (url: URL): IndexPlace => (url.protocol === "s3:" ? bucketIndex(url) : folderIndex(url));
 
 const openKeys = (kms: KMSClient, ed25519: readonly string[], mldsa44: readonly string[]): LogKeys => ({
   ed25519: ed25519.map((id) => kmsEd25519Signer(kms, id)),

@@ -30,22 +30,22 @@ import {
   tilesChanged,
   widthAt,
 } from "@kedge/verify/tlog/tile";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
 import { sha256 } from "../platform/hash.ts";
 import type { Publication } from "../platform/publication.ts";
 import type { Key, Store } from "../platform/store.ts";
 import { checkpointKey, keepFirst } from "./checkpoints.ts";
-import { decodeIndex, encodeIndex, indexKey } from "./hash-index.ts";
 import { type Head, moveHead, publishedHead, readHead } from "./head.ts";
+import { type Cover, type IndexContext, readCover, sizesOf } from "./index/cover.ts";
+import { extendCover } from "./index/extend.ts";
+import { find } from "./index/find.ts";
 import { oldestFirst, type PendingChunk } from "./pending.ts";
 import { readRecord, rollback, writeBatch, writeRecord } from "./record.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import { discardAttempt, discardStaging, readStaging, stage } from "./staging.ts";
 import { readLogTiles, tileBytes, writeTiles } from "./tiles.ts";
 
-export type SealContext = {
-  readonly store: Store;
+export type SealContext = IndexContext & {
   readonly publication: Publication;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
@@ -78,7 +78,15 @@ export type Sealed =
       readonly more: boolean;
       /** Arrival of the oldest pending chunk seen, ms since the epoch; undefined: nothing was pending. */
       readonly oldest: bigint | undefined;
+      readonly index: IndexState;
     };
+
+/** How the index fares after a seal. What it throws is no reason for a seal to fail. */
+export type IndexState = {
+  /** Published entries without a run; undefined: it cannot be told. */
+  readonly uncovered?: bigint;
+  readonly error?: unknown;
+};
 
 /**
  * Seals one batch of a log, after finishing any batch that is committed and unpublished.
@@ -87,16 +95,19 @@ export type Sealed =
 export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> {
   const head = await recover(ctx, log);
   if (head === undefined) return { conflict: true };
-  const { batch, chunks, more, oldest } = await collect(ctx.store, head, log);
-  if (batch === undefined) {
+  const { batch, chunks, more, oldest } = await collect(ctx, head, log);
+  let published: Head | undefined = head;
+  if (batch !== undefined) {
+    const committed = await commit(ctx.store, head, batch);
+    published = committed && (await finish(ctx, log, committed, batch, chunks));
+    if (published === undefined) return { conflict: true };
+  } else if (chunks.length > 0) {
     // I1: only what is published, or never gets in, is pending no more.
-    if (chunks.length > 0) await ctx.store.write([], chunks);
-    return { conflict: false, sealed: 0, size: head.size, more, oldest };
+    await ctx.store.write([], chunks);
   }
-  const committed = await commit(ctx.store, head, batch);
-  const published = committed && (await finish(ctx, log, committed, batch, chunks));
-  if (published === undefined) return { conflict: true };
-  return { conflict: false, sealed: countEntries(batch.entries), size: published.size, more, oldest };
+  const index = chunks.length > 0 ? await extend(ctx, published) : {};
+  const sealed = batch === undefined ? 0 : countEntries(batch.entries);
+  return { conflict: false, sealed, size: published.size, more, oldest, index };
 }
 
 /**
@@ -196,17 +207,18 @@ type Collected = {
 };
 
 /** The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated (I2). */
-async function collect(store: Store, head: Head, { admit }: SealableLog): Promise<Collected> {
+async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Promise<Collected> {
+  const { store } = ctx;
   const { chunks, more } = await oldestChunks(store, head.log);
   const read = { chunks: chunks.map(({ key }) => key), more, oldest: chunks[0]?.arrival };
   if (chunks.length === 0) return { batch: undefined, ...read };
   const pending = joinEntries(chunks.map(({ entries }) => entries));
   const hashes = leafHashes(pending, sha256);
-  const [isKnown, edge] = await Promise.all([
-    knownLeaves(store, head, hashes),
+  const [known, edge] = await Promise.all([
+    knownLeaves(ctx, head, hashes),
     readEdge(store, head.log, head.size),
   ]);
-  const fresh = firstOfEach(hashes).filter((n) => !isKnown(n));
+  const fresh = firstOfEach(hashes).filter((n) => !known.has(n));
   const { entries, leaves } = await admitted(
     { entries: selectEntries(pending, fresh), leaves: selectHashes(hashes, fresh) },
     admit,
@@ -269,29 +281,39 @@ async function admitted({ entries, leaves }: Leaves, admit: SealableLog["admit"]
   };
 }
 
+/** Which of these leaf hashes the log has, by their numbers. */
+async function knownLeaves(ctx: SealContext, head: Head, hashes: Uint8Array): Promise<ReadonlySet<number>> {
+  let cover = await readCover(ctx, head.log);
+  // A table without a cover comes here too: one that was restored, or of an earlier version.
+  if (head.published - cover.end > BigInt(sizesOf(ctx).uncovered)) cover = await extendCover(ctx, head.log);
+  const found = await find(ctx, head, cover, hashes);
+  const indexed = found.flatMap((index, n) => (index === undefined ? [] : [{ n, index }]));
+  return await inTree(ctx.store, head, hashes, indexed);
+}
+
+type Indexed = { readonly n: number; readonly index: bigint };
+
 /**
- * Which of these leaf hashes the tree holds where the hash index has them. The index alone does not say: it may be of a
- * tree that a restore has forgotten, or of a batch that another sealer has committed since, so that ours cannot be.
+ * Which of these leaf hashes the tree holds where the index has them. The index alone does not say, for the cover may be newer
+ * than the head: another sealer has published since, so that ours cannot commit.
  */
-async function knownLeaves(store: Store, head: Head, hashes: Uint8Array): Promise<(n: number) => boolean> {
-  const count = hashes.length / HASH_SIZE;
-  const names = Array.from({ length: count }, (_, n) => bytesToHex(hashAt(hashes, n)));
-  const distinct = [...new Set(names)];
-  const items = await store.get(distinct.map((name) => indexKey(head.log, name)));
-  const below = distinct.flatMap((name, i) => {
-    const index = items[i] && decodeIndex(items[i]);
-    return index === undefined || index >= head.size ? [] : [{ name, index }];
-  });
+async function inTree(
+  store: Store,
+  head: Head,
+  hashes: Uint8Array,
+  indexed: readonly Indexed[],
+): Promise<ReadonlySet<number>> {
+  const below = indexed.filter(({ index }) => index < head.size);
   const tileIndexes = new Set(below.map(({ index }) => index / BigInt(TILE_WIDTH)));
   const wanted = [...tileIndexes].map((index) => ({ level: 0, index, width: widthAt(head.size, 0, index) }));
   const tiles = await readLogTiles(store, head.log, wanted);
-  const known = new Set<string>();
-  for (const { name, index } of below) {
+  const isThere = ({ n, index }: Indexed) => {
     const bytes = tiles.get(tileKey(0, index / BigInt(TILE_WIDTH)));
-    const at = Number(index % BigInt(TILE_WIDTH));
-    if (bytes !== undefined && bytesToHex(hashAt(bytes, at)) === name) known.add(name);
-  }
-  return (n) => known.has(names[n] ?? "");
+    return (
+      bytes !== undefined && equalBytes(hashAt(bytes, Number(index % BigInt(TILE_WIDTH))), hashAt(hashes, n))
+    );
+  };
+  return new Set(below.filter(isThere).map(({ n }) => n));
 }
 
 // ---- 2 commit -------------------------------------------------------------------------------------------------------
@@ -320,15 +342,11 @@ export async function commit(
  */
 export async function apply(store: Store, head: Head, batch: Batch, mend = false): Promise<void> {
   const { log, published: from, size } = head;
-  const { growth, leaves } = batch;
   const changed = [
-    ...tilesChanged(from, size).map((tile) => ({ tile, bytes: tileBytes(tile, growth.tiles) })),
+    ...tilesChanged(from, size).map((tile) => ({ tile, bytes: tileBytes(tile, batch.growth.tiles) })),
     ...bundlesChanged(from, size).map((tile) => ({ tile, bytes: bundleBytes(tile, from, batch) })),
   ];
-  const index = Array.from({ length: leaves.length / HASH_SIZE }, (_, i) =>
-    encodeIndex(log, hashAt(leaves, i), from + BigInt(i)),
-  );
-  await writeTiles(store, log, changed, index, mend);
+  await writeTiles(store, log, changed, mend);
 }
 
 /** The right edge of a tree: its partial tiles, and the entries of its partial bundle. */
@@ -398,3 +416,17 @@ async function publish(
   if (published !== undefined) await discardStaging(store, published, pending);
   return published;
 }
+
+// ---- 6 index --------------------------------------------------------------------------------------------------------
+
+/** Never a condition of the seal, which is done. What is left uncovered the next one covers, or the one after that must. */
+async function extend(ctx: SealContext, { log, published }: Head): Promise<IndexState> {
+  try {
+    return { uncovered: uncovered(published, await extendCover(ctx, log)) };
+  } catch (error) {
+    const cover = await readCover(ctx, log).catch(() => undefined);
+    return { error, ...(cover && { uncovered: uncovered(published, cover) }) };
+  }
+}
+
+const uncovered = (published: bigint, { end }: Cover): bigint => (published > end ? published - end : 0n);
