@@ -15,6 +15,13 @@ export function service(): OpenService {
   return opened;
 }
 
+/** Closes what was opened; what comes next opens anew. On one machine alone: a Lambda instance just ends. */
+export async function closeService(): Promise<void> {
+  const closing = opened;
+  opened = undefined;
+  await closing?.close();
+}
+
 /** Apart, because on one machine sealer and anchorer share the process. */
 const signatures = { log: 0, anchor: 0 };
 

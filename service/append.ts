@@ -1,6 +1,6 @@
 /** Append: accept entries durably. They are in no tree until the sealer comes. */
 import { MAX_ENTRIES } from "@kedge/cli/contract/limits";
-import { encodeEntries } from "@kedge/verify/tlog/tile";
+import { countEntries, type Entries, encodeEntries, listEntries } from "@kedge/verify/tlog/tile";
 import { ServiceError } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
 import { encodeChunk } from "./pending.ts";
@@ -26,21 +26,25 @@ export type AppendContext = {
 export async function append(
   ctx: AppendContext,
   log: string,
-  entries: readonly Uint8Array[],
+  list: Entries | readonly Uint8Array[],
 ): Promise<number> {
-  if (entries.length === 0 || entries.length > MAX_ENTRIES) {
-    throw new ServiceError("invalid", `${entries.length} entries: send 1 to ${MAX_ENTRIES} in a request`);
+  const entries = "data" in list ? list : encodeEntries(list);
+  const count = countEntries(entries);
+  if (count === 0 || count > MAX_ENTRIES) {
+    throw new ServiceError("invalid", `${count} entries: send 1 to ${MAX_ENTRIES} in a request`);
   }
-  if (entries.some(({ length }) => length > MAX_ENTRY_BYTES)) {
+  if (listEntries(entries).some(({ length }) => length > MAX_ENTRY_BYTES)) {
     throw new ServiceError("invalid", `an entry is larger than ${MAX_ENTRY_BYTES} bytes`);
   }
-  const data = encodeEntries(entries);
-  if (data.length > MAX_CHUNK_BYTES) {
-    throw new ServiceError("invalid", `entries of ${data.length} bytes: send ${MAX_CHUNK_BYTES} at most`);
+  if (entries.data.length > MAX_CHUNK_BYTES) {
+    throw new ServiceError(
+      "invalid",
+      `entries of ${entries.data.length} bytes: send ${MAX_CHUNK_BYTES} at most`,
+    );
   }
   // By a clock before 1970 it came in 1970: its key must sort, or the log could not be sealed.
   const arrival = Math.max(0, ctx.clock());
-  await ctx.store.put(encodeChunk(log, arrival, data, entries.length));
+  await ctx.store.put(encodeChunk(log, arrival, entries));
   ctx.onAppended?.(log);
   return arrival;
 }

@@ -5,6 +5,7 @@
  */
 import type { Scope } from "@kedge/cli/contract/ids";
 import type { Vkey } from "@kedge/verify/tlog/note";
+import type { Entries } from "@kedge/verify/tlog/tile";
 import { ServiceError } from "../platform/error.ts";
 import { type AppendContext, append } from "./append.ts";
 import { readHead } from "./head.ts";
@@ -75,7 +76,7 @@ function onTenant<Input extends readonly unknown[], Output>(
 }
 
 export const verbs = {
-  append: onLog("write", (ctx, { id }, entries: readonly Uint8Array[]) => append(ctx, id, entries)),
+  append: onLog("write", (ctx, { id }, entries: Entries) => append(ctx, id, entries)),
   entryStatus: onLog("read", (ctx, { id }, entry: Uint8Array) => entryStatus(ctx, id, entry)),
   prove: onLog("read", (ctx, { id }, entries: readonly Uint8Array[]) => prove(ctx, id, entries)),
 
