@@ -11,10 +11,11 @@
 
 import { randomUUID } from "node:crypto";
 import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { open, type RootDatabase } from "lmdb";
-import { Packr } from "msgpackr";
+import type { RootDatabase } from "lmdb";
+import type { Packr } from "msgpackr";
 import { ServiceError } from "./error.ts";
 import { identityOf, isInPlace } from "./lmdb-files.mjs";
 import type { Condition, Item, Key, Query, Store, Value } from "./store.ts";
@@ -37,9 +38,15 @@ const OPTIONS = {
   permissionsMode: 0o600,
 } as const;
 
-const packr = new Packr({ useRecords: false });
+/** Loaded by who opens a store: no Lambda function does, and their bundles have neither library. */
+const load = createRequire(import.meta.url);
+let packr: Packr | undefined;
 
-export type LmdbStore = Store & { close(): Promise<void> };
+export type LmdbStore = Store & {
+  /** Copies the store as it is at one moment into another folder, which is there and empty. */
+  backup(folder: string): Promise<void>;
+  close(): Promise<void>;
+};
 
 /** Opens the folder, made if absent. @throws ServiceError `unavailable` when it cannot be. */
 export function lmdbStore(folder: string): LmdbStore {
@@ -140,6 +147,14 @@ export function lmdbStore(folder: string): LmdbStore {
       });
     },
 
+    async backup(to) {
+      const { db } = await current();
+      await db.backup(to, true).catch((cause: unknown) => {
+        const message = `the store in ${folder} cannot be copied to ${to} (${messageOf(cause)}): look at both disks`;
+        throw new ServiceError("unavailable", message, { cause });
+      });
+    },
+
     async close() {
       await committing;
       isClosed = true;
@@ -171,6 +186,7 @@ function openFiles(folder: string, identity?: string): Files {
   try {
     makeFolder(folder);
     makeLockFile(lock);
+    const { open }: typeof import("lmdb") = load("lmdb");
     const db = open<Buffer, Buffer>({ ...OPTIONS, path: folder });
     syncFolder(folder);
     const inPlace = { [data]: identityOf(data), [lock]: identityOf(lock) };
@@ -335,12 +351,18 @@ function readPage(db: Database, bounds: Bounds, most: number): { page: Item[]; l
   return { page };
 }
 
+function packer(): Packr {
+  const { Packr }: typeof import("msgpackr") = load("msgpackr");
+  packr ??= new Packr({ useRecords: false });
+  return packr;
+}
+
 /** In memory of its own, that can be given to the other thread. */
-const recordOf = (item: Item): Uint8Array<ArrayBuffer> => Uint8Array.from(packr.pack(item));
+const recordOf = (item: Item): Uint8Array<ArrayBuffer> => Uint8Array.from(packer().pack(item));
 
 /** Bytes are parts of the record, which nobody else has. */
 function itemOf(record: Buffer): Item {
-  const item: Item = packr.unpack(record);
+  const item: Item = packer().unpack(record);
   return Object.fromEntries(
     Object.entries(item).map(([name, value]) => [
       name,
