@@ -1,8 +1,9 @@
 /** A folder of LMDB: opens its two files so that they survive a power cut, and so that a full disk is an error. */
 import { randomUUID } from "node:crypto";
 import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { open, type RootDatabase } from "lmdb";
+import type { RootDatabase } from "lmdb";
 import { type Identities, identityOf } from "./lmdb-files.mjs";
 
 export const DATA_FILE = "data.mdb";
@@ -24,6 +25,8 @@ export type Database = RootDatabase<Buffer, Buffer>;
 
 /** Makes what is absent. `inPlace` is for isInPlace. @throws what the file system or LMDB says. */
 export function openDatabase(folder: string): { readonly db: Database; readonly inPlace: Identities } {
+  // Loaded here: a Lambda function has no use for a native module, and its bundle has none.
+  const { open }: typeof import("lmdb") = createRequire(import.meta.url)("lmdb");
   const [data, lock] = [join(folder, DATA_FILE), join(folder, LOCK_FILE)];
   makeFolder(folder);
   makeLockFile(lock);

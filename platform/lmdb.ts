@@ -9,9 +9,9 @@
  * One thread writes (lmdb-writer.mjs), and this one reads. Writes that come while a commit is under way share the next.
  */
 
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { Packr } from "msgpackr";
 import { ServiceError } from "./error.ts";
 import { type Identities, identityOf, isInPlace } from "./lmdb-files.mjs";
 import { DATA_FILE, type Database, LMDB_OPTIONS, openDatabase } from "./lmdb-folder.ts";
@@ -21,13 +21,12 @@ import type { Condition, Item, Key, Query, Store, Value } from "./store.ts";
 const PAGE = { items: 256, bytes: 4 << 20 };
 /** About so much goes into one commit, so that none of those that share it waits long. */
 const COMMIT_BYTES = 16 << 20;
-const packr = new Packr({ useRecords: false });
-
 export type LmdbStore = Store & { close(): Promise<void> };
 
 /** Opens the folder, made if absent. @throws ServiceError `unavailable` when it cannot be. */
 export function lmdbStore(folder: string): LmdbStore {
   let files = openFiles(folder);
+  const { recordOf, itemOf } = recordFormat();
   const { identity } = files;
   let isClosed = false;
   let renewing: Promise<void> | undefined;
@@ -92,7 +91,7 @@ export function lmdbStore(folder: string): LmdbStore {
       while (next !== undefined && left > 0) {
         const db = await latest();
         const bounds: Bounds = next;
-        const { page, last } = reading(folder, () => readPage(db, bounds, left));
+        const { page, last } = reading(folder, () => readPage(db, bounds, left, itemOf));
         yield* page;
         left -= page.length;
         next = last && { ...bounds, start: last, exclusiveStart: true };
@@ -235,7 +234,7 @@ function startWriter(folder: string, files: Identities): Writer {
       if ("done" in result) return result.done;
       isBroken ||= result.isBroken === true;
       const message = `the store in ${folder} cannot be written (${result.error}): make room on its disk, or mend it`;
-      throw new ServiceError("unavailable", message);
+      throw new ServiceError("unavailable", message, { cause: new Error(result.error) });
     },
     isBroken: () => isBroken,
     async close() {
@@ -267,7 +266,12 @@ function reading<T>(folder: string, read: () => T): T {
   }
 }
 
-function readPage(db: Database, bounds: Bounds, most: number): { page: Item[]; last?: Buffer } {
+function readPage(
+  db: Database,
+  bounds: Bounds,
+  most: number,
+  itemOf: RecordFormat["itemOf"],
+): { page: Item[]; last?: Buffer } {
   const page: Item[] = [];
   let bytes = 0;
   for (const { key, value } of db.getRange({ ...bounds, snapshot: false })) {
@@ -280,18 +284,30 @@ function readPage(db: Database, bounds: Bounds, most: number): { page: Item[]; l
   return { page };
 }
 
-/** In memory of its own, that can be given to the other thread. */
-const recordOf = (item: Item): Uint8Array<ArrayBuffer> => Uint8Array.from(packr.pack(item));
+type RecordFormat = {
+  /** In memory of its own, that can be given to the other thread. */
+  recordOf(item: Item): Uint8Array<ArrayBuffer>;
+  /** Its bytes are parts of the record, which nobody else has. */
+  itemOf(record: Buffer): Item;
+};
 
-/** Bytes are parts of the record, which nobody else has. */
-function itemOf(record: Buffer): Item {
-  const item: Item = packr.unpack(record);
-  return Object.fromEntries(
-    Object.entries(item).map(([name, value]) => [
-      name,
-      value instanceof Uint8Array ? new Uint8Array(value.buffer, value.byteOffset, value.length) : value,
-    ]),
-  ) as Item;
+/** Items as MessagePack, whole. */
+function recordFormat(): RecordFormat {
+  // Loaded when there is a store to open, as lmdb is.
+  const { Packr }: typeof import("msgpackr") = createRequire(import.meta.url)("msgpackr");
+  const packr = new Packr({ useRecords: false });
+  return {
+    recordOf: (item) => Uint8Array.from(packr.pack(item)),
+    itemOf(record) {
+      const item: Item = packr.unpack(record);
+      return Object.fromEntries(
+        Object.entries(item).map(([name, value]) => [
+          name,
+          value instanceof Uint8Array ? new Uint8Array(value.buffer, value.byteOffset, value.length) : value,
+        ]),
+      ) as Item;
+    },
+  };
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
