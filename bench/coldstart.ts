@@ -88,7 +88,7 @@ const ENVIRONMENT = {
   AWS_SECRET_ACCESS_KEY: "test",
   // The AWS SDK announces its end of support for Node 20 on every start.
   AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
-  KEDGE_TABLE: "kedge",
+  KEDGE_STORE: "dynamodb:kedge",
   KEDGE_DOMAIN: "audit.example.org",
   KEDGE_LOG_KEY: "a",
   KEDGE_ANCHOR_KEY: "b",

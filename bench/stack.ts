@@ -30,7 +30,7 @@ export async function openStack(endpoint?: string): Promise<Stack> {
     AWS_REGION: "us-east-1",
     AWS_ACCESS_KEY_ID: "local",
     AWS_SECRET_ACCESS_KEY: "local",
-    KEDGE_TABLE: TABLE_NAME,
+    KEDGE_STORE: `dynamodb:${TABLE_NAME}`,
     KEDGE_DOMAIN: "localhost",
     KEDGE_PUBLICATION: `${pathToFileURL(join(folder, "published"))}/`,
   });

@@ -28,6 +28,10 @@ export const operatorCommands: Commands = {
       summary: "bring a log that is behind its record forward",
       load: async () => (await import("./operator.ts")).restoreCommand,
     },
+    migrate: {
+      summary: "bring a data folder of version 0.1.0 to this version",
+      load: async () => (await import("./operator.ts")).migrateCommand,
+    },
     witness: {
       summary: "cosign the checkpoints of others' logs, on this machine",
       load: async () => (await import("../witness/command.ts")).witnessCommand,

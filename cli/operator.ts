@@ -1,4 +1,4 @@
-/** What operators do under their own AWS credentials, or beside the process that serves the data folder. */
+/** What operators do under their own AWS credentials, or on the data folder. */
 import { existsSync } from "node:fs";
 import { LOG_ID, TENANT_ID } from "@kedge/cli/contract/ids";
 import { matching } from "@kedge/verify/cli/options";
@@ -39,6 +39,21 @@ export function restoreCommand(command: Command): Command {
     .option("--whole", "rebuild it from its first entry")
     .option("--json", "as JSON")
     .action(restoreLogs);
+}
+
+export function migrateCommand(command: Command): Command {
+  return command
+    .addOption(new Option("--data <folder>", "of version 0.1.0").env("KEDGE_DATA").default(".kedge"))
+    .action(migrateFolder);
+}
+
+async function migrateFolder({ data }: { data: string }): Promise<void> {
+  const { migrate } = await import("../local/migrate.ts");
+  const { folder, items, logs } = await asOperator(() => migrate(data));
+  print(
+    `${folder} is of this version now: ${items} items are copied into store/, and the trees of ${logs} logs are as they were signed.`,
+    "dynamodb/ stays as it was: delete it once an old proof is verified and all is well.",
+  );
 }
 
 export function rotateCommand(command: Command): Command {
@@ -84,7 +99,7 @@ async function createTenant(name: string, flags: DeploymentFlags & { out: string
   }
   const deployment = readDeployment(flags);
   // What finds the deployment sets the variables of it.
-  const where = flags.outputsFile ?? (process.env["KEDGE_TABLE"] || process.env["KEDGE_DATA"] || ".kedge");
+  const where = flags.outputsFile ?? (process.env["KEDGE_STORE"] || process.env["KEDGE_DATA"] || ".kedge");
   const { url, logVkey } = await asOperator(({ createTenantForOperator }) =>
     createTenantForOperator({ name, out, deployment }),
   );

@@ -53,7 +53,7 @@ export function readDeployment({ outputsFile, stage }: DeploymentFlags): Record<
   const { Region, TableName, Domain, LogKeys, AnchorKeys, AnchorMldsaKeys, ApiUrl } = parsed.data;
   return {
     AWS_REGION: Region,
-    KEDGE_TABLE: TableName,
+    KEDGE_STORE: `dynamodb:${TableName}`,
     KEDGE_DOMAIN: Domain,
     KEDGE_LOG_KEY: LogKeys,
     KEDGE_ANCHOR_KEY: AnchorKeys,

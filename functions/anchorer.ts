@@ -18,6 +18,12 @@ import { stampPublic } from "./stamp.ts";
 export async function handler(event?: unknown): Promise<RestoreResult[] | undefined> {
   const wanted = restoreRequest(event);
   if (wanted !== undefined) return await reported(restoreLogs(service(), [anchorLog(service())], wanted));
+  await anchorNow();
+  return undefined;
+}
+
+/** @returns whether all that was published is public then: false while it waits for witnesses. @throws when the run failed. */
+export async function anchorNow(): Promise<boolean> {
   try {
     const { anchored, size, publicSize, quorum, asked, changed } = await anchor(service());
     for (const file of changed) logLine("info", { event: file, changed: true });
@@ -35,7 +41,7 @@ export async function handler(event?: unknown): Promise<RestoreResult[] | undefi
     const missing = asked.flatMap(({ outcome, witness }) => (outcome === "cosigned" ? [] : [witness]));
     await noteRun("anchorer", quorum ? { codes: [] } : { codes: ["witness_quorum"], missing });
     await stampPublic();
-    return undefined;
+    return quorum;
   } catch (error) {
     logLine("error", { event: "anchor", ...errorFields(error) }, await runMetrics(error));
     await noteRun("anchorer", { codes: [codeOf(error)] });

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Signer } from "../platform/signer.ts";
 import { openService, type Service } from "../service/config-sealing.ts";
 import { checkpointSigner, type LogKeys } from "../service/sign.ts";
-import type { DrainContext } from "../service/sweep.ts";
+import type { SweepContext } from "../service/sweep.ts";
 
-type OpenService = Service & Required<DrainContext>;
+type OpenService = Service & Required<SweepContext>;
 
 let opened: OpenService | undefined;
 
@@ -13,6 +13,13 @@ let opened: OpenService | undefined;
 export function service(): OpenService {
   opened ??= counting(openService(process.env));
   return opened;
+}
+
+/** Closes what was opened; what comes next opens anew. On one machine alone: a Lambda instance just ends. */
+export async function closeService(): Promise<void> {
+  const closing = opened;
+  opened = undefined;
+  await closing?.close();
 }
 
 /** Apart, because on one machine sealer and anchorer share the process. */
@@ -30,6 +37,7 @@ function counting(service: Service): OpenService {
   return {
     ...service,
     pause: sleep,
+    well: new Map(),
     signLog: checkpointSigner(counted(logKeys, "log"), clock),
     signAnchor: checkpointSigner(counted(anchorKeys, "anchor"), clock),
   };

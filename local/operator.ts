@@ -1,6 +1,6 @@
 /**
- * What an operator does, for any tenant: whoever has AWS credentials for the table may, or runs on the machine of the
- * data folder. There is no principal and no scope here, and nothing of it is reached over HTTP (service/verbs.ts is).
+ * What an operator does, for any tenant: whoever has AWS credentials for the table may, or is on the machine of the data
+ * folder, whether a process serves it or not. There is no principal and no scope here, and nothing of it is reached over HTTP (service/verbs.ts is).
  */
 import { randomBytes } from "node:crypto";
 import { constants, existsSync } from "node:fs";
@@ -12,7 +12,6 @@ import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
 import { anchorLog, type RestoreResult, reported, restoreLogs, tenantLogs } from "../functions/restore.ts";
-import { useEnvironment } from "../platform/embedded/embedded.ts";
 import { ServiceError, type ServiceErrorCode } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
 import { ANCHOR } from "../service/anchor-items.ts";
@@ -21,7 +20,7 @@ import { openService } from "../service/config-sealing.ts";
 import { allLogs, findLog } from "../service/logs.ts";
 import { type LogKeys, logVkeys } from "../service/sign.ts";
 import { createKey, createLog, createTenant, findTenant, revokeAllKeys } from "../service/tenants.ts";
-import { readEnvironment } from "./start.ts";
+import { type Environment, withData } from "./open.ts";
 
 const credentialsSchema = z.object({
   url: z.url(),
@@ -49,12 +48,12 @@ export async function readCredentials(path: string): Promise<TenantCredentials |
 }
 
 /** The AWS_REGION and the KEDGE_* variables of a deployment. Without them, those of the environment or the data folder. */
-type Deployment = Readonly<Record<string, string>> | undefined;
+type Deployment = Environment | undefined;
 
 /**
  * Creates a tenant with one log and one API key of all scopes, and writes its credentials (mode 0600).
  * @throws ServiceError `invalid` for a wrong name, file or configuration, and without AWS credentials; `conflict` when
- * the file exists; `unavailable` when no process serves the data folder or AWS refuses. Nothing usable is created then:
+ * the file exists; `unavailable` when there is no data folder or AWS refuses. Nothing usable is created then:
  * where AWS took some writes and refused others, what is left behind has no API key.
  */
 export async function createTenantForOperator(input: {
@@ -69,25 +68,21 @@ export async function createTenantForOperator(input: {
       `a tenant's name has 1 to ${MAX_NAME} characters, none of them a control character`,
     );
   }
-  const environment = await configure(input.deployment);
-  const url = environment["KEDGE_URL"];
-  if (!url) throw new ServiceError("invalid", "name the API's address with KEDGE_URL");
-  const service = openApiService(environment);
-
-  // Before anything is created: keys that could not be written down would be lost.
-  const file = await openOutput(input.out);
-  try {
-    const credentials = await create(service, input.name, url);
-    await file.keep(`${JSON.stringify(credentials, null, 2)}\n`).catch(async (error: unknown) => {
-      await revokeAllKeys(service, credentials.tenant);
-      throw error;
-    });
-    return credentials;
-  } catch (error) {
-    throw explained(error);
-  } finally {
-    await file.close();
-  }
+  return await withService(input.deployment, async (service, { KEDGE_URL: url }) => {
+    if (!url) throw new ServiceError("invalid", "name the API's address with KEDGE_URL");
+    // Before anything is created: keys that could not be written down would be lost.
+    const file = await openOutput(input.out);
+    try {
+      const credentials = await create(service, input.name, url);
+      await file.keep(`${JSON.stringify(credentials, null, 2)}\n`).catch(async (error: unknown) => {
+        await revokeAllKeys(service, credentials.tenant);
+        throw error;
+      });
+      return credentials;
+    } finally {
+      await file.close();
+    }
+  });
 }
 
 /** The vkeys of a log, all that sign now. */
@@ -165,7 +160,7 @@ export async function revokeTenantForOperator(input: {
 }
 
 /**
- * Restores logs of the data folder that a process serves. In a deployment only the sealer and the anchorer may sign:
+ * Restores logs of the data folder. In a deployment only the sealer and the anchorer may sign:
  * there, their functions are asked (docs/operations.md).
  * @param input.log the id of a log, `anchor`, or `all` tenants' logs.
  * @throws ServiceError as `restore`; `not_found` when there is no such log.
@@ -174,19 +169,37 @@ export async function restoreForOperator(input: {
   readonly log: string;
   readonly whole: boolean;
 }): Promise<RestoreResult[]> {
-  const service = openService(await configure(undefined));
-  const logs = input.log === ANCHOR ? [anchorLog(service)] : tenantLogs(service);
-  const restoring = restoreLogs(service, logs, { restore: input.log, whole: input.whole });
-  // On one machine it is in the log file of who serves; elsewhere this is a terminal.
-  return await (process.env["KEDGE_LOG_FILE"] ? reported(restoring) : restoring);
+  return await configured(undefined, (environment) =>
+    closing(openService(environment), async (service) => {
+      const logs = input.log === ANCHOR ? [anchorLog(service)] : tenantLogs(service);
+      const restoring = restoreLogs(service, logs, { restore: input.log, whole: input.whole });
+      // On one machine it is in the log file of who serves; elsewhere this is a terminal.
+      return await (process.env["KEDGE_LOG_FILE"] ? reported(restoring) : restoring);
+    }),
+  );
 }
 
-async function withService<T>(deployment: Deployment, run: (service: ApiService) => Promise<T>): Promise<T> {
-  const service = openApiService(await configure(deployment));
+async function withService<T>(
+  deployment: Deployment,
+  run: (service: ApiService, environment: NodeJS.ProcessEnv) => Promise<T>,
+): Promise<T> {
+  return await configured(deployment, (environment) =>
+    closing(openApiService(environment), (service) =>
+      run(service, environment).catch((error: unknown) => {
+        throw explained(error);
+      }),
+    ),
+  );
+}
+
+async function closing<S extends { close(): Promise<void> }, T>(
+  service: S,
+  run: (service: S) => Promise<T>,
+): Promise<T> {
   try {
     return await run(service);
-  } catch (error) {
-    throw explained(error);
+  } finally {
+    await service.close();
   }
 }
 
@@ -196,17 +209,18 @@ async function originOf(store: Store, id: string): Promise<string> {
   throw new ServiceError("not_found", `there is no log ${id} in this deployment: check the id`);
 }
 
-/** The service's configuration. What the AWS SDK reads itself is set in the process. */
-async function configure(deployment: Deployment): Promise<NodeJS.ProcessEnv> {
+/** With the service's configuration. What the AWS SDK reads itself is set in the process. */
+async function configured<T>(
+  deployment: Deployment,
+  run: (environment: NodeJS.ProcessEnv) => Promise<T>,
+): Promise<T> {
   if (deployment !== undefined) {
     // The credentials stay the operator's own.
     Object.assign(process.env, { AWS_REGION: deployment["AWS_REGION"] });
-    return deployment;
+    return await run(deployment);
   }
-  if (!process.env["KEDGE_TABLE"]) {
-    useEnvironment(await readEnvironment(process.env["KEDGE_DATA"] || ".kedge"));
-  }
-  return process.env;
+  if (process.env["KEDGE_STORE"]) return await run(process.env);
+  return await withData(process.env["KEDGE_DATA"] || ".kedge", () => run(process.env));
 }
 
 /** A file that is there once it is whole: one that is empty or cut short is then never of a command that was killed. */

@@ -9,7 +9,7 @@ import { ServiceError } from "../platform/error.ts";
 import { logLine } from "../platform/log.ts";
 import { openApiService } from "../service/config.ts";
 import { logVkeys } from "../service/sign.ts";
-import { readEnvironment } from "./start.ts";
+import { readEnvironment } from "./open.ts";
 import { readSigningKeys, writeSigningKeys } from "./state.ts";
 
 const KEYS = {
@@ -52,7 +52,9 @@ export async function rotateForOperator(input: {
   // What the keys of every log will be, `kedge vkeys` says after the next start: they are needed before the first retires.
   if (input.which === "log") return { signing, vkeys: [] };
   const service = openApiService({ ...environment, [found.variable]: signing.join(",") });
-  return { signing, vkeys: (await logVkeys(service.anchorKeys, service.anchorOrigin)).map(formatVkey) };
+  const vkeys = await logVkeys(service.anchorKeys, service.anchorOrigin);
+  await service.close();
+  return { signing, vkeys: vkeys.map(formatVkey) };
 }
 
 async function added(now: readonly string[], create: () => Promise<string>): Promise<string[]> {

@@ -1,41 +1,31 @@
 /**
- * The whole system in one process: DynamoDB and KMS embedded, the API on a port, and a loop in place of schedules and
- * stream events that calls the same handlers. The service finds its servers by the AWS SDK's own variables.
+ * The whole system in one process: the store in a folder, KMS embedded, the API on a port, and a loop in place of schedules
+ * and stream events that calls the same handlers. The service finds KMS by the AWS SDK's own variables.
  */
 import { rmSync } from "node:fs";
-import { readFile, rm, stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { pathToFileURL } from "node:url";
-import { withTimeout } from "@kedge/verify/net/exchange";
-import { z } from "zod";
-import { handler as anchorHandler } from "../functions/anchorer.ts";
 import { createApp } from "../functions/http/app.ts";
-import { service } from "../functions/open.ts";
-import { handler as sealHandler } from "../functions/sealer.ts";
+import { closeService, service } from "../functions/open.ts";
 import { ignoreAbsent } from "../platform/durable.ts";
-import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
-import { openFolder, startEmbedded, useEnvironment, writePrivately } from "../platform/embedded/embedded.ts";
+import { openFolder, useEnvironment } from "../platform/embedded/embedded.ts";
 import { checkPort, type Listening, listen } from "../platform/embedded/listen.ts";
-import { createTable } from "../platform/embedded/table.ts";
 import { ServiceError } from "../platform/error.ts";
-import { endLog, type LogFields, logLine } from "../platform/log.ts";
-import { openService } from "../service/config-sealing.ts";
-import { startPrometheus } from "./prometheus.ts";
+import { type LogFields, logLine } from "../platform/log.ts";
+import { checkConfig } from "../service/config-sealing.ts";
 import {
-  BACKUP,
-  beginKeys,
-  checkFolder,
-  checkStore,
-  KEYS_FILE,
-  keepPrivate,
-  makeKeys,
-  readSigningKeys,
-  refuseForgottenPolicy,
-  refuseOlderKeys,
-  refuseOtherDomain,
-} from "./state.ts";
+  configuration,
+  ENVIRONMENT_FILE,
+  findServing,
+  lockData,
+  openData,
+  writeEnvironment,
+} from "./open.ts";
+import { startPrometheus } from "./prometheus.ts";
+import { openSchedules } from "./schedules.ts";
+import { beginKeys, checkFolder, keepPrivate, refuseForgottenPolicy, refuseOtherDomain } from "./state.ts";
+import { watchStore } from "./watch.ts";
 
 export type LocalOptions = {
   /** Where everything is kept. */
@@ -57,15 +47,6 @@ export type Local = Listening & {
   readonly firstRuns: Promise<boolean>;
 };
 
-const TABLE_NAME = "kedge";
-const SEAL_EVERY_MS = 500;
-const ANCHOR_EVERY_MS = 2_000;
-/** Another process that works on the same data reads it while this one runs, e.g. `kedge tenant create`. */
-const ENVIRONMENT_FILE = "environment.json";
-/** How long a start waits to see whether the first runs go well. */
-const FIRST_RUNS_MS = 5_000;
-/** How long another process has to answer. */
-const GRACE_MS = 2_000;
 
 /**
  * Starts on the data folder, which is made if absent and resumed if not. Nothing is made before the port is open and the
@@ -85,7 +66,7 @@ export async function startLocal({
   const path = resolve(data);
   if (!((await stat(path).catch(ignoreAbsent))?.isDirectory() ?? true)) await openFolder(path, "KEDGE_DATA");
   await refuseForgottenPolicy(path);
-  const { anchorOrigin } = openService({ ...process.env, ...configuration(path), ...NO_KEYS });
+  const { anchorOrigin } = checkConfig({ ...process.env, ...configuration(path), ...NO_KEYS });
   await refuseOtherDomain(path, anchorOrigin);
   let answer: (request: Request) => Response | Promise<Response> = starting;
   const server = await listen((request) => answer(request), { host, port, portSetting: "KEDGE_PORT" }).catch(
@@ -105,33 +86,23 @@ export async function startLocal({
     if (prometheus !== undefined) open.push(await startPrometheus(prometheus));
     await checkFolder(path);
     const folder = await openFolder(data, "KEDGE_DATA");
+    open.unshift({ close: await lockData(folder).catch((error) => explained(error, path)) });
     await keepPrivate(folder);
     await beginKeys(folder);
-    const embedded = await startEmbedded(folder, { repair: BACKUP, onFailure: failed }).catch((error) =>
-      explained(error, path),
-    );
-    open.unshift(embedded);
-    useEnvironment(configuration(folder));
-    await createTable(dynamodbClient(), TABLE_NAME);
-    const store = dynamodbStore(dynamodbClient(), TABLE_NAME);
-    // Once the folder is this process's alone.
-    const keys = await readSigningKeys(folder);
-    if (keys !== undefined) await checkStore(folder, store);
-    useEnvironment(keys ?? (await makeKeys(folder, store)));
-    await checkSigners(folder);
-    if (keys !== undefined) await refuseOlderKeys(folder, embedded.publicKeys, service());
-    const app = createApp(service());
+    open.splice(1, 0, await openData(folder, { begin: true }), { close: closeService });
+    const schedules = openSchedules(onTrouble);
+    const app = createApp({ ...service(), onAppended: schedules.onAppended });
     answer = (request) => app.fetch(request);
     useEnvironment({ KEDGE_URL: server.url });
     await writeEnvironment(folder);
     open.push({ close: () => rm(join(folder, ENVIRONMENT_FILE), { force: true }) });
+    open.push(watchStore(folder, failed));
     logLine("info", { event: "start", version: readVersion(), node: process.version, ...settings(folder) });
     open.push({ close: async () => logLine("info", { event: "stop" }) });
     // Last: what they tell of trouble is told by a process that can be stopped cleanly already.
-    const schedules = startSchedules(onTrouble);
     open.push(schedules);
     const logFile = process.env["KEDGE_LOG_FILE"] ?? "";
-    return { url: server.url, logFile, firstRuns: schedules.firstRuns, close };
+    return { url: server.url, logFile, firstRuns: schedules.start(), close };
   } catch (error) {
     await close();
     throw error;
@@ -144,24 +115,10 @@ const starting = (): Response =>
 /** Says so where the folder or the port is taken by Kedge itself, on this folder. */
 async function explained(error: unknown, folder: string): Promise<never> {
   if (!(error instanceof ServiceError) || error.code !== "unavailable") throw error;
-  const url = await readEnvironment(folder).then(
-    (environment) => environment["KEDGE_URL"],
-    () => undefined,
-  );
+  const url = (await findServing(folder))?.["KEDGE_URL"];
   if (url === undefined) throw error;
   const message = `Kedge runs on ${folder} already, at ${url}: stop that first, or name another folder with KEDGE_DATA`;
   throw new ServiceError("conflict", message, { cause: error });
-}
-
-/** Every key that keys.json names is in kms.json. */
-async function checkSigners(folder: string): Promise<void> {
-  const { logKeys, anchorKeys } = service();
-  const signers = [logKeys, anchorKeys].flatMap(({ ed25519, mldsa44 }) => [...ed25519, ...mldsa44]);
-  await Promise.all(signers.map((signer) => signer.publicKey())).catch((cause: unknown) => {
-    const files = [KEYS_FILE, "kms.json"].map((name) => join(folder, name)).join(" and ");
-    const message = `${files} do not belong together: bring back both from one backup (docs/operations.md, Restore from a backup)`;
-    throw new ServiceError("corrupt", message, { cause });
-  });
 }
 
 /** Of all packages; they have one. */
@@ -193,77 +150,5 @@ function settings(folder: string): LogFields {
   };
 }
 
-function startSchedules(onTrouble: LocalOptions["onTrouble"]) {
-  const stopping = new AbortController();
-  const told = new Set<string>();
-  const tell = (error: unknown) => {
-    const message = error instanceof Error ? error.message : String(error);
-    if (!told.has(message)) onTrouble?.(message);
-    told.add(message);
-  };
-  const loops = [
-    repeat(SEAL_EVERY_MS, () => sealHandler({}).catch(tell), stopping.signal),
-    repeat(ANCHOR_EVERY_MS, () => anchorHandler().catch(tell), stopping.signal),
-  ];
-  const firsts = Promise.all(loops.map(({ first }) => first));
-  return {
-    // Witnesses that do not answer take longer.
-    firstRuns: Promise.race([firsts, sleep(FIRST_RUNS_MS, undefined, { ref: false })]).then(
-      () => told.size === 0,
-    ),
-    async close() {
-      stopping.abort();
-      await Promise.all(loops.map(({ ended }) => ended));
-      endLog();
-    },
-  };
-}
-
-/** The service's configuration but for its keys. KEDGE_DOMAIN and KEDGE_LOG_FILE of the environment count; so does KEDGE_POLICY. */
-const configuration = (folder: string): Record<string, string> => ({
-  KEDGE_TABLE: TABLE_NAME,
-  KEDGE_DOMAIN: process.env["KEDGE_DOMAIN"] || "localhost",
-  KEDGE_PUBLICATION: `${pathToFileURL(join(folder, "published"))}/`,
-  KEDGE_LOG_FILE: process.env["KEDGE_LOG_FILE"] || join(folder, "kedge.log"),
-});
-
 /** To see whether the rest is right before any key is made. */
 const NO_KEYS = { KEDGE_LOG_KEY: "none", KEDGE_ANCHOR_KEY: "none" };
-
-const SHARED =
-  /^(AWS_(ENDPOINT_URL_\w+|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|KEDGE_(URL|TABLE|DOMAIN|PUBLICATION|LOG_FILE|\w+_KEY|POLICY))$/;
-
-function writeEnvironment(folder: string): Promise<void> {
-  const shared = Object.entries(process.env).filter(([name]) => SHARED.test(name));
-  return writePrivately(join(folder, ENVIRONMENT_FILE), Object.fromEntries(shared));
-}
-
-/** The environment of the process that serves this folder. @throws ServiceError `unavailable` when none does. */
-export async function readEnvironment(folder: string): Promise<Record<string, string>> {
-  try {
-    const text = await readFile(join(folder, ENVIRONMENT_FILE), "utf8");
-    const environment = z.record(z.string(), z.string()).parse(JSON.parse(text));
-    // kill -9 leaves the file.
-    const health = `${environment["KEDGE_URL"]}/healthz`;
-    const { ok } = await withTimeout(GRACE_MS, (signal) => fetch(health, { signal }));
-    if (!ok) throw new Error("it answers, and is not up");
-    return environment;
-  } catch (cause) {
-    const message = `nothing answers for ${folder}: is it running? Start it with npm start`;
-    throw new ServiceError("unavailable", message, { cause });
-  }
-}
-
-/** Runs again `ms` after the last run ended. */
-function repeat(ms: number, run: () => Promise<unknown>, signal: AbortSignal) {
-  const first = run();
-  const goOn = async () => {
-    await first;
-    for (;;) {
-      await sleep(ms, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
-      await run();
-    }
-  };
-  return { first, ended: goOn() };
-}

@@ -4,13 +4,15 @@
  *
  *     keys.json         which signing keys are used; `{}` while the first start makes them
  *     kms.json          the private keys (embedded KMS)
- *     dynamodb/         the table
+ *     store/            the store (LMDB)
+ *     index/            runs of the index: made again from the store where they are lost
  *     published/        logs/: the record of what was signed; anchor/: what anyone may read
  *     credentials.json  a tenant's, for the kedge command here; may be moved away
  */
 import { existsSync } from "node:fs";
 import { chmod, lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { anchorOrigin as anchorOriginOf } from "@kedge/cli/contract/ids";
 import {
   ED25519,
   type KeyId,
@@ -31,7 +33,12 @@ import { decodeHead, headKey, readHead } from "../service/head.ts";
 import { allLogs, LOGS_PARTITION, type RegisteredLog } from "../service/logs.ts";
 import { type LogKeys, logVkeys } from "../service/sign.ts";
 
-export const KEYS_FILE = "keys.json";
+const KEYS_FILE = "keys.json";
+export const STORE = "store";
+/** In the place of the store in a folder of version 0.1.0. */
+export const OLD_STORE = "dynamodb";
+/** LMDB's own name in its folder. */
+export const STORE_FILE = "store/data.mdb";
 const PUBLIC_POLICY = "published/anchor/policy";
 const PUBLIC_VKEYS = "published/anchor/vkeys";
 const RECORD = "published/logs/anchor/head";
@@ -48,9 +55,15 @@ export type Keys = z.infer<typeof keysSchema>;
 
 /** Whether what is there belongs together. Reads only. @throws ServiceError `corrupt` */
 export async function checkFolder(folder: string): Promise<void> {
-  const keys = await readKeys(folder);
   const there = (name: string) => existsSync(join(folder, name));
-  const others = ["kms.json", "dynamodb", "published", "credentials.json"].filter(there);
+  if (there(OLD_STORE) && !there(STORE)) {
+    throw new ServiceError(
+      "invalid",
+      `${folder} is of version 0.1.0: run npx kedge migrate --data ${folder}, then start again`,
+    );
+  }
+  const keys = await readKeys(folder);
+  const others = ["kms.json", STORE, "published", "credentials.json"].filter(there);
   const path = join(folder, KEYS_FILE);
   if (keys === undefined && others.length > 0) {
     throw lost(path, `is missing beside ${others.join(", ")}`);
@@ -61,7 +74,7 @@ export async function checkFolder(folder: string): Promise<void> {
   }
   if (keys === undefined || keys === "begun") return;
   if (!there("kms.json")) throw lost(join(folder, "kms.json"), "is missing: it has the keys that sign");
-  if (!there("dynamodb/CURRENT")) throw lost(join(folder, "dynamodb"), "is missing: it is the table");
+  if (!there(STORE_FILE)) throw lost(join(folder, STORE), "is missing: it has the entries");
   await checkCredentials(join(folder, "credentials.json"));
 }
 
@@ -122,21 +135,39 @@ export async function refuseForgottenPolicy(folder: string): Promise<void> {
 
 /** Origins hold the domain, so another one would begin other logs. @throws ServiceError `invalid` */
 export async function refuseOtherDomain(folder: string, anchorOrigin: string): Promise<void> {
-  const [origin = ""] = (await readText(join(folder, RECORD)))?.split("\n") ?? [];
-  const [, domain] = /^([a-z0-9.:/_-]+)\/anchor$/.exec(origin) ?? [];
-  if (domain === undefined || origin === anchorOrigin) return;
+  const domain = await readDomain(folder);
+  if (domain === undefined || anchorOrigin === anchorOriginOf(domain)) return;
   throw new ServiceError(
     "invalid",
     `the logs of ${folder} are ${domain}'s: start with KEDGE_DOMAIN=${domain}`,
   );
 }
 
+/** @returns undefined where nothing was anchored yet. */
+export async function readDomain(folder: string): Promise<string | undefined> {
+  const [origin = ""] = (await readText(join(folder, RECORD)))?.split("\n") ?? [];
+  return /^([a-z0-9.:/_-]+)\/anchor$/.exec(origin)?.[1];
+}
+
+/** Every key that keys.json names is in kms.json. @throws ServiceError `corrupt` */
+export async function checkSigners(
+  folder: string,
+  { logKeys, anchorKeys }: Pick<ApiService, "logKeys" | "anchorKeys">,
+): Promise<void> {
+  const signers = [logKeys, anchorKeys].flatMap(({ ed25519, mldsa44 }) => [...ed25519, ...mldsa44]);
+  await Promise.all(signers.map((signer) => signer.publicKey())).catch((cause: unknown) => {
+    const files = [KEYS_FILE, "kms.json"].map((name) => join(folder, name)).join(" and ");
+    const message = `${files} do not belong together: bring back both from one backup (docs/operations.md, Restore from a backup)`;
+    throw new ServiceError("corrupt", message, { cause });
+  });
+}
+
 /**
  * The keys of the first start, in this order, so that a start that was cut short is told from keys that were lost.
- * @throws ServiceError `corrupt` where the table is one that keys were made for.
+ * @throws ServiceError `corrupt` where the store is one that keys were made for.
  */
 export async function makeKeys(folder: string, store: Store): Promise<Keys> {
-  if (await isUsed(store)) throw lost(join(folder, KEYS_FILE), "names no keys, and the table has logs");
+  if (await isUsed(store)) throw lost(join(folder, KEYS_FILE), "names no keys, and the store has logs");
   const keys = {
     KEDGE_LOG_KEY: await createKey("ECC_NIST_EDWARDS25519"),
     KEDGE_ANCHOR_KEY: await createKey("ECC_NIST_EDWARDS25519"),
@@ -154,17 +185,16 @@ export async function beginKeys(folder: string): Promise<void> {
   });
 }
 
-/** In the table of a folder whose keys are made: without it the table is another, or was lost. */
+/** In the store of a folder whose keys are made: without it the store is another, or was lost. */
 const machineKey = (): Key => ({ pk: "machine", sk: "-" });
 
-/** @throws ServiceError `corrupt` where the table, or the record of what was signed, was lost beside the keys. */
+/** @throws ServiceError `corrupt` where the store, or the record of what was signed, was lost beside the keys. */
 export async function checkStore(folder: string, store: Store): Promise<void> {
-  if (!(await isUsed(store)))
-    throw lost(join(folder, "dynamodb"), "is empty beside keys that may have signed");
+  if (!(await isUsed(store))) throw lost(join(folder, STORE), "is empty beside keys that may have signed");
   await store.put({ ...machineKey(), folder });
   const { published } = await readHead(store, ANCHOR);
   if (published > 0n && !existsSync(join(folder, RECORD))) {
-    throw lost(join(folder, RECORD), `is missing, and the anchor log of the table is at ${published}`);
+    throw lost(join(folder, RECORD), `is missing, and the anchor log of the store is at ${published}`);
   }
 }
 
@@ -238,7 +268,7 @@ function signersOf(log: string, head: Item | undefined): KeyId[] {
   }
 }
 
-/** Folders of earlier versions have no item of their own in the table: they have logs. */
+/** Folders of earlier versions have no item of their own in the store: they have logs. */
 async function isUsed(store: Store): Promise<boolean> {
   const found = await store.get([machineKey(), headKey(ANCHOR)]);
   return found.some((item) => item !== undefined) || (await hasAny(store, LOGS_PARTITION));
@@ -251,7 +281,7 @@ async function hasAny(store: Store, pk: string): Promise<boolean> {
 
 /** What is for the owner alone, whatever the folder's own mode is: that may let a web server into published/anchor. */
 const PRIVATE = /^(keys\.json|kms\.json|environment\.json|credentials\.json|kedge\.log(\.\d+)?)$/;
-const PRIVATE_FOLDERS = ["dynamodb", "published/logs", "demo"];
+const PRIVATE_FOLDERS = [STORE, OLD_STORE, "index", "published/logs", "demo"];
 
 /** Sets the modes of what is there. */
 export async function keepPrivate(folder: string): Promise<void> {

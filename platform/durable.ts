@@ -1,6 +1,10 @@
 /** Files that survive a power cut, whole, and folders that do. */
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+/** No write takes as long. */
+const ABANDONED_MS = 3_600_000;
 
 /**
  * Writes a file and the folders above it. A reader sees the old file or the new one, whole; when this returns, the new
@@ -11,15 +15,59 @@ export async function writeDurably(path: string, content: string | Uint8Array, m
   const temporary = `${path}.tmp`;
   // Made anew: what a crash left there would keep its own mode.
   await rm(temporary, { force: true });
-  const file = await open(temporary, "wx", mode);
+  await writeSynced(temporary, content, mode);
+  await rename(temporary, path);
+  await syncFolder(dirname(path));
+}
+
+/** Files on their way to their names. */
+export type Temporaries = {
+  /** Writes a file, durably but for its name. @returns its path, for the caller to rename or remove. */
+  write(content: string | Uint8Array, mode: number): Promise<string>;
+};
+
+/**
+ * A folder for temporary files, of any number of writers and processes at once: on one file system with where the files go.
+ * What a killed process left there is removed an hour later, when another begins to write.
+ */
+export function temporaryFolder(path: string): Temporaries {
+  let opened: Promise<void> | undefined;
+  const open = async () => {
+    await makeFolder(path, 0o700);
+    for (const name of await readdir(path)) {
+      const file = join(path, name);
+      const { mtimeMs = Number.POSITIVE_INFINITY } = (await stat(file).catch(ignoreAbsent)) ?? {};
+      if (Date.now() - mtimeMs > ABANDONED_MS) await rm(file, { force: true });
+    }
+  };
+  return {
+    async write(content, mode) {
+      opened ??= open();
+      // One that failed, or whose folder was removed, is opened again by the next write.
+      try {
+        await opened;
+        const file = join(path, randomUUID());
+        await writeSynced(file, content, mode);
+        return file;
+      } catch (error) {
+        opened = undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+async function writeSynced(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
+  const file = await open(path, "wx", mode);
   try {
     await file.writeFile(content);
     await file.sync();
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
   } finally {
     await file.close();
   }
-  await rename(temporary, path);
-  await syncFolder(dirname(path));
 }
 
 /**
@@ -35,7 +83,7 @@ export async function makeFolder(path: string, mode?: number): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {
     await folder.sync();

@@ -10,6 +10,7 @@ import {
   DynamoDBServiceException,
   PutItemCommand,
   QueryCommand,
+  ScanCommand,
   type WriteRequest,
 } from "@aws-sdk/client-dynamodb";
 import { ServiceError } from "./error.ts";
@@ -94,6 +95,17 @@ export function dynamodbStore(client: DynamoDBClient, table: string): Store {
       await inParallel(slices(requests, WRITE_ITEMS), writeSome);
     },
   };
+}
+
+/** The whole table, in no order: to take it elsewhere. @throws ServiceError as the store's methods. */
+export async function* allItems(client: DynamoDBClient, table: string): AsyncGenerator<Item> {
+  let start: Record<string, AttributeValue> | undefined;
+  do {
+    const input = { TableName: table, ConsistentRead: true, ...(start && { ExclusiveStartKey: start }) };
+    const page = await call(() => client.send(new ScanCommand(input)));
+    for (const raw of page.Items ?? []) yield unmarshal(raw);
+    start = page.LastEvaluatedKey;
+  } while (start !== undefined);
 }
 
 function queryInput(

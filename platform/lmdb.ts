@@ -2,126 +2,374 @@
  * The store in a folder, on LMDB: for one machine, and for several processes on it at once.
  *
  * A commit is on the disk before anybody sees it, this process or another: what is acted on, such as a head that is to be
- * signed, survives a power cut. So `overlappingSync`, which shows a commit first and syncs it later, stays off.
+ * signed, survives a power cut. So `overlappingSync`, which shows a commit first and syncs it later, stays off; `flushed` and
+ * `safeRestore` belong to it. Without it LMDB syncs the pages, then writes the meta page that names them through a file
+ * descriptor with O_DSYNC, and then only tells readers of it (lmdb 3.5, mdb.c, mdb_env_write_meta).
+ *
+ * One thread writes (lmdb-writer.mjs), and this one reads. Writes that come while a commit is under way share the next.
  */
+
+import { randomUUID } from "node:crypto";
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { open, type RootDatabase } from "lmdb";
+import { Packr } from "msgpackr";
 import { ServiceError } from "./error.ts";
+import { identityOf, isInPlace } from "./lmdb-files.mjs";
 import type { Condition, Item, Key, Query, Store, Value } from "./store.ts";
 
 /** Items, or about bytes, of a query that are read before they are passed on: no reader keeps an old snapshot open. */
 const PAGE = { items: 256, bytes: 4 << 20 };
+/** About so much goes into one commit, so that none of those that share it waits long. */
+const COMMIT_BYTES = 16 << 20;
+/** Address space and nothing else: the files grow as they are written. */
+const MAP_BYTES = 2 ** 40;
+/** For more readers than there will be processes. */
+const LOCK_BYTES = 16_384;
+
+const OPTIONS = {
+  noSubdir: false,
+  keyEncoding: "binary",
+  encoding: "binary",
+  overlappingSync: false,
+  mapSize: MAP_BYTES,
+  permissionsMode: 0o600,
+} as const;
+
+const packr = new Packr({ useRecords: false });
 
 export type LmdbStore = Store & { close(): Promise<void> };
 
 /** Opens the folder, made if absent. @throws ServiceError `unavailable` when it cannot be. */
 export function lmdbStore(folder: string): LmdbStore {
-  const db = openDatabase(folder);
-  const read = (key: Key): Item | undefined => {
-    const value = db.get(keyOf(key));
-    return value && itemOf(value);
+  let files = openFiles(folder);
+  const { identity } = files;
+  let isClosed = false;
+  let renewing: Promise<void> | undefined;
+
+  /** The open files, opened anew where they are broken. */
+  const current = async (): Promise<Files> => {
+    if (isClosed) throw new ServiceError("unavailable", `the store in ${folder} has been closed`);
+    if (renewing === undefined && files.isSound()) return files;
+    renewing ??= renew().finally(() => {
+      renewing = undefined;
+    });
+    await renewing;
+    return files;
+  };
+  const renew = async () => {
+    await files.close();
+    files = openFiles(folder, identity);
+  };
+  /** To read what was committed by now, by whomever. */
+  const latest = async (): Promise<Database> => {
+    const { db } = await current();
+    db.resetReadTxn();
+    return db;
+  };
+
+  const waiting: Waiting[] = [];
+  let committing: Promise<void> | undefined;
+  const commit = (write: Write): Promise<boolean> =>
+    new Promise((resolve, reject) => {
+      waiting.push({ write, resolve, reject });
+      committing ??= commitAll().finally(() => {
+        committing = undefined;
+      });
+    });
+  const commitAll = async () => {
+    while (waiting.length > 0) {
+      // Requests that came together share a commit.
+      await new Promise(setImmediate);
+      const group = takeGroup(waiting);
+      try {
+        const { writer } = await current();
+        const made = await writer.commit(group.map(({ write }) => write));
+        for (const [i, { resolve }] of group.entries()) resolve(made[i] === true);
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+    }
   };
 
   return {
     async get(keys) {
-      return keys.map(read);
+      const db = await latest();
+      return keys.map((key) => {
+        const record = reading(folder, () => db.getBinary(keyOf(key)));
+        return record && itemOf(record);
+      });
     },
 
     async *query(query: Query) {
       let left = query.limit ?? Number.POSITIVE_INFINITY;
-      let bounds: Bounds | undefined = boundsOf(query);
-      while (bounds !== undefined && left > 0) {
-        const page: Item[] = [];
-        let bytes = 0;
-        let last: Buffer | undefined;
-        for (const { key, value } of db.getRange({
-          ...bounds,
-          reverse: query.reverse ?? false,
-          snapshot: false,
-        })) {
-          const item = itemOf(value);
-          page.push(item);
-          bytes += sizeOf(item);
-          if (page.length === Math.min(PAGE.items, left) || bytes > PAGE.bytes) {
-            last = key;
-            break;
-          }
-        }
+      let next: Bounds | undefined = boundsOf(query);
+      while (next !== undefined && left > 0) {
+        const db = await latest();
+        const bounds: Bounds = next;
+        const { page, last } = reading(folder, () => readPage(db, bounds, left));
         yield* page;
         left -= page.length;
-        bounds = last && after(bounds, last);
+        next = last && { ...bounds, start: last, exclusiveStart: true };
       }
     },
 
     async put(item, condition) {
-      const holds = await run(() =>
-        db.transaction(() => {
-          if (condition !== undefined && !meets(read(item), condition)) return false;
-          db.putSync(keyOf(item), item);
-          return true;
-        }),
-      );
-      if (!holds) throw new ServiceError("condition_failed", "the item is not as the condition requires");
+      const key = keyText(item);
+      if (condition === undefined) {
+        await commit({ puts: [{ key, value: recordOf(item) }], deletes: [] });
+        return;
+      }
+      // The writer compares bytes alone: it makes the write if what was judged here is still there.
+      for (;;) {
+        const db = await latest();
+        const record = reading(folder, () => db.getBinary(keyOf(item)));
+        if (!meets(record && itemOf(record), condition)) {
+          throw new ServiceError("condition_failed", "the item is not as the condition requires");
+        }
+        const puts = [{ key, value: recordOf(item) }];
+        if (await commit({ expects: record ?? null, puts, deletes: [] })) return;
+      }
     },
 
     async write(puts, deletes = []) {
-      await run(() =>
-        db.transaction(() => {
-          for (const item of puts) db.putSync(keyOf(item), item);
-          for (const key of deletes) db.removeSync(keyOf(key));
-        }),
-      );
+      await commit({
+        puts: puts.map((item) => ({ key: keyText(item), value: recordOf(item) })),
+        deletes: deletes.map(keyText),
+      });
     },
 
-    close: () => db.close(),
+    async close() {
+      await committing;
+      isClosed = true;
+      await renewing;
+      await files.close();
+    },
+  };
+}
+
+// ---- the files ------------------------------------------------------------------------------------------------------
+
+type Database = RootDatabase<Buffer, Buffer>;
+
+type Files = {
+  readonly db: Database;
+  readonly writer: Writer;
+  /** Of the data file; another in its place is another store. */
+  readonly identity: string;
+  isSound(): boolean;
+  close(): Promise<void>;
+};
+
+function openFiles(folder: string, identity?: string): Files {
+  const [data, lock] = [join(folder, "data.mdb"), join(folder, "lock.mdb")];
+  if (identity !== undefined && identityOf(data) !== identity) {
+    const message = `the files of the store in ${folder} were removed or replaced while it was open: stop all that use it, bring them back, and start again`;
+    throw new ServiceError("unavailable", message);
+  }
+  try {
+    makeFolder(folder);
+    makeLockFile(lock);
+    const db = open<Buffer, Buffer>({ ...OPTIONS, path: folder });
+    syncFolder(folder);
+    const inPlace = { [data]: identityOf(data), [lock]: identityOf(lock) };
+    const writer = startWriter(folder, inPlace);
+    let closed: Promise<void> | undefined;
+    return {
+      db,
+      writer,
+      identity: identityOf(data) ?? "",
+      isSound: () => closed === undefined && !writer.isBroken() && isInPlace(inPlace),
+      close() {
+        // Threads share what they have open: LMDB forgets it when the last has closed it.
+        closed ??= writer.close().then(() => db.close());
+        return closed;
+      },
+    };
+  } catch (cause) {
+    const message = `the store in ${folder} cannot be opened (${messageOf(cause)}): look at its disk, and at who owns it`;
+    throw new ServiceError("unavailable", message, { cause });
+  }
+}
+
+function makeFolder(path: string): void {
+  const made = mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (made !== undefined)
+    for (let at = path; at.length >= made.length; at = dirname(at)) syncFolder(dirname(at));
+}
+
+/**
+ * LMDB would make it a hole, and write to that through memory: on a full disk that ends the process (SIGBUS).
+ * Under its name it is whole at once, for another process may open it.
+ */
+function makeLockFile(path: string): void {
+  if (identityOf(path) !== undefined) return;
+  const temporary = `${path}.${randomUUID()}`;
+  try {
+    writeFileSync(temporary, new Uint8Array(LOCK_BYTES), { mode: 0o600 });
+    linkSync(temporary, path);
+  } catch (error) {
+    // Another was faster; or the file system has no links, and LMDB makes the file.
+    if (error instanceof Error && "code" in error && error.code === "ENOSPC") throw error;
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+// ---- the writer -----------------------------------------------------------------------------------------------------
+
+/** `expects`: the record that is there before, null for none; without it, whatever is there. */
+type Write = {
+  readonly expects?: Uint8Array | null;
+  readonly puts: readonly { readonly key: string; readonly value: Uint8Array<ArrayBuffer> }[];
+  readonly deletes: readonly string[];
+};
+type Waiting = { readonly write: Write; resolve(made: boolean): void; reject(error: unknown): void };
+type Answer = { readonly done: readonly boolean[] } | { readonly error: string; readonly isBroken?: boolean };
+
+type Writer = {
+  /** In one transaction. @returns for each whether it was made. @throws ServiceError `unavailable`: none was made. */
+  commit(writes: readonly Write[]): Promise<readonly boolean[]>;
+  /** Nothing can be written before the files are opened anew. */
+  isBroken(): boolean;
+  close(): Promise<void>;
+};
+
+/** The thread is started by the first write: many a command only reads. */
+function startWriter(folder: string, files: Readonly<Record<string, string | undefined>>): Writer {
+  let worker: Worker | undefined;
+  let exited: Promise<void> | undefined;
+  let isBroken = false;
+  let answer: (answer: Answer) => void = () => undefined;
+
+  const start = (): Worker => {
+    const started = new Worker(new URL("./lmdb-writer.mjs", import.meta.url), {
+      workerData: { path: folder, options: OPTIONS, files },
+      // The flags of the process (--input-type and the like) are not meant for this file.
+      execArgv: [],
+    });
+    const failed = (error: string) => {
+      isBroken = true;
+      answer({ error });
+    };
+    started.on("message", (message: Answer) => answer(message));
+    started.on("error", (error) => failed(messageOf(error)));
+    exited = new Promise((resolve) => {
+      started.once("exit", (code) => {
+        failed(`its thread ended with ${code}`);
+        resolve();
+      });
+    });
+    return started;
   };
 
-  async function run<T>(commit: () => Promise<T>): Promise<T> {
-    try {
-      return await commit();
-    } catch (cause) {
-      throw new ServiceError("unavailable", "the store cannot be written: is its disk full?", { cause });
-    }
+  return {
+    async commit(writes) {
+      worker ??= start();
+      const answered = new Promise<Answer>((resolve) => {
+        answer = resolve;
+      });
+      // A process that waits for nothing else may end.
+      worker.ref();
+      worker.postMessage(
+        writes,
+        writes.flatMap(({ puts }) => puts.map(({ value }) => value.buffer)),
+      );
+      const result = await answered;
+      worker.unref();
+      if ("done" in result) return result.done;
+      isBroken ||= result.isBroken === true;
+      const message = `the store in ${folder} cannot be written (${result.error}): make room on its disk, or mend it`;
+      throw new ServiceError("unavailable", message);
+    },
+    isBroken: () => isBroken,
+    async close() {
+      worker?.ref();
+      worker?.postMessage(undefined);
+      await exited;
+    },
+  };
+}
+
+/** Takes the first, and those after it as far as they fit into one commit. */
+function takeGroup(waiting: Waiting[]): Waiting[] {
+  let bytes = 0;
+  const end = waiting.findIndex(({ write }, i) => {
+    bytes += write.puts.reduce((sum, { value }) => sum + value.length, 0);
+    return i > 0 && bytes > COMMIT_BYTES;
+  });
+  return waiting.splice(0, end === -1 ? waiting.length : end);
+}
+
+// ---- records ---------------------------------------------------------------------------------------------------------
+
+function reading<T>(folder: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    const message = `the store in ${folder} cannot be read (${messageOf(cause)}): look at its disk`;
+    throw new ServiceError("unavailable", message, { cause });
   }
 }
 
-function openDatabase(folder: string): RootDatabase<Item, Buffer> {
-  try {
-    return open<Item, Buffer>({
-      path: folder,
-      noSubdir: false,
-      keyEncoding: "binary",
-      overlappingSync: false,
-      encoder: { useRecords: false, copyBuffers: true },
-    });
-  } catch (cause) {
-    throw new ServiceError("unavailable", `the store in ${folder} cannot be opened`, { cause });
+function readPage(db: Database, bounds: Bounds, most: number): { page: Item[]; last?: Buffer } {
+  const page: Item[] = [];
+  let bytes = 0;
+  for (const { key, value } of db.getRange({ ...bounds, snapshot: false })) {
+    const item = itemOf(value);
+    page.push(item);
+    bytes += sizeOf(item);
+    if (page.length === Math.min(PAGE.items, most) || bytes > PAGE.bytes)
+      return { page, last: Buffer.from(key) };
   }
+  return { page };
 }
+
+/** In memory of its own, that can be given to the other thread. */
+const recordOf = (item: Item): Uint8Array<ArrayBuffer> => Uint8Array.from(packr.pack(item));
+
+/** Bytes are parts of the record, which nobody else has. */
+function itemOf(record: Buffer): Item {
+  const item: Item = packr.unpack(record);
+  return Object.fromEntries(
+    Object.entries(item).map(([name, value]) => [
+      name,
+      value instanceof Uint8Array ? new Uint8Array(value.buffer, value.byteOffset, value.length) : value,
+    ]),
+  ) as Item;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Sort keys are compared by their UTF-8 bytes, as DynamoDB does. No partition key holds a NUL. */
-function keyOf({ pk, sk }: Key): Buffer {
-  return Buffer.from(`${pk}\0${sk}`);
-}
+const keyText = ({ pk, sk }: Key): string => `${pk}\0${sk}`;
+const keyOf = (key: Key): Buffer => Buffer.from(keyText(key));
 
-type Bounds = { start: Buffer; end: Buffer; inclusiveEnd?: boolean; exclusiveStart?: boolean };
+type Bounds = {
+  readonly start: Buffer;
+  readonly end: Buffer;
+  readonly reverse: boolean;
+  readonly inclusiveEnd?: boolean;
+  readonly exclusiveStart?: boolean;
+};
 
 function boundsOf({ pk, from = "", to, reverse = false }: Query): Bounds {
   const low = keyOf({ pk, sk: from });
   const high =
     to === undefined ? Buffer.from(`${pk}\x01`) : Buffer.concat([keyOf({ pk, sk: to }), Buffer.of(0)]);
-  return reverse ? { start: high, end: low, inclusiveEnd: true } : { start: low, end: high };
-}
-
-const after = (bounds: Bounds, last: Buffer): Bounds => ({ ...bounds, start: last, exclusiveStart: true });
-
-/** Bytes come back as parts of a Buffer; the store's values are plain. */
-function itemOf(stored: Item): Item {
-  return Object.fromEntries(
-    Object.entries(stored).map(([name, value]) => [
-      name,
-      value instanceof Uint8Array ? new Uint8Array(value) : value,
-    ]),
-  ) as Item;
+  return reverse
+    ? { start: high, end: low, reverse, inclusiveEnd: true }
+    : { start: low, end: high, reverse };
 }
 
 function sizeOf(item: Item): number {

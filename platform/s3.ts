@@ -6,14 +6,9 @@
  * one has finished (the same, "Conditional write behavior"). So a crash leaves the old file or the new one.
  */
 import { Readable } from "node:stream";
-import {
-  GetObjectCommand,
-  type GetObjectCommandOutput,
-  PutObjectCommand,
-  S3Client,
-  S3ServiceException,
-} from "@aws-sdk/client-s3";
+import { GetObjectCommand, type GetObjectCommandOutput, PutObjectCommand } from "@aws-sdk/client-s3";
 import { withTimeout } from "@kedge/verify/net/exchange";
+import { errorCode, failure, type ObjectLocation, parseLocation, s3Client, uri } from "./bucket.ts";
 import { ServiceError } from "./error.ts";
 import { fileHeaders, type Publication, type TaggedFile } from "./publication.ts";
 
@@ -26,7 +21,7 @@ const STRONG_ETAG = /^"[\x21\x23-\x7e]+"$/;
 /** The answers to a conditional PUT that wrote nothing: other content, none at all, or another write under way. */
 const NOT_REPLACED = new Set(["PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"]);
 
-type ObjectLocation = { readonly Bucket: string; readonly Key: string };
+const ACTIONS = "s3:GetObject and s3:PutObject";
 
 /**
  * Tags are ETags. When the answer to a PUT is lost, the SDK repeats it, and S3 refuses the repetition because of the
@@ -36,7 +31,7 @@ type ObjectLocation = { readonly Bucket: string; readonly Key: string };
  * and `corrupt` for a file of more than 64 MiB.
  */
 export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publication {
-  const { bucket, prefix } = parseLocation(url);
+  const { bucket, prefix } = parseLocation(url, "publication");
   const client = s3Client();
   const placeOf = (path: string): ObjectLocation => ({ Bucket: bucket, Key: `${prefix}${path}` });
 
@@ -50,7 +45,7 @@ export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publicati
         );
       } catch (cause) {
         if (errorCode(cause) === "NoSuchKey") return undefined;
-        throw failure(place, cause);
+        throw failure(place, ACTIONS, cause);
       }
     },
 
@@ -73,39 +68,10 @@ export function bucketPublication(url: URL, deadlineMs = DEADLINE_MS): Publicati
         return true;
       } catch (cause) {
         if (NOT_REPLACED.has(errorCode(cause))) return false;
-        throw failure(place, cause);
+        throw failure(place, ACTIONS, cause);
       }
     },
   };
-}
-
-/** A client whose calls end, as in dynamodb.ts. */
-function s3Client(): S3Client {
-  const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = process.env;
-  return new S3Client({
-    maxAttempts: 3,
-    requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
-    // AWS gives each bucket a host name of its own; at another endpoint, such as localhost, nobody resolves those.
-    forcePathStyle: Boolean(AWS_ENDPOINT_URL_S3 || AWS_ENDPOINT_URL),
-  });
-}
-
-const LOCATION = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/[A-Za-z0-9._-]+)*)\/?$/;
-/** What no general purpose bucket is called (Amazon S3 User Guide, "General purpose bucket naming rules"). */
-const NOT_A_BUCKET =
-  /\.\.|^\d+(\.\d+){3}$|^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$/;
-
-function parseLocation(url: URL): { bucket: string; prefix: string } {
-  const [, bucket = "", folder = ""] = LOCATION.exec(url.href) ?? [];
-  if (bucket === "" || NOT_A_BUCKET.test(bucket)) {
-    // Without the URL: people put credentials into it.
-    throw new ServiceError(
-      "invalid",
-      "the publication is not a bucket; set s3://<bucket> or s3://<bucket>/<prefix>, the name of a general purpose " +
-        "bucket and a prefix of letters, digits, '.', '_', '-' and single slashes",
-    );
-  }
-  return { bucket, prefix: folder === "" ? "" : `${folder.slice(1)}/` };
 }
 
 async function wholeFile(place: ObjectLocation, answer: GetObjectCommandOutput): Promise<TaggedFile> {
@@ -122,32 +88,4 @@ async function wholeFile(place: ObjectLocation, answer: GetObjectCommandOutput):
     );
   }
   return { bytes: await Body.transformToByteArray(), tag: ETag };
-}
-
-const uri = ({ Bucket, Key }: ObjectLocation): string => `s3://${Bucket}/${Key}`;
-
-/** S3's own error code; empty when it is not S3 that failed. */
-const errorCode = (cause: unknown): string => (cause instanceof S3ServiceException ? cause.name : "");
-
-function failure(place: ObjectLocation, cause: unknown): ServiceError {
-  if (cause instanceof ServiceError) return cause;
-  if (errorCode(cause) === "AccessDenied") {
-    return new ServiceError(
-      "unavailable",
-      `S3 denied access to ${uri(place)}; allow s3:GetObject and s3:PutObject on it, and s3:ListBucket on the bucket, ` +
-        "without which S3 denies what is only absent",
-      { cause },
-    );
-  }
-  const status = cause instanceof S3ServiceException ? cause.$metadata.httpStatusCode : undefined;
-  // SlowDown and ServiceUnavailable are 503: both ask for fewer requests.
-  if (status === 503 || status === 429) {
-    return new ServiceError("throttled", "S3 is throttling; retry after a second", { cause });
-  }
-  const what = cause instanceof Error && cause.name !== "Error" ? ` (${cause.name})` : "";
-  return new ServiceError(
-    "unavailable",
-    `S3 did not answer as expected for ${uri(place)}${what}; retry, then check the bucket, the region and the credentials`,
-    { cause },
-  );
 }

@@ -1,6 +1,6 @@
 /** Append: accept entries durably. They are in no tree until the sealer comes. */
 import { MAX_ENTRIES } from "@kedge/cli/contract/limits";
-import { encodeEntries } from "@kedge/verify/tlog/tile";
+import { countEntries, type Entries, encodeEntries, listEntries } from "@kedge/verify/tlog/tile";
 import { ServiceError } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
 import { encodeChunk } from "./pending.ts";
@@ -10,7 +10,12 @@ const MAX_CHUNK_BYTES = 390_000;
 /** So that a bundle of 256 stays below an item's limit too. */
 export const MAX_ENTRY_BYTES = 1_400;
 
-export type AppendContext = { readonly store: Store; readonly clock: () => number };
+export type AppendContext = {
+  readonly store: Store;
+  readonly clock: () => number;
+  /** Told of a log with new entries, where its sealer is in this process: what a table's stream is to a function. */
+  readonly onAppended?: (log: string) => void;
+};
 
 /**
  * Writes one pending chunk. When this returns, the entries are durable: the caller may acknowledge them.
@@ -21,20 +26,25 @@ export type AppendContext = { readonly store: Store; readonly clock: () => numbe
 export async function append(
   ctx: AppendContext,
   log: string,
-  entries: readonly Uint8Array[],
+  list: Entries | readonly Uint8Array[],
 ): Promise<number> {
-  if (entries.length === 0 || entries.length > MAX_ENTRIES) {
-    throw new ServiceError("invalid", `${entries.length} entries: send 1 to ${MAX_ENTRIES} in a request`);
+  const entries = "data" in list ? list : encodeEntries(list);
+  const count = countEntries(entries);
+  if (count === 0 || count > MAX_ENTRIES) {
+    throw new ServiceError("invalid", `${count} entries: send 1 to ${MAX_ENTRIES} in a request`);
   }
-  if (entries.some(({ length }) => length > MAX_ENTRY_BYTES)) {
+  if (listEntries(entries).some(({ length }) => length > MAX_ENTRY_BYTES)) {
     throw new ServiceError("invalid", `an entry is larger than ${MAX_ENTRY_BYTES} bytes`);
   }
-  const data = encodeEntries(entries);
-  if (data.length > MAX_CHUNK_BYTES) {
-    throw new ServiceError("invalid", `entries of ${data.length} bytes: send ${MAX_CHUNK_BYTES} at most`);
+  if (entries.data.length > MAX_CHUNK_BYTES) {
+    throw new ServiceError(
+      "invalid",
+      `entries of ${entries.data.length} bytes: send ${MAX_CHUNK_BYTES} at most`,
+    );
   }
   // By a clock before 1970 it came in 1970: its key must sort, or the log could not be sealed.
   const arrival = Math.max(0, ctx.clock());
-  await ctx.store.put(encodeChunk(log, arrival, data, entries.length));
+  await ctx.store.put(encodeChunk(log, arrival, entries));
+  ctx.onAppended?.(log);
   return arrival;
 }

@@ -1,11 +1,9 @@
 /** The configuration of whoever seals and anchors: the API's, where files are published, and who signs. */
 import * as z from "zod";
-import { parseEnvironment } from "../platform/environment.ts";
-import { ServiceError } from "../platform/error.ts";
 import { folderPublication } from "../platform/folder.ts";
 import type { Publication } from "../platform/publication.ts";
 import { bucketPublication } from "../platform/s3.ts";
-import { apiSchema, openParts } from "./config.ts";
+import { apiSchema, openParts, readConfig } from "./config.ts";
 import { checkpointSigner, logVkeys } from "./sign.ts";
 
 const schema = apiSchema.extend({
@@ -16,15 +14,12 @@ const schema = apiSchema.extend({
 /** Everything the verbs of service/ need. */
 export type Service = ReturnType<typeof openService>;
 
+/** Whether the configuration is right, before anything is opened. @throws ServiceError `invalid` */
+export const checkConfig = (env: NodeJS.ProcessEnv) => readConfig(schema, env);
+
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
 export function openService(env: NodeJS.ProcessEnv) {
-  const config = parseEnvironment(schema, env);
-  if (config.KEDGE_PUBLICATION.startsWith("file:") && env["AWS_LAMBDA_FUNCTION_NAME"] !== undefined) {
-    throw new ServiceError(
-      "invalid",
-      "KEDGE_PUBLICATION: a function's folder is forgotten; set s3://<bucket>",
-    );
-  }
+  const config = checkConfig(env);
   const service = openParts(config);
   return {
     ...service,

@@ -5,8 +5,8 @@
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { anchorOrigin } from "@kedge/cli/contract/ids";
 import * as z from "zod";
-import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
-import { parseEnvironment } from "../platform/environment.ts";
+import { parseEnvironment, refuseFolders } from "../platform/environment.ts";
+import { openStore, storePlace } from "../platform/open-store.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
 import { readPolicy } from "./policy.ts";
 import type { LogKeys } from "./sign.ts";
@@ -25,8 +25,9 @@ const minutes = z
   .transform((text) => Number(text));
 
 export const apiSchema = z.object({
-  /** Name of the DynamoDB table. */
-  KEDGE_TABLE: z.string().min(3),
+  ...storePlace,
+  /** Where the runs of the index are. */
+  KEDGE_INDEX: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }).optional(),
   /** First part of every origin: a schema-less URL without spaces or plus signs. */
   KEDGE_DOMAIN: z
     .string()
@@ -47,21 +48,34 @@ export const apiSchema = z.object({
 export type ApiService = ReturnType<typeof openParts>;
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
-export const openApiService = (env: NodeJS.ProcessEnv): ApiService =>
-  openParts(parseEnvironment(apiSchema, env));
+export const openApiService = (env: NodeJS.ProcessEnv): ApiService => openParts(readConfig(apiSchema, env));
 
-export function openParts(config: z.infer<typeof apiSchema>) {
-  const kms = kmsClient();
+/** All that is told of a configuration before anything is opened. @throws ServiceError `invalid` */
+export function readConfig<C extends z.infer<typeof apiSchema>>(
+  schema: z.ZodType<C>,
+  env: NodeJS.ProcessEnv,
+) {
+  const config = parseEnvironment(schema, env);
+  refuseFolders(env, ["KEDGE_STORE", "KEDGE_INDEX", "KEDGE_PUBLICATION"]);
   const origin = anchorOrigin(config.KEDGE_DOMAIN);
+  return { ...config, anchorOrigin: origin, policy: readPolicy(config.KEDGE_POLICY, origin) };
+}
+
+type Config = ReturnType<typeof readConfig<z.infer<typeof apiSchema>>>;
+
+export function openParts(config: Config) {
+  const kms = kmsClient();
+  const { close, ...store } = openStore(config.KEDGE_STORE);
   return {
-    store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
+    store,
     clock: Date.now,
     domain: config.KEDGE_DOMAIN,
-    anchorOrigin: origin,
-    policy: readPolicy(config.KEDGE_POLICY, origin),
+    anchorOrigin: config.anchorOrigin,
+    policy: config.policy,
     logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
     every: { sealer: 60_000 * config.KEDGE_SWEEP_MINUTES, anchorer: 60_000 * config.KEDGE_ANCHOR_MINUTES },
+    close,
   };
 }
 

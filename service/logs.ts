@@ -33,10 +33,6 @@ export async function* allLogs(
   }
 }
 
-export async function* allLogIds(store: Store): AsyncGenerator<string> {
-  for await (const { sk } of store.query({ pk: LOGS_PARTITION })) yield sk;
-}
-
 function decode(item: Item): RegisteredLog {
   const log = parseItem(schema, item);
   // One key signs for all logs: whoever can write here must not have it sign under another log's name.

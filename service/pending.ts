@@ -1,12 +1,17 @@
 /** Pending chunks: entries that were accepted durably and are in no tree yet. */
 import { createHash } from "node:crypto";
-import { decodeEntries } from "@kedge/verify/tlog/tile";
+import { countEntries, decodeEntries, type Entries } from "@kedge/verify/tlog/tile";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import { binary, type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
 
 /** A partition takes 1,000 write units a second; a 10,000-entry chunk is 340. */
 export const PENDING_SHARDS = 8;
+/**
+ * Entries of a chunk that stays in the first: 4 write units, so it takes 250 of them a second. Each shard may lie in another
+ * shard of the table's stream, and each of those starts a sealer of its own.
+ */
+const SMALL_CHUNK = 100;
 
 export const pendingPartition = (log: string, shard: number): string => `pending/${log}/${shard}`;
 export const pendingSort = (arrival: bigint, digest: string): string => `${sortable(arrival)}/${digest}`;
@@ -17,15 +22,17 @@ export const logOfPending = (pk: string): string | undefined => /^pending\/([^/]
 export type PendingChunk = {
   readonly key: Key;
   readonly arrival: bigint;
-  readonly entries: readonly Uint8Array[];
+  readonly entries: Entries;
 };
 
-/** @param data of `count` entries, as encodeEntries makes it. */
-export function encodeChunk(log: string, arrival: number, data: Uint8Array, count: number): Item {
+export function encodeChunk(log: string, arrival: number, entries: Entries): Item {
+  const { data } = entries;
+  const count = countEntries(entries);
   // The digest makes the key stand for this content alone, so no put can ever replace another's entries.
   const digest = createHash("sha256").update(data).digest();
-  const pk = pendingPartition(log, (digest[0] ?? 0) % PENDING_SHARDS);
-  return { pk, sk: pendingSort(BigInt(arrival), digest.toString("hex")), data, count: BigInt(count) };
+  const shard = count <= SMALL_CHUNK ? 0 : (digest[0] ?? 0) % PENDING_SHARDS;
+  const sk = pendingSort(BigInt(arrival), digest.toString("hex"));
+  return { pk: pendingPartition(log, shard), sk, data, count: BigInt(count) };
 }
 
 const schema = z.object({ data: binary, count: z.bigint() });

@@ -11,7 +11,7 @@ import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
 import { type Policy, verifyPolicy } from "@kedge/verify/tlog/policy";
 import { formatProof } from "@kedge/verify/tlog/proof";
-import { type TileMap, tileKey } from "@kedge/verify/tlog/tile";
+import { listEntries, type TileMap, tileKey } from "@kedge/verify/tlog/tile";
 import { inclusionProof, inclusionTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
@@ -130,7 +130,7 @@ async function whichPending(store: Store, log: string, wanted: ReadonlySet<strin
   let read = 0;
   for (let shard = 0; shard < PENDING_SHARDS; shard++) {
     for await (const item of store.query({ pk: pendingPartition(log, shard) })) {
-      const { entries } = decodeChunk(item);
+      const entries = listEntries(decodeChunk(item).entries);
       for (const hex of entries.map(bytesToHex)) if (wanted.has(hex)) pending.add(hex);
       read += entries.length;
       if (pending.size === wanted.size) return pending;

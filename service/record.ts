@@ -11,7 +11,7 @@
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { type Checkpoint, checkpointBody, parseCheckpointBody } from "@kedge/verify/tlog/checkpoint";
 import { EMPTY_ROOT } from "@kedge/verify/tlog/merkle";
-import { decodeEntries, encodeEntries } from "@kedge/verify/tlog/tile";
+import { decodeEntries, type Entries } from "@kedge/verify/tlog/tile";
 import { bytesToHex, concatBytes } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
 import { changeFile, createFile, type Publication } from "../platform/publication.ts";
@@ -94,7 +94,7 @@ export function sameHead(a: TreeHead | undefined, b: TreeHead | undefined): bool
 /** The entries between two tree heads; `before` is undefined for the empty tree. */
 type RecordedBatch = {
   readonly before: Checkpoint | undefined;
-  readonly entries: readonly Uint8Array[];
+  readonly entries: Entries;
 };
 
 /** Keeps the entries of a committed batch, before its tree head is recorded. Its name stands for one content for ever. */
@@ -106,7 +106,7 @@ export async function writeBatch(
 ): Promise<void> {
   const head = before ?? { origin: log.origin, size: 0n, root: EMPTY_ROOT };
   const header = new TextEncoder().encode(`${checkpointBody(head)}\n`);
-  await createFile(publication, batchPath(log.id, next), concatBytes(header, encodeEntries(entries)));
+  await createFile(publication, batchPath(log.id, next), concatBytes(header, entries.data));
 }
 
 /** @throws ServiceError `corrupt` when it is absent or malformed. What its entries lead to is the caller's to check. */
@@ -137,6 +137,6 @@ function parseBatch(bytes: Uint8Array, log: LogName, next: Checkpoint): Recorded
   if (before.origin !== log.origin || before.size >= next.size) {
     throw new Error("another log's, or out of order");
   }
-  const entries = decodeEntries(bytes.slice(end + 1), Number(next.size - before.size));
+  const entries = decodeEntries(bytes.subarray(end + 1), Number(next.size - before.size));
   return { before: before.size === 0n ? undefined : before, entries };
 }

@@ -9,6 +9,7 @@
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import type { Checkpoint } from "@kedge/verify/tlog/checkpoint";
 import { frontierRoot, leafHash } from "@kedge/verify/tlog/merkle";
+import { listEntries } from "@kedge/verify/tlog/tile";
 import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
@@ -87,11 +88,12 @@ async function bringForward(
   const done = { ...nothing, isReset: wanted };
   for (const next of missing) {
     const batch = await readBatch(ctx.publication, log, next);
-    const committed: Head | undefined = await recommit(ctx, log, head, next, batch.entries);
+    const entries = listEntries(batch.entries);
+    const committed: Head | undefined = await recommit(ctx, log, head, next, entries);
     if (committed === undefined) return { ...done, raced: true };
     done.batches++;
-    done.entries += batch.entries.length;
-    await apply(ctx.store, committed, batch.entries, mend);
+    done.entries += entries.length;
+    await apply(ctx.store, committed, entries, mend);
     head = await signAndPublish(ctx, log, committed);
     if (head === undefined) return { ...done, size: committed.size, raced: true };
     done.size = head.published;

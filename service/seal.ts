@@ -11,9 +11,13 @@ import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "@kedge/verify/tlog/merkle";
 import {
   bundlesChanged,
+  countEntries,
   decodeBundle,
+  type Entries,
   encodeBundle,
+  encodeEntries,
   extendTiles,
+  listEntries,
   rightEdge,
   TILE_WIDTH,
   type Tile,
@@ -93,7 +97,7 @@ export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> 
 async function finish(ctx: SealContext, log: SealableLog, head: Head): Promise<Head | undefined> {
   const entries = await readStaging(ctx.store, head);
   if (entries === undefined) return undefined;
-  await apply(ctx.store, head, entries);
+  await apply(ctx.store, head, listEntries(entries));
   if (!(await record(ctx, log, head, entries))) return undefined;
   return await signAndPublish(ctx, log, head);
 }
@@ -139,14 +143,14 @@ async function collect(store: Store, head: Head, { admit }: SealableLog): Promis
   let entries = 0;
   let more = false;
   for await (const chunk of oldestFirst(store, head.log)) {
-    entries += chunk.entries.length;
+    entries += countEntries(chunk.entries);
     more = entries > MAX_BATCH;
     if (more) break;
     chunks.push(chunk);
   }
 
   const leaves = new Map<string, Leaf>();
-  for (const entry of chunks.flatMap(({ entries }) => entries)) {
+  for (const entry of chunks.flatMap(({ entries }) => listEntries(entries))) {
     const hash = leafHash(entry);
     const name = bytesToHex(hash);
     if (!leaves.has(name)) leaves.set(name, { entry, hash });
@@ -203,7 +207,7 @@ export async function commit(
   next: Tree,
 ): Promise<Head | undefined> {
   const entries = leaves.map(({ entry }) => entry);
-  const staging = await stage(store, head, entries);
+  const staging = await stage(store, head, encodeEntries(entries));
   // The commit point. A crash before it leaves staging that no head names: the next published head discards it. A crash
   // after it leaves a head that says where its entries are: the next sealer finishes the batch before anything else.
   // If this throws, it may have committed: the staging stays.
@@ -278,7 +282,7 @@ async function record(
   { publication }: SealContext,
   log: SealableLog,
   head: Head,
-  entries: readonly Uint8Array[],
+  entries: Entries,
 ): Promise<boolean> {
   const next = { origin: log.origin, size: head.size, root: head.root };
   const before = publishedHead(head);

@@ -1,6 +1,12 @@
 /** Staging: the entries of a batch that is committed, or may be, under the id of the attempt that staged them. */
 import { randomBytes } from "node:crypto";
-import { decodeEntries, encodeEntries } from "@kedge/verify/tlog/tile";
+import {
+  countEntries,
+  decodeEntries,
+  type Entries,
+  encodedSlice,
+  joinEntries,
+} from "@kedge/verify/tlog/tile";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import { binary, type Item, type Key, parseItem, type Store, sortable } from "../platform/store.ts";
@@ -20,39 +26,46 @@ const keysOf = (log: string, { base, attempt, items }: Staging): Key[] =>
 
 const schema = z.object({ data: binary, count: z.bigint() });
 
-function encodePart(key: Key, entries: readonly Uint8Array[]): Item {
-  return { ...key, data: encodeEntries(entries), count: BigInt(entries.length) };
-}
-
-function decodePart(item: Item): Uint8Array[] {
+function decodePart(item: Item): Entries {
   const { data, count } = parseItem(schema, item);
   return decodeEntries(data, Number(count));
 }
 
 /** Stages a batch that is to follow this head, under a fresh attempt id. */
-export async function stage(store: Store, head: Head, entries: readonly Uint8Array[]): Promise<Staging> {
-  const parts: Uint8Array[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const entry of entries) {
-    bytes += 2 + entry.length;
-    if (bytes > MAX_STAGED_BYTES) {
-      parts.push([]);
-      bytes = 2 + entry.length;
-    }
-    parts.at(-1)?.push(entry);
-  }
-  const staging = { base: head.version, attempt: randomBytes(12).toString("hex"), items: parts.length };
-  const keys = keysOf(head.log, staging);
-  await store.write(keys.map((key, n) => encodePart(key, parts[n] ?? [])));
+export async function stage(store: Store, head: Head, entries: Entries): Promise<Staging> {
+  const bounds = partBounds(entries);
+  const staging = {
+    base: head.version,
+    attempt: randomBytes(12).toString("hex"),
+    items: bounds.length - 1,
+  };
+  await store.write(
+    keysOf(head.log, staging).map((key, n) => {
+      const [start = 0, end = 0] = [bounds[n], bounds[n + 1]];
+      return { ...key, data: encodedSlice(entries, start, end), count: BigInt(end - start) };
+    }),
+  );
   return staging;
 }
 
+/** Where parts of at most MAX_STAGED_BYTES begin, and the last one ends. */
+function partBounds({ offsets }: Entries): number[] {
+  const bounds = [0];
+  let begun = 0;
+  for (let end = 1; end < offsets.length; end++) {
+    if ((offsets[end] ?? 0) - begun <= MAX_STAGED_BYTES) continue;
+    bounds.push(end - 1);
+    begun = offsets[end - 1] ?? 0;
+  }
+  return [...bounds, offsets.length - 1];
+}
+
 /** The entries of the committed batch; undefined when another sealer has published it, and the staging is gone. */
-export async function readStaging(store: Store, head: Head): Promise<Uint8Array[] | undefined> {
+export async function readStaging(store: Store, head: Head): Promise<Entries | undefined> {
   const staged = await store.get(head.staging === undefined ? [] : keysOf(head.log, head.staging));
   if (staged.every((item) => item !== undefined)) {
-    const entries = staged.flatMap(decodePart);
-    if (BigInt(entries.length) === head.size - head.published) return entries;
+    const entries = joinEntries(staged.map(decodePart));
+    if (BigInt(countEntries(entries)) === head.size - head.published) return entries;
   } else if ((await readHead(store, head.log)).version !== head.version) {
     return undefined;
   }

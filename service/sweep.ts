@@ -1,6 +1,14 @@
-/** Sweep: seal logs until nothing is pending, each on its own, so that one log's trouble stops no other. */
-
-import { allLogIds, findLog } from "./logs.ts";
+/**
+ * Sweep: find the logs with something to seal, and seal them a batch at a time, the tenants in turn. A log that is slow or
+ * fails keeps no other waiting, and one with nothing pending costs no more than asking.
+ */
+import { setImmediate as letOthers } from "node:timers/promises";
+import { ServiceError } from "../platform/error.ts";
+import type { Item, Store } from "../platform/store.ts";
+import { fairQueue, fairTurns } from "./fair.ts";
+import { decodeHead, headKey } from "./head.ts";
+import { allLogs, findLog, type RegisteredLog } from "./logs.ts";
+import { oldestPending } from "./pending.ts";
 import { type SealableLog, type SealContext, seal } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 
@@ -9,9 +17,16 @@ export type DrainContext = SealContext & {
   readonly pause?: (ms: number) => Promise<unknown>;
 };
 
-export type SweepContext = DrainContext & { readonly signLog: CheckpointSigner };
+export type SweepContext = DrainContext & {
+  readonly signLog: CheckpointSigner;
+  /** The logs that this process has found well, with their records outside the store. Absent: each sweep looks at all. */
+  readonly well?: Map<string, Well>;
+};
 
-/** What became of a log: what `drain` found and did, or why it stopped. */
+/** A log that still has this published size, and nothing pending, is left alone until this time, ms since the epoch. */
+type Well = { readonly size: bigint; readonly until: number };
+
+/** What became of a log: what was found and done, or why it stopped. */
 export type SweptLog = { readonly log: string } & (Drained | { readonly error: unknown });
 
 type Drained = {
@@ -23,51 +38,151 @@ type Drained = {
   readonly oldest?: bigint;
   /** Another sealer moved the head first, at least once. */
   readonly conflict: boolean;
+  /** Pending entries were left. */
+  readonly more: boolean;
+};
+
+/** Logs that are found in one step: their heads are one round trip. */
+export type Found = {
+  readonly due: readonly RegisteredLog[];
+  /** The others: they have nothing to seal, or cannot be found. */
+  readonly rest: readonly SweptLog[];
 };
 
 /** Logs sealed side by side: bounds memory to as many batches. */
-const PARALLEL = 4;
-/** Batches of one log before others have their turn; what is left waits for the next sweep. */
+export const PARALLEL = 4;
+/** Batches of one log in a sweep; what is left waits for the next. */
 const MAX_BATCHES = 8;
 /** Lost races of one log after which the winner is left to seal it. All pauses together: 6.35 s at most. */
 const MAX_CONFLICTS = 8;
 /** Upper bound of the pause after the first lost race; doubled after each of the next. */
 const FIRST_PAUSE_MS = 50;
+/** Then the record of a log in which nothing waits is looked at again: what was done to it is to be noticed (I6). */
+const WELL_MS = 3_600_000;
+/** Logs of a step of the walk: few, so that whoever is due early is sealed while the rest is looked at. */
+const PAGE = 25;
 
 /** Seals the logs of these ids, or all. Yields what became of each; an id that names no log is passed over. */
 export async function* sweep(ctx: SweepContext, ids?: readonly string[]): AsyncGenerator<SweptLog> {
-  let running: Promise<SweptLog | undefined>[] = [];
-  for await (const id of ids ?? allLogIds(ctx.store)) {
-    running.push(sweepOne(ctx, id));
-    if (running.length < PARALLEL) continue;
-    for (const swept of await Promise.all(running)) if (swept) yield swept;
-    running = [];
+  const turns = fairTurns(PARALLEL);
+  const working = new Set<Promise<void>>();
+  const done: SweptLog[] = [];
+  const begin = (log: RegisteredLog) => {
+    const work: Promise<void> = sealInTurns(log, () => turns(log.tenant, () => sealBatch(ctx, log)))
+      .then((swept) => done.push(swept))
+      .then(() => void working.delete(work));
+    working.add(work);
+  };
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    for await (const { due, rest } of ids === undefined ? walk(ctx) : named(ctx.store, ids)) {
+      for (const log of due) begin(log);
+      yield* rest;
+      yield* done.splice(0);
+    }
+  } catch (error) {
+    // What was found is sealed all the same.
+    failure = { error };
   }
-  for (const swept of await Promise.all(running)) if (swept) yield swept;
+  while (working.size > 0 || done.length > 0) {
+    if (done.length === 0) await Promise.race(working);
+    yield* done.splice(0);
+  }
+  if (failure !== undefined) throw failure.error;
 }
 
-async function sweepOne(ctx: SweepContext, id: string): Promise<SweptLog | undefined> {
+/** All logs, the tenants in turn. @throws ServiceError `throttled`, `unavailable`: then nothing is known of the rest. */
+export async function* walk(ctx: SweepContext): AsyncGenerator<Found> {
+  const logs = fairQueue<RegisteredLog>(({ tenant }) => tenant);
+  const bad: SweptLog[] = [];
+  for await (const log of allLogs(ctx.store, (id, error) => bad.push({ log: id, error }))) logs.add(log);
+  yield { due: [], rest: bad };
+  for (;;) {
+    const page = Array.from({ length: PAGE }, () => logs.next()).filter((log) => log !== undefined);
+    if (page.length === 0) return;
+    yield await look(ctx, page);
+    // A store in this process answers at once: requests are answered between any two steps.
+    await letOthers();
+  }
+}
+
+async function look(ctx: SweepContext, page: readonly RegisteredLog[]): Promise<Found> {
+  const heads = await ctx.store.get(page.map(({ id }) => headKey(id)));
+  const idle = await Promise.all(page.map((log, i) => idleAt(ctx, log, heads[i])));
+  const rest = page.flatMap(({ id: log }, i) => {
+    const size = idle[i];
+    return size === undefined ? [] : [{ log, sealed: 0, batches: 0, size, conflict: false, more: false }];
+  });
+  return { due: page.filter((_, i) => idle[i] === undefined), rest };
+}
+
+/** The published size of a log that has nothing to seal; undefined: it has, or what it has must be looked at. */
+async function idleAt(
+  { store, clock, well }: SweepContext,
+  { id }: RegisteredLog,
+  item: Item | undefined,
+): Promise<bigint | undefined> {
   try {
-    const log = await findLog(ctx.store, id);
-    return log && { log: id, ...(await drain(ctx, { ...log, sign: ctx.signLog })) };
+    const { size, published } = decodeHead(id, item);
+    const known = well?.get(id);
+    if (size !== published || known?.size !== size || known.until <= clock()) return undefined;
+    return (await oldestPending(store, id)) === undefined ? size : undefined;
   } catch (error) {
-    return { log: id, error };
+    // Sealing says what is wrong with it.
+    if (error instanceof ServiceError && error.code === "corrupt") return undefined;
+    throw error;
+  }
+}
+
+async function* named(store: Store, ids: readonly string[]): AsyncGenerator<Found> {
+  const rest: SweptLog[] = [];
+  const find = (log: string) =>
+    findLog(store, log).catch((error: unknown) => {
+      rest.push({ log, error });
+      return undefined;
+    });
+  const due = (await Promise.all(ids.map(find))).filter((log) => log !== undefined);
+  yield { due, rest };
+}
+
+/** A log's batches of one sweep, each in a turn of its own. */
+async function sealInTurns(log: RegisteredLog, turn: () => Promise<SweptLog>): Promise<SweptLog> {
+  let all: Drained | undefined;
+  for (let turns = 0; turns < MAX_BATCHES; turns++) {
+    const swept = await turn();
+    if ("error" in swept) return swept;
+    all = all === undefined ? swept : both(all, swept);
+    if (!swept.more) break;
+  }
+  return { ...(all ?? NOTHING), log: log.id };
+}
+
+/** One batch of a log. Never throws. */
+export async function sealBatch(ctx: SweepContext, log: RegisteredLog): Promise<SweptLog> {
+  ctx.well?.delete(log.id);
+  try {
+    const drained = await drain(ctx, { ...log, sign: ctx.signLog }, 1);
+    const { size } = drained;
+    // Spread, so that not all are looked at again at once.
+    const until = ctx.clock() + WELL_MS * (0.5 + Math.random() / 2);
+    if (size !== undefined) ctx.well?.set(log.id, { size, until });
+    return { log: log.id, ...drained };
+  } catch (error) {
+    return { log: log.id, error };
   }
 }
 
 /**
- * Seals up to MAX_BATCHES batches, fewer when nothing is pending. After a lost race it tries again: entries that arrived
- * after the winner had read would otherwise wait for the next sweep.
+ * Seals up to so many batches, fewer when nothing is pending. After a lost race it tries again: entries that arrived after
+ * the winner had read would otherwise wait for the next sweep.
  */
-export async function drain(ctx: DrainContext, log: SealableLog): Promise<Drained> {
-  let sealed = 0;
-  let batches = 0;
-  let size: bigint | undefined;
-  let oldest: bigint | undefined;
+export async function drain(ctx: DrainContext, log: SealableLog, batches = MAX_BATCHES): Promise<Drained> {
+  let all = NOTHING;
   let conflicts = 0;
-  for (let rounds = 0; rounds < MAX_BATCHES; ) {
+  for (let rounds = 0; rounds < batches; ) {
     const batch = await seal(ctx, log);
     if (batch.conflict) {
+      all = { ...all, conflict: true };
       conflicts++;
       if (conflicts === MAX_CONFLICTS) break;
       // Full jitter: of sealers that lost together, one comes back well before the others.
@@ -75,17 +190,25 @@ export async function drain(ctx: DrainContext, log: SealableLog): Promise<Draine
       continue;
     }
     rounds++;
-    size = batch.size;
-    sealed += batch.sealed;
-    if (batch.sealed > 0) batches++;
-    oldest ??= batch.oldest;
-    if (!batch.more) break;
+    const { sealed, size, oldest, more } = batch;
+    const one = { sealed, batches: sealed > 0 ? 1 : 0, size, conflict: false, more };
+    all = both(all, oldest === undefined ? one : { ...one, oldest });
+    if (!more) break;
   }
+  return all;
+}
+
+const NOTHING: Drained = { sealed: 0, batches: 0, conflict: false, more: false };
+
+/** Of two drains of a log, one after the other. */
+function both(first: Drained, second: Drained): Drained {
+  const oldest = first.oldest ?? second.oldest;
   return {
-    sealed,
-    batches,
-    conflict: conflicts > 0,
-    ...(size !== undefined && { size }),
+    ...first,
+    ...second,
+    sealed: first.sealed + second.sealed,
+    batches: first.batches + second.batches,
+    conflict: first.conflict || second.conflict,
     ...(oldest !== undefined && { oldest }),
   };
 }

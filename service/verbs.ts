@@ -5,8 +5,9 @@
  */
 import type { Scope } from "@kedge/cli/contract/ids";
 import type { Vkey } from "@kedge/verify/tlog/note";
+import type { Entries } from "@kedge/verify/tlog/tile";
 import { ServiceError } from "../platform/error.ts";
-import { append } from "./append.ts";
+import { type AppendContext, append } from "./append.ts";
 import { readHead } from "./head.ts";
 import { consistency, history, newestCheckpoint, publishedTile } from "./history.ts";
 import { mayUse, type Principal, requireScope } from "./principal.ts";
@@ -24,7 +25,7 @@ import {
   type TenantLog,
 } from "./tenants.ts";
 
-export type VerbContext = TenantContext & ProveContext & { readonly logKeys: LogKeys };
+export type VerbContext = AppendContext & TenantContext & ProveContext & { readonly logKeys: LogKeys };
 
 export type Verb<Input extends readonly unknown[], Output> = {
   readonly scope: Scope;
@@ -75,7 +76,7 @@ function onTenant<Input extends readonly unknown[], Output>(
 }
 
 export const verbs = {
-  append: onLog("write", (ctx, { id }, entries: readonly Uint8Array[]) => append(ctx, id, entries)),
+  append: onLog("write", (ctx, { id }, entries: Entries) => append(ctx, id, entries)),
   entryStatus: onLog("read", (ctx, { id }, entry: Uint8Array) => entryStatus(ctx, id, entry)),
   prove: onLog("read", (ctx, { id }, entries: readonly Uint8Array[]) => prove(ctx, id, entries)),
 

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { parseVkey, type Vkey } from "@kedge/verify/tlog/note";
 import * as z from "zod";
-import { dynamodbClient, dynamodbStore } from "../platform/dynamodb.ts";
-import { parseEnvironment } from "../platform/environment.ts";
+import { parseEnvironment, refuseFolders } from "../platform/environment.ts";
 import { ServiceError } from "../platform/error.ts";
+import { type OpenStore, openStore, storePlace } from "../platform/open-store.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
 import { reasonOf } from "../platform/words.ts";
 import type { WitnessContext } from "./cosign.ts";
@@ -23,8 +23,7 @@ const keyId = z.string().regex(/^[^\s,]+$/, "one KMS key id or ARN");
 
 const schema = z
   .object({
-    /** Name of the DynamoDB table. */
-    KEDGE_TABLE: z.string().min(3),
+    ...storePlace,
     KEDGE_WITNESS_NAME: witnessName,
     /** Ed25519. */
     KEDGE_WITNESS_KEY: keyId,
@@ -45,17 +44,18 @@ export function checkWitness(
   env: NodeJS.ProcessEnv,
 ): z.output<typeof schema> & { logs: Map<string, Vkey[]> } {
   const config = parseEnvironment(schema, env);
+  refuseFolders(env, ["KEDGE_STORE"]);
   const logs = readLogs(config.KEDGE_WITNESS_LOGS ?? readFile(config.KEDGE_WITNESS_LOGS_FILE ?? ""));
   return { ...config, logs };
 }
 
 /** @throws ServiceError `invalid` naming each variable that is missing or wrong. */
-export function openWitness(env: NodeJS.ProcessEnv): WitnessContext {
+export function openWitness(env: NodeJS.ProcessEnv): WitnessContext & { readonly store: OpenStore } {
   const config = checkWitness(env);
   const kms = kmsClient();
   const mldsa = config.KEDGE_WITNESS_MLDSA_KEY;
   return {
-    store: dynamodbStore(dynamodbClient(), config.KEDGE_TABLE),
+    store: openStore(config.KEDGE_STORE),
     clock: Date.now,
     witness: {
       name: config.KEDGE_WITNESS_NAME,

@@ -49,7 +49,7 @@ export async function startWitness(options: LocalWitnessOptions): Promise<LocalW
   const { data, host, port } = options;
   checkPort(port);
   const environment = (keys: Record<string, string>) => ({
-    KEDGE_TABLE: TABLE_NAME,
+    KEDGE_STORE: `dynamodb:${TABLE_NAME}`,
     KEDGE_WITNESS_NAME: options.name,
     KEDGE_WITNESS_LOGS: options.logs.join("\n"),
     ...keys,

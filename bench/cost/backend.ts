@@ -52,7 +52,7 @@ process.on("message", (message) => {
   }
 });
 process.send?.({
-  KEDGE_TABLE: TABLE_NAME,
+  KEDGE_STORE: `dynamodb:${TABLE_NAME}`,
   KEDGE_PUBLICATION: `s3://${BUCKET}`,
   ...keys,
   AWS_ENDPOINT_URL_DYNAMODB: await metered("dynamodb", dynamodb.url),

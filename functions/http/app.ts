@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { matchedRoutes } from "hono/route";
 import { errorFields, logLine } from "../../platform/log.ts";
+import type { AppendContext } from "../../service/append.ts";
 import type { ApiService } from "../../service/config.ts";
 import { anchorRoutes } from "./anchor.ts";
 import { claimedKeyId } from "./auth.ts";
@@ -19,7 +20,7 @@ import { proofRoutes } from "./proofs.ts";
 import { readyRoutes } from "./ready.ts";
 
 /** @example const response = await createApp(openService(process.env)).request("/healthz"); */
-export function createApp(service: ApiService): OpenAPIHono<ApiEnv> {
+export function createApp(service: ApiService & AppendContext): OpenAPIHono<ApiEnv> {
   const words = new Set<string>();
   const app = new OpenAPIHono<ApiEnv>({
     defaultHook: (result) => {

@@ -2,7 +2,8 @@
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { MAX_ENTRIES } from "@kedge/cli/contract/limits";
 import { acceptedSchema, entryStatusSchema, newEntriesSchema, timeText } from "@kedge/cli/contract/wire";
-import { COMMITMENT_BYTES } from "@kedge/verify/events/commitment";
+import { COMMITMENT_BYTES, COMMITMENT_HEX } from "@kedge/verify/events/commitment";
+import { countEntries, type Entries, encodeOctets } from "@kedge/verify/tlog/tile";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { ApiService } from "../../service/config.ts";
 import { verbs } from "../../service/verbs.ts";
@@ -49,8 +50,8 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     const body = new Uint8Array(await c.req.arrayBuffer());
     const entries = mediaType(c) === OCTETS ? splitEntries(body) : parseEntries(body);
     const receivedAt = await c.var.act(entries);
-    c.set("entries", entries.length);
-    return c.json({ accepted: entries.length, receivedAt: timeText(receivedAt) }, 202);
+    c.set("entries", countEntries(entries));
+    return c.json({ accepted: countEntries(entries), receivedAt: timeText(receivedAt) }, 202);
   });
 
   const postOctets = createRoute({
@@ -79,8 +80,8 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
   app.openapi(postOctets, async (c) => {
     const entries = splitEntries(new Uint8Array(await c.req.arrayBuffer()));
     const receivedAt = await c.var.act(entries);
-    c.set("entries", entries.length);
-    return c.json({ accepted: entries.length, receivedAt: timeText(receivedAt) }, 202);
+    c.set("entries", countEntries(entries));
+    return c.json({ accepted: countEntries(entries), receivedAt: timeText(receivedAt) }, 202);
   });
 
   const getStatus = createRoute({
@@ -121,10 +122,25 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
   });
 }
 
-function parseEntries(body: Uint8Array): Uint8Array[] {
-  const parsed = newEntriesSchema.safeParse(parseJson(body));
-  if (!parsed.success) throw invalidInput(parsed.error);
-  return parsed.data.hashes.map(hexToBytes);
+/** The same as `newEntriesSchema` takes, without its time a hash: it says what is wrong where something is. */
+function parseEntries(body: Uint8Array): Entries {
+  const parsed = parseJson(body);
+  const hashes = hashesOf(parsed);
+  if (
+    hashes === undefined ||
+    !hashes.every((hash) => typeof hash === "string" && COMMITMENT_HEX.test(hash))
+  ) {
+    const refused = newEntriesSchema.safeParse(parsed);
+    throw refused.success ? new Problem("invalid", "The body is malformed.") : invalidInput(refused.error);
+  }
+  return encodeOctets(Buffer.from(hashes.join(""), "hex"), COMMITMENT_BYTES);
+}
+
+/** The list of the one member that there may be, if it is of a length that is taken. */
+function hashesOf(parsed: unknown): readonly unknown[] | undefined {
+  if (typeof parsed !== "object" || parsed === null || Object.keys(parsed).length !== 1) return undefined;
+  const hashes = "hashes" in parsed && Object.hasOwn(parsed, "hashes") ? parsed.hashes : undefined;
+  return Array.isArray(hashes) && hashes.length > 0 && hashes.length <= MAX_ENTRIES ? hashes : undefined;
 }
 
 function parseJson(body: Uint8Array): unknown {
@@ -135,12 +151,10 @@ function parseJson(body: Uint8Array): unknown {
   }
 }
 
-function splitEntries(body: Uint8Array): Uint8Array[] {
+function splitEntries(body: Uint8Array): Entries {
   const count = body.length / COMMITMENT_BYTES;
   if (!Number.isInteger(count) || count < 1 || count > MAX_ENTRIES) {
     throw new Problem("invalid", `Send 1 to ${MAX_ENTRIES} commitments of ${COMMITMENT_BYTES} bytes each.`);
   }
-  return Array.from({ length: count }, (_, i) =>
-    body.slice(i * COMMITMENT_BYTES, (i + 1) * COMMITMENT_BYTES),
-  );
+  return encodeOctets(body, COMMITMENT_BYTES);
 }

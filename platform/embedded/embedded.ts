@@ -37,17 +37,11 @@ export async function startEmbedded(
   const accessKeyId = randomBytes(16).toString("hex");
   // First of all, because its lock tells that no other process has the folder.
   const dynamodb = await startDynamodb({ ...options, dataDir: folder, accessKeyId });
-  const kms = await startKms({ dataDir: folder, accessKeyId }).catch(async (error: unknown) => {
+  const kms = await useKms(folder, accessKeyId).catch(async (error: unknown) => {
     await dynamodb.close();
     throw error;
   });
-  useEnvironment({
-    AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url,
-    AWS_ENDPOINT_URL_KMS: kms.url,
-    AWS_REGION: "us-east-1",
-    AWS_ACCESS_KEY_ID: accessKeyId,
-    AWS_SECRET_ACCESS_KEY: "local",
-  });
+  useEnvironment({ AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url });
   return {
     publicKeys: kms.publicKeys,
     async close() {
@@ -55,6 +49,25 @@ export async function startEmbedded(
       await dynamodb.close();
     },
   };
+}
+
+/**
+ * Starts KMS on the folder and points this process at it by the AWS SDK's own variables.
+ * `publicKeys` are those of kms.json, the oldest first. @throws ServiceError `corrupt` when its keys are damaged.
+ */
+export async function useKms(
+  folder: string,
+  // Nobody else on this machine may sign.
+  accessKeyId = randomBytes(16).toString("hex"),
+): Promise<{ publicKeys: readonly Uint8Array[]; close(): Promise<void> }> {
+  const kms = await startKms({ dataDir: folder, accessKeyId });
+  useEnvironment({
+    AWS_ENDPOINT_URL_KMS: kms.url,
+    AWS_REGION: "us-east-1",
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: "local",
+  });
+  return kms;
 }
 
 /** A new signing key in the KMS of this process. @returns its id. */

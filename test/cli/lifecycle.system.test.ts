@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 const run = (...args: string[]) =>
-  kedge(args, { cwd: folder, env: { KEDGE_DATA: data, KEDGE_URL: "", KEDGE_TABLE: "", AWS_PROFILE: "" } });
+  kedge(args, { cwd: folder, env: { KEDGE_DATA: data, KEDGE_URL: "", KEDGE_STORE: "", AWS_PROFILE: "" } });
 
 const credentialsOf = async (file: string) =>
   z
@@ -86,7 +86,7 @@ describe("a table from a backup, beside what was published since", () => {
     const { log } = await tenant("St. Restored", "restored.json");
     expect(await asTenant("restored.json", "demo", "--folder", "first")).toMatchObject({ code: 0 });
     await stop(running, "SIGTERM");
-    await cp(join(data, "dynamodb"), join(folder, "backup"), { recursive: true });
+    await cp(join(data, "store"), join(folder, "backup"), { recursive: true });
     await start();
     // Another event, sealed and anchored after the backup.
     const later = join(folder, "later.json");
@@ -95,8 +95,8 @@ describe("a table from a backup, beside what was published since", () => {
     expect(await asTenant("restored.json", ...post)).toMatchObject({ code: 0 });
 
     await stop(running, "SIGTERM");
-    await rm(join(data, "dynamodb"), { recursive: true });
-    await cp(join(folder, "backup"), join(data, "dynamodb"), { recursive: true });
+    await rm(join(data, "store"), { recursive: true });
+    await cp(join(folder, "backup"), join(data, "store"), { recursive: true });
     await start();
     expect(await run("restore", "bbbbbbbbbbbbbbbbbbb")).toMatchObject({ code: 1 });
     const restored = await run("restore", log, "--json");

@@ -10,23 +10,22 @@ import { formatVkey, parseVkey } from "@kedge/verify/tlog/note";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { service } from "../../functions/open.ts";
-import { type Local, readEnvironment, startLocal } from "../../local/start.ts";
 import { kmsClient } from "../../platform/signer.ts";
+import { startDeployment } from "../support/deployment.ts";
 import { API_KEY, LOG_ID, startServer } from "../support/fake-api.ts";
 import { anchor, log } from "../support/proofs.ts";
 import { kedge, type Result } from "./run.ts";
 
 let folder: string;
-let local: Local;
+let deployment: Awaited<ReturnType<typeof startDeployment>>;
 /** How the AWS SDK finds the embedded servers, and its credentials. */
 let aws: Record<string, string>;
 let outputs: Record<string, string>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-operator-"));
-  const data = join(folder, "data");
-  local = await startLocal({ data, host: "127.0.0.1", port: 0 });
-  const found = await readEnvironment(data);
+  deployment = await startDeployment(join(folder, "aws"));
+  const found = deployment.environment;
   aws = Object.fromEntries(Object.entries(found).filter(([name]) => name.startsWith("AWS_")));
   // The region is to come from the outputs, and nothing from this machine's own files.
   Object.assign(aws, { AWS_REGION: "", AWS_EC2_METADATA_DISABLED: "true" });
@@ -37,17 +36,17 @@ beforeAll(async () => {
   outputs = {
     Stage: "dev",
     Region: "us-east-1",
-    TableName: found["KEDGE_TABLE"] ?? "",
+    TableName: found["KEDGE_STORE"]?.replace("dynamodb:", "") ?? "",
     Domain: found["KEDGE_DOMAIN"] ?? "",
     LogKeys: arns(found["KEDGE_LOG_KEY"]),
     AnchorKeys: arns(found["KEDGE_ANCHOR_KEY"]),
     AnchorMldsaKeys: arns(found["KEDGE_ANCHOR_MLDSA_KEY"]),
-    ApiUrl: local.url,
+    ApiUrl: deployment.url,
   };
   await write("cdk-outputs.json", { "Kedge-dev-Data": {}, "Kedge-dev-Service": outputs });
 });
 afterAll(async () => {
-  await local.close();
+  await deployment.close();
   await rm(folder, { recursive: true });
 });
 
@@ -78,7 +77,7 @@ test("two commands lead from an outputs file to a verified proof", { timeout: 60
   const created = await onDeployment("tenant", "create", "St. Example");
   expect(created).toMatchObject({ code: 0, err: "", out: expect.stringMatching(/kedge demo --credentials/) });
   const given = await credentials("credentials.json");
-  expect(given).toMatchObject({ url: local.url, apiKey: expect.stringMatching(/^kedge_/) });
+  expect(given).toMatchObject({ url: deployment.url, apiKey: expect.stringMatching(/^kedge_/) });
   expect((await stat(join(folder, "credentials.json"))).mode & 0o777).toBe(0o600);
 
   const shown = await asTenant("demo", "--credentials", "credentials.json");
@@ -103,14 +102,14 @@ test("two commands lead from an outputs file to a verified proof", { timeout: 60
 });
 
 describe("vkeys", () => {
-  test("are the same from the outputs file and beside the data folder, and as the service says", async () => {
+  test("are the same from the outputs file and from the environment, and as the service says", async () => {
     await onDeployment("tenant", "create", "A", "--out", "a.json");
     const { log = "", logVkey, anchorVkey, anchorMldsaVkey } = await credentials("a.json");
-    const beside = { KEDGE_DATA: join(folder, "data") };
+    const named = deployment.environment;
     for (const args of [[], ["--json"], ["--policy"], ["--log", log], ["--log", log, "--json"]]) {
       const result = await onDeployment("vkeys", ...args);
       expect(result).toMatchObject({ code: 0, err: "" });
-      expect(await kedge(["vkeys", ...args], { cwd: folder, env: beside })).toEqual(result);
+      expect(await kedge(["vkeys", ...args], { cwd: folder, env: named })).toEqual(result);
     }
     expect((await onDeployment("vkeys", "--log", log)).out).toBe(`${logVkey}\n`);
     const { anchor, logs } = JSON.parse((await onDeployment("vkeys", "--json")).out);
@@ -118,7 +117,7 @@ describe("vkeys", () => {
     expect(logs.keys).toEqual([expect.stringMatching(/^A.{43}$/)]);
     expect(logVkey?.endsWith(`+${logs.keys[0]}`)).toBe(true);
     const { out } = await onDeployment("vkeys", "--policy");
-    expect(out).toBe(await (await fetch(`${local.url}/anchor/policy`)).text());
+    expect(out).toBe(await (await fetch(`${deployment.url}/anchor/policy`)).text());
     expect(parsePolicy(out).logs).toHaveLength(2);
     const whole = await onDeployment("vkeys", "--policy", "--log", log);
     expect(parsePolicy(whole.out).logs.map(({ vkey }) => formatVkey(vkey))).toEqual([

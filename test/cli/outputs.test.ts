@@ -54,7 +54,7 @@ async function refusal(content: unknown, stage?: string): Promise<string> {
 
 const EXPECTED = {
   AWS_REGION: SERVICE.Region,
-  KEDGE_TABLE: SERVICE.TableName,
+  KEDGE_STORE: `dynamodb:${SERVICE.TableName}`,
   KEDGE_DOMAIN: SERVICE.Domain,
   KEDGE_LOG_KEY: SERVICE.LogKeys,
   KEDGE_ANCHOR_KEY: SERVICE.AnchorKeys,
@@ -98,7 +98,9 @@ describe("several deployments in one file", () => {
   test("the stage says which, and without one both are named", async () => {
     expect(await refusal({ ...DEV, ...PROD })).toMatch(/"dev", "prod"/);
     expect(await read({ ...DEV, ...PROD }, "prod")).toEqual(EXPECTED);
-    expect(await read({ ...DEV, ...PROD }, "dev")).toMatchObject({ KEDGE_TABLE: "Kedge-dev-Data-Table-9Z" });
+    expect(await read({ ...DEV, ...PROD }, "dev")).toMatchObject({
+      KEDGE_STORE: "dynamodb:Kedge-dev-Data-Table-9Z",
+    });
   });
 
   test("a stack that does not say its stage is of the one that it is called after", async () => {

@@ -28,7 +28,7 @@ export async function startHarness() {
     AWS_REGION: "eu-central-1",
     AWS_ACCESS_KEY_ID: "test",
     AWS_SECRET_ACCESS_KEY: "test",
-    KEDGE_TABLE: "kedge",
+    KEDGE_STORE: "dynamodb:kedge",
     KEDGE_DOMAIN: "kedge.example",
     KEDGE_PUBLICATION: pathToFileURL(join(folder, "published")).href,
     KEDGE_LOG_KEY: "not made yet",

@@ -47,6 +47,7 @@ test("a log that is refused shows with its code, and not by its id; nor is the a
     new TextEncoder().encode("altered"),
     (await kedge.service.publication.read(`logs/${id}/head`))?.tag,
   );
+  await append(kedge.service, id, [new Uint8Array(32).fill(1)]);
   await expect(sealer({})).rejects.toThrow();
   const { response, body, codes } = await ask();
   expect([response.status, response.headers.get("content-type"), codes]).toEqual([

@@ -196,8 +196,20 @@ const perFunction = <T>(make: (name: FunctionName) => T): Record<FunctionName, T
 async function startServers(artefact: Artefact, place: Place, onCall: (call: Recorded) => void) {
   const folder = await mkdtemp(join(tmpdir(), "kedge-deployment-"));
   const [embedded, kms] = await Promise.all([startDynamodb(), startKms({ dataDir: folder })]);
+  const template = resolved(artefact.stacks, place);
+  // What is derived is not locked: the index.
+  const unlocked = template
+    .all("AWS::S3::Bucket")
+    .filter(({ Properties }) => Properties["ObjectLockEnabled"] !== true)
+    .map((bucket) => template.attribute(bucket, "Ref"));
   const s3 = await startS3({
+    isIndex: (bucket) => unlocked.includes(bucket),
     onCall: ({ accessKeyId, action, bucket, key, absent }) => {
+      if (action === "s3:ListBucket") {
+        const context = { "s3:prefix": key };
+        onCall({ accessKeyId, action, resource: `arn:aws:s3:::${bucket}`, context });
+        return;
+      }
       onCall({ accessKeyId, action, resource: `arn:aws:s3:::${bucket}/${key}`, context: {} });
       // S3 may ask who replaces an object by its ETag for leave to read it as well.
       if (!absent && action === "s3:PutObject")
@@ -212,7 +224,7 @@ async function startServers(artefact: Artefact, place: Place, onCall: (call: Rec
         onCall({ accessKeyId, action: "s3:ListBucket", resource: `arn:aws:s3:::${bucket}`, context: {} });
     },
   });
-  const keys = await makeKeys(resolved(artefact.stacks, place).all("AWS::KMS::Key"), place, kms.url);
+  const keys = await makeKeys(template.all("AWS::KMS::Key"), place, kms.url);
   const view = resolved(artefact.stacks, place, (id) => keys.get(id) ?? id);
   const table = view.one("AWS::DynamoDB::Table", "Table");
   const tableName = view.attribute(table, "Ref");

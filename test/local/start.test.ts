@@ -9,8 +9,9 @@ import { formatVkey } from "@kedge/verify/tlog/note";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { service } from "../../functions/open.ts";
+import { readEnvironment } from "../../local/open.ts";
 import { createTenantForOperator, readCredentials, type TenantCredentials } from "../../local/operator.ts";
-import { type Local, readEnvironment, startLocal } from "../../local/start.ts";
+import { type Local, startLocal } from "../../local/start.ts";
 import { ed25519Cosigner } from "../packages/verify/tlog/signers.ts";
 
 let folder: string;

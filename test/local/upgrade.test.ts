@@ -1,6 +1,6 @@
 /** A log that version 0.1.0 kept on one machine, carried on by this one: docs/operations.md, "Upgrade". */
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { awaitProofs } from "@kedge/cli/cli/wait";
@@ -14,6 +14,7 @@ import { parseProof } from "@kedge/verify/tlog/proof";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
+import { migrate } from "../../local/migrate.ts";
 import { type Local, startLocal } from "../../local/start.ts";
 
 let folder: string;
@@ -29,7 +30,16 @@ beforeAll(async () => {
   const members = z.object({ apiKey: z.string(), log: z.string() });
   const { apiKey, log: id } = members.parse(JSON.parse(await readFile(credentials, "utf8")));
   keys = pinnedKeys({ credentials });
-  local = await startLocal({ data: at("data"), host: "127.0.0.1", port: 0 });
+  const start = () => startLocal({ data: at("data"), host: "127.0.0.1", port: 0 });
+  await expect(start()).rejects.toMatchObject({
+    message: expect.stringMatching(/kedge migrate --data .*data/),
+  });
+  // What a call that was killed leaves is no store.
+  await mkdir(at("data/store.partial"));
+  await writeFile(at("data/store.partial/data.mdb"), "cut short");
+  expect(await migrate(at("data"))).toMatchObject({ logs: 3 });
+  await expect(migrate(at("data"))).rejects.toMatchObject({ code: "invalid" });
+  local = await start();
   client = openClient({ url: local.url, apiKey });
   log = id;
 });

@@ -26,11 +26,11 @@ function messageOf(run: () => unknown): string {
 
 describe("what is wrong with a configuration is said without the words of a schema or a system call:", () => {
   const cases: [string, () => unknown, RegExp][] = [
-    ["the API's environment, empty", () => openApiService({}), /KEDGE_TABLE: it is missing/],
+    ["the API's environment, empty", () => openApiService({}), /KEDGE_STORE: it is missing/],
     [
       "the API's environment, wrong",
-      () => openApiService({ KEDGE_TABLE: "a", KEDGE_DOMAIN: "a".repeat(201), KEDGE_POLICY: "" }),
-      /KEDGE_TABLE: it must have at least 3 characters; KEDGE_DOMAIN: it must have at most 200 characters.*KEDGE_POLICY: it is empty/,
+      () => openApiService({ KEDGE_STORE: "a", KEDGE_DOMAIN: "a".repeat(201), KEDGE_POLICY: "" }),
+      /KEDGE_STORE: dynamodb:<table> or lmdb:\/\/\/<folder>; KEDGE_DOMAIN: it must have at most 200 characters.*KEDGE_POLICY: it is empty/,
     ],
     ["a policy that is absent", () => readPolicy("/no/policy", "a"), /\/no\/policy.*there is no such file/],
     ["a policy that is a folder", () => readPolicy(folder, "a"), /it is a folder/],
@@ -54,7 +54,7 @@ describe("what is wrong with a configuration is said without the words of a sche
       "a witness's file of logs",
       () =>
         openWitness({
-          KEDGE_TABLE: "abc",
+          KEDGE_STORE: "dynamodb:abc",
           KEDGE_WITNESS_NAME: "w",
           KEDGE_WITNESS_KEY: "k",
           KEDGE_WITNESS_LOGS_FILE: "/no/logs",

@@ -3,10 +3,11 @@ import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
+import { ServiceError } from "../../platform/error.ts";
 import { append } from "../../service/append.ts";
 import { headKey, readHead } from "../../service/head.ts";
 import { logsKey } from "../../service/logs.ts";
-import { oldestPending, pendingPartition, pendingSort } from "../../service/pending.ts";
+import { oldestPending, PENDING_SHARDS, pendingPartition, pendingSort } from "../../service/pending.ts";
 import { entryStatus } from "../../service/prove.ts";
 import { MAX_BATCH } from "../../service/seal.ts";
 import { type SweptLog, sweep } from "../../service/sweep.ts";
@@ -83,6 +84,121 @@ test("an id that names no log is passed over", async () => {
   const swept: SweptLog[] = [];
   for await (const one of sweep(world.actor(), ["z".repeat(19)])) swept.push(one);
   expect(swept).toEqual([]);
+});
+
+describe("what waits nowhere", () => {
+  const ids = (count: number) => Array.from({ length: count }, (_, n) => `i${String(n).padStart(18, "0")}`);
+  const register = (world: World, id: string, tenant: string) =>
+    world.store.put({ ...logsKey(id), origin: `kedge.example/log/${id}`, tenant });
+  /** An actor that counts its calls, and has found every log well. */
+  async function settled(world: World): Promise<Actor> {
+    const actor = { ...world.actor(), well: new Map() };
+    await sweepAll(actor);
+    return actor;
+  }
+
+  test("costs a query a shard, and a head in a read of many: no record, and nothing else", async () => {
+    const world = newWorld();
+    const idle = ids(60);
+    for (const id of idle) await register(world, id, "idle");
+    const actor = await settled(world);
+    const read = vi.spyOn(actor.publication, "read");
+    const calls = actor.calls();
+    const swept = await sweepAll(actor);
+    expect(swept.map(({ log }) => log).sort()).toEqual([LOG, ...idle].sort());
+    const logs = idle.length + 1;
+    const registry = 1;
+    expect(actor.calls() - calls).toBe(registry + logs * PENDING_SHARDS + Math.ceil(logs / 25));
+    expect(read).not.toHaveBeenCalled();
+  });
+
+  test("is looked at again when its head moved, when an hour has passed, and after trouble", async () => {
+    const world = newWorld();
+    let now = 0;
+    const actor = { ...world.actor(), well: new Map(), clock: () => now };
+    const read = vi.spyOn(actor.publication, "read");
+    const records = async () => {
+      read.mockClear();
+      await sweepAll(actor);
+      return read.mock.calls.length;
+    };
+    expect(await records()).toBe(1);
+    expect(await records()).toBe(0);
+    await append(world.actor(), LOG, [entry(1)]);
+    await sweepAll(world.actor());
+    expect(await records()).toBe(1);
+    expect(await records()).toBe(0);
+    now += 3_600_000;
+    read.mockRejectedValueOnce(new ServiceError("unavailable", "no disk"));
+    expect(await sweepAll(actor)).toMatchObject([{ error: { code: "unavailable" } }]);
+    expect(await records()).toBe(1);
+    expect(await records()).toBe(0);
+  });
+
+  test("of one tenant, 1,050 logs of it, keeps no log of another waiting", async () => {
+    const world = newWorld();
+    for (const id of ids(1_050)) await register(world, id, "idle");
+    const busy = "z".repeat(19);
+    await register(world, busy, "busy");
+    const actor = await settled(world);
+    await append(world.actor(), busy, [entry(1)]);
+    const before = actor.calls();
+    let sealedAt = 0;
+    const signLog: Actor["signLog"] = async (checkpoint) => {
+      sealedAt = actor.calls() - before;
+      return await actor.signLog(checkpoint);
+    };
+    await sweepAll({ ...actor, signLog });
+    expect(sealedAt).toBeGreaterThan(0);
+    // The first step of the walk, beside the second, and its own seal: of some 8,500 calls of the walk.
+    expect(sealedAt).toBeLessThan(600);
+    expect((await readHead(world.store, busy)).published).toBe(1n);
+  });
+
+  test("nor does a log that never answers, nor one that is corrupt", async () => {
+    const world = newWorld();
+    const others = ids(40);
+    for (const id of others) {
+      await register(world, id, `t${id.at(-1)}`);
+      await append(world.actor(), id, [entry(1)]);
+    }
+    await world.store.put({ ...logsKey("corrupt"), origin: "of another", tenant: "t" });
+    const actor = world.actor();
+    let answer = () => {};
+    const silence = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const signLog: Actor["signLog"] = async (checkpoint) => {
+      if (checkpoint.origin.endsWith(others[0] ?? "")) await silence;
+      return await actor.signLog(checkpoint);
+    };
+    const swept: SweptLog[] = [];
+    for await (const one of sweep({ ...actor, signLog })) {
+      swept.push(one);
+      if (swept.length === others.length + 1) answer();
+    }
+    expect(swept.at(-1)).toMatchObject({ log: others[0], sealed: 1 });
+    expect(swept.filter((one) => "error" in one).map(({ log }) => log)).toEqual(["corrupt"]);
+  });
+
+  test("a store that fails half-way through the walk fails the sweep, once what was found is sealed", async () => {
+    const world = newWorld();
+    for (const id of ids(60)) await register(world, id, "idle");
+    for (const id of ids(2)) await append(world.actor(), id, [entry(1)]);
+    const actor = world.actor();
+    const get: Actor["store"]["get"] = async (keys) => {
+      if (keys.length > 1 && keys.some(({ pk }) => pk === headKey(ids(60).at(-1) ?? "").pk)) {
+        throw new ServiceError("unavailable", "no store");
+      }
+      return await actor.store.get(keys);
+    };
+    const swept: SweptLog[] = [];
+    const failing = (async () => {
+      for await (const one of sweep({ ...actor, store: { ...actor.store, get } })) swept.push(one);
+    })();
+    await expect(failing).rejects.toMatchObject({ code: "unavailable" });
+    for (const id of ids(2)) expect(swept).toContainEqual(expect.objectContaining({ log: id, sealed: 1 }));
+  });
 });
 
 describe("a lost race", () => {

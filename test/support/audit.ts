@@ -6,6 +6,8 @@ import type { Vkey } from "@kedge/verify/tlog/note";
 import {
   bundlesChanged,
   decodeBundle,
+  type Entries,
+  listEntries,
   TILE_WIDTH,
   type Tile,
   tilePath,
@@ -121,14 +123,14 @@ export async function auditBatches(
   publication: Publication,
   log: { id: string; origin: string },
 ): Promise<string[]> {
-  const batches: (readonly Uint8Array[])[] = [];
+  const batches: Entries[] = [];
   const record = await readRecord(publication, log);
   for (let at = record; at !== undefined; ) {
     const { before, entries } = await readBatch(publication, log, at);
     batches.unshift(entries);
     at = before;
   }
-  const root = rootOf(batches.flat().map(leafHash));
+  const root = rootOf(batches.flatMap(listEntries).map(leafHash));
   return record === undefined || bytesToHex(root) === bytesToHex(record.root)
     ? []
     : [`I6: the batches of ${log.id} do not give the recorded root`];

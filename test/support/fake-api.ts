@@ -72,6 +72,7 @@ export async function startServer() {
     publication: memoryPublication(),
     signAnchor: signBy([anchorKey]),
     anchorVkeys: async () => [anchorKey.vkey],
+    close: async () => undefined,
   };
   let signers: readonly HeadSigner[] = [log];
   const api = createApp({

@@ -1,16 +1,17 @@
 /**
- * A bucket service for tests: GET and PUT of one object over S3's REST protocol, path style, and nothing else. It is
- * as strict as a versioned bucket with Object Lock, and stricter: what Kedge has no reason to send is refused (501).
- * Every bucket exists, and nothing is ever lost. Signatures are not verified.
+ * A bucket service for tests: what Kedge asks of S3, over its REST protocol, path style, and nothing else (501). Every
+ * bucket exists. A bucket is as strict as a versioned one with Object Lock, and nothing in it is ever lost: GET of an
+ * object and conditional PUT are all that there is. The index's bucket has ranges, plain PUT, DELETE and lists instead.
+ * Signatures are not verified.
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { crc32 } from "node:zlib";
 
-export type S3Action = "s3:GetObject" | "s3:PutObject";
+export type S3Action = "s3:GetObject" | "s3:PutObject" | "s3:DeleteObject" | "s3:ListBucket";
 
-/** A call as IAM would judge it; `absent` is whether the object was, when the call came in. */
+/** A call as IAM would judge it; `absent` is whether the object was, when the call came in. The key of a list is its prefix. */
 export type S3Call = {
   readonly accessKeyId: string;
   readonly action: S3Action;
@@ -34,7 +35,7 @@ type StoredHeaders = { readonly "content-type"?: string; readonly "cache-control
 
 export type S3Server = {
   readonly url: string;
-  /** Every version ever stored, the oldest first, by `<bucket>/<key>`. Tests may put their own. */
+  /** Every version, the oldest first, by `<bucket>/<key>`; the index's bucket has one of each. Tests may put their own. */
   readonly objects: Map<string, Uint8Array[]>;
   /** Content-Type and Cache-Control of the newest version of each. */
   readonly headers: Map<string, StoredHeaders>;
@@ -43,27 +44,51 @@ export type S3Server = {
   close(): Promise<void>;
 };
 
-/** Serves on a free port of 127.0.0.1. */
-export async function startS3(options: { onCall?: (call: S3Call) => void } = {}): Promise<S3Server> {
+/**
+ * Serves on a free port of 127.0.0.1.
+ * @param options.isIndex whether this is the index's bucket; by default none is.
+ * @param options.page how many keys of a list an answer has; S3's own are 1,000.
+ */
+export async function startS3(
+  options: { onCall?: (call: S3Call) => void; isIndex?: (bucket: string) => boolean; page?: number } = {},
+): Promise<S3Server> {
   const objects = new Map<string, Uint8Array[]>();
   const stored = new Map<string, StoredHeaders>();
-  const faults: Record<S3Action, S3Fault[]> = { "s3:GetObject": [], "s3:PutObject": [] };
+  const faults: Record<S3Action, S3Fault[]> = {
+    "s3:GetObject": [],
+    "s3:PutObject": [],
+    "s3:DeleteObject": [],
+    "s3:ListBucket": [],
+  };
+  const isIndex = options.isIndex ?? (() => false);
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readBody(request);
     let reply: Reply;
     let fault: S3Fault | undefined;
     try {
-      const { accessKeyId, action, bucket, key } = parseRequest(request);
+      const { accessKeyId, action, bucket, key, after } = parseRequest(request, isIndex);
       const name = `${bucket}/${key}`;
       options.onCall?.({ accessKeyId, action, bucket, key, absent: !objects.has(name) });
       fault = faults[action].shift();
       if (typeof fault === "object") throw new S3Error(fault.status, fault.code, "As the test wants it");
-      reply =
-        action === "s3:GetObject"
-          ? getObject(objects, name, request, stored.get(name))
-          : putObject(objects, name, request, body);
-      if (action === "s3:PutObject") stored.set(name, storedHeaders(request));
+      switch (action) {
+        case "s3:GetObject":
+          reply = getObject(objects, name, request, stored.get(name));
+          break;
+        case "s3:PutObject":
+          reply = isIndex(bucket)
+            ? overwriteObject(objects, name, request, body)
+            : putObject(objects, name, request, body);
+          stored.set(name, storedHeaders(request));
+          break;
+        case "s3:DeleteObject":
+          objects.delete(name);
+          reply = { status: 204, headers: {}, body: new Uint8Array() };
+          break;
+        case "s3:ListBucket":
+          reply = listObjects(objects, { bucket, key, after }, options.page ?? 1000);
+      }
     } catch (error) {
       if (!(error instanceof S3Error)) throw error;
       reply = errorReply(error);
@@ -98,7 +123,7 @@ export async function startS3(options: { onCall?: (call: S3Call) => void } = {})
   };
 }
 
-// ---- the two operations (Amazon S3 API Reference), without anything to wait for: each is atomic --------------------
+// ---- the operations (Amazon S3 API Reference), without anything to wait for: each is atomic --------------------
 
 type Reply = { status: number; headers: Record<string, string>; body: Uint8Array };
 
@@ -121,6 +146,7 @@ function getObject(
 ): Reply {
   const body = objects.get(name)?.at(-1);
   if (body === undefined) throw new S3Error(404, "NoSuchKey", "The specified key does not exist.");
+  if (headers.range !== undefined) return rangeOf(body, headers.range, stored);
   return {
     status: 200,
     headers: {
@@ -133,6 +159,54 @@ function getObject(
     },
     body,
   };
+}
+
+/** RFC 9110 §14.1.2, one range; there is no checksum of a part. */
+function rangeOf(body: Uint8Array, range: string, stored: StoredHeaders): Reply {
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(range) ?? [];
+  if (first === undefined || (last !== "" && Number(last) < Number(first)))
+    throw notImplemented(`Range: ${range}`);
+  const from = Number(first);
+  if (from >= body.length) throw new S3Error(416, "InvalidRange", "The requested range is not satisfiable");
+  const to = last === "" ? body.length : Math.min(Number(last) + 1, body.length);
+  const contentRange = `bytes ${from}-${to - 1}/${body.length}`;
+  const headers = { etag: etagOf(body), ...stored, "content-range": contentRange };
+  return { status: 206, headers, body: body.subarray(from, to) };
+}
+
+function overwriteObject(
+  objects: Map<string, Uint8Array[]>,
+  name: string,
+  { headers }: IncomingMessage,
+  body: Uint8Array,
+): Reply {
+  checkIntegrity(headers, body);
+  objects.set(name, [body]);
+  return { status: 200, headers: { etag: etagOf(body) }, body: new Uint8Array() };
+}
+
+/** ListObjectsV2, in the order of the keys. A token is the last key of the page before. */
+function listObjects(
+  objects: ReadonlyMap<string, readonly Uint8Array[]>,
+  { bucket, key: prefix, after = "" }: Pick<Request, "bucket" | "key" | "after">,
+  page: number,
+): Reply {
+  const keys = [...objects.keys()]
+    .filter((name) => name.startsWith(`${bucket}/${prefix}`))
+    .map((name) => name.slice(bucket.length + 1))
+    .filter((key) => key > after)
+    .sort();
+  const contents = keys.slice(0, page);
+  const next = keys.length > page ? contents.at(-1) : undefined;
+  const xml = [
+    '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">',
+    `<Name>${bucket}</Name><Prefix>${escaped(prefix)}</Prefix><KeyCount>${contents.length}</KeyCount>`,
+    `<MaxKeys>${page}</MaxKeys><IsTruncated>${next !== undefined}</IsTruncated>`,
+    ...(next === undefined ? [] : [`<NextContinuationToken>${escaped(next)}</NextContinuationToken>`]),
+    ...contents.map((key) => `<Contents><Key>${escaped(key)}</Key></Contents>`),
+    "</ListBucketResult>",
+  ].join("");
+  return { status: 200, headers: { "content-type": "application/xml" }, body: new TextEncoder().encode(xml) };
 }
 
 const storedHeaders = ({ headers }: IncomingMessage): StoredHeaders => ({
@@ -190,14 +264,24 @@ function checkIntegrity(headers: IncomingMessage["headers"], body: Uint8Array): 
 }
 
 /** Of an object that is encrypted with S3's own keys and was stored by one PUT: the MD5 of its content. */
-const etagOf = (bytes: Uint8Array): string => `"${digestOf("md5", bytes).toString("hex")}"`;
+const etagOf = remembered((bytes) => `"${digestOf("md5", bytes).toString("hex")}"`);
 const digestOf = (algorithm: string, bytes: Uint8Array): Buffer =>
   createHash(algorithm).update(bytes).digest();
 
-function crc32Of(bytes: Uint8Array): string {
+const crc32Of = remembered((bytes) => {
   const checksum = Buffer.alloc(4);
   checksum.writeUInt32BE(crc32(bytes));
   return checksum.toString("base64");
+});
+
+/** Of an object that is read many times, once: it is replaced, never altered in place. */
+function remembered(compute: (bytes: Uint8Array) => string): (bytes: Uint8Array) => string {
+  const known = new WeakMap<Uint8Array, string>();
+  return (bytes) => {
+    const value = known.get(bytes) ?? compute(bytes);
+    known.set(bytes, value);
+    return value;
+  };
 }
 
 // ---- HTTP ----------------------------------------------------------------------------------------------------------
@@ -213,14 +297,22 @@ const AMZ_HEADERS = new Set([
   "x-amz-security-token",
   "x-amz-user-agent",
 ]);
+const LIST_PARAMETERS = new Set(["continuation-token", "list-type", "prefix"]);
 const CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "range"];
 
-type Request = Omit<S3Call, "absent">;
+/** `after`: a list goes on after this key. */
+type Request = Omit<S3Call, "absent"> & { readonly after?: string | undefined };
 
-function parseRequest({ method, url = "", headers }: IncomingMessage): Request {
+function parseRequest(
+  { method, url = "", headers }: IncomingMessage,
+  isIndex: (bucket: string) => boolean,
+): Request {
   const accessKeyId = AUTHORIZATION.exec(headers.authorization ?? "")?.[1];
   if (accessKeyId === undefined) throw new S3Error(403, "AccessDenied", "Sign with Signature Version 4");
   const [path = "", query] = url.split("?");
+  const [, listed] = /^\/([a-z0-9.-]{3,63})\/?$/.exec(path) ?? [];
+  if (method === "GET" && listed !== undefined && isIndex(listed))
+    return { accessKeyId, action: "s3:ListBucket", bucket: listed, ...parseList(query) };
   const [, bucket, escapedKey] = /^\/([a-z0-9.-]{3,63})\/([^/].*)$/.exec(path) ?? [];
   if (bucket === undefined || escapedKey === undefined)
     throw notImplemented("an operation on anything but an object");
@@ -231,12 +323,20 @@ function parseRequest({ method, url = "", headers }: IncomingMessage): Request {
   switch (`${method}?${query ?? ""}`) {
     case "GET?":
     case "GET?x-id=GetObject":
-      if (conditions.length > 0) throw notImplemented(`a GET with ${conditions.join(", ")}`);
+      if (conditions.some((name) => name !== "range" || !isIndex(bucket)))
+        throw notImplemented(`a GET with ${conditions.join(", ")}`);
       return { ...call, action: "s3:GetObject" };
     case "PUT?":
     case "PUT?x-id=PutObject":
-      checkPut(headers, conditions);
+      checkUpload(headers);
+      if (isIndex(bucket) && conditions.length > 0)
+        throw notImplemented("a PUT of the index with a condition");
+      if (!isIndex(bucket)) checkConditions(headers, conditions);
       return { ...call, action: "s3:PutObject" };
+    case "DELETE?":
+    case "DELETE?x-id=DeleteObject":
+      if (!isIndex(bucket)) throw notImplemented("a DELETE of what is locked");
+      return { ...call, action: "s3:DeleteObject" };
     default:
       throw notImplemented(`${method} with the query "${query ?? ""}"`);
   }
@@ -250,14 +350,26 @@ function unescapeKey(escaped: string): string {
   }
 }
 
-/** S3 would overwrite without a condition; Kedge never may. */
-function checkPut(headers: IncomingMessage["headers"], conditions: readonly string[]): void {
+function parseList(query = ""): Pick<Request, "key" | "after"> {
+  const parameters = new Map(new URLSearchParams(query));
+  const foreign = [...parameters.keys()].find((name) => !LIST_PARAMETERS.has(name));
+  if (parameters.get("list-type") !== "2" || foreign !== undefined)
+    throw notImplemented(`a list with the query "${query}"`);
+  const after = parameters.get("continuation-token");
+  return { key: parameters.get("prefix") ?? "", after };
+}
+
+function checkUpload(headers: IncomingMessage["headers"]): void {
   if (headers["transfer-encoding"] !== undefined || headers["content-encoding"] !== undefined) {
     throw notImplemented("a chunked or encoded upload");
   }
   if (headers["content-length"] === undefined) {
     throw new S3Error(411, "MissingContentLength", "You must provide the Content-Length HTTP header.");
   }
+}
+
+/** S3 would overwrite without a condition; of what is published Kedge never may. */
+function checkConditions(headers: IncomingMessage["headers"], conditions: readonly string[]): void {
   const [condition, ...more] = conditions;
   if (more.length > 0 || (condition !== "if-match" && condition !== "if-none-match")) {
     throw notImplemented("a PUT without exactly one of If-Match and If-None-Match");
@@ -276,10 +388,11 @@ async function readBody(request: IncomingMessage): Promise<Uint8Array> {
 }
 
 function errorReply({ status, code, message }: S3Error): Reply {
-  const text = message.replace(/[<>&]/g, (char) => `&#${char.charCodeAt(0)};`);
-  const xml = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${text}</Message></Error>`;
+  const xml = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${escaped(message)}</Message></Error>`;
   return { status, headers: { "content-type": "application/xml" }, body: new TextEncoder().encode(xml) };
 }
+
+const escaped = (text: string): string => text.replace(/[<>&]/g, (char) => `&#${char.charCodeAt(0)};`);
 
 function send(response: ServerResponse, { status, headers, body }: Reply, fault: S3Fault | undefined): void {
   if (fault === "answer-lost") {

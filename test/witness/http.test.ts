@@ -342,7 +342,7 @@ describe("behind API Gateway, on DynamoDB and KMS", () => {
     };
     await createTable(dynamodbClient(), "kedge-witness");
     Object.assign(process.env, {
-      KEDGE_TABLE: "kedge-witness",
+      KEDGE_STORE: "dynamodb:kedge-witness",
       KEDGE_WITNESS_NAME: NAME,
       KEDGE_WITNESS_KEY: await createKey("ECC_NIST_EDWARDS25519"),
       KEDGE_WITNESS_MLDSA_KEY: await createKey("ML_DSA_44"),
@@ -404,7 +404,7 @@ describe("kedge witness", () => {
 describe("the configuration", () => {
   const [vkey] = VKEYS.map(formatVkey);
   const good = {
-    KEDGE_TABLE: "kedge",
+    KEDGE_STORE: "dynamodb:kedge",
     KEDGE_WITNESS_NAME: NAME,
     KEDGE_WITNESS_KEY: "a-key",
     KEDGE_WITNESS_LOGS: vkey ?? "",
@@ -430,7 +430,7 @@ describe("the configuration", () => {
   });
 
   test.each([
-    ["no table", { KEDGE_TABLE: undefined }, /KEDGE_TABLE/],
+    ["no store", { KEDGE_STORE: undefined }, /KEDGE_STORE/],
     ["no name", { KEDGE_WITNESS_NAME: undefined }, /KEDGE_WITNESS_NAME/],
     ["a name with a plus", { KEDGE_WITNESS_NAME: "a+b" }, /KEDGE_WITNESS_NAME/],
     ["a name of 256 bytes", { KEDGE_WITNESS_NAME: "ü".repeat(128) }, /KEDGE_WITNESS_NAME/],

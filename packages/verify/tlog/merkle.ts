@@ -28,6 +28,12 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   return sha256(NODE);
 }
 
+/** Writes the SHA-256 of `message` to `out` at `at`. What hashes many nodes takes one, so that a server may have a faster. */
+export type Sha256 = (message: Uint8Array, out: Uint8Array, at: number) => void;
+
+/** By @noble, which runs everywhere. */
+export const sha256Into: Sha256 = (message, out, at) => out.set(sha256(message), at);
+
 /**
  * Returns a hash of 32 bytes and throws `malformed` for any other length, which would shift the
  * boundary between left and right in a node, or between the hashes of a tile.

@@ -4,9 +4,9 @@
  *     tile/<L>/<N>[.p/<W>]                           W hashes of 32 bytes, of level 8·L; N in groups: x001/x234/067
  *     tile/entries/<N>[.p/<W>]                       a bundle: W times a u16 length and an entry
  */
-import { checkUint63, concatBytes, MAX_UINT63 } from "./bytes.ts";
+import { checkUint63, concatBytes, joinBytes, MAX_UINT63 } from "./bytes.ts";
 import { TlogError } from "./error.ts";
-import { checkHash, HASH_SIZE, rootOf } from "./merkle.ts";
+import { checkHash, frontierRoot, HASH_SIZE, type Sha256, sha256Into } from "./merkle.ts";
 
 /** A tile spans this many levels of the tree (c2sp.org/tlog-tiles, Merkle Tree). */
 export const TILE_HEIGHT = 8;
@@ -123,26 +123,90 @@ export function extendTiles(
   edge: TileMap,
   leafHashes: readonly Uint8Array[],
 ): Map<string, Uint8Array> {
-  const to = from + BigInt(leafHashes.length);
-  checkGrowth(from, to);
-  const written = new Map<string, Uint8Array>();
-  let added: readonly Uint8Array[] = leafHashes.map(checkHash);
-  for (let level = 0; added.length > 0; level += 1) {
+  return growTree(from, edge, joinBytes(leafHashes.map(checkHash))).tiles;
+}
+
+/** A tree that has grown. Frontiers are as `extendFrontier` has them. */
+export type Growth = {
+  readonly size: bigint;
+  readonly root: Uint8Array;
+  readonly frontier: readonly Uint8Array[];
+  /** The bytes of every tile in `tilesChanged`, by `tileKey`. */
+  readonly tiles: Map<string, Uint8Array>;
+  /** The root of the tree before, by its edge: whoever knows that root sees whether the edge is its tree's. */
+  readonly before: Uint8Array;
+};
+
+/**
+ * Tiles, frontier and root of a tree of `from` leaves after these are appended, each node hashed once.
+ * @param edge the tiles of `rightEdge(from)`.
+ * @param leaves leaf hashes, HASH_SIZE bytes each, one after the other.
+ * Throws `missing_tile`, `malformed`, or `out_of_range` beyond 2^63-1 leaves.
+ */
+export function growTree(
+  from: bigint,
+  edge: TileMap,
+  leaves: Uint8Array,
+  sha256: Sha256 = sha256Into,
+): Growth {
+  if (leaves.length % HASH_SIZE !== 0) {
+    throw new TlogError("malformed", `Leaf hashes are ${HASH_SIZE} bytes each, these are ${leaves.length}`);
+  }
+  const size = from + BigInt(leaves.length / HASH_SIZE);
+  checkGrowth(from, size);
+  const tiles = new Map<string, Uint8Array>();
+  let frontier: Uint8Array[] = [];
+  let before: Uint8Array[] = [];
+  let added = leaves;
+  for (let level = 0; level <= TOP_LEVEL; level++) {
     const first = hashesAt(from, level) / BigInt(TILE_WIDTH);
     const kept = widthAt(from, level, first);
-    const hashes = kept === 0 ? added : [...tileHashes(edge, { level, index: first, width: kept }), ...added];
-    const completed: Uint8Array[] = [];
-    for (const { index, width } of changedAt(level, from, to)) {
-      const start = Number(index - first) * TILE_WIDTH;
-      const tile = hashes.slice(start, start + width);
-      written.set(tileKey(level, index), concatBytes(...tile));
-      if (width === TILE_WIDTH) {
-        completed.push(rootOf(tile));
-      }
+    const hashes =
+      kept === 0 ? added : concatBytes(tileBytesAt(edge, { level, index: first, width: kept }), added);
+    const folded = foldTiles(hashes, kept, sha256);
+    for (let at = 0; added.length > 0 && at < hashes.length; at += TILE_WIDTH * HASH_SIZE) {
+      const index = first + BigInt(at / (TILE_WIDTH * HASH_SIZE));
+      tiles.set(tileKey(level, index), hashes.subarray(at, at + TILE_WIDTH * HASH_SIZE));
     }
-    added = completed;
+    // The lower the level, the further right and the smaller are its subtrees.
+    before = [...folded.before, ...before];
+    frontier = [...folded.after, ...frontier];
+    added = folded.roots;
   }
-  return written;
+  return { size, root: frontierRoot(frontier), frontier, tiles, before: frontierRoot(before) };
+}
+
+/**
+ * Folds the hashes of neighbouring tiles, of which the first `kept` were there before, and the last tile may be partial.
+ * @returns the roots of the full tiles, and the maximal subtrees of the partial one, before and after, largest first.
+ */
+function foldTiles(hashes: Uint8Array, kept: number, sha256: Sha256) {
+  const count = hashes.length / HASH_SIZE;
+  const roots = new Uint8Array(Math.floor(count / TILE_WIDTH) * HASH_SIZE);
+  // Subtrees that wait for a right neighbour, each smaller than the one before it: one bit of the count each.
+  const stack = new Uint8Array((TILE_HEIGHT + 1) * HASH_SIZE);
+  const node = Uint8Array.of(0x01, ...new Uint8Array(2 * HASH_SIZE));
+  const waiting = (depth: number) =>
+    Array.from({ length: depth }, (_, i) => stack.slice(i * HASH_SIZE, (i + 1) * HASH_SIZE));
+  let depth = 0;
+  let before: Uint8Array[] = [];
+  for (let i = 0; i < count; i++) {
+    if (i === kept) before = waiting(depth);
+    stack.set(hashes.subarray(i * HASH_SIZE, (i + 1) * HASH_SIZE), depth * HASH_SIZE);
+    // Appending is adding one to a binary counter: every carry joins two subtrees.
+    for (let bits = i % TILE_WIDTH; (bits & 1) === 1; bits >>= 1) {
+      depth--;
+      node.set(stack.subarray(depth * HASH_SIZE, (depth + 2) * HASH_SIZE), 1);
+      sha256(node, stack, depth * HASH_SIZE);
+    }
+    depth++;
+    if ((i + 1) % TILE_WIDTH === 0) {
+      depth = 0;
+      roots.set(stack.subarray(0, HASH_SIZE), Math.floor(i / TILE_WIDTH) * HASH_SIZE);
+    }
+  }
+  const after = waiting(depth);
+  return { roots, before: kept === count ? after : before, after };
 }
 
 /**
@@ -150,6 +214,14 @@ export function extendTiles(
  * the tile is absent or narrower than `width`, `malformed` when it is no whole number of hashes.
  */
 export function tileHashes(tiles: TileMap, tile: Tile, start = 0, count = tile.width): Uint8Array[] {
+  const bytes = tileBytesAt(tiles, tile);
+  return Array.from({ length: count }, (_, i) =>
+    bytes.slice((start + i) * HASH_SIZE, (start + i + 1) * HASH_SIZE),
+  );
+}
+
+/** The bytes of a tile at its width, in place. */
+function tileBytesAt(tiles: TileMap, tile: Tile): Uint8Array {
   const bytes = tiles.get(tileKey(tile.level, tile.index));
   if (bytes === undefined || bytes.length < tile.width * HASH_SIZE) {
     throw new TlogError("missing_tile", `${tilePath(tile)} was not supplied at its full width; fetch it`);
@@ -157,9 +229,7 @@ export function tileHashes(tiles: TileMap, tile: Tile, start = 0, count = tile.w
   if (bytes.length % HASH_SIZE !== 0 || bytes.length > TILE_WIDTH * HASH_SIZE) {
     throw new TlogError("malformed", `${tilePath(tile)} has ${bytes.length} bytes, not 1 to 256 hashes`);
   }
-  return Array.from({ length: count }, (_, i) =>
-    bytes.slice((start + i) * HASH_SIZE, (start + i + 1) * HASH_SIZE),
-  );
+  return bytes.subarray(0, tile.width * HASH_SIZE);
 }
 
 /**
@@ -168,50 +238,138 @@ export function tileHashes(tiles: TileMap, tile: Tile, start = 0, count = tile.w
  */
 export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   checkWidth(entries.length);
-  return encodeEntries(entries);
+  return encodeEntries(entries).data;
 }
 
 /** The entries of a bundle of exactly `width` entries and nothing more. Throws `malformed`. */
 export function decodeBundle(bytes: Uint8Array, width: number): Uint8Array[] {
   checkWidth(width);
-  return decodeEntries(bytes, width);
+  return listEntries(decodeEntries(bytes, width)).map((entry) => entry.slice());
 }
 
-/** The coding of a bundle for any number of entries, as batches are stored before they are in a tree. */
-export function encodeEntries(entries: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(entries.reduce((total, entry) => total + 2 + entry.length, 0));
-  let offset = 0;
-  for (const entry of entries) {
-    if (entry.length > 0xffff) {
-      throw new TlogError("out_of_range", `A log entry is at most 65535 bytes, this one has ${entry.length}`);
-    }
-    bytes.set([entry.length >> 8, entry.length & 0xff], offset);
-    bytes.set(entry, offset + 2);
-    offset += 2 + entry.length;
+/**
+ * Any number of entries in the coding of a bundle, whose slices are bundles. Entry i lies behind its length:
+ * `offsets[i] + 2` to `offsets[i + 1]` of `data`. The last offset is the length of `data`.
+ */
+export type Entries = { readonly data: Uint8Array; readonly offsets: Uint32Array };
+
+/** Octets of an entry's length. */
+const PREFIX = 2;
+const MAX_ENTRY = 0xffff;
+
+/** Throws `out_of_range` for an entry above 65,535 bytes. */
+export function encodeEntries(list: readonly Uint8Array[]): Entries {
+  const entries = emptyEntries(list.map(({ length }) => length));
+  list.forEach((entry, i) => {
+    entries.data.set(entry, (entries.offsets[i] ?? 0) + PREFIX);
+  });
+  return entries;
+}
+
+/** Entries of `size` bytes each, which stand one after the other. Throws `malformed` unless they are whole. */
+export function encodeOctets(octets: Uint8Array, size: number): Entries {
+  if (octets.length % size !== 0) {
+    throw new TlogError("malformed", `Entries of ${size} bytes cannot have ${octets.length} in all`);
   }
-  return bytes;
+  const entries = emptyEntries(new Array<number>(octets.length / size).fill(size));
+  for (let i = 0; i * size < octets.length; i++) {
+    entries.data.set(octets.subarray(i * size, (i + 1) * size), (entries.offsets[i] ?? 0) + PREFIX);
+  }
+  return entries;
 }
 
-/** Exactly `count` entries and nothing more. Throws `malformed`. */
-export function decodeEntries(bytes: Uint8Array, count: number): Uint8Array[] {
-  const entries: Uint8Array[] = [];
-  let offset = 0;
-  while (entries.length < count) {
-    const [high, low] = bytes.subarray(offset, offset + 2);
-    const end = offset + 2 + (high ?? 0) * 256 + (low ?? 0);
-    if (end > bytes.length) {
+/** Entries of these lengths, all zeros. */
+export function emptyEntries(lengths: readonly number[]): Entries {
+  const offsets = new Uint32Array(lengths.length + 1);
+  let end = 0;
+  for (const [i, length] of lengths.entries()) {
+    if (length > MAX_ENTRY) {
       throw new TlogError(
-        "malformed",
-        `The entry bundle ends before or inside entry ${entries.length} of ${count}`,
+        "out_of_range",
+        `A log entry is at most ${MAX_ENTRY} bytes, this one has ${length}`,
       );
     }
-    entries.push(bytes.slice(offset + 2, end));
+    end += PREFIX + length;
+    offsets[i + 1] = end;
+  }
+  const data = new Uint8Array(end);
+  for (const [i, length] of lengths.entries()) {
+    data[offsets[i] ?? 0] = length >> 8;
+    data[(offsets[i] ?? 0) + 1] = length;
+  }
+  return { data, offsets };
+}
+
+/** Exactly `count` entries and nothing more; their data is `bytes`, not a copy. Throws `malformed`. */
+export function decodeEntries(bytes: Uint8Array, count: number): Entries {
+  const offsets = new Uint32Array(Math.min(count, Math.floor(bytes.length / PREFIX)) + 1);
+  let offset = 0;
+  for (let i = 0; i < count; i++) {
+    const end = offset + PREFIX + (bytes[offset] ?? 0) * 256 + (bytes[offset + 1] ?? 0);
+    if (end > bytes.length) {
+      throw new TlogError("malformed", `The entry bundle ends before or inside entry ${i} of ${count}`);
+    }
     offset = end;
+    offsets[i + 1] = end;
   }
   if (offset !== bytes.length) {
     throw new TlogError("malformed", `The entry bundle goes on after its ${count} entries`);
   }
-  return entries;
+  return { data: bytes, offsets };
+}
+
+export const countEntries = ({ offsets }: Entries): number => offsets.length - 1;
+
+/** Entry `i`, in place. */
+export function entryAt({ data, offsets }: Entries, i: number): Uint8Array {
+  return data.subarray((offsets[i] ?? 0) + PREFIX, offsets[i + 1]);
+}
+
+/** All entries, in place. */
+export function listEntries(entries: Entries): Uint8Array[] {
+  return Array.from({ length: countEntries(entries) }, (_, i) => entryAt(entries, i));
+}
+
+/** The coding of the entries `start` to `end`, `end` excluded, in place: a bundle, where they are one's. */
+export function encodedSlice({ data, offsets }: Entries, start: number, end: number): Uint8Array {
+  return data.subarray(offsets[start], offsets[end]);
+}
+
+/** One after the other. */
+export function joinEntries(parts: readonly Entries[]): Entries {
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return only;
+  const offsets = new Uint32Array(parts.reduce((sum, part) => sum + countEntries(part), 1));
+  let at = 1;
+  let base = 0;
+  for (const part of parts) {
+    for (let i = 1; i < part.offsets.length; i++) offsets[at++] = base + (part.offsets[i] ?? 0);
+    base += part.data.length;
+  }
+  return { data: joinBytes(parts.map(({ data }) => data)), offsets };
+}
+
+/** The entries of these numbers, in their order. */
+export function selectEntries(entries: Entries, numbers: readonly number[]): Entries {
+  if (numbers.length === countEntries(entries) && numbers.every((number, i) => number === i)) return entries;
+  return encodeEntries(numbers.map((number) => entryAt(entries, number)));
+}
+
+/** The leaf hash of each entry, HASH_SIZE bytes each, one after the other (RFC 6962 §2.1). */
+export function leafHashes(entries: Entries, sha256: Sha256 = sha256Into): Uint8Array {
+  const { data, offsets } = entries;
+  const count = countEntries(entries);
+  const hashes = new Uint8Array(count * HASH_SIZE);
+  let leaf = new Uint8Array(1);
+  for (let i = 0; i < count; i++) {
+    const start = (offsets[i] ?? 0) + PREFIX;
+    const end = offsets[i + 1] ?? start;
+    // Its first byte stays 0x00.
+    if (leaf.length !== 1 + end - start) leaf = new Uint8Array(1 + end - start);
+    leaf.set(data.subarray(start, end), 1);
+    sha256(leaf, hashes, i * HASH_SIZE);
+  }
+  return hashes;
 }
 
 /** How many hashes, or entries, a tree has at a level of tiles. */

@@ -471,8 +471,8 @@ describe("a bundle", () => {
     ["with bytes after it", Uint8Array.of(...encodeBundle(entries), 0)],
     ["cut short", encodeBundle(entries).slice(0, -1)],
     ["empty", new Uint8Array()],
-    ["with an entry of 31 bytes", encodeEntries([...entries.slice(0, 2), new Uint8Array(31)])],
-    ["with an entry of 33 bytes", encodeEntries([new Uint8Array(33), ...entries.slice(0, 2)])],
+    ["with an entry of 31 bytes", encodeEntries([...entries.slice(0, 2), new Uint8Array(31)]).data],
+    ["with an entry of 33 bytes", encodeEntries([new Uint8Array(33), ...entries.slice(0, 2)]).data],
   ])("that is %s is refused, and named", (_, bytes) => {
     expect(() => decodeCommitments(tile, bytes)).toThrow(/tile\/entries\/005\.p\/3/);
   });

@@ -1,13 +1,23 @@
-import { concatBytes } from "@kedge/verify/tlog/bytes";
+import { concatBytes, joinBytes } from "@kedge/verify/tlog/bytes";
+import { EMPTY_ROOT, extendFrontier, leafHash } from "@kedge/verify/tlog/merkle";
 import {
   bundlesChanged,
+  countEntries,
   decodeBundle,
   decodeEntries,
   encodeBundle,
+  encodedSlice,
   encodeEntries,
+  encodeOctets,
+  entryAt,
   extendTiles,
+  growTree,
+  joinEntries,
+  leafHashes,
+  listEntries,
   parseTilePath,
   rightEdge,
+  selectEntries,
   TILE_WIDTH,
   type Tile,
   tileKey,
@@ -15,8 +25,10 @@ import {
   tilesChanged,
   widthAt,
 } from "@kedge/verify/tlog/tile";
+import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { sha256 } from "../../../../platform/hash.ts";
 import { treeSize } from "./arbitraries.ts";
 import { referenceTree, verdict } from "./reference.ts";
 
@@ -321,6 +333,32 @@ describe("extending", () => {
     );
   });
 
+  test("with the tiles come the roots before and after, and the frontier, by any SHA-256", () => {
+    fc.assert(
+      fc.property(treeSize, fc.integer({ min: 0, max: 600 }), (from, count) => {
+        const to = from + BigInt(count);
+        fc.pre(to + 256n ** 2n <= MAX);
+        const edge = new Map(
+          rightEdge(from).map((tile) => [tileKey(tile.level, tile.index), specifiedBytes(tile)]),
+        );
+        const leaves = joinBytes(tree.leaves(from, to));
+        const { tiles: _, ...grown } = growTree(from, edge, leaves, sha256);
+        const frontier = extendFrontier(from, frontierFromTiles(from, edge), tree.leaves(from, to));
+        expect(grown).toEqual({ size: to, root: tree.root(to), frontier, before: tree.root(from) });
+        expect(growTree(from, edge, leaves)).toMatchObject(grown);
+      }),
+      { numRuns: 60 },
+    );
+    expect(growTree(0n, new Map(), new Uint8Array())).toMatchObject({ root: EMPTY_ROOT, before: EMPTY_ROOT });
+    expect(verdict(() => growTree(0n, new Map(), new Uint8Array(33)))).toBe("malformed");
+    expect(verdict(() => growTree(0n, new Map([["0/0", new Uint8Array(32)]]), new Uint8Array()))).toBe(
+      "accepted",
+    );
+    // An edge that is another tree's shows in the root before.
+    const other = growTree(1n, new Map([["0/0", new Uint8Array(32)]]), new Uint8Array(32));
+    expect(other.before).not.toEqual(tree.root(1n));
+  });
+
   test("an edge tile that is absent or narrower is missing; one that is cut inside a hash is malformed", () => {
     const leaf = tree.leaf(300n);
     const [edge] = rightEdge(300n);
@@ -366,14 +404,49 @@ describe("entry bundles", () => {
   test("a batch of more entries than a bundle holds is coded alike", () => {
     fc.assert(
       fc.property(fc.array(entry, { maxLength: 600 }), (entries) => {
-        const bytes = encodeEntries(entries);
-        expect(decodeEntries(bytes, entries.length)).toEqual(entries);
+        const bytes = encodeEntries(entries).data;
+        expect(listEntries(decodeEntries(bytes, entries.length))).toEqual(entries);
         expect(verdict(() => decodeEntries(bytes, entries.length + 1))).toBe("malformed");
         expect(verdict(() => decodeEntries(concatBytes(bytes, Uint8Array.of(0)), entries.length))).toBe(
           "malformed",
         );
       }),
       { numRuns: 20 },
+    );
+  });
+
+  test("flat entries are the list's: their number, each one, slices, selections, joins and leaf hashes", () => {
+    const list = fc.array(entry, { maxLength: 300 });
+    fc.assert(
+      fc.property(list, list, fc.array(fc.nat(299)), fc.nat(300), fc.nat(300), (one, two, chosen, a, b) => {
+        const [flat, all] = [joinEntries([one, two].map(encodeEntries)), [...one, ...two]];
+        expect(flat).toEqual(decodeEntries(flat.data, all.length));
+        expect(countEntries(flat)).toBe(all.length);
+        expect(listEntries(flat)).toEqual(all);
+        const numbers = chosen.filter((n) => n < all.length);
+        const picked = numbers.map((n) => entryAt(flat, n));
+        expect(selectEntries(flat, numbers)).toEqual(encodeEntries(picked));
+        const [start = 0, end = 0] = [a, b].map((n) => Math.min(n, all.length)).sort((x, y) => x - y);
+        expect(encodedSlice(flat, start, end)).toEqual(encodeEntries(all.slice(start, end)).data);
+        expect(leafHashes(flat)).toEqual(joinBytes(all.map(leafHash)));
+        expect(leafHashes(flat, sha256)).toEqual(leafHashes(flat));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("octets are entries of one size, and have to be whole", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 40 }), fc.uint8Array({ maxLength: 400 }), (size, octets) => {
+        const whole = octets.slice(0, octets.length - (octets.length % size));
+        const list = Array.from({ length: whole.length / size }, (_, i) =>
+          whole.slice(i * size, (i + 1) * size),
+        );
+        expect(encodeOctets(whole, size)).toEqual(encodeEntries(list));
+        if (whole.length !== octets.length) {
+          expect(verdict(() => encodeOctets(octets, size))).toBe("malformed");
+        }
+      }),
     );
   });
 

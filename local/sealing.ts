@@ -1,0 +1,126 @@
+/**
+ * Sealing in one process, without end: a log is sealed soon after its entries came, a batch at a time, the tenants in turn.
+ * What came by another process, or before a crash, is found by walking all logs.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { fairTurns } from "../service/fair.ts";
+import { findLog, type RegisteredLog } from "../service/logs.ts";
+import { PARALLEL, type SweepContext, type SweptLog, sealBatch, walk } from "../service/sweep.ts";
+
+/** Between the first entry that waits, or a batch that took all, and the next batch: the longer, the larger the batches. */
+const PAUSE_MS = 50;
+/** Before what failed is tried again: doubled each time, up to the longest. */
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 15_000;
+
+/**
+ * Whose the first turns of logs are that a walk has found, in its order, which is fair: a tenant with a thousand of them
+ * waits with a new entry for one of these, and not for all. No tenant has this id.
+ */
+const FOUND = "";
+
+/** @param failures one after the other. */
+export const retryAfter = (failures: number): number =>
+  Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
+
+export type Sealing = {
+  /** Has a log sealed. Resolves once it has been tried. */
+  wake(log: string): Promise<void>;
+  /** Wakes every log that has something to seal. Resolves once each has been tried. @throws ServiceError of the store. */
+  wakeAll(): Promise<void>;
+  /** Begins no batch any more, and waits for those that are under way. */
+  close(): Promise<void>;
+};
+
+/** A log that is being seen to. */
+type Work = {
+  /** More has come since its last batch was begun. */
+  more: boolean;
+  /** Whose turns it takes; undefined: its tenant's. */
+  owner: string | undefined;
+  readonly tried: Promise<void>;
+  readonly setTried: () => void;
+};
+
+/** @param onSwept is told of each batch and, when all are woken, of the logs that have nothing to seal. Never throws. */
+export function openSealing(ctx: SweepContext, onSwept: (swept: SweptLog) => Promise<void>): Sealing {
+  const turns = fairTurns(PARALLEL);
+  const stopping = new AbortController();
+  const works = new Map<string, Work>();
+  const ends = new Set<Promise<void>>();
+  /** A registration never changes. */
+  const registered = new Map<string, RegisteredLog>();
+
+  /** Seals a log until nothing of it waits, and tries again what failed. */
+  async function seeTo(id: string, work: Work): Promise<void> {
+    let failures = 0;
+    let pause = PAUSE_MS;
+    do {
+      await sleep(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
+      const swept = await sealOne(id, work);
+      if (swept === undefined) return;
+      await onSwept(swept);
+      work.setTried();
+      const hasFailed = "error" in swept;
+      failures = hasFailed ? failures + 1 : 0;
+      pause = hasFailed ? retryAfter(failures) : swept.more ? 0 : PAUSE_MS;
+      // No size: all races were lost, to another process.
+      if (hasFailed || swept.more || swept.size === undefined) work.more = true;
+    } while (work.more);
+  }
+
+  /** One batch; undefined: there is no such log, or no more is to be begun. */
+  async function sealOne(id: string, work: Work): Promise<SweptLog | undefined> {
+    try {
+      const log = registered.get(id) ?? (await findLog(ctx.store, id));
+      if (log === undefined) return undefined;
+      registered.set(id, log);
+      return await turns(work.owner ?? log.tenant, async () => {
+        if (stopping.signal.aborted) return undefined;
+        work.owner = undefined;
+        work.more = false;
+        return await sealBatch(ctx, log);
+      });
+    } catch (error) {
+      return stopping.signal.aborted ? undefined : { log: id, error };
+    }
+  }
+
+  function wake(id: string, owner?: string): Promise<void> {
+    const known = works.get(id);
+    if (known !== undefined) {
+      known.more = true;
+      return known.tried;
+    }
+    let setTried = () => {};
+    const tried = new Promise<void>((resolve) => {
+      setTried = resolve;
+    });
+    const work: Work = { more: false, owner, tried, setTried };
+    works.set(id, work);
+    const end = seeTo(id, work).finally(() => {
+      works.delete(id);
+      ends.delete(end);
+      work.setTried();
+    });
+    ends.add(end);
+    return work.tried;
+  }
+
+  return {
+    wake: (log) => wake(log),
+    async wakeAll() {
+      const tried: Promise<void>[] = [];
+      for await (const { due, rest } of walk(ctx)) {
+        for (const { id } of due) tried.push(wake(id, FOUND));
+        for (const swept of rest) await onSwept(swept);
+        if (stopping.signal.aborted) return;
+      }
+      await Promise.all(tried);
+    },
+    async close() {
+      stopping.abort();
+      await Promise.all(ends);
+    },
+  };
+}

@@ -1,0 +1,14 @@
+// Whether the files that a process has open are those that others find. Both threads of the store on LMDB ask.
+import { statSync } from "node:fs";
+
+/** @param {string} path @returns {string | undefined} undefined when there is none. */
+export function identityOf(path) {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found && `${found.dev}/${found.ino}`;
+}
+
+/** @param {Readonly<Record<string, string | undefined>>} files identities by path. */
+export function isInPlace(files) {
+  for (const path in files) if (identityOf(path) !== files[path]) return false;
+  return true;
+}
