@@ -5,11 +5,11 @@ import { expect, test } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
 
-/** Our own modules that a function's entry point leads to, also those that it loads on demand. */
-async function modulesOf(name: string): Promise<string[]> {
+/** Our own modules that a function's entry point leads to, also those that it loads on demand, and what they import. */
+async function inputsOf(entry: string) {
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: [`functions/${name}.ts`],
+    entryPoints: [`${entry}.ts`],
     bundle: true,
     platform: "node",
     format: "esm",
@@ -17,8 +17,10 @@ async function modulesOf(name: string): Promise<string[]> {
     metafile: true,
     write: false,
   });
-  return Object.keys(metafile.inputs);
+  return metafile.inputs;
 }
+
+const modulesOf = async (name: string) => Object.keys(await inputsOf(`functions/${name}`));
 
 const NOT_FOR_THE_API =
   /^service\/(seal|staging|record|sweep|restore|anchor|public-files|stamp|witnesses|config-sealing)\.ts$|^platform\/(s3|folder)\.ts$/;
@@ -32,3 +34,13 @@ test("the API loads neither sealing nor where files are published; sealer and an
   );
   expect(others.size).toBe(12);
 });
+
+test.each(["functions/api", "functions/sealer", "functions/anchorer", "witness/lambda"])(
+  "%s has no native module: the store in a folder loads its libraries when it is opened",
+  async (entry) => {
+    const imports = Object.values(await inputsOf(entry)).flatMap((input) => input.imports);
+    const libraries = imports.filter(({ external }) => external).map(({ path }) => path);
+    expect(libraries).toContain("@aws-sdk/client-dynamodb");
+    expect(libraries.filter((name) => /^(lmdb|msgpackr|dynalite)/.test(name))).toEqual([]);
+  },
+);
