@@ -54,6 +54,7 @@ try {
     "Content-Type": values.json ? "application/json" : "application/octet-stream",
   };
   const took: number[] = [];
+  const before = process.cpuUsage();
   const started = performance.now();
   const ends = started + seconds * 1_000;
   let accepted = 0;
@@ -83,13 +84,15 @@ try {
   posting = false;
   await sealing;
   const all = performance.now() - started;
+  const { user, system } = process.cpuUsage(before);
   const { published } = await readHead(store, log.id);
   if (published !== BigInt(accepted)) throw new Error(`accepted ${accepted}, published ${published}`);
   took.sort((a, b) => a - b);
   const at = (share: number) => (took[Math.floor(took.length * share)] ?? Number.NaN).toFixed(1);
   process.stdout.write(
     `${accepted} events: accepted ${Math.round((accepted / posted) * 1000)}/s, sealed ${Math.round((accepted / all) * 1000)}/s ` +
-      `in ${seals} seals; a request took ${at(0.5)} ms (p99 ${at(0.99)})\n`,
+      `in ${seals} seals; a request took ${at(0.5)} ms (p99 ${at(0.99)}); ` +
+      `${((user + system) / accepted).toFixed(1)} µs of processor an event\n`,
   );
 } finally {
   await store.close();
