@@ -35,6 +35,10 @@ import { type LogKeys, logVkeys } from "../service/sign.ts";
 
 const KEYS_FILE = "keys.json";
 export const STORE = "store";
+export const INDEX = "index";
+export const PUBLISHED = "published";
+/** In a publication that is a copy, until it is known that nothing was signed after it (backup.ts). */
+export const BACKUP_MARK = "published/backup.json";
 /** In the place of the store in a folder of version 0.1.0. */
 export const OLD_STORE = "dynamodb";
 /** LMDB's own name in its folder. */
@@ -62,6 +66,13 @@ export async function checkFolder(folder: string): Promise<void> {
       `${folder} is of version 0.1.0: run npx kedge migrate --data ${folder}, then start again`,
     );
   }
+  if (isBackup(folder)) {
+    throw new ServiceError(
+      "rollback",
+      `${join(folder, PUBLISHED)} is a backup: a log that goes on from it signs a second history of what was signed since. Put the ` +
+        "published/ that was backed up in its place or, where that is lost, see docs/operations.md, Restore from a backup",
+    );
+  }
   const keys = await readKeys(folder);
   const others = ["kms.json", STORE, "published", "credentials.json"].filter(there);
   const path = join(folder, KEYS_FILE);
@@ -77,6 +88,9 @@ export async function checkFolder(folder: string): Promise<void> {
   if (!there(STORE_FILE)) throw lost(join(folder, STORE), "is missing: it has the entries");
   await checkCredentials(join(folder, "credentials.json"));
 }
+
+/** Whether the publication of the folder is a copy. */
+export const isBackup = (folder: string): boolean => existsSync(join(folder, BACKUP_MARK));
 
 const lost = (path: string, what: string): ServiceError =>
   new ServiceError("corrupt", `${path} ${what}; ${BACKUP}, ${ELSEWHERE}`);
@@ -281,7 +295,7 @@ async function hasAny(store: Store, pk: string): Promise<boolean> {
 
 /** What is for the owner alone, whatever the folder's own mode is: that may let a web server into published/anchor. */
 const PRIVATE = /^(keys\.json|kms\.json|environment\.json|credentials\.json|kedge\.log(\.\d+)?)$/;
-const PRIVATE_FOLDERS = [STORE, OLD_STORE, "index", "published/logs", "demo"];
+const PRIVATE_FOLDERS = [STORE, OLD_STORE, INDEX, "published/logs", "demo"];
 
 /** Sets the modes of what is there. */
 export async function keepPrivate(folder: string): Promise<void> {
