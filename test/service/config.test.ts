@@ -23,7 +23,7 @@ async function inputsOf(entry: string) {
 const modulesOf = async (name: string) => Object.keys(await inputsOf(`functions/${name}`));
 
 const NOT_FOR_THE_API =
-  /^service\/(seal|staging|record|sweep|restore|anchor|public-files|stamp|witnesses|config-sealing)\.ts$|^platform\/(s3|folder|durable)\.ts$/;
+  /^service\/(seal|staging|record|sweep|restore|anchor|public-files|stamp|witnesses|config-sealing)\.ts$|^platform\/(s3|folder)\.ts$/;
 
 test("the API loads neither sealing nor where files are published; sealer and anchorer load all of it", async () => {
   const [api, sealer, anchorer] = await Promise.all(["api", "sealer", "anchorer"].map(modulesOf));
@@ -32,7 +32,7 @@ test("the API loads neither sealing nor where files are published; sealer and an
   const others = new Set(
     [...(sealer ?? []), ...(anchorer ?? [])].filter((path) => NOT_FOR_THE_API.test(path)),
   );
-  expect(others.size).toBe(13);
+  expect(others.size).toBe(12);
 });
 
 test.each(["functions/api", "functions/sealer", "functions/anchorer", "witness/lambda"])(
