@@ -54,7 +54,7 @@ async function backUpFolder(flags: { data: string; out: string }): Promise<void>
   print(
     `${out} has the store, the index, the publication and the keys of ${folder}.`,
     "It holds the private keys that sign (kms.json) and a tenant's (credentials.json): keep it where nobody else can read it.",
-    "To go back to it: docs/operations.md, Restore from a backup. Never put its published/ in the place of a newer one.",
+    "To go back to it: docs/operations.md, Back up and restore one machine. Never put its published/ in the place of a newer one.",
   );
 }
 

@@ -166,7 +166,7 @@ export async function reopen(
       throw new ServiceError(
         "rollback",
         `${known.origin} was signed at size ${known.size}${isOther ? " with another root" : ""}, the backup is at ` +
-          `${record.size}: its logs cannot go on here without a second history; begin new ones (docs/operations.md, Restore from a backup)`,
+          `${record.size}: its logs cannot go on here without a second history; begin new ones (docs/operations.md, Back up and restore one machine)`,
       );
     }
     compared.add(known.origin);

@@ -46,7 +46,7 @@ export const STORE_FILE = "store/data.mdb";
 const PUBLIC_POLICY = "published/anchor/policy";
 const PUBLIC_VKEYS = "published/anchor/vkeys";
 const RECORD = "published/logs/anchor/head";
-export const BACKUP = "bring it back from a backup (docs/operations.md, Restore from a backup)";
+export const BACKUP = "bring it back from a backup (docs/operations.md, Back up and restore one machine)";
 const ELSEWHERE = "or start on another folder, with new keys and new logs: old proofs stay valid";
 
 /** KMS key ids, separated by commas: those that sign. */
@@ -70,7 +70,7 @@ export async function checkFolder(folder: string): Promise<void> {
     throw new ServiceError(
       "rollback",
       `${join(folder, PUBLISHED)} is a backup: a log that goes on from it signs a second history of what was signed since. Put the ` +
-        "published/ that was backed up in its place or, where that is lost, see docs/operations.md, Restore from a backup",
+        "published/ that was backed up in its place or, where that is lost, see docs/operations.md, Back up and restore one machine",
     );
   }
   const keys = await readKeys(folder);
@@ -171,7 +171,7 @@ export async function checkSigners(
   const signers = [logKeys, anchorKeys].flatMap(({ ed25519, mldsa44 }) => [...ed25519, ...mldsa44]);
   await Promise.all(signers.map((signer) => signer.publicKey())).catch((cause: unknown) => {
     const files = [KEYS_FILE, "kms.json"].map((name) => join(folder, name)).join(" and ");
-    const message = `${files} do not belong together: bring back both from one backup (docs/operations.md, Restore from a backup)`;
+    const message = `${files} do not belong together: bring back both from one backup (docs/operations.md, Back up and restore one machine)`;
     throw new ServiceError("corrupt", message, { cause });
   });
 }
@@ -239,7 +239,7 @@ export async function refuseOlderKeys(
       throw new ServiceError(
         "corrupt",
         `${files} are older than what was signed: the key ${key}, which signed last, does not sign by them; bring back both ` +
-          `from one backup of after that key's rotation (docs/operations.md, Restore from a backup), ${ELSEWHERE}`,
+          `from one backup of after that key's rotation (docs/operations.md, Back up and restore one machine), ${ELSEWHERE}`,
       );
     }
   };

@@ -1,5 +1,5 @@
 /**
- * The drill of docs/operations.md, "Restore from a backup", on one machine: taken while events come in, and then the store is
+ * The drill of docs/operations.md, "Back up and restore one machine": taken while events come in, and then the store is
  * lost, or all is. Whatever is put back, no second history of a log is signed, and what was sealed is not lost.
  */
 import type { ChildProcess } from "node:child_process";
@@ -16,7 +16,7 @@ import { z } from "zod";
 import { kedge, type Result } from "../cli/run.ts";
 import { addressIn, serve, stop } from "../support/serve.ts";
 
-const RESTORE = /published is a backup.*second history.*Restore from a backup/;
+const RESTORE = /published is a backup.*second history.*Back up and restore/;
 
 let folder: string;
 let running: ChildProcess | undefined;
