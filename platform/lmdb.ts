@@ -21,7 +21,12 @@ import type { Condition, Item, Key, Query, Store, Value } from "./store.ts";
 const PAGE = { items: 256, bytes: 4 << 20 };
 /** About so much goes into one commit, so that none of those that share it waits long. */
 const COMMIT_BYTES = 16 << 20;
-export type LmdbStore = Store & { close(): Promise<void> };
+
+export type LmdbStore = Store & {
+  /** Copies the store as it is at one moment into another folder, which is there and empty. */
+  backup(folder: string): Promise<void>;
+  close(): Promise<void>;
+};
 
 /** Opens the folder, made if absent. @throws ServiceError `unavailable` when it cannot be. */
 export function lmdbStore(folder: string): LmdbStore {
@@ -120,6 +125,14 @@ export function lmdbStore(folder: string): LmdbStore {
       await commit({
         puts: puts.map((item) => ({ key: keyText(item), value: recordOf(item) })),
         deletes: deletes.map(keyText),
+      });
+    },
+
+    async backup(to) {
+      const { db } = await current();
+      await db.backup(to, true).catch((cause: unknown) => {
+        const message = `the store in ${folder} cannot be copied to ${to} (${messageOf(cause)}): look at both disks`;
+        throw new ServiceError("unavailable", message, { cause });
       });
     },
 

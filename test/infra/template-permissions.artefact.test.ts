@@ -11,8 +11,8 @@ import {
   publicKey,
 } from "../../service/anchor-items.ts";
 import { checkpointKey } from "../../service/checkpoints.ts";
-import { indexKey } from "../../service/hash-index.ts";
 import { headKey } from "../../service/head.ts";
+import { coverKey } from "../../service/index/cover.ts";
 import { logsKey } from "../../service/logs.ts";
 import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
 import { stagingPartition } from "../../service/staging.ts";
@@ -52,7 +52,7 @@ const rolesOf = ({ view, access }: Deployment): (readonly [who: string, role: Ro
 
 describe.each(ALL)("%s: what roles may do", (_, deployment) => {
   const { service, view, access } = deployment;
-  const { may, onTable, onObject, sign } = access;
+  const { may, onTable, onObject, onRun, sign } = access;
   const api = access.roleOf("api");
   const sealer = access.roleOf("sealer");
   const anchorer = access.roleOf("anchorer");
@@ -126,7 +126,7 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     }
   });
 
-  test("the API may write no head, tile, index, staging or checkpoint, and see no bucket", async () => {
+  test("the API may write no head, tile, staging or checkpoint, and see of the buckets the index alone, to read it", async () => {
     for (const pk of [...ofLog(TENANT_LOG).made, ...ofLog(ANCHOR).made, ...ofLog(ANCHOR).posted])
       expect([pk, await writes(api, pk)]).toEqual([pk, false]);
     for (const pk of [...ofLog(TENANT_LOG).posted, tenantPartition("t"), logsKey(TENANT_LOG).pk])
@@ -134,8 +134,11 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     // Nor among partitions of its own.
     const both = [tenantPartition("t"), headKey(TENANT_LOG).pk];
     expect(await may(api, onTable("BatchWriteItem", ...both))).toBe(false);
-    const { statements } = roleOf(service, "api");
-    expect(statements.filter(({ Action }) => Action.some((action) => action.startsWith("s3:")))).toEqual([]);
+    const run = `${TENANT_LOG}/0/7-${"0f".repeat(32)}`;
+    for (const action of ["GetObject", "PutObject", "DeleteObject"]) {
+      expect([action, await may(api, onRun(action, run))]).toEqual([action, action === "GetObject"]);
+      expect([action, await may(api, onObject(action, `logs/${run}`))]).toEqual([action, false]);
+    }
   });
 
   test("the sealer may not write the anchor log, the anchorer none of a tenant's", async () => {
@@ -183,6 +186,31 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     );
   });
 
+  test("of the index, the sealer writes and deletes the tenants' runs and the anchorer the anchor log's", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        logId,
+        fc.nat(3),
+        index,
+        fc.stringMatching(/^[0-9a-f]{64}$/),
+        async (id, level, n, root) => {
+          for (const [log, owner] of [
+            [id, "sealer"],
+            [ANCHOR, "anchorer"],
+          ] as const)
+            for (const action of ["GetObject", "PutObject", "DeleteObject"]) {
+              const call = onRun(action, `${log}/${level}/${n}-${root}`);
+              for (const name of FUNCTIONS) {
+                const right = name === owner || (name === "api" && action === "GetObject");
+                expect([call, name, await may(access.roleOf(name), call)]).toEqual([call, name, right]);
+              }
+            }
+        },
+      ),
+      RUNS,
+    );
+  });
+
   test("only Lambda may assume a function's role, and only schedules of this account the scheduler's", () => {
     for (const [id, { Properties }] of resources(service, "AWS::IAM::Role")) {
       const trusted = JSON.stringify(Properties["AssumeRolePolicyDocument"]);
@@ -211,7 +239,7 @@ function ofLog(log: string, n = 1_234n): { posted: string[]; made: string[] } {
   const anchors = log === ANCHOR ? [cursorKey(), publicKey(), publicCheckpointKey(n)] : [];
   const keys = [
     ...[headKey(log), checkpointKey(log, n), anchoredKey(log, n), ...anchors],
-    ...[tileItemKey(log, "entries", n), tileItemKey(log, 3, n), indexKey(log, "0f".repeat(32))],
+    ...[tileItemKey(log, "entries", n), tileItemKey(log, 3, n), coverKey(log)],
   ];
   return { posted: shards, made: [...keys.map(({ pk }) => pk), stagingPartition(log)] };
 }

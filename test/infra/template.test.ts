@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { FUNCTIONS } from "../../infra/names.ts";
-import { indexKey } from "../../service/hash-index.ts";
 import { headKey } from "../../service/head.ts";
+import { coverKey } from "../../service/index/cover.ts";
 import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
 import { stagingPartition } from "../../service/staging.ts";
 import { tileItemKey } from "../../service/tiles.ts";
@@ -45,7 +45,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
 
   test("a function has exactly the variables that it needs", () => {
     const keys = ["KEDGE_LOG_KEY", "KEDGE_ANCHOR_KEY"];
-    const common = ["KEDGE_TABLE", "KEDGE_DOMAIN", "KEDGE_METRICS", ...keys];
+    const common = ["KEDGE_STORE", "KEDGE_INDEX", "KEDGE_DOMAIN", "KEDGE_METRICS", ...keys];
     const mldsa = name === "full" ? [] : ["KEDGE_ANCHOR_MLDSA_KEY"];
     const witnesses = name === "full" ? ["KEDGE_POLICY"] : [];
     const tsa = ["KEDGE_TSA_URLS", "KEDGE_TSA_CERTS", "KEDGE_TSA_EVERY"];
@@ -95,7 +95,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     const log = "abcdefghij234567abc";
     for (let shard = 0; shard < PENDING_SHARDS; shard++)
       expect(pendingPartition(log, shard).startsWith(prefix)).toBe(true);
-    const sealed = [headKey(log), indexKey(log, "0f".repeat(32)), tileItemKey(log, "entries", 7n)];
+    const sealed = [headKey(log), coverKey(log), tileItemKey(log, "entries", 7n)];
     for (const pk of [...sealed.map((key) => key.pk), stagingPartition(log)])
       expect(pk.startsWith(prefix)).toBe(false);
   });
@@ -171,7 +171,7 @@ test("whatever is configured, a function's environment is within Lambda's 4 KB",
   const widest = (value: unknown): unknown =>
     JSON.parse(
       JSON.stringify(value)
-        .replace(/\{"Fn::ImportValue":"[^"]*Published[^"]*"\}/g, `"${"b".repeat(63)}"`)
+        .replace(/\{"Fn::ImportValue":"[^"]*(?:Published|Index)[^"]*"\}/g, `"${"b".repeat(63)}"`)
         .replace(
           /\{"Fn::ImportValue":"[^"]*Key[^"]*"\}/g,
           `"arn:aws:kms:${region}:111122223333:key/0123abcd-0123-0123-0123-0123456789ab"`,
@@ -305,8 +305,8 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
 
 test.each(ALL)("%s: the outputs are what the kedge command and the runbook read", (_, { service }) => {
   const wanted = [
-    ...["Stage", "Region", "TableName", "Domain", "LogKeys", "AnchorKeys", "AnchorMldsaKeys", "Publication"],
-    ...["ApiUrl", "PublicUrl", "AnchorOrigin", "LogOrigins", "Dashboard"],
+    ...["Stage", "Region", "TableName", "Domain", "LogKeys", "AnchorKeys", "AnchorMldsaKeys"],
+    ...["Publication", "Index", "ApiUrl", "PublicUrl", "AnchorOrigin", "LogOrigins", "Dashboard"],
   ];
   const runbookReads = [
     ...readFileSync(join(import.meta.dirname, "../../docs/operations.md"), "utf8").matchAll(
