@@ -9,8 +9,6 @@ import { randomBytes } from "node:crypto";
 import { frontierRoot, HASH_SIZE, leafHash, rootOf } from "@kedge/verify/tlog/merkle";
 import { encodeBundle, rightEdge, TILE_WIDTH, type Tile, tileHashes, tileKey } from "@kedge/verify/tlog/tile";
 import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
-import { bytesToHex } from "@noble/hashes/utils.js";
-import { indexKey } from "../service/hash-index.ts";
 import { emptyHead, moveHead } from "../service/head.ts";
 import { writeRecord } from "../service/record.ts";
 import { writeTiles } from "../service/tiles.ts";
@@ -66,8 +64,7 @@ async function makeUp({ service }: Stack, size: bigint): Promise<BigLog> {
   const width = Number(size % BigInt(TILE_WIDTH));
   const bundle: Tile = { level: "entries", index: size / BigInt(TILE_WIDTH), width };
   const bytes = encodeBundle(randomCommitments(width));
-  const indexed = { ...indexKey(log.id, bytesToHex(leafHash(old))), index };
-  await writeTiles(store, log.id, [...tiles.values(), { tile: bundle, bytes }], [indexed]);
+  await writeTiles(store, log.id, [...tiles.values(), { tile: bundle, bytes }]);
 
   const frontier = frontierFromTiles(size, new Map([...tiles].map(([key, tile]) => [key, tile.bytes])));
   const root = frontierRoot(frontier);

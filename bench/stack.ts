@@ -33,6 +33,7 @@ export async function openStack(endpoint?: string): Promise<Stack> {
     KEDGE_STORE: `dynamodb:${TABLE_NAME}`,
     KEDGE_DOMAIN: "localhost",
     KEDGE_PUBLICATION: `${pathToFileURL(join(folder, "published"))}/`,
+    KEDGE_INDEX: `${pathToFileURL(join(folder, "index"))}/`,
   });
   process.env["KEDGE_LOG_KEY"] = await newKey("ECC_NIST_EDWARDS25519");
   process.env["KEDGE_ANCHOR_KEY"] = await newKey("ECC_NIST_EDWARDS25519");

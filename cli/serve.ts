@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openClient } from "@kedge/cli/client/api";
 import { parseVkeys } from "@kedge/verify/cli/keys";
 import { wholeNumber } from "@kedge/verify/cli/options";
-import { print, report, warn } from "@kedge/verify/cli/output";
+import { print, warn } from "@kedge/verify/cli/output";
 import { parseTenantKey } from "@kedge/verify/events/commitment";
 import { type Command, Option } from "commander";
 import type { TenantCredentials } from "../local/operator.ts";
@@ -38,11 +38,7 @@ async function serve(options: Options): Promise<void> {
   const { startLocal } = await import("../local/start.ts");
   const log = process.env["KEDGE_LOG_FILE"] || join(options.data, "kedge.log");
   const onTrouble = (message: string) => warn(`${message}; see ${log} and docs/operations.md`);
-  const onFailure = (error: Error) => {
-    report(error);
-    process.exit();
-  };
-  const local = await startLocal({ ...options, onTrouble, onFailure });
+  const local = await startLocal({ ...options, onTrouble });
   stopOnSignals(local.close);
   let isWell: boolean;
   try {

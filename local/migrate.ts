@@ -19,7 +19,7 @@ import { lmdbStore } from "../platform/lmdb.ts";
 import type { Item, Store } from "../platform/store.ts";
 import { ANCHOR } from "../service/anchor-items.ts";
 import { publishedHead, readHead } from "../service/head.ts";
-import { allLogIds } from "../service/logs.ts";
+import { allLogs } from "../service/logs.ts";
 import { readLogTiles } from "../service/tiles.ts";
 import { lockData } from "./open.ts";
 import { BACKUP, OLD_STORE, STORE } from "./state.ts";
@@ -106,8 +106,8 @@ async function countItems(store: Store, partitions: Iterable<string>): Promise<n
 async function checkTrees(store: Store): Promise<number> {
   let logs = 1;
   await checkTree(store, ANCHOR);
-  for await (const log of allLogIds(store)) {
-    await checkTree(store, log);
+  for await (const { id } of allLogs(store)) {
+    await checkTree(store, id);
     logs++;
   }
   return logs;

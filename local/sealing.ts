@@ -2,6 +2,7 @@
  * Sealing in one process, without end: a log is sealed soon after its entries came, a batch at a time, the tenants in turn.
  * What came by another process, or before a crash, is found by walking all logs.
  */
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fairTurns } from "../service/fair.ts";
 import { findLog, type RegisteredLog } from "../service/logs.ts";
@@ -46,6 +47,8 @@ type Work = {
 export function openSealing(ctx: SweepContext, onSwept: (swept: SweptLog) => Promise<void>): Sealing {
   const turns = fairTurns(PARALLEL);
   const stopping = new AbortController();
+  // One for each log that pauses.
+  setMaxListeners(0, stopping.signal);
   const works = new Map<string, Work>();
   const ends = new Set<Promise<void>>();
   /** A registration never changes. */

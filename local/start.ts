@@ -2,7 +2,6 @@
  * The whole system in one process: the store in a folder, KMS embedded, the API on a port, and a loop in place of schedules
  * and stream events that calls the same handlers. The service finds KMS by the AWS SDK's own variables.
  */
-import { rmSync } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
@@ -25,7 +24,6 @@ import {
 import { startPrometheus } from "./prometheus.ts";
 import { openSchedules } from "./schedules.ts";
 import { beginKeys, checkFolder, keepPrivate, refuseForgottenPolicy, refuseOtherDomain } from "./state.ts";
-import { watchStore } from "./watch.ts";
 
 export type LocalOptions = {
   /** Where everything is kept. */
@@ -37,8 +35,6 @@ export type LocalOptions = {
   readonly prometheus?: string;
   /** Called once for each error that a schedule meets; the log file says more. */
   readonly onTrouble?: (message: string) => void;
-  /** The store is gone, and with it all that this process does: it is to end. Absent: it is thrown, to nobody. */
-  readonly onFailure?: (error: Error) => void;
 };
 
 export type Local = Listening & {
@@ -47,21 +43,13 @@ export type Local = Listening & {
   readonly firstRuns: Promise<boolean>;
 };
 
-
 /**
  * Starts on the data folder, which is made if absent and resumed if not. Nothing is made before the port is open and the
  * configuration is known to be right.
  * @throws ServiceError `invalid` for a port that is none or a wrong configuration, `unavailable` when the folder or the
  * port cannot be had, `conflict` when Kedge runs on the folder already, `corrupt` when part of the folder is lost.
  */
-export async function startLocal({
-  data,
-  host,
-  port,
-  prometheus,
-  onTrouble,
-  onFailure,
-}: LocalOptions): Promise<Local> {
+export async function startLocal({ data, host, port, prometheus, onTrouble }: LocalOptions): Promise<Local> {
   checkPort(port);
   const path = resolve(data);
   if (!((await stat(path).catch(ignoreAbsent))?.isDirectory() ?? true)) await openFolder(path, "KEDGE_DATA");
@@ -74,11 +62,6 @@ export async function startLocal({
   );
   // In the order of opening, but for the server. Closed in reverse, also when the start fails half-way.
   const open: { close(): Promise<void> }[] = [server];
-  const failed = (error: Error) => {
-    rmSync(join(path, ENVIRONMENT_FILE), { force: true });
-    if (onFailure === undefined) throw error;
-    onFailure(error);
-  };
   const close = async () => {
     for (const part of open.splice(0).reverse()) await part.close();
   };
@@ -96,7 +79,6 @@ export async function startLocal({
     useEnvironment({ KEDGE_URL: server.url });
     await writeEnvironment(folder);
     open.push({ close: () => rm(join(folder, ENVIRONMENT_FILE), { force: true }) });
-    open.push(watchStore(folder, failed));
     logLine("info", { event: "start", version: readVersion(), node: process.version, ...settings(folder) });
     open.push({ close: async () => logLine("info", { event: "stop" }) });
     // Last: what they tell of trouble is told by a process that can be stopped cleanly already.

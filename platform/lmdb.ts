@@ -9,41 +9,29 @@
  * One thread writes (lmdb-writer.mjs), and this one reads. Writes that come while a commit is under way share the next.
  */
 
-import { randomUUID } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { createRequire } from "node:module";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { open, type RootDatabase } from "lmdb";
-import { Packr } from "msgpackr";
 import { ServiceError } from "./error.ts";
-import { identityOf, isInPlace } from "./lmdb-files.mjs";
+import { type Identities, identityOf, isInPlace } from "./lmdb-files.mjs";
+import { DATA_FILE, type Database, LMDB_OPTIONS, openDatabase } from "./lmdb-folder.ts";
 import type { Condition, Item, Key, Query, Store, Value } from "./store.ts";
 
 /** Items, or about bytes, of a query that are read before they are passed on: no reader keeps an old snapshot open. */
 const PAGE = { items: 256, bytes: 4 << 20 };
 /** About so much goes into one commit, so that none of those that share it waits long. */
 const COMMIT_BYTES = 16 << 20;
-/** Address space and nothing else: the files grow as they are written. */
-const MAP_BYTES = 2 ** 40;
-/** For more readers than there will be processes. */
-const LOCK_BYTES = 16_384;
 
-const OPTIONS = {
-  noSubdir: false,
-  keyEncoding: "binary",
-  encoding: "binary",
-  overlappingSync: false,
-  mapSize: MAP_BYTES,
-  permissionsMode: 0o600,
-} as const;
-
-const packr = new Packr({ useRecords: false });
-
-export type LmdbStore = Store & { close(): Promise<void> };
+export type LmdbStore = Store & {
+  /** Copies the store as it is at one moment into another folder, which is there and empty. */
+  backup(folder: string): Promise<void>;
+  close(): Promise<void>;
+};
 
 /** Opens the folder, made if absent. @throws ServiceError `unavailable` when it cannot be. */
 export function lmdbStore(folder: string): LmdbStore {
   let files = openFiles(folder);
+  const { recordOf, itemOf } = recordFormat();
   const { identity } = files;
   let isClosed = false;
   let renewing: Promise<void> | undefined;
@@ -108,7 +96,7 @@ export function lmdbStore(folder: string): LmdbStore {
       while (next !== undefined && left > 0) {
         const db = await latest();
         const bounds: Bounds = next;
-        const { page, last } = reading(folder, () => readPage(db, bounds, left));
+        const { page, last } = reading(folder, () => readPage(db, bounds, left, itemOf));
         yield* page;
         left -= page.length;
         next = last && { ...bounds, start: last, exclusiveStart: true };
@@ -140,6 +128,14 @@ export function lmdbStore(folder: string): LmdbStore {
       });
     },
 
+    async backup(to) {
+      const { db } = await current();
+      await db.backup(to, true).catch((cause: unknown) => {
+        const message = `the store in ${folder} cannot be copied to ${to} (${messageOf(cause)}): look at both disks`;
+        throw new ServiceError("unavailable", message, { cause });
+      });
+    },
+
     async close() {
       await committing;
       isClosed = true;
@@ -151,8 +147,6 @@ export function lmdbStore(folder: string): LmdbStore {
 
 // ---- the files ------------------------------------------------------------------------------------------------------
 
-type Database = RootDatabase<Buffer, Buffer>;
-
 type Files = {
   readonly db: Database;
   readonly writer: Writer;
@@ -163,17 +157,13 @@ type Files = {
 };
 
 function openFiles(folder: string, identity?: string): Files {
-  const [data, lock] = [join(folder, "data.mdb"), join(folder, "lock.mdb")];
+  const data = join(folder, DATA_FILE);
   if (identity !== undefined && identityOf(data) !== identity) {
     const message = `the files of the store in ${folder} were removed or replaced while it was open: stop all that use it, bring them back, and start again`;
     throw new ServiceError("unavailable", message);
   }
   try {
-    makeFolder(folder);
-    makeLockFile(lock);
-    const db = open<Buffer, Buffer>({ ...OPTIONS, path: folder });
-    syncFolder(folder);
-    const inPlace = { [data]: identityOf(data), [lock]: identityOf(lock) };
+    const { db, inPlace } = openDatabase(folder);
     const writer = startWriter(folder, inPlace);
     let closed: Promise<void> | undefined;
     return {
@@ -190,39 +180,6 @@ function openFiles(folder: string, identity?: string): Files {
   } catch (cause) {
     const message = `the store in ${folder} cannot be opened (${messageOf(cause)}): look at its disk, and at who owns it`;
     throw new ServiceError("unavailable", message, { cause });
-  }
-}
-
-function makeFolder(path: string): void {
-  const made = mkdirSync(path, { recursive: true, mode: 0o700 });
-  if (made !== undefined)
-    for (let at = path; at.length >= made.length; at = dirname(at)) syncFolder(dirname(at));
-}
-
-/**
- * LMDB would make it a hole, and write to that through memory: on a full disk that ends the process (SIGBUS).
- * Under its name it is whole at once, for another process may open it.
- */
-function makeLockFile(path: string): void {
-  if (identityOf(path) !== undefined) return;
-  const temporary = `${path}.${randomUUID()}`;
-  try {
-    writeFileSync(temporary, new Uint8Array(LOCK_BYTES), { mode: 0o600 });
-    linkSync(temporary, path);
-  } catch (error) {
-    // Another was faster; or the file system has no links, and LMDB makes the file.
-    if (error instanceof Error && "code" in error && error.code === "ENOSPC") throw error;
-  } finally {
-    rmSync(temporary, { force: true });
-  }
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, "r");
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }
 
@@ -246,7 +203,7 @@ type Writer = {
 };
 
 /** The thread is started by the first write: many a command only reads. */
-function startWriter(folder: string, files: Readonly<Record<string, string | undefined>>): Writer {
+function startWriter(folder: string, files: Identities): Writer {
   let worker: Worker | undefined;
   let exited: Promise<void> | undefined;
   let isBroken = false;
@@ -254,7 +211,7 @@ function startWriter(folder: string, files: Readonly<Record<string, string | und
 
   const start = (): Worker => {
     const started = new Worker(new URL("./lmdb-writer.mjs", import.meta.url), {
-      workerData: { path: folder, options: OPTIONS, files },
+      workerData: { path: folder, options: LMDB_OPTIONS, files },
       // The flags of the process (--input-type and the like) are not meant for this file.
       execArgv: [],
     });
@@ -290,7 +247,7 @@ function startWriter(folder: string, files: Readonly<Record<string, string | und
       if ("done" in result) return result.done;
       isBroken ||= result.isBroken === true;
       const message = `the store in ${folder} cannot be written (${result.error}): make room on its disk, or mend it`;
-      throw new ServiceError("unavailable", message);
+      throw new ServiceError("unavailable", message, { cause: new Error(result.error) });
     },
     isBroken: () => isBroken,
     async close() {
@@ -322,7 +279,12 @@ function reading<T>(folder: string, read: () => T): T {
   }
 }
 
-function readPage(db: Database, bounds: Bounds, most: number): { page: Item[]; last?: Buffer } {
+function readPage(
+  db: Database,
+  bounds: Bounds,
+  most: number,
+  itemOf: RecordFormat["itemOf"],
+): { page: Item[]; last?: Buffer } {
   const page: Item[] = [];
   let bytes = 0;
   for (const { key, value } of db.getRange({ ...bounds, snapshot: false })) {
@@ -335,18 +297,30 @@ function readPage(db: Database, bounds: Bounds, most: number): { page: Item[]; l
   return { page };
 }
 
-/** In memory of its own, that can be given to the other thread. */
-const recordOf = (item: Item): Uint8Array<ArrayBuffer> => Uint8Array.from(packr.pack(item));
+type RecordFormat = {
+  /** In memory of its own, that can be given to the other thread. */
+  recordOf(item: Item): Uint8Array<ArrayBuffer>;
+  /** Its bytes are parts of the record, which nobody else has. */
+  itemOf(record: Buffer): Item;
+};
 
-/** Bytes are parts of the record, which nobody else has. */
-function itemOf(record: Buffer): Item {
-  const item: Item = packr.unpack(record);
-  return Object.fromEntries(
-    Object.entries(item).map(([name, value]) => [
-      name,
-      value instanceof Uint8Array ? new Uint8Array(value.buffer, value.byteOffset, value.length) : value,
-    ]),
-  ) as Item;
+/** Items as MessagePack, whole. */
+function recordFormat(): RecordFormat {
+  // Loaded when there is a store to open, as lmdb is.
+  const { Packr }: typeof import("msgpackr") = createRequire(import.meta.url)("msgpackr");
+  const packr = new Packr({ useRecords: false });
+  return {
+    recordOf: (item) => Uint8Array.from(packr.pack(item)),
+    itemOf(record) {
+      const item: Item = packr.unpack(record);
+      return Object.fromEntries(
+        Object.entries(item).map(([name, value]) => [
+          name,
+          value instanceof Uint8Array ? new Uint8Array(value.buffer, value.byteOffset, value.length) : value,
+        ]),
+      ) as Item;
+    },
+  };
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -6,8 +6,12 @@ import type { KMSClient } from "@aws-sdk/client-kms";
 import { anchorOrigin } from "@kedge/cli/contract/ids";
 import * as z from "zod";
 import { parseEnvironment, refuseFolders } from "../platform/environment.ts";
+import { folderIndex } from "../platform/index-folder.ts";
+import type { IndexPlace } from "../platform/index-place.ts";
+import { bucketIndex } from "../platform/index-s3.ts";
 import { openStore, storePlace } from "../platform/open-store.ts";
 import { kmsClient, kmsEd25519Signer, kmsMldsa44Signer } from "../platform/signer.ts";
+import { newFilters } from "./index/filters.ts";
 import { readPolicy } from "./policy.ts";
 import type { LogKeys } from "./sign.ts";
 
@@ -27,7 +31,13 @@ const minutes = z
 export const apiSchema = z.object({
   ...storePlace,
   /** Where the runs of the index are. */
-  KEDGE_INDEX: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }).optional(),
+  KEDGE_INDEX: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }),
+  /** MiB of memory for what is kept of them. */
+  KEDGE_INDEX_MEMORY: z
+    .string()
+    .regex(/^[1-9][0-9]{0,4}$/, "MiB, 1 to 99999")
+    .default("256")
+    .transform((text) => Number(text)),
   /** First part of every origin: a schema-less URL without spaces or plus signs. */
   KEDGE_DOMAIN: z
     .string()
@@ -68,6 +78,8 @@ export function openParts(config: Config) {
   const { close, ...store } = openStore(config.KEDGE_STORE);
   return {
     store,
+    index: openIndex(new URL(config.KEDGE_INDEX)),
+    filters: newFilters(config.KEDGE_INDEX_MEMORY * 1024 * 1024),
     clock: Date.now,
     domain: config.KEDGE_DOMAIN,
     anchorOrigin: config.anchorOrigin,
@@ -78,6 +90,8 @@ export function openParts(config: Config) {
     close,
   };
 }
+
+const openIndex = (url: URL): IndexPlace => (url.protocol === "s3:" ? bucketIndex(url) : folderIndex(url));
 
 const openKeys = (kms: KMSClient, ed25519: readonly string[], mldsa44: readonly string[]): LogKeys => ({
   ed25519: ed25519.map((id) => kmsEd25519Signer(kms, id)),

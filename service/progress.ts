@@ -3,15 +3,16 @@
  * informative, not evidence. The cost does not grow with the log.
  */
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
-import { verifyPolicy } from "@kedge/verify/tlog/policy";
+import { type Policy, verifyPolicy } from "@kedge/verify/tlog/policy";
 import type { Store } from "../platform/store.ts";
 import { ANCHOR, anchoredKey, decodeAnchored, decodePublic, publicKey } from "./anchor-items.ts";
 import { checkpointKey, decodeCheckpoint } from "./checkpoints.ts";
 import { decodeHead, type Head, headKey } from "./head.ts";
 import { missingWitnesses } from "./kept-cosignatures.ts";
 import { oldestPending } from "./pending.ts";
-import type { ProveContext } from "./prove.ts";
 import { decodeStamped, stampedKey } from "./timestamps.ts";
+
+export type ProgressContext = { readonly store: Store; readonly policy: Policy };
 
 /** The entries that have come so far, and since when. */
 export type Stage = { readonly size: bigint; readonly at: bigint };
@@ -30,7 +31,7 @@ export type Progress = {
 /** Newest anchored checkpoints that are looked at for one that is public: a first few, then as many as one read has. */
 const LOOKED_AT = [4, 2_000];
 
-export async function progress({ store, policy }: ProveContext, log: string): Promise<Progress> {
+export async function progress({ store, policy }: ProgressContext, log: string): Promise<Progress> {
   const [pendingSince, [headItem, anchorItem, publicItem, stampedItem]] = await Promise.all([
     oldestPending(store, log),
     store.get([headKey(log), headKey(ANCHOR), publicKey(), stampedKey()]),
@@ -79,7 +80,7 @@ async function signedAt(store: Store, index: bigint): Promise<bigint | undefined
 }
 
 async function missing(
-  ctx: ProveContext,
+  ctx: ProgressContext,
   { published, checkpoint }: Head,
   inPublic: bigint,
 ): Promise<string[]> {

@@ -1,12 +1,13 @@
 /**
  * Prove: from a commitment to how far it has come, and to the proof file of its highest assurance.
  *
- * The cost does not grow with the log: one read finds the index, one query the earliest checkpoint that covers it,
- * one the anchor checkpoint, and one round trip fetches every tile of both trees.
+ * The cost hardly grows with the log: three rounds of reads find the index (index/find.ts), one query the earliest checkpoint
+ * that covers it, one the anchor checkpoint, and one round trip fetches every tile of both trees.
  */
 
 import type { Assurance } from "@kedge/verify/proof/verify";
 import type { Timestamp } from "@kedge/verify/time/timestampform";
+import { joinBytes } from "@kedge/verify/tlog/bytes";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
 import { type Policy, verifyPolicy } from "@kedge/verify/tlog/policy";
@@ -18,8 +19,9 @@ import { ServiceError } from "../platform/error.ts";
 import type { Item, Store } from "../platform/store.ts";
 import { ANCHOR, anchoredKey, decodeAnchored, publicCheckpointKey, publicKey } from "./anchor-items.ts";
 import { checkpointKey, decodeCheckpoint } from "./checkpoints.ts";
-import { decodeIndex, indexKey } from "./hash-index.ts";
-import { decodeHead, type Head, headKey, lastCheckpoint } from "./head.ts";
+import { type Head, lastCheckpoint } from "./head.ts";
+import { type IndexContext, readHeadAndCover } from "./index/cover.ts";
+import { find } from "./index/find.ts";
 import { decodeChunk, PENDING_SHARDS, pendingPartition } from "./pending.ts";
 import { type LogTile, readTiles } from "./tiles.ts";
 import { firstTimestamps, type StoredTimestamp, timestampsOver } from "./timestamps.ts";
@@ -31,7 +33,9 @@ const STRETCH = 25;
 /** Pending entries that one question reads at most: a bound for its time and its cost. */
 const MAX_PENDING_READ = 131_072;
 
-export type ProveContext = { readonly store: Store; readonly policy: Policy };
+export type ProveContext = AnchorLookup & IndexContext;
+/** What is needed to find a checkpoint of the anchor log. */
+type AnchorLookup = { readonly store: Store; readonly policy: Policy };
 
 /** Where an entry stands. Times are ms since the epoch, by the operator's clock: informative, not evidence. */
 export type EntryStatus =
@@ -53,7 +57,7 @@ export async function entryStatus(
   log: string,
   entry: Uint8Array,
 ): Promise<EntryStatus | undefined> {
-  const [position] = await locate(ctx.store, log, [entry]);
+  const [position] = await locate(ctx, log, [entry]);
   if (position === undefined || position === "pending") return position && { assurance: "pending" };
   const { index, head } = position;
   const [covering, sealed] = await Promise.all([
@@ -76,7 +80,7 @@ export async function prove(
   log: string,
   entries: readonly Uint8Array[],
 ): Promise<(Proof | "pending" | undefined)[]> {
-  const positions = await locate(ctx.store, log, entries);
+  const positions = await locate(ctx, log, entries);
   const coverings = await findCoverings(ctx, positions);
 
   const checkpoints = [...new Set(coverings.values())];
@@ -104,24 +108,38 @@ export async function prove(
 /** A published entry: its index, and the head that it was found under. */
 type Position = { readonly index: bigint; readonly head: Head };
 
-/** Looks in the index, then among the pending entries, then in the index again: an entry may have been sealed meanwhile. */
-async function locate(store: Store, log: string, entries: readonly Uint8Array[]) {
-  const leaves = entries.map((entry) => bytesToHex(leafHash(entry)));
-  const positions = await readIndex(store, log, leaves);
-  if (positions.every((position) => position !== undefined)) return positions;
+/**
+ * Looks in the index, then among the pending entries, then for what was not found in what has been published since: an entry may
+ * have been sealed meanwhile. What the index has beyond the published tree is pending: the cover was newer than the head, or
+ * a restore brings the log back.
+ */
+async function locate(
+  ctx: ProveContext,
+  log: string,
+  entries: readonly Uint8Array[],
+): Promise<(Position | "pending" | undefined)[]> {
+  const leaves = entries.map(leafHash);
+  const look = async (missing: readonly Uint8Array[], from: bigint) => {
+    const { head, cover } = await readHeadAndCover(ctx, log);
+    const found = await find(ctx, head, cover, joinBytes(missing), from);
+    const position = (index: bigint | undefined): Position | "pending" | undefined =>
+      index === undefined ? undefined : index < head.published ? { index, head } : "pending";
+    return { head, positions: found.map(position) };
+  };
+  const { head, positions } = await look(leaves, 0n);
+  const missing = positions.flatMap((position, i) => (position === undefined ? [i] : []));
+  if (missing.length === 0) return positions;
 
-  const pending = await whichPending(store, log, new Set(entries.map(bytesToHex)));
-  const again = await readIndex(store, log, leaves);
-  return entries.map((entry, i) => again[i] ?? (pending.has(bytesToHex(entry)) ? "pending" : undefined));
-}
-
-async function readIndex(store: Store, log: string, leaves: readonly string[]) {
-  const [headItem, ...items] = await store.get([headKey(log), ...leaves.map((leaf) => indexKey(log, leaf))]);
-  const head = decodeHead(log, headItem);
-  return items.map((item): Position | "pending" | undefined => {
-    const index = item && decodeIndex(item);
-    return index === undefined ? undefined : index < head.published ? { index, head } : "pending";
-  });
+  const names = entries.map(bytesToHex);
+  const pending = await whichPending(ctx.store, log, new Set(missing.map((i) => names[i] ?? "")));
+  const again = await look(
+    missing.flatMap((i) => leaves[i] ?? []),
+    head.published,
+  );
+  for (const [at, i] of missing.entries()) {
+    positions[i] = again.positions[at] ?? (pending.has(names[i] ?? "") ? "pending" : undefined);
+  }
+  return positions;
 }
 
 /** Which of these entries, in hex, are pending. @throws ServiceError `throttled` when too much is pending to tell. */
@@ -209,7 +227,7 @@ async function findCovering(ctx: ProveContext, { index, head }: Position): Promi
  * does not meet the policy, which may have changed since, the next of these and then the newest is tried. While none is
  * public, the earliest that is signed.
  */
-async function findAnchor({ store, policy }: ProveContext, index: bigint) {
+async function findAnchor({ store, policy }: AnchorLookup, index: bigint) {
   const pk = `log/${ANCHOR}`;
   const at = (item: Item | undefined, stored: readonly StoredTimestamp[] = []): CoveringAnchor => {
     const { note, at } = decodeCheckpoint(ANCHOR, item);

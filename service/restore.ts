@@ -15,6 +15,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
 import { ANCHOR, encodeCursor } from "./anchor-items.ts";
 import { emptyHead, type Head, moveHead, publishedHead, readHead } from "./head.ts";
+import { rebuildIndex } from "./index/rebuild.ts";
 import { readBatch, readRecord, rollback, sameHead } from "./record.ts";
 import {
   apply,
@@ -53,7 +54,11 @@ export async function restore(ctx: SealContext, log: SealableLog, { whole = fals
     done.batches += forward.batches;
     done.entries += forward.entries;
     // After a lost race the winner may still be publishing what was committed.
-    if (!forward.raced) return { ...done, size: forward.size > last ? forward.size : last };
+    if (!forward.raced) {
+      // The table's cover may be older than its runs, newer than its head, or gone.
+      await rebuildIndex(ctx, log.id);
+      return { ...done, size: forward.size > last ? forward.size : last };
+    }
     races = forward.size > last ? 1 : races + 1;
     last = forward.size;
     if (races < MAX_RACES) continue;

@@ -6,7 +6,7 @@
  * of sealers may apply, sign and publish it again, in any order, with the same result. Pending chunks are deleted
  * only once their entries are in a published checkpoint, so a crash anywhere repeats work and loses nothing.
  */
-import { equalBytes } from "@kedge/verify/tlog/bytes";
+import { equalBytes, joinBytes } from "@kedge/verify/tlog/bytes";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "@kedge/verify/tlog/merkle";
 import {
@@ -31,16 +31,17 @@ import { ServiceError } from "../platform/error.ts";
 import type { Publication } from "../platform/publication.ts";
 import type { Key, Store } from "../platform/store.ts";
 import { checkpointKey, keepFirst } from "./checkpoints.ts";
-import { decodeIndex, encodeIndex, indexKey } from "./hash-index.ts";
 import { type Head, moveHead, publishedHead, readHead, type Tree } from "./head.ts";
+import { type Cover, type IndexContext, readCover, sizesOf } from "./index/cover.ts";
+import { extendCover } from "./index/extend.ts";
+import { find } from "./index/find.ts";
 import { oldestFirst, type PendingChunk } from "./pending.ts";
 import { readRecord, rollback, writeBatch, writeRecord } from "./record.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import { discardAttempt, discardStaging, readStaging, stage } from "./staging.ts";
 import { readLogTiles, tileBytes, writeTiles } from "./tiles.ts";
 
-export type SealContext = {
-  readonly store: Store;
+export type SealContext = IndexContext & {
   readonly publication: Publication;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
@@ -73,7 +74,15 @@ export type Sealed =
       readonly more: boolean;
       /** Arrival of the oldest pending chunk seen, ms since the epoch; undefined: nothing was pending. */
       readonly oldest: bigint | undefined;
+      readonly index: IndexState;
     };
+
+/** How the index fares after a seal. What it throws is no reason for a seal to fail. */
+export type IndexState = {
+  /** Published entries without a run; undefined: it cannot be told. */
+  readonly uncovered?: bigint;
+  readonly error?: unknown;
+};
 
 /**
  * Seals one batch of a log, after finishing any batch that is committed and unpublished.
@@ -82,7 +91,7 @@ export type Sealed =
 export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> {
   let head = await recover(ctx, log);
   if (head === undefined) return { conflict: true };
-  const { leaves, chunks, more, oldest } = await collect(ctx.store, head, log);
+  const { leaves, chunks, more, oldest } = await collect(ctx, head, log);
   if (leaves.length > 0) {
     const committed = await commit(ctx.store, head, leaves, treeWith(head, leaves));
     head = committed && (await finish(ctx, log, committed));
@@ -90,7 +99,8 @@ export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> 
   }
   // I1: only what is published, or never gets in, is pending no more.
   await ctx.store.write([], chunks);
-  return { conflict: false, sealed: leaves.length, size: head.size, more, oldest };
+  const index = chunks.length > 0 ? await extend(ctx, head) : {};
+  return { conflict: false, sealed: leaves.length, size: head.size, more, oldest, index };
 }
 
 /** Steps 3 to 5 for the committed batch [published, size). Any number of sealers may do this at once. */
@@ -138,7 +148,8 @@ type Batch = {
 };
 
 /** The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated (I2). */
-async function collect(store: Store, head: Head, { admit }: SealableLog): Promise<Batch> {
+async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Promise<Batch> {
+  const { store } = ctx;
   const chunks: PendingChunk[] = [];
   let entries = 0;
   let more = false;
@@ -155,13 +166,7 @@ async function collect(store: Store, head: Head, { admit }: SealableLog): Promis
     const name = bytesToHex(hash);
     if (!leaves.has(name)) leaves.set(name, { entry, hash });
   }
-  const names = [...leaves.keys()];
-  const known = await store.get(names.map((name) => indexKey(head.log, name)));
-  const indexed = names.flatMap((name, i) => {
-    const item = known[i];
-    return item === undefined ? [] : [{ name, index: decodeIndex(item) }];
-  });
-  for (const name of await inTree(store, head, indexed)) leaves.delete(name);
+  for (const name of await known(ctx, head, leaves)) leaves.delete(name);
   const added = [...leaves.values()];
   return {
     leaves: admit === undefined || added.length === 0 ? added : await admit(added),
@@ -171,11 +176,26 @@ async function collect(store: Store, head: Head, { admit }: SealableLog): Promis
   };
 }
 
+/** Which of these leaves, by the names of their hashes, the log has. */
+async function known(ctx: SealContext, head: Head, leaves: ReadonlyMap<string, Leaf>): Promise<string[]> {
+  if (leaves.size === 0) return [];
+  let cover = await readCover(ctx, head.log);
+  // A table without a cover comes here too: one that was restored, or of an earlier version.
+  if (head.published - cover.end > BigInt(sizesOf(ctx).uncovered)) cover = await extendCover(ctx, head.log);
+  const names = [...leaves.keys()];
+  const found = await find(ctx, head, cover, joinBytes([...leaves.values()].map(({ hash }) => hash)));
+  const indexed = names.flatMap((name, i) => {
+    const index = found[i];
+    return index === undefined ? [] : [{ name, index }];
+  });
+  return await inTree(ctx.store, head, indexed);
+}
+
 type Indexed = { readonly name: string; readonly index: bigint };
 
 /**
- * Which of these leaf hashes the tree holds where the hash index has them. The index alone does not say: it may be of a
- * tree that a restore has forgotten, or of a batch that another sealer has committed since, so that ours cannot be.
+ * Which of these leaf hashes the tree holds where the index has them. The index alone does not say, for the cover may be newer
+ * than the head: another sealer has published since, so that ours cannot commit.
  */
 async function inTree(store: Store, head: Head, indexed: readonly Indexed[]): Promise<string[]> {
   const below = indexed.filter(({ index }) => index < head.size);
@@ -249,8 +269,7 @@ export async function apply(
       bytes: bundleBytes(tile, from, edge.bundle, entries),
     })),
   ];
-  const index = hashes.map((hash, i) => encodeIndex(log, hash, from + BigInt(i)));
-  await writeTiles(store, log, changed, index, mend);
+  await writeTiles(store, log, changed, mend);
 }
 
 /** The right edge of the tree of size `from`: its partial tiles, and the entries of its partial bundle. */
@@ -319,3 +338,17 @@ async function publish(
   if (published !== undefined) await discardStaging(store, published);
   return published;
 }
+
+// ---- 6 index --------------------------------------------------------------------------------------------------------
+
+/** Never a condition of the seal, which is done. What is left uncovered the next one covers, or the one after that must. */
+async function extend(ctx: SealContext, { log, published }: Head): Promise<IndexState> {
+  try {
+    return { uncovered: uncovered(published, await extendCover(ctx, log)) };
+  } catch (error) {
+    const cover = await readCover(ctx, log).catch(() => undefined);
+    return { error, ...(cover && { uncovered: uncovered(published, cover) }) };
+  }
+}
+
+const uncovered = (published: bigint, { end }: Cover): bigint => (published > end ? published - end : 0n);

@@ -77,21 +77,20 @@ export function tileBytes({ level, index }: Tile, tiles: TileMap): Uint8Array {
 type TileBytes = { readonly tile: Tile; readonly bytes: Uint8Array };
 
 /**
- * Writes tiles, and whatever else goes with them, each tile only if none as wide is there.
+ * Writes tiles, each only if none as wide is there.
  * @param mend also replaces a tile that does not begin with these bytes: for a rebuild, beside which nothing seals.
  */
 export async function writeTiles(
   store: Store,
   log: string,
   tiles: readonly TileBytes[],
-  others: readonly Item[],
   mend = false,
 ): Promise<void> {
   const items = tiles.map((one) => encodeTile(log, one));
   // A full tile has one content for ever, so it needs no condition and can go in batches.
   const full = items.filter(({ width }) => width === BigInt(TILE_WIDTH));
   const partial = items.filter(({ width }) => width !== BigInt(TILE_WIDTH));
-  await store.write([...full, ...others]);
+  await store.write(full);
   // A sealer that lags behind finds a wider tile and leaves it.
   await Promise.all(
     partial.map((item) =>

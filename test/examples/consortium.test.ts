@@ -94,7 +94,7 @@ function consortium(policy = POLICY) {
     anchor: (up: readonly string[]) => anchor(anchorer(up)),
     /** What somebody who goes by this policy finds of an entry's proof. */
     async verify(n: number, by: Policy) {
-      const [proof] = await prove({ store: world.store, policy }, LOG, [entry(n)]);
+      const [proof] = await prove({ ...world.reading, policy }, LOG, [entry(n)]);
       if (proof === undefined || proof === "pending") throw new Error("no proof");
       const anchorVkeys = by.logs.map(({ vkey }) => vkey);
       const trust = { logVkeys: [world.vkeys.log], anchorVkeys, policy: by, require: "witnessed" as const };

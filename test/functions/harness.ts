@@ -31,6 +31,7 @@ export async function startHarness() {
     KEDGE_STORE: "dynamodb:kedge",
     KEDGE_DOMAIN: "kedge.example",
     KEDGE_PUBLICATION: pathToFileURL(join(folder, "published")).href,
+    KEDGE_INDEX: pathToFileURL(join(folder, "index")).href,
     KEDGE_LOG_KEY: "not made yet",
     KEDGE_ANCHOR_KEY: "not made yet",
   });

@@ -12,6 +12,7 @@ import {
 } from "../../service/anchor-items.ts";
 import { checkpointKey } from "../../service/checkpoints.ts";
 import { headKey } from "../../service/head.ts";
+import { coverKey } from "../../service/index/cover.ts";
 import { logsKey } from "../../service/logs.ts";
 import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
 import { stagingPartition } from "../../service/staging.ts";
@@ -238,7 +239,7 @@ function ofLog(log: string, n = 1_234n): { posted: string[]; made: string[] } {
   const anchors = log === ANCHOR ? [cursorKey(), publicKey(), publicCheckpointKey(n)] : [];
   const keys = [
     ...[headKey(log), checkpointKey(log, n), anchoredKey(log, n), ...anchors],
-    ...[tileItemKey(log, "entries", n), tileItemKey(log, 3, n)],
+    ...[tileItemKey(log, "entries", n), tileItemKey(log, 3, n), coverKey(log)],
   ];
   return { posted: shards, made: [...keys.map(({ pk }) => pk), stagingPartition(log)] };
 }

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { FUNCTIONS } from "../../infra/names.ts";
 import { headKey } from "../../service/head.ts";
+import { coverKey } from "../../service/index/cover.ts";
 import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
 import { stagingPartition } from "../../service/staging.ts";
 import { tileItemKey } from "../../service/tiles.ts";
@@ -94,7 +95,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     const log = "abcdefghij234567abc";
     for (let shard = 0; shard < PENDING_SHARDS; shard++)
       expect(pendingPartition(log, shard).startsWith(prefix)).toBe(true);
-    const sealed = [headKey(log), tileItemKey(log, "entries", 7n)];
+    const sealed = [headKey(log), coverKey(log), tileItemKey(log, "entries", 7n)];
     for (const pk of [...sealed.map((key) => key.pk), stagingPartition(log)])
       expect(pk.startsWith(prefix)).toBe(false);
   });

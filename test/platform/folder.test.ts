@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -35,16 +35,40 @@ describe("the folder", () => {
     expect(await next.replace("logs/a/head", Uint8Array.of(3), file?.tag)).toBe(true);
   });
 
-  test("what a crash left half written is never read, and not in the way of the next write", async () => {
-    const publication = at("crashed");
-    for (const n of [0, 1, 2]) {
-      const before = await publication.read("logs/a/head");
-      await mkdir(join(folder, "crashed/logs/a"), { recursive: true });
-      await writeFile(join(folder, "crashed/logs/a/head.tmp"), "half of a fi");
-      expect(await publication.read("logs/a/head")).toEqual(before);
-      expect(await publication.replace("logs/a/head", Uint8Array.of(n), before?.tag)).toBe(true);
-    }
+  test("what a crash left half written is never read, not in the way of the next write, and removed when it is old", async () => {
+    const temporary = join(folder, "crashed/.tmp");
+    await mkdir(temporary, { recursive: true });
+    await writeFile(join(temporary, "old"), "half of a fi");
+    await writeFile(join(temporary, "new"), "half of a fi");
+    const hours = new Date(Date.now() - 2 * 3_600_000);
+    await utimes(join(temporary, "old"), hours, hours);
+    expect(await at("crashed").replace("logs/a/head", BYTES, undefined)).toBe(true);
     expect(await readdir(join(folder, "crashed/logs/a"))).toEqual(["head"]);
+    expect(await readdir(temporary)).toEqual(["new"]);
+  });
+
+  test("nothing of the lock is where anyone may read, and what is not public is its owner's alone", async () => {
+    const publication = at("modes");
+    await publication.replace("anchor/checkpoint", BYTES, undefined);
+    await publication.replace("logs/a/head", BYTES, undefined);
+    expect((await readdir(join(folder, "modes"))).sort()).toEqual([".lock", ".tmp", "anchor", "logs"]);
+    expect(await readdir(join(folder, "modes/anchor"))).toEqual(["checkpoint"]);
+    const mode = async (path: string) => ((await stat(join(folder, "modes", path))).mode & 0o777).toString(8);
+    const paths = [".lock", ".lock/lock.mdb", ".tmp", "logs", "logs/a/head", "anchor", "anchor/checkpoint"];
+    expect(await Promise.all(paths.map(mode))).toEqual(["700", "600", "700", "700", "600", "755", "644"]);
+  });
+
+  test("of racing writers one wins, also when the lock was removed under them", async () => {
+    const publication = at("unlocked");
+    for (let n = 0; n < 3; n++) {
+      const before = await publication.read("logs/a/head");
+      const contents = Array.from({ length: 4 }, (_, i) => Uint8Array.of(n, i));
+      const won = await Promise.all(
+        contents.map((bytes) => at("unlocked").replace("logs/a/head", bytes, before?.tag)),
+      );
+      expect(won.filter((mine) => mine)).toHaveLength(1);
+      await rm(join(folder, "unlocked/.lock"), { recursive: true });
+    }
   });
 
   test("a folder that cannot be written is unavailable, and so is the next write, until it can be", async () => {

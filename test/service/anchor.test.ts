@@ -25,8 +25,8 @@ async function sealEntries(actor: Actor, ...numbers: number[]): Promise<void> {
   await seal(actor, { id: LOG, origin: ORIGIN, sign: actor.signLog });
 }
 
-const assuranceOf = async ({ store }: World, n: number, policy = NO_WITNESSES) =>
-  (await entryStatus({ store, policy }, LOG, entry(n)))?.assurance;
+const assuranceOf = async ({ reading }: World, n: number, policy = NO_WITNESSES) =>
+  (await entryStatus({ ...reading, policy }, LOG, entry(n)))?.assurance;
 
 test("a log that seals during every anchor run is anchored all the same", async () => {
   const world = newWorld();
@@ -52,7 +52,7 @@ test("an entry's proof uses the earliest anchored checkpoint that covers it, for
   const actor = world.actor();
   await sealEntries(actor, 1);
   await anchor(actor);
-  const context = { store: world.store, policy: NO_WITNESSES };
+  const context = { ...world.reading, policy: NO_WITNESSES };
   const [first] = await prove(context, LOG, [entry(1)]);
   for (const n of [2, 3]) {
     await sealEntries(actor, n);
@@ -68,7 +68,7 @@ test("proofs of many entries at once are those of each alone", async () => {
     await sealEntries(actor, 3 * batch, 3 * batch + 1, 3 * batch + 2);
     if (batch % 3 === 0) await anchor(actor);
   }
-  const context = { store: world.store, policy: NO_WITNESSES };
+  const context = { ...world.reading, policy: NO_WITNESSES };
   const entries = Array.from({ length: 120 }, (_, n) => entry((n * 37) % 120));
   const together = await prove(context, LOG, entries);
   for (const [i, alone] of entries.entries())
@@ -87,7 +87,7 @@ test("one run anchors the checkpoints of more logs than one page and one bundle 
   }
   expect((await anchor(actor)).anchored).toBe(300);
   for (const id of logs) {
-    const status = await entryStatus({ store: world.store, policy: NO_WITNESSES }, id, entry(1));
+    const status = await entryStatus({ ...world.reading, policy: NO_WITNESSES }, id, entry(1));
     expect(status?.assurance).toBe("anchored");
   }
 });
@@ -111,7 +111,7 @@ describe("the public checkpoint fails closed", () => {
     const actor = cosignedBy(world, witness);
     await sealEntries(actor, 1);
     expect(await anchor(actor)).toMatchObject({ publicSize: 1n, quorum: true });
-    const [proof] = await prove({ store: world.store, policy: witness.policy }, LOG, [entry(1)]);
+    const [proof] = await prove({ ...world.reading, policy: witness.policy }, LOG, [entry(1)]);
     if (proof === undefined || proof === "pending") throw new Error("no proof");
     expect(proof.assurance).toBe("witnessed");
     expect(new TextDecoder().decode(parseProof(proof.proof).extra)).toContain("witness.example/w");

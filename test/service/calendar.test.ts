@@ -109,7 +109,7 @@ async function setUp(handle: Handle, findBlock?: (height: number) => Promise<Bit
   };
   await anchorOne(entry);
   const proof = async (): Promise<string> => {
-    const [found] = await prove({ store: world.store, policy: actor.policy }, LOG, [entry]);
+    const [found] = await prove({ ...world.reading, policy: actor.policy }, LOG, [entry]);
     if (found === undefined || found === "pending") throw new Error("no proof");
     return found.proof;
   };

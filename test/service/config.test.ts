@@ -5,11 +5,11 @@ import { expect, test } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
 
-/** Our own modules that a function's entry point leads to, also those that it loads on demand. */
-async function modulesOf(name: string): Promise<string[]> {
+/** Our own modules that a function's entry point leads to, also those that it loads on demand, and what they import. */
+async function inputsOf(entry: string) {
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: [`functions/${name}.ts`],
+    entryPoints: [`${entry}.ts`],
     bundle: true,
     platform: "node",
     format: "esm",
@@ -17,11 +17,13 @@ async function modulesOf(name: string): Promise<string[]> {
     metafile: true,
     write: false,
   });
-  return Object.keys(metafile.inputs);
+  return metafile.inputs;
 }
 
+const modulesOf = async (name: string) => Object.keys(await inputsOf(`functions/${name}`));
+
 const NOT_FOR_THE_API =
-  /^service\/(seal|staging|record|sweep|restore|anchor|public-files|stamp|witnesses|config-sealing)\.ts$|^platform\/(s3|folder|durable)\.ts$/;
+  /^service\/(seal|staging|record|sweep|restore|anchor|public-files|stamp|witnesses|config-sealing)\.ts$|^platform\/(s3|folder)\.ts$/;
 
 test("the API loads neither sealing nor where files are published; sealer and anchorer load all of it", async () => {
   const [api, sealer, anchorer] = await Promise.all(["api", "sealer", "anchorer"].map(modulesOf));
@@ -30,5 +32,15 @@ test("the API loads neither sealing nor where files are published; sealer and an
   const others = new Set(
     [...(sealer ?? []), ...(anchorer ?? [])].filter((path) => NOT_FOR_THE_API.test(path)),
   );
-  expect(others.size).toBe(13);
+  expect(others.size).toBe(12);
 });
+
+test.each(["functions/api", "functions/sealer", "functions/anchorer", "witness/lambda"])(
+  "%s has no native module: the store in a folder loads its libraries when it is opened",
+  async (entry) => {
+    const imports = Object.values(await inputsOf(entry)).flatMap((input) => input.imports);
+    const libraries = imports.filter(({ external }) => external).map(({ path }) => path);
+    expect(libraries).toContain("@aws-sdk/client-dynamodb");
+    expect(libraries.filter((name) => /^(lmdb|msgpackr|dynalite)/.test(name))).toEqual([]);
+  },
+);

@@ -74,7 +74,7 @@ async function take(actor: Actor, step: Step, acknowledged: Acknowledged): Promi
     for await (const swept of sweep(actor, [LOG])) if ("error" in swept) throw swept.error;
   } else if (step.do === "prove") {
     // I5, for a reader at any moment: whatever is proven holds, and nothing that it needs is missing.
-    const [proof] = await prove({ store: actor.store, policy }, LOG, [entry(step.entry)]);
+    const [proof] = await prove({ ...actor, policy }, LOG, [entry(step.entry)]);
     if (proof !== undefined && proof !== "pending") checkProof(proof.proof, entry(step.entry));
   } else {
     await anchor(actor);
@@ -133,9 +133,9 @@ function shownAndStored({ store, publication }: World): string[] {
 }
 
 async function everyEntryIsProvable(world: World, acknowledged: Acknowledged): Promise<void> {
-  const { store, vkeys } = world;
+  const { reading, vkeys } = world;
   const some = [...acknowledged.slice(0, 5), ...acknowledged.slice(-5)];
-  for (const [i, proof] of (await prove({ store, policy }, LOG, some)).entries()) {
+  for (const [i, proof] of (await prove({ ...reading, policy }, LOG, some)).entries()) {
     if (proof === undefined || proof === "pending") throw new Error("I1: an acknowledged entry has no proof");
     expect(proof.assurance).toBe("anchored");
     const { inner, note } = checkProof(proof.proof, some[i] ?? new Uint8Array());
@@ -318,7 +318,7 @@ describe("I6 no rollback", () => {
         const now = (await readHead(world.store, LOG)).published;
         expect(now).toBeGreaterThan(then);
 
-        const restored = newWorld({ items, files: world.publication.files });
+        const restored = newWorld({ items, files: world.publication.files, runs: world.index.files });
         await append(restored.actor(), LOG, [entry(8_888)]);
         await expect(take(restored.actor(), { do: "seal" }, [])).rejects.toMatchObject({ code: "rollback" });
         expect(restored.observed.signed).toEqual([]);
@@ -334,13 +334,13 @@ describe("I6 no rollback", () => {
     const more: Step[] = [{ do: "append", entries: [7_777] }, { do: "seal" }, { do: "anchor" }];
     await live(world.actor(), more, acknowledged);
 
-    const restored = newWorld({ items, files: world.publication.files });
+    const restored = newWorld({ items, files: world.publication.files, runs: world.index.files });
     await expect(take(restored.actor(), { do: "anchor" }, [])).rejects.toMatchObject({ code: "rollback" });
     expect(restored.observed.signed).toEqual([]);
   });
 
   test.each([
-    ["another, empty table", (world: World) => ({ files: world.publication.files })],
+    ["another, empty table", (world: World) => ({ files: world.publication.files, runs: world.index.files })],
     ["another, empty publication", (world: World) => ({ items: world.store.items() })],
   ])("%s signs nothing", async (_, from) => {
     const { world } = await startWorld(10);
@@ -359,7 +359,11 @@ describe("I6 no rollback", () => {
       Array.from({ length: 10 }, (_, n) => entry(500 + n)),
     );
     await take(other.actor(), { do: "seal" }, []);
-    const mixed = newWorld({ items: other.store.items(), files: one.world.publication.files });
+    const mixed = newWorld({
+      items: other.store.items(),
+      files: one.world.publication.files,
+      runs: one.world.index.files,
+    });
     await append(mixed.actor(), LOG, [entry(8_888)]);
     await expect(take(mixed.actor(), { do: "seal" }, [])).rejects.toMatchObject({ code: "rollback" });
     expect(mixed.observed.signed).toEqual([]);

@@ -86,7 +86,7 @@ async function storeTree(world: World, entries: readonly Uint8Array[]) {
       bytes: tiles.get(tileKey(tile.level, tile.index)) ?? utf8(""),
     })),
   ];
-  await writeTiles(world.store, ANCHOR, items, []);
+  await writeTiles(world.store, ANCHOR, items);
   const checkpoint = { origin: ANCHOR_ORIGIN, size, root: rootFromTiles(size, tiles) };
   world.observed.committed.add(`${ANCHOR} ${size} ${Buffer.from(checkpoint.root).toString("hex")}`);
   world.publication.files.set("logs/anchor/head", utf8(checkpointBody(checkpoint)));
@@ -233,7 +233,7 @@ describe("I6: a table that is behind what is public signs nothing", () => {
     for (const n of [1, 2]) await anchorEntry(world.actor(), n);
     const before = new Map(world.publication.files);
 
-    const after = newWorld({ items: backup, files: world.publication.files });
+    const after = newWorld({ items: backup, files: world.publication.files, runs: world.index.files });
     after.observed.shown.push(...world.observed.shown);
     await expect(anchor(after.actor())).rejects.toMatchObject({ code: "rollback" });
     const actor = after.actor();

@@ -17,7 +17,7 @@ async function sealEntries(world: World, ...texts: string[]): Promise<void> {
 async function twoTables(): Promise<[World, World]> {
   const one = newWorld();
   await sealEntries(one, "common");
-  return [one, newWorld({ items: one.store.items(), files: one.publication.files })];
+  return [one, newWorld({ items: one.store.items(), files: one.publication.files, runs: one.index.files })];
 }
 
 const rootsSigned = (size: bigint, ...worlds: World[]): Set<string> =>
@@ -60,12 +60,20 @@ test("a signer that dies, then a backup from before its commit: no second root f
   await sealEntries(one, "common");
   const backup = one.store.items();
   await append(one.actor(), LOG, [entry("one")]);
-  const calls = newWorld({ items: one.store.items(), files: new Map(one.publication.files) }).actor();
+  const calls = newWorld({
+    items: one.store.items(),
+    files: new Map(one.publication.files),
+    runs: new Map(one.index.files),
+  }).actor();
   await sealNow(calls);
   for (let at = 0; at < calls.calls(); at++) {
-    const crashed = newWorld({ items: one.store.items(), files: new Map(one.publication.files) });
+    const crashed = newWorld({
+      items: one.store.items(),
+      files: new Map(one.publication.files),
+      runs: new Map(one.index.files),
+    });
     await sealNow(crashed.actor([{ at, fault: "persists-then-dies" }])).catch(() => undefined);
-    const restored = newWorld({ items: backup, files: crashed.publication.files });
+    const restored = newWorld({ items: backup, files: crashed.publication.files, runs: crashed.index.files });
     await append(restored.actor(), LOG, [entry("two")]);
     await sealNow(restored.actor()).catch(() => undefined);
     expect(rootsSigned(2n, crashed, restored).size).toBeLessThanOrEqual(1);

@@ -1,6 +1,5 @@
 /** Tables that are older than what was published, brought back from the batches outside them: never a fork, no loss. */
 
-import { leafHash } from "@kedge/verify/tlog/merkle";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
@@ -11,8 +10,8 @@ import type { Item } from "../../platform/store.ts";
 import { anchor } from "../../service/anchor.ts";
 import { ANCHOR } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
-import { indexKey } from "../../service/hash-index.ts";
 import { headKey, readHead } from "../../service/head.ts";
+import { coverKey } from "../../service/index/cover.ts";
 import { logsKey } from "../../service/logs.ts";
 import { prove } from "../../service/prove.ts";
 import { restore } from "../../service/restore.ts";
@@ -42,7 +41,7 @@ async function rolledBack(sizes: readonly number[], backupAt: number, registryOn
     acknowledged.push(...(await publish(before.actor(), acknowledged.length, acknowledged.length + size)));
     if (i + 1 === backupAt && !registryOnly) backup = before.store.items();
   }
-  const after = newWorld({ items: backup, files: before.publication.files });
+  const after = newWorld({ items: backup, files: before.publication.files, runs: before.index.files });
   // Signatures and files outlive the table: both worlds' are audited as one.
   after.observed.signed.push(...before.observed.signed);
   after.observed.shown.push(...before.observed.shown);
@@ -72,7 +71,7 @@ describe("a table restored from a backup", () => {
     expect(auditWorld(after, acknowledged)).toEqual([]);
 
     const some = [entry(0), entry(300), entry(1_260), entry(5_000)];
-    const context = { store: after.store, policy: parsePolicy("quorum none\n") };
+    const context = { ...after.reading, policy: parsePolicy("quorum none\n") };
     for (const proof of await prove(context, LOG, some))
       expect(proof).toMatchObject({ assurance: "anchored" });
     const then = (await readHead(before.store, LOG)).root;
@@ -115,7 +114,7 @@ describe("a table restored from a backup", () => {
     expect(head.size > head.published).toBe(true);
     acknowledged.push(...(await publish(world.actor(), 200, 210)));
 
-    const after = newWorld({ items: backup, files: world.publication.files });
+    const after = newWorld({ items: backup, files: world.publication.files, runs: world.index.files });
     after.observed.signed.push(...world.observed.signed);
     await restoreAll(after.actor());
     acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
@@ -135,15 +134,6 @@ describe("a table restored from a backup", () => {
       expect(auditWorld(after, acknowledged)).toEqual([]);
       if (at >= actor.calls()) break;
     }
-  });
-
-  test("a torn backup, its hash index newer than its head: an entry of a batch that never was is sealed", async () => {
-    const world = newWorld();
-    const acknowledged = await publish(world.actor(), 0, 40);
-    const leaf = bytesToHex(leafHash(entry(70)));
-    await world.store.put({ ...indexKey(LOG, leaf), index: 55n });
-    acknowledged.push(...(await publish(world.actor(), 70, 72)));
-    expect(auditWorld(world, acknowledged)).toEqual([]);
   });
 
   test("a sealer and a second restore beside it do no harm", async () => {
@@ -198,7 +188,7 @@ describe("what restore refuses", () => {
     const items = world.store.items();
     expect(await restoreAll(world.actor())).toMatchObject({ log: { batches: 0, size: 300n } });
     expect(world.store.items()).toEqual(items);
-    const again = newWorld({ items, files: world.publication.files });
+    const again = newWorld({ items, files: world.publication.files, runs: world.index.files });
     await restoreAll(again.actor(), true);
     acknowledged.push(...(await publish(again.actor(), 9_000, 9_001)));
     expect(auditWorld(again, acknowledged)).toEqual([]);
@@ -208,7 +198,11 @@ describe("what restore refuses", () => {
     const { after } = await rolledBack([40, 5], 1);
     const other = newWorld({ items: [{ ...logsKey(LOG), origin: ORIGIN, tenant: "t" }] });
     await publish(other.actor(), 500, 520);
-    const world = newWorld({ items: other.store.items(), files: after.publication.files });
+    const world = newWorld({
+      items: other.store.items(),
+      files: after.publication.files,
+      runs: after.index.files,
+    });
     const actor = world.actor();
     await expect(restore(actor, logOf(actor)).catch(code)).resolves.toBe("rollback");
     expect(world.observed.signed).toEqual([]);
@@ -283,7 +277,7 @@ describe("what restore refuses", () => {
         if (item.pk !== pk || !(item["data"] instanceof Uint8Array)) return item;
         return { ...item, data: item["data"].map((byte, i) => (i === 9 ? byte ^ 1 : byte)) };
       });
-      const world = newWorld({ items: altered, files: before.publication.files });
+      const world = newWorld({ items: altered, files: before.publication.files, runs: before.index.files });
       const actor = world.actor();
       await restore(actor, logOf(actor), { whole: true });
       // What was altered is replaced, by what is narrower until the rebuild has come as far.
@@ -293,20 +287,23 @@ describe("what restore refuses", () => {
     },
   );
 
-  test("an index of a tree that a rebuild has forgotten swallows no entry", async () => {
-    const { after, acknowledged } = await rolledBack([40, 5], 1);
-    // As if the lost table had indexed it, in a batch that it never recorded.
-    const leaf = bytesToHex(leafHash(entry(77)));
-    await after.store.put({ ...indexKey(LOG, leaf), index: 41n });
-    await restoreAll(after.actor(), true);
-    acknowledged.push(...(await publish(after.actor(), 77, 78)));
+  test.each([false, true])("a cover of another tree is made anew, rebuilt whole: %s", async (whole) => {
+    const { after, acknowledged } = await rolledBack([140, 5], 1);
+    const other = newWorld();
+    await publish(other.actor(), 70, 210);
+    const [cover] = await other.store.get([coverKey(LOG)]);
+    if (cover === undefined) throw new Error("no cover");
+    await after.store.put(cover);
+    for (const [path, bytes] of other.index.files) await after.index.write(path, bytes);
+    await restoreAll(after.actor(), whole);
+    acknowledged.push(...(await publish(after.actor(), 150, 160)));
     expect(auditWorld(after, acknowledged)).toEqual([]);
   });
 
   test("tiles that are not the head's: corrupt, and a whole rebuild mends them", async () => {
     const { after, acknowledged } = await rolledBack([40, 5], 1);
     const torn = after.store.items().filter(({ pk }) => !pk.startsWith("tile/"));
-    const world = newWorld({ items: torn, files: after.publication.files });
+    const world = newWorld({ items: torn, files: after.publication.files, runs: after.index.files });
     const actor = world.actor();
     await expect(restore(actor, logOf(actor)).catch(code)).resolves.toBe("corrupt");
     await restoreAll(world.actor(), true);

@@ -67,7 +67,7 @@ const world = newWorld();
 const proofs: string[] = [];
 
 async function proofOf(n: number): Promise<string> {
-  const [proof] = await prove({ store: world.store, policy: NO_WITNESSES }, LOG, [entry(n)]);
+  const [proof] = await prove({ ...world.reading, policy: NO_WITNESSES }, LOG, [entry(n)]);
   if (proof === undefined || proof === "pending") throw new Error("no proof");
   return proof.proof;
 }

@@ -39,8 +39,8 @@ async function anchorEntry(actor: Actor, n: number): Promise<void> {
   await anchor(actor);
 }
 
-const proofOf = async ({ store }: World, actor: Actor, n: number): Promise<string> => {
-  const [found] = await prove({ store, policy: actor.policy }, LOG, [entry(n)]);
+const proofOf = async ({ reading }: World, actor: Actor, n: number): Promise<string> => {
+  const [found] = await prove({ ...reading, policy: actor.policy }, LOG, [entry(n)]);
   if (found === undefined || found === "pending") throw new Error("no proof");
   return found.proof;
 };
@@ -184,7 +184,7 @@ describe("which checkpoints are timestamped", () => {
     const stamped = await timestampsOf(world.store, 1n, note);
     expect(stamped).toHaveLength(1);
     expect(extraOf(await proofOf(world, actor, 1)).timestamps).toEqual(stamped);
-    expect(await entryStatus({ store: world.store, policy }, LOG, entry(1))).toMatchObject({
+    expect(await entryStatus({ ...world.reading, policy }, LOG, entry(1))).toMatchObject({
       assurance: "witnessed",
     });
   });
@@ -201,7 +201,7 @@ describe("which checkpoints are timestamped", () => {
     const { world, actor, clock, run, pass } = await setUp();
     await anchorEntry(actor, 1);
     const before = await proofOf(world, actor, 1);
-    const status = await entryStatus({ store: world.store, policy: actor.policy }, LOG, entry(1));
+    const status = await entryStatus({ ...world.reading, policy: actor.policy }, LOG, entry(1));
     expect(extraOf(before).timestamps).toEqual([]);
     await anchorEntry(actor, 2);
     await run(fakeTsa(clock));
@@ -218,7 +218,7 @@ describe("which checkpoints are timestamped", () => {
       expect(extraOf(proof).timestamps).toEqual(timestamps);
     }
     // When it was anchored does not change with that.
-    expect(await entryStatus({ store: world.store, policy: actor.policy }, LOG, entry(1))).toEqual(status);
+    expect(await entryStatus({ ...world.reading, policy: actor.policy }, LOG, entry(1))).toEqual(status);
     const settled = await proofOf(world, actor, 1);
     pass(HOUR);
     await run(fakeTsa(clock));

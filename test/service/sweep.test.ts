@@ -6,6 +6,7 @@ import { describe, expect, test, vi } from "vitest";
 import { ServiceError } from "../../platform/error.ts";
 import { append } from "../../service/append.ts";
 import { headKey, readHead } from "../../service/head.ts";
+import { RUN_SIZES } from "../../service/index/cover.ts";
 import { logsKey } from "../../service/logs.ts";
 import { oldestPending, PENDING_SHARDS, pendingPartition, pendingSort } from "../../service/pending.ts";
 import { entryStatus } from "../../service/prove.ts";
@@ -23,7 +24,7 @@ async function sweepAll(actor: Actor): Promise<SweptLog[]> {
 }
 
 test("a backlog larger than a batch is sealed whole, oldest first, each batch within its bound", async () => {
-  const world = newWorld();
+  const world = newWorld({ runSizes: RUN_SIZES });
   const total = MAX_BATCH + 2 * MAX_ENTRIES;
   for (let n = 0; n < total; n += MAX_ENTRIES) {
     const count = Math.min(MAX_ENTRIES, total - n);
@@ -257,8 +258,8 @@ test("the oldest pending chunk is found by its key, in whatever shard and whatev
   );
 });
 
-const isSealed = async ({ store }: World, n: number): Promise<boolean> => {
-  const status = await entryStatus({ store, policy: parsePolicy("quorum none\n") }, LOG, entry(n));
+const isSealed = async ({ reading }: World, n: number): Promise<boolean> => {
+  const status = await entryStatus({ ...reading, policy: parsePolicy("quorum none\n") }, LOG, entry(n));
   return status?.assurance === "sealed";
 };
 

@@ -57,7 +57,12 @@ test.each([
 test("a batch altered between its commit and its signature is never signed", async () => {
   const world = await sealedWorld(10);
   await append(world.actor(), LOG, entries(10, 5));
-  const copy = () => newWorld({ items: world.store.items(), files: new Map(world.publication.files) });
+  const copy = () =>
+    newWorld({
+      items: world.store.items(),
+      files: new Map(world.publication.files),
+      runs: new Map(world.index.files),
+    });
   const whole = copy().actor();
   await sealNow(whole);
   let altered = 0;
@@ -76,6 +81,6 @@ test("a batch altered between its commit and its signature is never signed", asy
 test("a proof from altered tiles is never handed out", async () => {
   const world = await sealedWorld(300);
   await tamper(world, /^tile\/.+\/0\//);
-  const context = { store: world.store, policy: parsePolicy("quorum none\n") };
+  const context = { ...world.reading, policy: parsePolicy("quorum none\n") };
   await expect(prove(context, LOG, entries(5, 1))).rejects.toMatchObject({ code: "corrupt" });
 });

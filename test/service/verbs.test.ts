@@ -3,9 +3,11 @@ import { SCOPES } from "@kedge/cli/contract/ids";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { randomBytes } from "@noble/hashes/utils.js";
 import { beforeEach, describe, expect, test } from "vitest";
+import { newFilters } from "../../service/index/filters.ts";
 import type { Principal } from "../../service/principal.ts";
 import { createKey, createLog, createTenant } from "../../service/tenants.ts";
 import { verbs } from "../../service/verbs.ts";
+import { memoryIndex } from "../support/memory-index.ts";
 import { memoryStore } from "../support/memory-store.ts";
 
 /** Two tenants with two logs each and a key, in memory, and the partitions that have been read. */
@@ -27,7 +29,8 @@ async function start() {
   const signer = { publicKey: async () => publicKey, sign: async () => randomBytes(64) };
   const logKeys = { ed25519: [signer], mldsa44: [] };
   const policy = parsePolicy("quorum none\n");
-  const ctx = { store, clock: () => 1_000, domain: "kedge.example", policy, logKeys };
+  const index = { index: memoryIndex(), filters: newFilters(1_000_000) };
+  const ctx = { store, ...index, clock: () => 1_000, domain: "kedge.example", policy, logKeys };
   const tenant = async () => {
     const { id } = await createTenant(ctx, "a hospital");
     const [log, other] = [await createLog(ctx, id, "ward 7"), await createLog(ctx, id, "ward 9")];

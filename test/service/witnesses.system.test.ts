@@ -81,8 +81,8 @@ async function publicNote({ store }: World): Promise<string | undefined> {
   return typeof note === "string" ? note : undefined;
 }
 
-const assuranceOf = async ({ store }: World, { policy }: Actor, n: number) =>
-  (await entryStatus({ store, policy }, LOG, entry(n)))?.assurance;
+const assuranceOf = async ({ reading }: World, { policy }: Actor, n: number) =>
+  (await entryStatus({ ...reading, policy }, LOG, entry(n)))?.assurance;
 
 const oldSizes = ({ posted }: FakeWitness) => posted.map((body) => Number(body.slice(4, body.indexOf("\n"))));
 
@@ -712,7 +712,7 @@ test("split view: of an operator with the real key who shows two histories, witn
     await sealEntries(forked, n);
   }
 
-  const [proof] = await prove({ store: hidden.store, policy: forked.policy }, LOG, [commitment]);
+  const [proof] = await prove({ ...hidden.reading, policy: forked.policy }, LOG, [commitment]);
   if (proof === undefined || proof === "pending") throw new Error("no proof");
   const input = {
     proof: proof.proof,
@@ -728,7 +728,7 @@ test("split view: of an operator with the real key who shows two histories, witn
   // The other history goes on, and its own is proven.
   await sealEntries(honest, 4);
   expect(await anchor(honest)).toMatchObject({ quorum: true, publicSize: 2n });
-  const [good] = await prove({ store: shown.store, policy: honest.policy }, LOG, [entry(4)]);
+  const [good] = await prove({ ...shown.reading, policy: honest.policy }, LOG, [entry(4)]);
   if (good === undefined || good === "pending") throw new Error("no proof");
   const { logVkeys, anchorVkeys, policy } = input;
   const report = verifyEvent({

@@ -27,7 +27,7 @@ describe.each(CLOCKS)("by a clock %s", (_, wrong) => {
     let now: number = wrong;
     const actor = { ...world.actor(), clock: () => now };
     const sealLog = () => seal(actor, { id: LOG, origin: ORIGIN, sign: actor.signLog });
-    const status = (n: number) => entryStatus({ store: world.store, policy: actor.policy }, LOG, entry(n));
+    const status = (n: number) => entryStatus({ ...world.reading, policy: actor.policy }, LOG, entry(n));
     return { world, actor, sealLog, status, set: (time: number) => (now = time) };
   };
 

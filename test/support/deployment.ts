@@ -19,6 +19,7 @@ export async function startDeployment(folder: string) {
     KEDGE_STORE: "dynamodb:kedge",
     KEDGE_DOMAIN: "audit.example.org",
     KEDGE_PUBLICATION: new URL(`file://${folder}/published/`).href,
+    KEDGE_INDEX: new URL(`file://${folder}/index/`).href,
     KEDGE_LOG_FILE: `${folder}/kedge.log`,
     KEDGE_LOG_KEY: await createKey("ECC_NIST_EDWARDS25519"),
     KEDGE_ANCHOR_KEY: await createKey("ECC_NIST_EDWARDS25519"),

@@ -12,11 +12,13 @@ import { type Context, Hono } from "hono";
 import * as z from "zod";
 import { createApp } from "../../functions/http/app.ts";
 import { anchor } from "../../service/anchor.ts";
+import { newFilters } from "../../service/index/filters.ts";
 import { logsKey } from "../../service/logs.ts";
 import { seal } from "../../service/seal.ts";
 import type { CheckpointSigner, LogKeys } from "../../service/sign.ts";
 import { oldApiKeyKey, tenantKey, tenantLogKey } from "../../service/tenants.ts";
 import type { HeadSigner } from "../packages/verify/tlog/signers.ts";
+import { memoryIndex } from "./memory-index.ts";
 import { memoryStore } from "./memory-store.ts";
 import { ANCHOR_ORIGIN, anchor as anchorKey, LOG_ID, LOG_ORIGIN, log } from "./proofs.ts";
 import { memoryPublication } from "./world.ts";
@@ -63,6 +65,8 @@ export async function startServer() {
   const store = memoryStore(TENANT_ITEMS);
   const service = {
     store,
+    index: memoryIndex(),
+    filters: newFilters(1_000_000),
     clock: Date.now,
     domain: "audit.example.org",
     anchorOrigin: ANCHOR_ORIGIN,

@@ -13,11 +13,14 @@ import type { Item, Store } from "../../platform/store.ts";
 import type { AnchorContext } from "../../service/anchor.ts";
 import { ANCHOR } from "../../service/anchor-items.ts";
 import { headKey } from "../../service/head.ts";
+import type { IndexContext, RunSizes } from "../../service/index/cover.ts";
+import { newFilters } from "../../service/index/filters.ts";
 import { logsKey } from "../../service/logs.ts";
 import type { SealContext } from "../../service/seal.ts";
 import { checkpointSigner } from "../../service/sign.ts";
 import type { SweepContext } from "../../service/sweep.ts";
 import { ed25519Key, inKms, type SigningKey } from "../packages/verify/tlog/signers.ts";
+import { type MemoryIndex, memoryIndex } from "./memory-index.ts";
 import { type MemoryStore, memoryStore } from "./memory-store.ts";
 
 export const LOG = "aaaaaaaaaaaaaaaaaaa";
@@ -47,6 +50,9 @@ export class Died extends Error {}
 export type World = {
   readonly store: MemoryStore;
   readonly publication: MemoryPublication;
+  readonly index: MemoryIndex;
+  /** What a reader without faults has; its calls are not counted. */
+  readonly reading: IndexContext;
   readonly observed: Observed;
   readonly vkeys: { readonly log: Vkey; readonly anchor: Vkey };
   actor(plan?: readonly FaultPlan[], gate?: () => Promise<void>): Actor;
@@ -104,11 +110,24 @@ const LOG_KEY = ed25519Key("the log");
 const ANCHOR_KEY = ed25519Key("the anchor log");
 const NO_WITNESSES = parsePolicy("quorum none\n");
 
-/** @param from items and files to start from, e.g. a restored backup beside newer published files. */
-export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Uint8Array> } = {}): World {
+/** So small that logs of hundreds have runs of every level, and merges. */
+export const RUN_SIZES: RunSizes = { base: 64, fanout: 2, top: 2, uncovered: 1_024 };
+const FILTER_BYTES = 1_000_000;
+
+/** What to start from, e.g. a restored backup beside newer published files. */
+type From = {
+  readonly items?: readonly Item[];
+  readonly files?: Map<string, Uint8Array>;
+  readonly runs?: Map<string, Uint8Array>;
+  readonly runSizes?: RunSizes;
+};
+
+export function newWorld(from: From = {}): World {
   const registered: Item = { ...logsKey(LOG), origin: ORIGIN, tenant: "t" };
   const store = memoryStore(from.items ?? [registered]);
   const publication = memoryPublication(from.files);
+  const index = memoryIndex(from.runs);
+  const { runSizes = RUN_SIZES } = from;
   const observed: Observed = { committed: new Set(), signed: [], visible: [], shown: [], violations: [] };
   const watched = watch(store, observed);
   const watchedFiles = watchFiles(publication, observed);
@@ -191,6 +210,15 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
         read: (path) => call(() => watchedFiles.read(path)),
         replace: (path, bytes, tag) => call(() => watchedFiles.replace(path, bytes, tag)),
       },
+      index: {
+        read: (path, from, to) => call(() => index.read(path, from, to)),
+        write: (path, bytes) => call(() => index.write(path, bytes)),
+        list: index.list,
+        remove: (path) => call(() => index.remove(path)),
+      },
+      // Of the process: another knows of no run.
+      filters: newFilters(FILTER_BYTES),
+      runSizes,
       clock: tick,
       signLog: signer("", LOG_KEY),
       signAnchor: signer(ANCHOR, ANCHOR_KEY),
@@ -205,6 +233,8 @@ export function newWorld(from: { items?: readonly Item[]; files?: Map<string, Ui
   return {
     store,
     publication,
+    index,
+    reading: { store, index, filters: newFilters(FILTER_BYTES), runSizes },
     observed,
     vkeys,
     actor,

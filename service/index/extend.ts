@@ -1,0 +1,238 @@
+/**
+ * Extend: makes the runs that filled, merges them, and moves the cover. Every run is a function of the tree, so that any number
+ * may do this at once, in any order, and die anywhere: what they leave is what the next would make.
+ */
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { TlogError } from "@kedge/verify/tlog/error";
+import { extendFrontier, frontierRoot, HASH_SIZE, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { TILE_WIDTH } from "@kedge/verify/tlog/tile";
+import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
+import { type Head, lastCheckpoint } from "../head.ts";
+import { readLogTiles } from "../tiles.ts";
+import { breathe } from "./breathe.ts";
+import {
+  type Cover,
+  coverFrontier,
+  endOf,
+  type IndexContext,
+  leavesAt,
+  moveCover,
+  type Run,
+  type RunNode,
+  readCover,
+  readHeadAndCover,
+  retiredItem,
+  runPath,
+  sizesOf,
+} from "./cover.ts";
+import { altered, foreign, lost } from "./fault.ts";
+import { RunAbsent } from "./filters.ts";
+import { readLeaves } from "./find.ts";
+import {
+  blockCount,
+  blockRange,
+  checkBlock,
+  encodeRun,
+  headerHash,
+  headerSize,
+  mergeRuns,
+  type RunFile,
+  type RunHeader,
+  readHeader,
+} from "./run.ts";
+
+export type ExtendContext = IndexContext & {
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+};
+
+/** The highest level whose runs are made of tiles at once: 32,768 leaves. */
+const FROM_TILES = 1;
+/** Blocks of a run that are read at once to merge it: 0.6 MiB. */
+const MERGED_AT_ONCE = 32;
+
+/**
+ * Until everything that filled has a run and nothing is left to merge. Each step moves the cover, so that who dies is followed
+ * by the next where he stopped; a step takes the memory of one run of the highest level, some 150 MB.
+ * @throws ServiceError `corrupt` when a run is lost or altered, or the tiles or the cover are not of the published tree.
+ */
+export async function extendCover(ctx: ExtendContext, log: string): Promise<Cover> {
+  let { head, cover } = await readHeadAndCover(ctx, log);
+  for (;;) {
+    const next = await nextCover(ctx, head, cover);
+    if (next === "done") return cover;
+    if (next === "moved") ({ head, cover } = await readHeadAndCover(ctx, log));
+    else cover = next;
+  }
+}
+
+/** The cover after one step. "moved": another has made that step. */
+async function nextCover(ctx: ExtendContext, head: Head, cover: Cover): Promise<Cover | "done" | "moved"> {
+  try {
+    const runs = (await lengthened(ctx, head, cover)) ?? (await merged(ctx, cover));
+    if (runs === undefined) return "done";
+    return (await moveCover(ctx.store, cover, runs)) ?? "moved";
+  } catch (error) {
+    if (!(error instanceof RunAbsent)) throw error;
+    // Merged by another and deleted since, unless the cover of now still names it.
+    const now = await readCover(ctx, cover.log);
+    if (now.runs.some((run) => runPath(cover.log, run) === error.path)) throw lost(error.path);
+    return "moved";
+  }
+}
+
+// ---- from tiles ------------------------------------------------------------------------------------------------------
+
+/** The cover's runs and those that filled since, as many as have the leaves of a run of level FROM_TILES. */
+async function lengthened(ctx: ExtendContext, head: Head, cover: Cover): Promise<Run[] | undefined> {
+  const most = cover.end + BigInt(leavesAt(sizesOf(ctx), FROM_TILES));
+  const limit = most < head.published ? most : head.published;
+  const nodes: RunNode[] = [];
+  const all: Uint8Array[] = [];
+  for (let first = cover.end; ; ) {
+    const shape = runAt(ctx, first, limit);
+    if (shape === undefined) break;
+    const leaves = await readLeaves(ctx.store, head, first, first + BigInt(shape.count));
+    nodes.push({ ...shape, root: await leavesRoot(leaves) });
+    all.push(leaves);
+    first += BigInt(shape.count);
+  }
+  if (nodes.length === 0) return undefined;
+  await checkFrontier(ctx, head, [...cover.runs, ...nodes]);
+  const runs: Run[] = [];
+  for (const [i, node] of nodes.entries()) {
+    runs.push(await writeRun(ctx, head.log, node, await encodeRun(node.first, all[i] ?? new Uint8Array())));
+  }
+  return [...cover.runs, ...runs];
+}
+
+/** The largest run that begins here, is made of tiles at once and ends by `limit`. */
+function runAt(ctx: ExtendContext, first: bigint, limit: bigint): Omit<RunNode, "root"> | undefined {
+  const sizes = sizesOf(ctx);
+  for (let level = Math.min(FROM_TILES, sizes.top); level >= 0; level--) {
+    const count = leavesAt(sizes, level);
+    if (first % BigInt(count) === 0n && first + BigInt(count) <= limit) return { level, first, count };
+  }
+  return undefined;
+}
+
+/** The root of the tree of these leaf hashes. */
+export async function leavesRoot(leaves: Uint8Array): Promise<Uint8Array> {
+  let frontier: Uint8Array[] = [];
+  const slice = TILE_WIDTH * HASH_SIZE;
+  for (let at = 0; at < leaves.length; at += slice) {
+    await breathe();
+    const hashes: Uint8Array[] = [];
+    for (let leaf = at; leaf < Math.min(at + slice, leaves.length); leaf += HASH_SIZE) {
+      hashes.push(leaves.subarray(leaf, leaf + HASH_SIZE));
+    }
+    frontier = extendFrontier(BigInt(at / HASH_SIZE), frontier, hashes);
+  }
+  return frontierRoot(frontier);
+}
+
+/** That these runs are the beginning of the published tree. @throws ServiceError `corrupt`. */
+export async function checkFrontier(
+  { store }: IndexContext,
+  head: Head,
+  runs: readonly RunNode[],
+): Promise<void> {
+  const end = endOf(runs);
+  if (end === 0n) return;
+  const { size: to, root: toRoot } = parseCheckpoint(lastCheckpoint(head).note).checkpoint;
+  if (end > to) throw foreign(head.log);
+  const tiles = await readLogTiles(store, head.log, consistencyTiles(end, to));
+  try {
+    const proof = consistencyProof(end, to, tiles);
+    verifyConsistency({ from: end, to, fromRoot: frontierRoot(coverFrontier(runs)), toRoot, proof });
+  } catch (error) {
+    if (error instanceof TlogError) throw foreign(head.log);
+    throw error;
+  }
+}
+
+/** Durably, before the cover names it. */
+export async function writeRun(
+  { index, filters }: IndexContext,
+  log: string,
+  node: RunNode,
+  made: RunFile,
+): Promise<Run> {
+  const { file, header } = made;
+  const hash = headerHash(made);
+  const path = runPath(log, node);
+  const { filterSize } = readHeader(path, file.subarray(0, header), hash);
+  const run: Run = { ...node, headerHash: hash, filterSize };
+  await index.write(path, file);
+  filters.keep(path, made, run);
+  return run;
+}
+
+// ---- from runs -------------------------------------------------------------------------------------------------------
+
+/** The cover's runs, the first of them that can be merged as one. */
+async function merged(ctx: ExtendContext, cover: Cover): Promise<Run[] | undefined> {
+  const { fanout } = sizesOf(ctx);
+  const at = cover.runs.findIndex((_, i) => canMerge(ctx, cover.runs.slice(i, i + fanout)));
+  const parts = at === -1 ? [] : cover.runs.slice(at, at + fanout);
+  const [first] = parts;
+  // Of the children's roots, which were checked when they came into the cover.
+  const [root] = coverFrontier(parts);
+  if (first === undefined || root === undefined) return undefined;
+  const node: RunNode = { level: first.level + 1, first: first.first, count: first.count * fanout, root };
+  const opened = await Promise.all(parts.map((part) => openRun(ctx, cover.log, part)));
+  const made = await mergeRuns(
+    first.first,
+    first.count,
+    opened.map(({ entries }) => entries),
+  );
+  const run = await writeRun(ctx, cover.log, node, made);
+  // Before the cover moves: what is named by nothing would never be deleted.
+  const now = ctx.clock();
+  await ctx.store.write(parts.map((part) => retiredItem(cover.log, part, now)));
+  return cover.runs.toSpliced(at, fanout, run);
+}
+
+/** All children of a node of the next level. */
+function canMerge(ctx: ExtendContext, runs: readonly Run[]): boolean {
+  const { fanout, top } = sizesOf(ctx);
+  const [first] = runs;
+  if (first === undefined || runs.length < fanout || first.level === top) return false;
+  return (
+    first.first % BigInt(first.count * fanout) === 0n && runs.every(({ level }) => level === first.level)
+  );
+}
+
+/** The run's header, and its blocks in order, checked when they are read. @throws RunAbsent; ServiceError `corrupt`: altered. */
+export async function openRun(
+  { index }: IndexContext,
+  log: string,
+  run: Run,
+): Promise<{ header: RunHeader; entries: AsyncGenerator<Uint8Array> }> {
+  const path = runPath(log, run);
+  const read = async (from: number, to: number) => {
+    const bytes = await index.read(path, from, to);
+    if (bytes === undefined) throw new RunAbsent(path);
+    if (bytes.length !== to - from) throw altered(path);
+    return bytes;
+  };
+  const header = readHeader(path, await read(0, headerSize(run.count)), run.headerHash);
+  return { header, entries: blocksOf(path, header, read) };
+}
+
+async function* blocksOf(
+  path: string,
+  header: RunHeader,
+  read: (from: number, to: number) => Promise<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const count = blockCount(header);
+  for (let block = 0; block < count; block += MERGED_AT_ONCE) {
+    const end = Math.min(block + MERGED_AT_ONCE, count);
+    const { from, to } = blockRange(header, block, end);
+    const bytes = await read(from, to);
+    for (let number = block; number < end; number++) {
+      const range = blockRange(header, number, number + 1);
+      yield checkBlock(path, header, number, bytes.subarray(range.from - from, range.to - from));
+    }
+  }
+}
