@@ -33,7 +33,7 @@ import type { Key, Store } from "../platform/store.ts";
 import { checkpointKey, keepFirst } from "./checkpoints.ts";
 import { type Head, moveHead, publishedHead, readHead, type Tree } from "./head.ts";
 import { type Cover, type IndexContext, readCover, sizesOf } from "./index/cover.ts";
-import { extendCover } from "./index/extend.ts";
+import { extendCover, isDue } from "./index/extend.ts";
 import { find } from "./index/find.ts";
 import { oldestFirst, type PendingChunk } from "./pending.ts";
 import { readRecord, rollback, writeBatch, writeRecord } from "./record.ts";
@@ -79,7 +79,7 @@ export type Sealed =
 
 /** How the index fares after a seal. What it throws is no reason for a seal to fail. */
 export type IndexState = {
-  /** Published entries without a run; undefined: it cannot be told. */
+  /** Published entries without a run; absent: nothing was looked up. */
   readonly uncovered?: bigint;
   readonly error?: unknown;
 };
@@ -91,7 +91,7 @@ export type IndexState = {
 export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> {
   let head = await recover(ctx, log);
   if (head === undefined) return { conflict: true };
-  const { leaves, chunks, more, oldest } = await collect(ctx, head, log);
+  const { leaves, chunks, more, oldest, cover } = await collect(ctx, head, log);
   if (leaves.length > 0) {
     const committed = await commit(ctx.store, head, leaves, treeWith(head, leaves));
     head = committed && (await finish(ctx, log, committed));
@@ -99,7 +99,7 @@ export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> 
   }
   // I1: only what is published, or never gets in, is pending no more.
   await ctx.store.write([], chunks);
-  const index = chunks.length > 0 ? await extend(ctx, head) : {};
+  const index = await extend(ctx, head, cover);
   return { conflict: false, sealed: leaves.length, size: head.size, more, oldest, index };
 }
 
@@ -145,6 +145,8 @@ type Batch = {
   readonly chunks: readonly Key[];
   readonly more: boolean;
   readonly oldest: bigint | undefined;
+  /** What it was looked up in; undefined: nothing was. */
+  readonly cover: Cover | undefined;
 };
 
 /** The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated (I2). */
@@ -166,22 +168,32 @@ async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Pr
     const name = bytesToHex(hash);
     if (!leaves.has(name)) leaves.set(name, { entry, hash });
   }
-  for (const name of await known(ctx, head, leaves)) leaves.delete(name);
+  const cover = leaves.size === 0 ? undefined : await readEnough(ctx, head);
+  for (const name of cover === undefined ? [] : await known(ctx, head, cover, leaves)) leaves.delete(name);
   const added = [...leaves.values()];
   return {
     leaves: admit === undefined || added.length === 0 ? added : await admit(added),
     chunks: chunks.map(({ key }) => key),
     more,
     oldest: chunks[0]?.arrival,
+    cover,
   };
 }
 
+/** The cover, extended first where it leaves too much to the tiles: of a table of an earlier version it covers nothing. */
+async function readEnough(ctx: SealContext, head: Head): Promise<Cover> {
+  const cover = await readCover(ctx, head.log);
+  const isEnough = uncovered(head, cover) <= BigInt(sizesOf(ctx).uncovered);
+  return isEnough ? cover : await extendCover(ctx, head.log);
+}
+
 /** Which of these leaves, by the names of their hashes, the log has. */
-async function known(ctx: SealContext, head: Head, leaves: ReadonlyMap<string, Leaf>): Promise<string[]> {
-  if (leaves.size === 0) return [];
-  let cover = await readCover(ctx, head.log);
-  // A table without a cover comes here too: one that was restored, or of an earlier version.
-  if (head.published - cover.end > BigInt(sizesOf(ctx).uncovered)) cover = await extendCover(ctx, head.log);
+async function known(
+  ctx: SealContext,
+  head: Head,
+  cover: Cover,
+  leaves: ReadonlyMap<string, Leaf>,
+): Promise<string[]> {
   const names = [...leaves.keys()];
   const found = await find(ctx, head, cover, joinBytes([...leaves.values()].map(({ hash }) => hash)));
   const indexed = names.flatMap((name, i) => {
@@ -342,13 +354,15 @@ async function publish(
 // ---- 6 index --------------------------------------------------------------------------------------------------------
 
 /** Never a condition of the seal, which is done. What is left uncovered the next one covers, or the one after that must. */
-async function extend(ctx: SealContext, { log, published }: Head): Promise<IndexState> {
+async function extend(ctx: SealContext, head: Head, cover: Cover | undefined): Promise<IndexState> {
+  if (cover === undefined) return {};
+  if (!isDue(ctx, head, cover)) return { uncovered: uncovered(head, cover) };
   try {
-    return { uncovered: uncovered(published, await extendCover(ctx, log)) };
+    return { uncovered: uncovered(head, await extendCover(ctx, head.log)) };
   } catch (error) {
-    const cover = await readCover(ctx, log).catch(() => undefined);
-    return { error, ...(cover && { uncovered: uncovered(published, cover) }) };
+    return { uncovered: uncovered(head, cover), error };
   }
 }
 
-const uncovered = (published: bigint, { end }: Cover): bigint => (published > end ? published - end : 0n);
+/** Published entries without a run. */
+const uncovered = ({ published }: Head, { end }: Cover): bigint => (published > end ? published - end : 0n);
