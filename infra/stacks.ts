@@ -15,7 +15,7 @@ export function buildStacks(app: App, config: Config, bundles: string): void {
   const data = new DataStack(app, `Kedge-${stage}-Data`, {
     config,
     ...propsOf(config),
-    description: "Kedge: the table, the signing keys and the published bucket",
+    description: "Kedge: the table, the signing keys, the published bucket and the index",
   });
   const service = new ServiceStack(app, `Kedge-${stage}-Service`, {
     config,

@@ -18,6 +18,7 @@ import {
 
 const TSA_CERTS_FILE = "tsa-certs";
 
+const runsIn = (indexArn: string): string => `${indexArn}/anchor/*`;
 /** The anchor log's record, and its public files. */
 const filesIn = (bucketArn: string): string[] => [`${bucketArn}/logs/anchor/*`, `${bucketArn}/anchor/*`];
 /** Of alarms: no shorter than the time between two runs, or a period would have no data. */
@@ -35,30 +36,37 @@ export const ANCHORER: ServiceFunction = {
     ...timestamping(config),
     KEDGE_PUBLICATION: `s3://${resources.bucketName}`,
   }),
-  policies: ({ tableArn, bucketArn, anchorKeys, anchorMldsaKeys, logGroupArn }) => ({
+  policies: ({ tableArn, bucketArn, indexArn, anchorKeys, anchorMldsaKeys, logGroupArn }) => ({
     kedge: [
       ...onPartitions(tableArn, {
-        BatchGetItem: ["log/*", `anchored/${LOG}`, "staging/anchor", "tile/anchor/*", "index/anchor/*"],
-        Query: ["logs", `anchored/${LOG}`, "pending/anchor/*", "staging/anchor"],
+        BatchGetItem: ["log/*", `anchored/${LOG}`, "staging/anchor", "tile/anchor/*"],
+        Query: ["logs", "log/anchor", `anchored/${LOG}`, "pending/anchor/*", "staging/anchor"],
         PutItem: ["log/anchor", "pending/anchor/*", "tile/anchor/*", "run/anchorer"],
+        // Of the log's own partition: notes of runs that were replaced.
         BatchWriteItem: [
+          "log/anchor",
           `anchored/${LOG}`,
           "pending/anchor/*",
           "staging/anchor",
           "tile/anchor/*",
-          "index/anchor/*",
         ],
       }),
       ...signing(anchorKeys, ED25519),
       ...signing(anchorMldsaKeys, MLDSA44),
       allow(["s3:GetObject", "s3:PutObject"], ...filesIn(bucketArn)),
+      allow(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], runsIn(indexArn)),
       // S3 answers 403, not 404, for a missing object to a role that may not list the bucket.
-      allow(["s3:ListBucket"], bucketArn),
+      allow(["s3:ListBucket"], bucketArn, indexArn),
     ],
     lambda: [writeLogs(logGroupArn)],
   }),
-  wildcards: ({ bucketArn }) =>
-    Object.fromEntries(filesIn(bucketArn).map((files) => [files, "The anchor log's files, created later."])),
+  wildcards: ({ bucketArn, indexArn }) =>
+    Object.fromEntries(
+      [...filesIn(bucketArn), runsIn(indexArn)].map((files) => [
+        files,
+        "The anchor log's files, created later.",
+      ]),
+    ),
   schedule: { name: "anchor", minutes: ({ anchorMinutes }) => anchorMinutes },
   alarms(config, { function: anchorer }) {
     const ours = metricsOf(metricNamespace(config));

@@ -16,6 +16,8 @@ import {
 const REFERENCE_PAGE = ["swagger-ui-dist/swagger-ui-bundle.js", "swagger-ui-dist/swagger-ui.css"];
 const { resolve } = createRequire(import.meta.url);
 
+const runsIn = (indexArn: string): string => `${indexArn}/*`;
+
 export const API: ServiceFunction = {
   name: "api",
   entry: "functions/api",
@@ -34,18 +36,23 @@ export const API: ServiceFunction = {
     KEDGE_SWEEP_MINUTES: String(config.sweepMinutes),
     KEDGE_ANCHOR_MINUTES: String(config.anchorMinutes),
   }),
-  policies: ({ tableArn, logKeys, anchorKeys, anchorMldsaKeys, logGroupArn }) => ({
+  policies: ({ tableArn, indexArn, logKeys, anchorKeys, anchorMldsaKeys, logGroupArn }) => ({
     kedge: [
       ...onPartitions(tableArn, {
-        BatchGetItem: ["tenant/*", "log/*", "index/*", "tile/*", "run/*"],
+        BatchGetItem: ["tenant/*", "log/*", "tile/*", "run/*"],
         Query: ["tenant/*", "log/*", "anchored/*", `pending/${LOG}/*`],
         // Pending chunks, tenants, logs and API keys: never a head, a tile or a checkpoint.
         PutItem: ["tenant/*", "logs", `pending/${LOG}/*`],
         BatchWriteItem: ["tenant/*"],
       }),
       allow(["kms:GetPublicKey"], ...logKeys, ...anchorKeys, ...anchorMldsaKeys),
+      allow(["s3:GetObject"], runsIn(indexArn)),
+      allow(["s3:ListBucket"], indexArn),
     ],
     lambda: [writeLogs(logGroupArn)],
+  }),
+  wildcards: ({ indexArn }) => ({
+    [runsIn(indexArn)]: "The runs of logs, most of which do not exist yet.",
   }),
   alarms: (_, { http }) => [
     {

@@ -1,4 +1,4 @@
-/** What must outlive a deployment: the table, the signing keys, the published bucket. */
+/** What must outlive a deployment: the table, the signing keys, the published bucket; and the index, which is long in the making. */
 import { Duration, Stack, type StackProps } from "aws-cdk-lib";
 import * as dynamodb from "aws-cdk-lib/aws-dynamodb";
 import * as iam from "aws-cdk-lib/aws-iam";
@@ -23,12 +23,22 @@ const LOG_KEY: KeyKind = { id: "LogKey", of: "tenants' logs", type: ED25519, sig
 const ANCHOR_KEY: KeyKind = { id: "AnchorKey", of: "the anchor log", type: ED25519, signer: "anchorer" };
 const ANCHOR_MLDSA_KEY: KeyKind = { ...ANCHOR_KEY, id: "AnchorMldsaKey", type: MLDSA44 };
 
+/** Of both buckets. */
+const PRIVATE = {
+  blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+  encryption: s3.BucketEncryption.S3_MANAGED,
+  enforceSSL: true,
+  minimumTLSVersion: 1.2,
+} satisfies s3.BucketProps;
+
 /** What the Service stack uses of the Data stack, by cross-stack references. */
 export type Data = {
   readonly tableArn: string;
   readonly streamArn: string;
   readonly bucketArn: string;
   readonly bucketName: string;
+  readonly indexArn: string;
+  readonly indexName: string;
   /** ARNs of the keys that sign, the log's own first. */
   readonly logKeys: readonly string[];
   readonly anchorKeys: readonly string[];
@@ -56,11 +66,14 @@ export class DataStack extends Stack {
       return made.filter(({ signs }) => signs).map(({ arn }) => arn);
     };
     const bucket = this.publishedBucket(config);
+    const index = this.indexBucket(config);
     this.data = {
       tableArn: this.exportValue(table.tableArn),
       streamArn: this.exportValue(table.tableStreamArn),
       bucketArn: this.exportValue(bucket.bucketArn),
       bucketName: this.exportValue(bucket.bucketName),
+      indexArn: this.exportValue(index.bucketArn),
+      indexName: this.exportValue(index.bucketName),
       logKeys: make(LOG_KEY, config.logKeys),
       anchorKeys: make(ANCHOR_KEY, config.anchorKeys),
       anchorMldsaKeys: make(ANCHOR_MLDSA_KEY, config.anchorMldsaKeys),
@@ -82,6 +95,21 @@ export class DataStack extends Stack {
     return this.exportValue(key.keyArn);
   }
 
+  /**
+   * Neither versions nor locks: a run is a function of what is in the table, its hash stands in the table's cover, and what
+   * a merge has replaced is deleted.
+   */
+  private indexBucket(config: Config): s3.Bucket {
+    const bucket = new s3.Bucket(this, "Index", {
+      ...PRIVATE,
+      removalPolicy: removalPolicyOf(config),
+      lifecycleRules: [{ abortIncompleteMultipartUploadAfter: Duration.days(1) }],
+    });
+    bucket.policy?.applyRemovalPolicy(removalPolicyOf(config));
+    acknowledge(bucket, "S1", "What is in it can be made again, and is checked whenever it is read.");
+    return bucket;
+  }
+
   /** Every version of every object is locked: an overwrite adds a version. */
   private publishedBucket(config: Config): s3.Bucket {
     const { retentionDays } = config;
@@ -90,10 +118,7 @@ export class DataStack extends Stack {
       versioned: true,
       objectLockEnabled: true,
       objectLockDefaultRetention: s3.ObjectLockRetention.compliance(Duration.days(retentionDays)),
-      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
-      encryption: s3.BucketEncryption.S3_MANAGED,
-      enforceSSL: true,
-      minimumTLSVersion: 1.2,
+      ...PRIVATE,
       removalPolicy,
       // Only the newest version of an object counts: older ones are deleted when their lock ends.
       lifecycleRules: [{ noncurrentVersionExpiration: Duration.days(retentionDays) }],

@@ -8,6 +8,7 @@ import { metricNamespace } from "../names.ts";
 import { allow, onPartitions, signing, writeLogs } from "../permissions.ts";
 import { commonEnvironment, errorsOf, LOG, type ServiceFunction } from "../service/function.ts";
 
+const runsIn = (indexArn: string): string => `${indexArn}/${LOG}/*`;
 const recordsIn = (bucketArn: string): string => `${bucketArn}/logs/${LOG}/*`;
 /** Of alarms: no shorter than the time between two sweeps, or a period would have no data. */
 const period = ({ sweepMinutes }: Config): Duration => Duration.minutes(Math.max(5, sweepMinutes));
@@ -22,18 +23,20 @@ export const SEALER: ServiceFunction = {
     ...commonEnvironment(config, resources),
     KEDGE_PUBLICATION: `s3://${resources.bucketName}`,
   }),
-  policies: ({ tableArn, bucketArn, logKeys, streamArn, deadLettersArn, logGroupArn }) => ({
+  policies: ({ tableArn, bucketArn, indexArn, logKeys, streamArn, deadLettersArn, logGroupArn }) => ({
     kedge: [
       ...onPartitions(tableArn, {
-        BatchGetItem: ["logs", `log/${LOG}`, `staging/${LOG}`, `tile/${LOG}/*`, `index/${LOG}/*`],
-        Query: ["logs", `pending/${LOG}/*`, `staging/${LOG}`],
+        BatchGetItem: ["logs", `log/${LOG}`, `staging/${LOG}`, `tile/${LOG}/*`],
+        Query: ["logs", `log/${LOG}`, `pending/${LOG}/*`, `staging/${LOG}`],
         PutItem: [`log/${LOG}`, `tile/${LOG}/*`, "run/sealer"],
-        BatchWriteItem: [`pending/${LOG}/*`, `staging/${LOG}`, `tile/${LOG}/*`, `index/${LOG}/*`],
+        // Of a log's own partition: notes of runs that were replaced.
+        BatchWriteItem: [`log/${LOG}`, `pending/${LOG}/*`, `staging/${LOG}`, `tile/${LOG}/*`],
       }),
       ...signing(logKeys, ED25519),
       allow(["s3:GetObject", "s3:PutObject"], recordsIn(bucketArn)),
+      allow(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], runsIn(indexArn)),
       // S3 answers 403, not 404, for a missing object to a role that may not list the bucket.
-      allow(["s3:ListBucket"], bucketArn),
+      allow(["s3:ListBucket"], bucketArn, indexArn),
     ],
     lambda: [
       writeLogs(logGroupArn),
@@ -42,8 +45,9 @@ export const SEALER: ServiceFunction = {
       allow(["sqs:SendMessage"], deadLettersArn),
     ],
   }),
-  wildcards: ({ bucketArn }) => ({
+  wildcards: ({ bucketArn, indexArn }) => ({
     [recordsIn(bucketArn)]: "The records of logs, most of which do not exist yet.",
+    [runsIn(indexArn)]: "The runs of logs, most of which do not exist yet.",
     "*": "IAM knows no resource for ListStreams, which tells names of streams and nothing that is in them.",
   }),
   schedule: { name: "sweep", minutes: ({ sweepMinutes }) => sweepMinutes },

@@ -22,9 +22,10 @@ export const LOG = "?".repeat(19);
 /** Variables of all three. */
 export const commonEnvironment = (
   config: Config,
-  { tableName, logKeys, anchorKeys, anchorMldsaKeys }: Resources,
+  { tableName, indexName, logKeys, anchorKeys, anchorMldsaKeys }: Resources,
 ): Record<string, string> => ({
-  KEDGE_TABLE: tableName,
+  KEDGE_STORE: `dynamodb:${tableName}`,
+  KEDGE_INDEX: `s3://${indexName}`,
   KEDGE_DOMAIN: config.domain,
   KEDGE_LOG_KEY: logKeys.join(","),
   KEDGE_ANCHOR_KEY: anchorKeys.join(","),

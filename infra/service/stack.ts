@@ -87,7 +87,7 @@ function resourcesOf({ table }: Config, data: Data, { queueArn }: sqs.Queue): Re
 function outputs(
   stack: Stack,
   config: Config,
-  { tableName, logKeys, anchorKeys, anchorMldsaKeys, bucketName }: Resources,
+  { tableName, logKeys, anchorKeys, anchorMldsaKeys, bucketName, indexName }: Resources,
   more: Record<string, string>,
 ): void {
   const values: Record<string, string> = {
@@ -99,6 +99,7 @@ function outputs(
     AnchorKeys: Fn.join(",", [...anchorKeys]),
     AnchorMldsaKeys: anchorMldsaKeys.length === 0 ? "-" : Fn.join(",", [...anchorMldsaKeys]),
     Publication: `s3://${bucketName}`,
+    Index: `s3://${indexName}`,
     LogOrigins: logOrigin(config.domain, "<log id>"),
     AnchorOrigin: anchorOrigin(config.domain),
     ...more,

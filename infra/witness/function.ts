@@ -31,7 +31,7 @@ export const WITNESS: FunctionSpec<WitnessConfig, WitnessResources> = {
   timeout: Duration.seconds(29),
   files: ({ logs }) => ({ [LOGS_FILE]: `${logs.join("\n")}\n` }),
   environment: (config, { tableName, keyArn, mldsaKeyArn }) => ({
-    KEDGE_TABLE: tableName,
+    KEDGE_STORE: `dynamodb:${tableName}`,
     KEDGE_WITNESS_NAME: config.name,
     KEDGE_WITNESS_KEY: keyArn,
     ...(mldsaKeyArn !== undefined && { KEDGE_WITNESS_MLDSA_KEY: mldsaKeyArn }),

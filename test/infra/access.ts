@@ -92,10 +92,11 @@ export type Access = {
   role(arn: string): Role;
   /** The role of the function under this construct. */
   roleOf(construct: string): Role;
-  /** Calls: with the key under this construct, on partitions of the table, on an object of the bucket. */
+  /** Calls: with the key under this construct, on partitions of the table, on an object of the published bucket or the index. */
   sign(key: string, algorithm?: string, messageType?: string): Call;
   onTable(action: string, ...partitions: readonly string[]): Call;
   onObject(action: string, path: string, context?: Call["context"]): Call;
+  onRun(action: string, path: string, context?: Call["context"]): Call;
 };
 
 const roleSchema = z.object({
@@ -128,6 +129,13 @@ export function accessOf(
       policies: Object.fromEntries(Policies.map((policy) => [policy.PolicyName, policy.PolicyDocument])),
     };
   };
+  const inBucket =
+    (bucket: string) =>
+    (action: string, path: string, context: Call["context"] = {}): Call => ({
+      action: `s3:${action}`,
+      resource: `${arn("AWS::S3::Bucket", bucket)}/${path}`,
+      context,
+    });
   return {
     may: judgeOf(place.account, policies),
     role,
@@ -143,11 +151,8 @@ export function accessOf(
       resource: tableArn,
       context: { [LEADING_KEYS]: partitions },
     }),
-    onObject: (action, path, context = {}) => ({
-      action: `s3:${action}`,
-      resource: `${arn("AWS::S3::Bucket", "Published")}/${path}`,
-      context,
-    }),
+    onObject: inBucket("Published"),
+    onRun: inBucket("Index"),
   };
 }
 

@@ -1,4 +1,4 @@
-/** What must outlive a deployment: the table, the keys, the bucket, and what a change of configuration does to them. */
+/** What must outlive a deployment: the table, the keys, the buckets, and what a change of configuration does to them. */
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { FUNCTIONS } from "../../infra/names.ts";
@@ -45,7 +45,19 @@ test("the Service stack holds nothing that must outlive it", () => {
   for (const type of DURABLE) asserted(prod.service).resourceCountIs(type, 0);
 });
 
-describe.each(ALL)("%s: the table and the bucket", (_, { data, view, access }) => {
+const PRIVATE = {
+  PublicAccessBlockConfiguration: {
+    BlockPublicAcls: true,
+    BlockPublicPolicy: true,
+    IgnorePublicAcls: true,
+    RestrictPublicBuckets: true,
+  },
+  BucketEncryption: {
+    ServerSideEncryptionConfiguration: [{ ServerSideEncryptionByDefault: { SSEAlgorithm: "AES256" } }],
+  },
+};
+
+describe.each(ALL)("%s: the table and the buckets", (_, { data, view, access }) => {
   test("the table is that of platform/table.ts, with a stream of keys and point-in-time recovery", () => {
     const [, { Properties }] = only(data, "AWS::DynamoDB::Table");
     expect(Properties).toMatchObject({
@@ -67,22 +79,39 @@ describe.each(ALL)("%s: the table and the bucket", (_, { data, view, access }) =
   });
 
   test("every version in the bucket is locked in compliance mode, and none is public", () => {
-    const [, { Properties }] = only(data, "AWS::S3::Bucket");
+    const { Properties } = view.one("AWS::S3::Bucket", "Published");
     expect(Properties).toMatchObject({
       VersioningConfiguration: { Status: "Enabled" },
       ObjectLockEnabled: true,
       ObjectLockConfiguration: { Rule: { DefaultRetention: { Mode: "COMPLIANCE" } } },
-      PublicAccessBlockConfiguration: {
-        BlockPublicAcls: true,
-        BlockPublicPolicy: true,
-        IgnorePublicAcls: true,
-        RestrictPublicBuckets: true,
-      },
+      ...PRIVATE,
     });
   });
 
+  test("the index is private too, and keeps neither what is deleted nor what was never uploaded in whole", () => {
+    const { Properties } = view.one("AWS::S3::Bucket", "Index");
+    expect(Properties).toMatchObject({
+      ...PRIVATE,
+      LifecycleConfiguration: {
+        Rules: [{ Status: "Enabled", AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } }],
+      },
+    });
+    for (const never of ["VersioningConfiguration", "ObjectLockEnabled", "ObjectLockConfiguration"])
+      expect(Properties).not.toHaveProperty(never);
+  });
+
+  test("nothing is written into the index, or read from it, but by TLS", async () => {
+    const { may, onRun } = access;
+    const administrator = almighty("Administrator");
+    for (const action of ["GetObject", "PutObject", "DeleteObject"]) {
+      expect(await may(administrator, onRun(action, "a/0/0-b"))).toBe(true);
+      for (const context of [{ "aws:SecureTransport": "false" }, { "s3:TlsVersion": "1.1" }])
+        expect(await may(administrator, onRun(action, "a/0/0-b", context))).toBe(false);
+    }
+  });
+
   test("the lifecycle never deletes a current version, nor an older one before its lock ends", () => {
-    const [, { Properties }] = only(data, "AWS::S3::Bucket");
+    const { Properties } = view.one("AWS::S3::Bucket", "Published");
     const { LifecycleConfiguration, ObjectLockConfiguration } = z
       .object({
         ObjectLockConfiguration: z.object({

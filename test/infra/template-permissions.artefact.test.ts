@@ -52,7 +52,7 @@ const rolesOf = ({ view, access }: Deployment): (readonly [who: string, role: Ro
 
 describe.each(ALL)("%s: what roles may do", (_, deployment) => {
   const { service, view, access } = deployment;
-  const { may, onTable, onObject, sign } = access;
+  const { may, onTable, onObject, onRun, sign } = access;
   const api = access.roleOf("api");
   const sealer = access.roleOf("sealer");
   const anchorer = access.roleOf("anchorer");
@@ -126,7 +126,7 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     }
   });
 
-  test("the API may write no head, tile, index, staging or checkpoint, and see no bucket", async () => {
+  test("the API may write no head, tile, staging or checkpoint, and see of the buckets the index alone, to read it", async () => {
     for (const pk of [...ofLog(TENANT_LOG).made, ...ofLog(ANCHOR).made, ...ofLog(ANCHOR).posted])
       expect([pk, await writes(api, pk)]).toEqual([pk, false]);
     for (const pk of [...ofLog(TENANT_LOG).posted, tenantPartition("t"), logsKey(TENANT_LOG).pk])
@@ -134,8 +134,11 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     // Nor among partitions of its own.
     const both = [tenantPartition("t"), headKey(TENANT_LOG).pk];
     expect(await may(api, onTable("BatchWriteItem", ...both))).toBe(false);
-    const { statements } = roleOf(service, "api");
-    expect(statements.filter(({ Action }) => Action.some((action) => action.startsWith("s3:")))).toEqual([]);
+    const run = `${TENANT_LOG}/0/7-${"0f".repeat(32)}`;
+    for (const action of ["GetObject", "PutObject", "DeleteObject"]) {
+      expect([action, await may(api, onRun(action, run))]).toEqual([action, action === "GetObject"]);
+      expect([action, await may(api, onObject(action, `logs/${run}`))]).toEqual([action, false]);
+    }
   });
 
   test("the sealer may not write the anchor log, the anchorer none of a tenant's", async () => {
@@ -179,6 +182,31 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
         for (const file of ["checkpoint", `checkpoints/${size}`, "tile/0/x001/234.p/5", "policy"])
           expect(await writersOf(`anchor/${file}`)).toEqual(["anchorer"]);
       }),
+      RUNS,
+    );
+  });
+
+  test("of the index, the sealer writes and deletes the tenants' runs and the anchorer the anchor log's", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        logId,
+        fc.nat(3),
+        index,
+        fc.stringMatching(/^[0-9a-f]{64}$/),
+        async (id, level, n, root) => {
+          for (const [log, owner] of [
+            [id, "sealer"],
+            [ANCHOR, "anchorer"],
+          ] as const)
+            for (const action of ["GetObject", "PutObject", "DeleteObject"]) {
+              const call = onRun(action, `${log}/${level}/${n}-${root}`);
+              for (const name of FUNCTIONS) {
+                const right = name === owner || (name === "api" && action === "GetObject");
+                expect([call, name, await may(access.roleOf(name), call)]).toEqual([call, name, right]);
+              }
+            }
+        },
+      ),
       RUNS,
     );
   });

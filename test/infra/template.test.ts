@@ -45,7 +45,7 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
 
   test("a function has exactly the variables that it needs", () => {
     const keys = ["KEDGE_LOG_KEY", "KEDGE_ANCHOR_KEY"];
-    const common = ["KEDGE_TABLE", "KEDGE_DOMAIN", "KEDGE_METRICS", ...keys];
+    const common = ["KEDGE_STORE", "KEDGE_INDEX", "KEDGE_DOMAIN", "KEDGE_METRICS", ...keys];
     const mldsa = name === "full" ? [] : ["KEDGE_ANCHOR_MLDSA_KEY"];
     const witnesses = name === "full" ? ["KEDGE_POLICY"] : [];
     const tsa = ["KEDGE_TSA_URLS", "KEDGE_TSA_CERTS", "KEDGE_TSA_EVERY"];
@@ -171,7 +171,7 @@ test("whatever is configured, a function's environment is within Lambda's 4 KB",
   const widest = (value: unknown): unknown =>
     JSON.parse(
       JSON.stringify(value)
-        .replace(/\{"Fn::ImportValue":"[^"]*Published[^"]*"\}/g, `"${"b".repeat(63)}"`)
+        .replace(/\{"Fn::ImportValue":"[^"]*(?:Published|Index)[^"]*"\}/g, `"${"b".repeat(63)}"`)
         .replace(
           /\{"Fn::ImportValue":"[^"]*Key[^"]*"\}/g,
           `"arn:aws:kms:${region}:111122223333:key/0123abcd-0123-0123-0123-0123456789ab"`,
@@ -305,8 +305,8 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
 
 test.each(ALL)("%s: the outputs are what the kedge command and the runbook read", (_, { service }) => {
   const wanted = [
-    ...["Stage", "Region", "TableName", "Domain", "LogKeys", "AnchorKeys", "AnchorMldsaKeys", "Publication"],
-    ...["ApiUrl", "PublicUrl", "AnchorOrigin", "LogOrigins", "Dashboard"],
+    ...["Stage", "Region", "TableName", "Domain", "LogKeys", "AnchorKeys", "AnchorMldsaKeys"],
+    ...["Publication", "Index", "ApiUrl", "PublicUrl", "AnchorOrigin", "LogOrigins", "Dashboard"],
   ];
   const runbookReads = [
     ...readFileSync(join(import.meta.dirname, "../../docs/operations.md"), "utf8").matchAll(

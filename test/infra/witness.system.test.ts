@@ -190,7 +190,7 @@ test("the bundle is a witness of the configured logs", async () => {
       .parse(made)["Environment"];
     expect(Variables).toMatchObject({ KEDGE_WITNESS_NAME: NAME, KEDGE_WITNESS_LOGS_FILE: "logs" });
     const given: Record<string, string> = {
-      KEDGE_TABLE: "kedge-witness",
+      KEDGE_STORE: "dynamodb:kedge-witness",
       KEDGE_WITNESS_NAME: NAME,
       KEDGE_WITNESS_KEY: await createKey("ECC_NIST_EDWARDS25519"),
       KEDGE_WITNESS_MLDSA_KEY: await createKey("ML_DSA_44"),
