@@ -37,7 +37,7 @@ import type { Key, Store } from "../platform/store.ts";
 import { checkpointKey, keepFirst } from "./checkpoints.ts";
 import { type Head, moveHead, publishedHead, readHead } from "./head.ts";
 import { type Cover, type IndexContext, readCover, sizesOf } from "./index/cover.ts";
-import { extendCover } from "./index/extend.ts";
+import { extendCover, isDue } from "./index/extend.ts";
 import { find } from "./index/find.ts";
 import { oldestFirst, type PendingChunk } from "./pending.ts";
 import { readRecord, rollback, writeBatch, writeRecord } from "./record.ts";
@@ -83,7 +83,7 @@ export type Sealed =
 
 /** How the index fares after a seal. What it throws is no reason for a seal to fail. */
 export type IndexState = {
-  /** Published entries without a run; undefined: it cannot be told. */
+  /** Published entries without a run; absent: nothing was looked up. */
   readonly uncovered?: bigint;
   readonly error?: unknown;
 };
@@ -95,7 +95,7 @@ export type IndexState = {
 export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> {
   const head = await recover(ctx, log);
   if (head === undefined) return { conflict: true };
-  const { batch, chunks, more, oldest } = await collect(ctx, head, log);
+  const { batch, chunks, more, oldest, cover } = await collect(ctx, head, log);
   let published: Head | undefined = head;
   if (batch !== undefined) {
     const committed = await commit(ctx.store, head, batch);
@@ -105,7 +105,7 @@ export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> 
     // I1: only what is published, or never gets in, is pending no more.
     await ctx.store.write([], chunks);
   }
-  const index = chunks.length > 0 ? await extend(ctx, published) : {};
+  const index = await extend(ctx, published, cover);
   const sealed = batch === undefined ? 0 : countEntries(batch.entries);
   return { conflict: false, sealed, size: published.size, more, oldest, index };
 }
@@ -204,6 +204,8 @@ type Collected = {
   readonly chunks: readonly Key[];
   readonly more: boolean;
   readonly oldest: bigint | undefined;
+  /** What it was looked up in; undefined: nothing was. */
+  readonly cover: Cover | undefined;
 };
 
 /** The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated (I2). */
@@ -211,11 +213,12 @@ async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Pr
   const { store } = ctx;
   const { chunks, more } = await oldestChunks(store, head.log);
   const read = { chunks: chunks.map(({ key }) => key), more, oldest: chunks[0]?.arrival };
-  if (chunks.length === 0) return { batch: undefined, ...read };
+  if (chunks.length === 0) return { batch: undefined, cover: undefined, ...read };
+  const cover = await readEnough(ctx, head);
   const pending = joinEntries(chunks.map(({ entries }) => entries));
   const hashes = leafHashes(pending, sha256);
   const [known, edge] = await Promise.all([
-    knownLeaves(ctx, head, hashes),
+    knownLeaves(ctx, head, cover, hashes),
     readEdge(store, head.log, head.size),
   ]);
   const fresh = firstOfEach(hashes).filter((n) => !known.has(n));
@@ -223,11 +226,11 @@ async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Pr
     { entries: selectEntries(pending, fresh), leaves: selectHashes(hashes, fresh) },
     admit,
   );
-  if (leaves.length === 0) return { batch: undefined, ...read };
+  if (leaves.length === 0) return { batch: undefined, cover, ...read };
   const batch = makeBatch(head.size, edge, entries, leaves);
   // The tiles are about to be extended blindly: before anything is committed, make sure that they are the published tree's.
   if ([batch.growth.before, frontierRoot(head.frontier)].every((root) => equalBytes(root, head.root))) {
-    return { batch, ...read };
+    return { batch, cover, ...read };
   }
   throw new ServiceError(
     "corrupt",
@@ -281,11 +284,20 @@ async function admitted({ entries, leaves }: Leaves, admit: SealableLog["admit"]
   };
 }
 
+/** The cover, extended first where it leaves too much to the tiles: of a table of an earlier version it covers nothing. */
+async function readEnough(ctx: SealContext, head: Head): Promise<Cover> {
+  const cover = await readCover(ctx, head.log);
+  const isEnough = uncovered(head, cover) <= BigInt(sizesOf(ctx).uncovered);
+  return isEnough ? cover : await extendCover(ctx, head.log);
+}
+
 /** Which of these leaf hashes the log has, by their numbers. */
-async function knownLeaves(ctx: SealContext, head: Head, hashes: Uint8Array): Promise<ReadonlySet<number>> {
-  let cover = await readCover(ctx, head.log);
-  // A table without a cover comes here too: one that was restored, or of an earlier version.
-  if (head.published - cover.end > BigInt(sizesOf(ctx).uncovered)) cover = await extendCover(ctx, head.log);
+async function knownLeaves(
+  ctx: SealContext,
+  head: Head,
+  cover: Cover,
+  hashes: Uint8Array,
+): Promise<ReadonlySet<number>> {
   const found = await find(ctx, head, cover, hashes);
   const indexed = found.flatMap((index, n) => (index === undefined ? [] : [{ n, index }]));
   return await inTree(ctx.store, head, hashes, indexed);
@@ -420,13 +432,15 @@ async function publish(
 // ---- 6 index --------------------------------------------------------------------------------------------------------
 
 /** Never a condition of the seal, which is done. What is left uncovered the next one covers, or the one after that must. */
-async function extend(ctx: SealContext, { log, published }: Head): Promise<IndexState> {
+async function extend(ctx: SealContext, head: Head, cover: Cover | undefined): Promise<IndexState> {
+  if (cover === undefined) return {};
+  if (!isDue(ctx, head, cover)) return { uncovered: uncovered(head, cover) };
   try {
-    return { uncovered: uncovered(published, await extendCover(ctx, log)) };
+    return { uncovered: uncovered(head, await extendCover(ctx, head.log)) };
   } catch (error) {
-    const cover = await readCover(ctx, log).catch(() => undefined);
-    return { error, ...(cover && { uncovered: uncovered(published, cover) }) };
+    return { uncovered: uncovered(head, cover), error };
   }
 }
 
-const uncovered = (published: bigint, { end }: Cover): bigint => (published > end ? published - end : 0n);
+/** Published entries without a run. */
+const uncovered = ({ published }: Head, { end }: Cover): bigint => (published > end ? published - end : 0n);

@@ -69,6 +69,10 @@ export async function extendCover(ctx: ExtendContext, log: string): Promise<Cove
   }
 }
 
+/** Whether there is anything to do, as far as these two tell. */
+export const isDue = (ctx: IndexContext, { published }: Head, cover: Cover): boolean =>
+  runAt(ctx, cover.end, published) !== undefined || mergeable(ctx, cover) !== -1;
+
 /** The cover after one step. "moved": another has made that step. */
 async function nextCover(ctx: ExtendContext, head: Head, cover: Cover): Promise<Cover | "done" | "moved"> {
   try {
@@ -110,7 +114,7 @@ async function lengthened(ctx: ExtendContext, head: Head, cover: Cover): Promise
 }
 
 /** The largest run that begins here, is made of tiles at once and ends by `limit`. */
-function runAt(ctx: ExtendContext, first: bigint, limit: bigint): Omit<RunNode, "root"> | undefined {
+function runAt(ctx: IndexContext, first: bigint, limit: bigint): Omit<RunNode, "root"> | undefined {
   const sizes = sizesOf(ctx);
   for (let level = Math.min(FROM_TILES, sizes.top); level >= 0; level--) {
     const count = leavesAt(sizes, level);
@@ -172,7 +176,7 @@ export async function writeRun(
 /** The cover's runs, the first of them that can be merged as one. */
 async function merged(ctx: ExtendContext, cover: Cover): Promise<Run[] | undefined> {
   const { fanout } = sizesOf(ctx);
-  const at = cover.runs.findIndex((_, i) => canMerge(ctx, cover.runs.slice(i, i + fanout)));
+  const at = mergeable(ctx, cover);
   const parts = at === -1 ? [] : cover.runs.slice(at, at + fanout);
   const [first] = parts;
   // Of the children's roots, which were checked when they came into the cover.
@@ -192,8 +196,13 @@ async function merged(ctx: ExtendContext, cover: Cover): Promise<Run[] | undefin
   return cover.runs.toSpliced(at, fanout, run);
 }
 
-/** All children of a node of the next level. */
-function canMerge(ctx: ExtendContext, runs: readonly Run[]): boolean {
+/** The first run from which on there are all children of a node of the next level; -1: there is none. */
+function mergeable(ctx: IndexContext, { runs }: Cover): number {
+  const { fanout } = sizesOf(ctx);
+  return runs.findIndex((_, i) => canMerge(ctx, runs.slice(i, i + fanout)));
+}
+
+function canMerge(ctx: IndexContext, runs: readonly Run[]): boolean {
   const { fanout, top } = sizesOf(ctx);
   const [first] = runs;
   if (first === undefined || runs.length < fanout || first.level === top) return false;
