@@ -9,7 +9,7 @@ import { fairQueue, fairTurns } from "./fair.ts";
 import { decodeHead, headKey } from "./head.ts";
 import { allLogs, findLog, type RegisteredLog } from "./logs.ts";
 import { oldestPending } from "./pending.ts";
-import { type SealableLog, type SealContext, seal } from "./seal.ts";
+import { type IndexState, type SealableLog, type SealContext, seal } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 
 export type DrainContext = SealContext & {
@@ -40,6 +40,8 @@ type Drained = {
   readonly conflict: boolean;
   /** Pending entries were left. */
   readonly more: boolean;
+  /** After its last batch; absent: there was none. */
+  readonly index?: IndexState;
 };
 
 /** Logs that are found in one step: their heads are one round trip. */
@@ -190,8 +192,8 @@ export async function drain(ctx: DrainContext, log: SealableLog, batches = MAX_B
       continue;
     }
     rounds++;
-    const { sealed, size, oldest, more } = batch;
-    const one = { sealed, batches: sealed > 0 ? 1 : 0, size, conflict: false, more };
+    const { sealed, size, oldest, more, index } = batch;
+    const one = { sealed, batches: sealed > 0 ? 1 : 0, size, conflict: false, more, index };
     all = both(all, oldest === undefined ? one : { ...one, oldest });
     if (!more) break;
   }

@@ -4,9 +4,10 @@
  */
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
-import { extendFrontier, frontierRoot, HASH_SIZE, verifyConsistency } from "@kedge/verify/tlog/merkle";
-import { TILE_WIDTH } from "@kedge/verify/tlog/tile";
+import { frontierRoot, HASH_SIZE, rootOf, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { growTree } from "@kedge/verify/tlog/tile";
 import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
+import { sha256 } from "../../platform/hash.ts";
 import { type Head, lastCheckpoint } from "../head.ts";
 import { readLogTiles } from "../tiles.ts";
 import { breathe } from "./breathe.ts";
@@ -48,6 +49,8 @@ export type ExtendContext = IndexContext & {
 
 /** The highest level whose runs are made of tiles at once: 32,768 leaves. */
 const FROM_TILES = 1;
+/** Leaves whose root is computed between two breaths: a power of two. */
+const HASHED_AT_ONCE = 4_096;
 /** Blocks of a run that are read at once to merge it: 0.6 MiB. */
 const MERGED_AT_ONCE = 32;
 
@@ -65,6 +68,10 @@ export async function extendCover(ctx: ExtendContext, log: string): Promise<Cove
     else cover = next;
   }
 }
+
+/** Whether there is anything to do, as far as these two tell. */
+export const isDue = (ctx: IndexContext, { published }: Head, cover: Cover): boolean =>
+  runAt(ctx, cover.end, published) !== undefined || mergeable(ctx, cover) !== -1;
 
 /** The cover after one step. "moved": another has made that step. */
 async function nextCover(ctx: ExtendContext, head: Head, cover: Cover): Promise<Cover | "done" | "moved"> {
@@ -107,7 +114,7 @@ async function lengthened(ctx: ExtendContext, head: Head, cover: Cover): Promise
 }
 
 /** The largest run that begins here, is made of tiles at once and ends by `limit`. */
-function runAt(ctx: ExtendContext, first: bigint, limit: bigint): Omit<RunNode, "root"> | undefined {
+function runAt(ctx: IndexContext, first: bigint, limit: bigint): Omit<RunNode, "root"> | undefined {
   const sizes = sizesOf(ctx);
   for (let level = Math.min(FROM_TILES, sizes.top); level >= 0; level--) {
     const count = leavesAt(sizes, level);
@@ -118,17 +125,13 @@ function runAt(ctx: ExtendContext, first: bigint, limit: bigint): Omit<RunNode, 
 
 /** The root of the tree of these leaf hashes. */
 export async function leavesRoot(leaves: Uint8Array): Promise<Uint8Array> {
-  let frontier: Uint8Array[] = [];
-  const slice = TILE_WIDTH * HASH_SIZE;
+  const roots: Uint8Array[] = [];
+  const slice = HASHED_AT_ONCE * HASH_SIZE;
   for (let at = 0; at < leaves.length; at += slice) {
     await breathe();
-    const hashes: Uint8Array[] = [];
-    for (let leaf = at; leaf < Math.min(at + slice, leaves.length); leaf += HASH_SIZE) {
-      hashes.push(leaves.subarray(leaf, leaf + HASH_SIZE));
-    }
-    frontier = extendFrontier(BigInt(at / HASH_SIZE), frontier, hashes);
+    roots.push(growTree(0n, new Map(), leaves.subarray(at, at + slice), sha256).root);
   }
-  return frontierRoot(frontier);
+  return rootOf(roots);
 }
 
 /** That these runs are the beginning of the published tree. @throws ServiceError `corrupt`. */
@@ -173,7 +176,7 @@ export async function writeRun(
 /** The cover's runs, the first of them that can be merged as one. */
 async function merged(ctx: ExtendContext, cover: Cover): Promise<Run[] | undefined> {
   const { fanout } = sizesOf(ctx);
-  const at = cover.runs.findIndex((_, i) => canMerge(ctx, cover.runs.slice(i, i + fanout)));
+  const at = mergeable(ctx, cover);
   const parts = at === -1 ? [] : cover.runs.slice(at, at + fanout);
   const [first] = parts;
   // Of the children's roots, which were checked when they came into the cover.
@@ -193,8 +196,13 @@ async function merged(ctx: ExtendContext, cover: Cover): Promise<Run[] | undefin
   return cover.runs.toSpliced(at, fanout, run);
 }
 
-/** All children of a node of the next level. */
-function canMerge(ctx: ExtendContext, runs: readonly Run[]): boolean {
+/** The first run from which on there are all children of a node of the next level; -1: there is none. */
+function mergeable(ctx: IndexContext, { runs }: Cover): number {
+  const { fanout } = sizesOf(ctx);
+  return runs.findIndex((_, i) => canMerge(ctx, runs.slice(i, i + fanout)));
+}
+
+function canMerge(ctx: IndexContext, runs: readonly Run[]): boolean {
   const { fanout, top } = sizesOf(ctx);
   const [first] = runs;
   if (first === undefined || runs.length < fanout || first.level === top) return false;

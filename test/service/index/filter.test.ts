@@ -20,7 +20,7 @@ function through(filter: Uint8Array, keys: Uint32Array): number {
   return passed;
 }
 
-const OTHERS = keysOf(many(40_000, "out"));
+const OTHERS = keysOf(many(20_000, "out"));
 
 test.each([1, 2, 3, 10, 100, 4_096, 32_768])(
   "of %d leaves none is missed, and few others are let through",
@@ -28,7 +28,7 @@ test.each([1, 2, 3, 10, 100, 4_096, 32_768])(
     const keys = keysOf(many(count));
     const filter = await buildFilter(keys);
     expect(through(filter, keys)).toBe(count);
-    expect(through(filter, OTHERS)).toBeLessThanOrEqual(8);
+    expect(through(filter, OTHERS)).toBeLessThanOrEqual(5);
     expect(filter.length).toBe(filterSize(count));
   },
 );
@@ -64,6 +64,7 @@ test("is a function of the set, and never misses, also where hashes share all bu
         expect(through(filter, keys)).toBe(count);
       },
     ),
+    { numRuns: 30 },
   );
 });
 
@@ -81,11 +82,11 @@ test("leaves of the same key, which cost a tenant work to find, count once", asy
   const filter = await buildFilter(twins);
   expect(filter.length).toBe(filterSize(520));
   expect(through(filter, keys)).toBe(500);
-  expect(through(filter, OTHERS)).toBeLessThanOrEqual(8);
+  expect(through(filter, OTHERS)).toBeLessThanOrEqual(5);
 });
 
 test("of thousands of leaves of one key as of one", async () => {
   const filter = await buildFilter(new Uint32Array(8_192).fill(7));
   expect(through(filter, Uint32Array.of(7, 7))).toBe(1);
-  expect(through(filter, OTHERS)).toBeLessThanOrEqual(8);
+  expect(through(filter, OTHERS)).toBeLessThanOrEqual(5);
 });

@@ -61,7 +61,7 @@ describe("a run", () => {
           expect(look(file, header, hash, one)).toBe(first + BigInt(n));
         for (let n = 0; n < 20; n++) expect(look(file, header, hash, leaf(n, "out"))).toBeUndefined();
       }),
-      { numRuns: 30 },
+      { numRuns: 10 },
     );
   });
 
@@ -129,7 +129,7 @@ test("runs merged, in one step or in several, are the run that is made of all th
         expect(digests(await merge(await merge(pairs, 2, 2 * count), 2, 4 * count))).toEqual(whole);
       },
     ),
-    { numRuns: 15 },
+    { numRuns: 8 },
   );
 });
 
