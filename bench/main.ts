@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, in a few minutes and on loopback only.
+ * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, on loopback only. Soak runs where it is named, for
+ * `--minutes`, at `--rate` events a second.
  * Progress goes to standard error, the result to standard output.
  */
 import { availableParallelism, cpus, loadavg } from "node:os";
@@ -7,20 +8,38 @@ import { parseArgs } from "node:util";
 import { audit } from "./audit.ts";
 import { coldstart } from "./coldstart.ts";
 import { fairness } from "./fairness.ts";
+import { idle } from "./idle.ts";
 import { proofs } from "./proofs.ts";
 import { race } from "./race.ts";
 import { figure, type Section, table } from "./report.ts";
 import { scale } from "./scale.ts";
+import { site } from "./site.ts";
+import { soak } from "./soak.ts";
 import { tlog } from "./tlog.ts";
 import { verification } from "./verification.ts";
 
 // The AWS SDK announces its end of support for Node 20 on every start.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
 
-const SECTIONS = { race, proofs, fairness, verification, audit, scale, coldstart, tlog };
+const SECTIONS = {
+  race,
+  soak: runSoak,
+  site,
+  idle,
+  proofs,
+  fairness,
+  verification,
+  audit,
+  scale,
+  coldstart,
+  tlog,
+};
 type Name = keyof typeof SECTIONS;
 const NAMES: readonly Name[] = [
   "race",
+  "soak",
+  "site",
+  "idle",
   "proofs",
   "fairness",
   "verification",
@@ -49,6 +68,10 @@ const TARGETS: readonly Target[] = [
   { what: "ack → checkpoint p50 at half of peak, ms", of: ["race", "half.p50"], most: 500 },
   { what: "the same, p99, ms", of: ["race", "half.p99"], most: 900 },
   { what: "ack → checkpoint p50 at 3,000/s, ms", of: ["race", "steady.p50"], most: 300 },
+  { what: "soak: bytes an event on disk", of: ["soak", "bytesAnEvent"], most: 200 },
+  { what: "soak: rise of RSS", of: ["soak", "rssRise"], most: 0.1 },
+  { what: "soak: rise of open files", of: ["soak", "filesRise"], most: 0.1 },
+  { what: "soak: rise of disk an event", of: ["soak", "diskRise"], most: 0.1 },
   { what: "rounds of calls for an anchored proof", of: ["proofs", "rounds"], most: 4 },
   { what: "a proof beside another tenant's thousands ÷ alone", of: ["fairness", "ratio"], most: 10 },
   { what: "proofs verified a second, sealed", of: ["verification", "sealedPerSecond"], least: 500 },
@@ -85,7 +108,10 @@ const TARGETS: readonly Target[] = [
   { what: "the same, until the first answer", of: ["coldstart", "apiAnsweredOverBare"], most: 2 },
 ];
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean" }, minutes: { type: "string" }, rate: { type: "string" } },
+});
 const unknown = positionals.find((name) => !NAMES.some((known) => known === name));
 if (unknown !== undefined) {
   throw new RangeError(`there is no section ${unknown}: name any of ${NAMES.join(", ")}`);
@@ -93,13 +119,18 @@ if (unknown !== undefined) {
 
 const results = new Map<Name, Section>();
 for (const name of NAMES) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  if (positionals.length > 0 ? !positionals.includes(name) : name === "soak") continue;
   const started = performance.now();
   process.stderr.write(`${name}…`);
   results.set(name, await SECTIONS[name]());
   process.stderr.write(` ${Math.round((performance.now() - started) / 1000)} s\n`);
 }
 process.stdout.write(values.json === true ? json() : markdown());
+
+function runSoak(): Promise<Section> {
+  const { minutes = "10", rate } = values;
+  return soak({ minutes: Number(minutes), ...(rate !== undefined && { rate: Number(rate) }) });
+}
 
 function machine() {
   const [cpu] = cpus();
