@@ -4,7 +4,7 @@
  */
 import { Command, InvalidArgumentError } from "commander";
 import { SPECS } from "../infra/service/specs.ts";
-import { ASSUMED, billOf, type Use } from "./cost/bill.ts";
+import { ASSUMED, billOf, proofPrices, type Use } from "./cost/bill.ts";
 import { type Load, monthOf } from "./cost/month.ts";
 import { PRICES_OF, REGIONS, type Region, regionSchema } from "./cost/prices.ts";
 import { markdown } from "./cost/report.ts";
@@ -46,8 +46,8 @@ async function run(options: Options): Promise<void> {
   const use: Use = { proofs, verifications, misses, months };
   const month = monthOf(load);
   const measured = await measure(load, month);
-  const bill = billOf({ load, use, month, measured, memory, region });
-  const result = { load, use, region, memory, month, ...bill };
+  const inputs = { load, use, month, measured, memory, region };
+  const result = { load, use, region, memory, month, ...billOf(inputs), proofs: proofPrices(inputs) };
   const all = { ...result, pricesOf: PRICES_OF, measured, assumed: ASSUMED };
   process.stdout.write(options.json ? `${JSON.stringify(all, null, 2)}\n` : markdown(result));
 }

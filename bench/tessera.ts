@@ -13,7 +13,8 @@ const run = promisify(execFile);
 const MODULE = "bench/race";
 const answerSchema = z.object({ last: z.number() });
 
-export type Tessera = { serve(): Promise<Side>; remove(): Promise<void> };
+/** `settings`: flags of its own, in place of Tessera's defaults. */
+export type Tessera = { serve(settings?: readonly string[]): Promise<Side>; remove(): Promise<void> };
 
 /** `missing` says why there is none. @throws when it does not build. */
 export async function buildTessera(): Promise<Tessera | { missing: string }> {
@@ -32,7 +33,7 @@ export async function buildTessera(): Promise<Tessera | { missing: string }> {
   const program = join(folder, "race");
   await runGo(["build", "-o", program, "."]);
   return {
-    serve: () => serve(program),
+    serve: (settings = []) => serve(program, settings),
     remove: () => rm(folder, { recursive: true }),
   };
 }
@@ -48,9 +49,9 @@ function runGo(args: readonly string[]): Promise<unknown> {
   return run("go", args, { cwd: MODULE, env: { ...process.env, ...settings } });
 }
 
-async function serve(program: string): Promise<Side> {
+async function serve(program: string, settings: readonly string[]): Promise<Side> {
   const folder = await mkdtemp(join(tmpdir(), "tessera-bench-"));
-  const child = spawn(program, ["-folder", folder], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(program, ["-folder", folder, ...settings], { stdio: ["ignore", "pipe", "ignore"] });
   const [url] = await once(createInterface(child.stdout), "line");
   return {
     pid: child.pid ?? Number.NaN,

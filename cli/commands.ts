@@ -32,6 +32,14 @@ export const operatorCommands: Commands = {
       summary: "make anew what of a log's index is lost or altered",
       load: async () => (await import("./operator.ts")).indexCommand,
     },
+    backup: {
+      summary: "copy the data folder of this machine, while it is served",
+      load: async () => (await import("./operator.ts")).backupCommand,
+    },
+    reopen: {
+      summary: "let the logs of a backup go on, where all else is lost",
+      load: async () => (await import("./operator.ts")).reopenCommand,
+    },
     migrate: {
       summary: "bring a data folder of version 0.1.0 to this version",
       load: async () => (await import("./operator.ts")).migrateCommand,

@@ -1,7 +1,7 @@
 /** What operators do under their own AWS credentials, or on the data folder. */
 import { existsSync } from "node:fs";
 import { LOG_ID, TENANT_ID } from "@kedge/cli/contract/ids";
-import { matching } from "@kedge/verify/cli/options";
+import { collect, matching } from "@kedge/verify/cli/options";
 import { CliError, misuse, print, printJson } from "@kedge/verify/cli/output";
 import { Argument, type Command, Option } from "commander";
 import { type DeploymentFlags, readDeployment, withDeployment } from "./outputs.ts";
@@ -49,6 +49,47 @@ export function indexCommand(command: Command): Command {
     .option("--json", "as JSON")
     .action(rebuildIndex);
   return command;
+}
+
+export function backupCommand(command: Command): Command {
+  return command
+    .addOption(new Option("--data <folder>", "to copy, served or not").env("KEDGE_DATA").default(".kedge"))
+    .requiredOption("--out <folder>", "a new one, for its owner only; best on another disk")
+    .action(backUpFolder);
+}
+
+async function backUpFolder(flags: { data: string; out: string }): Promise<void> {
+  const { backUp } = await import("../local/backup.ts");
+  const { folder, out } = await asOperator(() => backUp(flags.data, flags.out));
+  print(
+    `${out} has the store, the index, the publication and the keys of ${folder}.`,
+    "It holds the private keys that sign (kms.json) and a tenant's (credentials.json): keep it where nobody else can read it.",
+    "To go back to it: docs/operations.md, Back up and restore one machine. Never put its published/ in the place of a newer one.",
+  );
+}
+
+export function reopenCommand(command: Command): Command {
+  return command
+    .addOption(new Option("--data <folder>", "a copy of the backup").env("KEDGE_DATA").default(".kedge"))
+    .option(
+      "--checkpoint <file>",
+      "the newest signed checkpoint of a log, or proof, that a witness or a tenant has; may be repeated",
+      collect,
+      [],
+    )
+    .option("--nothing-newer", "nobody has a larger one of the logs that no checkpoint is given of")
+    .action(reopenFolder);
+}
+
+type ReopenFlags = { data: string; checkpoint: string[]; nothingNewer?: boolean };
+
+async function reopenFolder({ data, checkpoint, nothingNewer }: ReopenFlags): Promise<void> {
+  const { reopen } = await import("../local/backup.ts");
+  const logs = await asOperator(() => reopen(data, checkpoint, nothingNewer === true));
+  for (const { origin, size, isCompared } of logs) {
+    print(`${origin}  at size ${size}, ${isCompared ? "compared" : "by your word"}`);
+  }
+  print(`The logs of ${data} go on from there. Start it, then run: kedge restore all, kedge restore anchor`);
 }
 
 export function migrateCommand(command: Command): Command {

@@ -27,6 +27,7 @@ const deploymentSchema = z.object({
   Stage: z.string(),
   Region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "an AWS region"),
   TableName: z.string().regex(/^[\w.-]{3,255}$/, "the name of a DynamoDB table"),
+  Index: z.string().regex(/^s3:\/\/[a-z0-9.-]{3,63}$/, "an s3:// URL of a bucket"),
   Domain: z.string().regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, "a schema-less URL"),
   LogKeys: z.string().regex(new RegExp(`^${KEYS}$`), NOT_KEYS),
   AnchorKeys: z.string().regex(new RegExp(`^${KEYS}$`), NOT_KEYS),
@@ -50,10 +51,11 @@ export function readDeployment({ outputsFile, stage }: DeploymentFlags): Record<
     const wrong = parsed.error.issues.map(({ path, message }) => `${path.join(".")} is not ${message}`);
     throw misuse(`${outputsFile}: ${wrong.join("; ")}. Deploy again, and let cdk write it`);
   }
-  const { Region, TableName, Domain, LogKeys, AnchorKeys, AnchorMldsaKeys, ApiUrl } = parsed.data;
+  const { Region, TableName, Index, Domain, LogKeys, AnchorKeys, AnchorMldsaKeys, ApiUrl } = parsed.data;
   return {
     AWS_REGION: Region,
     KEDGE_STORE: `dynamodb:${TableName}`,
+    KEDGE_INDEX: Index,
     KEDGE_DOMAIN: Domain,
     KEDGE_LOG_KEY: LogKeys,
     KEDGE_ANCHOR_KEY: AnchorKeys,

@@ -65,7 +65,7 @@ async function showOnce(data: string, url: string): Promise<void> {
   if (!existsSync(path) && wasShown(data)) {
     print(
       `Kedge is running again on ${data}. ${path} is missing: it held the tenant key, without which the openings of its events ` +
-        "cannot be derived again. Bring it back from a backup (docs/operations.md, Restore from a backup), or make another " +
+        "cannot be derived again. Bring it back from a backup (docs/operations.md, Back up and restore one machine), or make another " +
         "tenant with kedge tenant create.",
     );
     return;

@@ -3,9 +3,12 @@
 import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine, type Metrics, metricLine, metricsWanted } from "../platform/log.ts";
 import { anchor, waitingSince } from "../service/anchor.ts";
+import { ANCHOR } from "../service/anchor-items.ts";
 import { ageOf } from "../service/clock.ts";
+import { isIndexFault } from "../service/index/fault.ts";
 import { codeOf } from "../service/runs.ts";
 import type { AskedWitness } from "../service/witnesses.ts";
+import { reportIndex } from "./indexed.ts";
 import { service, takeSignatures } from "./open.ts";
 import { onRequest } from "./rebuild.ts";
 import { anchorLog } from "./restore.ts";
@@ -25,7 +28,7 @@ export async function handler(event?: unknown): ReturnType<typeof onRequest> {
 /** @returns whether all that was published is public then: false while it waits for witnesses. @throws when the run failed. */
 export async function anchorNow(): Promise<boolean> {
   try {
-    const { anchored, size, publicSize, quorum, asked, changed } = await anchor(service());
+    const { anchored, size, publicSize, quorum, asked, changed, index } = await anchor(service());
     for (const file of changed) logLine("info", { event: file, changed: true });
     for (const witness of asked) witnessLine(witness, quorum);
     const line = {
@@ -35,7 +38,13 @@ export async function anchorNow(): Promise<boolean> {
       publicSize: Number(publicSize),
       quorum,
     };
-    const metrics: Metrics = { ...(await runMetrics()), WitnessQuorum: quorum ? 1 : 0 };
+    const { lag, fault } = reportIndex(ANCHOR, index);
+    const metrics: Metrics = {
+      ...(await runMetrics()),
+      WitnessQuorum: quorum ? 1 : 0,
+      IndexFault: fault ? 1 : 0,
+      IndexLag: lag,
+    };
     if (anchored > 0 || !quorum) logLine(quorum ? "info" : "error", line, metrics);
     else metricLine(line, metrics);
     const missing = asked.flatMap(({ outcome, witness }) => (outcome === "cosigned" ? [] : [witness]));
@@ -73,6 +82,7 @@ async function runMetrics(error?: unknown): Promise<Metrics> {
     AnchorAge: age === 0 && error !== undefined ? undefined : age,
     Signatures: takeSignatures("anchor"),
     RollbackRefused: error instanceof ServiceError && error.code === "rollback" ? 1 : 0,
+    IndexFault: isIndexFault(error) ? 1 : 0,
   };
 }
 

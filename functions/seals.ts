@@ -1,9 +1,11 @@
 /** What is told of the logs that were swept: log lines, metrics (docs/metrics.md), and how the run went. */
 import { errorFields, type LogFields, logLine, metricLine, metricsWanted } from "../platform/log.ts";
 import { ageOf } from "../service/clock.ts";
+import { isIndexFault } from "../service/index/fault.ts";
 import { oldestPending } from "../service/pending.ts";
 import { codeOf } from "../service/runs.ts";
 import type { SweptLog } from "../service/sweep.ts";
+import { reportIndex } from "./indexed.ts";
 import { service, takeSignatures } from "./open.ts";
 
 /** A log that is stopped: why, and the arrival of its oldest entry, ms since the epoch; undefined: not known, or none. */
@@ -22,7 +24,10 @@ const COMMON = ["throttled", "unavailable", "signer"];
 
 export function openSeals(): Seals {
   const stopped = new Map<string, Stopped>();
-  const none = () => ({ logs: 0, known: 0, lag: 0, failed: 0, conflicts: 0, rollbacks: 0 });
+  const none = () => ({
+    ...{ logs: 0, known: 0, lag: 0, failed: 0, conflicts: 0, rollbacks: 0, faults: 0 },
+    uncovered: undefined as number | undefined,
+  });
   let since = none();
   const common = new Map<string, { readonly fields: LogFields; logs: number }>();
 
@@ -34,6 +39,7 @@ export function openSeals(): Seals {
         const code = codeOf(swept.error);
         since.failed++;
         if (code === "rollback") since.rollbacks++;
+        if (isIndexFault(swept.error)) since.faults++;
         const left = await pendingOf(swept.log);
         if (left !== undefined && left.oldest === undefined) note(0);
         stopped.set(swept.log, { code, oldest: left?.oldest });
@@ -47,9 +53,12 @@ export function openSeals(): Seals {
         }
         return;
       }
-      const { log, sealed, batches, size, oldest, conflict } = swept;
+      const { log, sealed, batches, size, oldest, conflict, index = {} } = swept;
       stopped.delete(log);
       if (conflict) since.conflicts++;
+      const { lag, fault } = reportIndex(log, index);
+      if (fault) since.faults++;
+      if (lag !== undefined) since.uncovered = Math.max(lag, since.uncovered ?? 0);
       if (oldest !== undefined) {
         const lagMs = age(oldest);
         note(lagMs);
@@ -66,7 +75,7 @@ export function openSeals(): Seals {
       common.clear();
       // Of a log that is stopped nobody else says it: its entries must go on ageing in sight.
       for (const { oldest } of stopped.values()) if (oldest !== undefined) note(age(oldest));
-      const { logs, known, lag, failed, conflicts, rollbacks } = since;
+      const { logs, known, lag, failed, conflicts, rollbacks, faults, uncovered } = since;
       since = none();
       metricLine(
         { event: "sweep", logs, failed },
@@ -76,6 +85,8 @@ export function openSeals(): Seals {
           Signatures: takeSignatures("log"),
           Conflicts: conflicts,
           RollbackRefused: rollbacks,
+          IndexFault: faults,
+          IndexLag: uncovered,
         },
       );
     },

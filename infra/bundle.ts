@@ -46,27 +46,12 @@ export async function bundleEntry(path: string, folder: string): Promise<void> {
     banner: {
       js: 'import{createRequire as kedgeRequire}from"node:module";const require=kedgeRequire(import.meta.url);',
     },
-    plugins: [onlyZodType, withoutLmdb],
+    plugins: [onlyZodType],
     // Chunk names must not depend on the folder that this runs in.
     absWorkingDir: ROOT,
     logLevel: "error",
   });
 }
-
-/**
- * A function refuses a folder as its store (platform/environment.ts), so what would open one stays out, a native module with
- * it.
- */
-const withoutLmdb: Plugin = {
-  name: "without-lmdb",
-  setup({ onResolve, onLoad }) {
-    const namespace = "without-lmdb";
-    onResolve({ filter: /^lmdb$/ }, () => ({ path: "lmdb", namespace }));
-    onLoad({ filter: /.*/, namespace }, () => ({
-      contents: 'export const open = () => { throw new Error("a function has no lmdb"); };',
-    }));
-  },
-};
 
 /**
  * @hono/zod-openapi imports the whole of zod, 260 KB of it translations, to extend one class. It gets that class alone;

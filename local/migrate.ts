@@ -1,6 +1,7 @@
 /**
- * A data folder of version 0.1.0, whose table was an embedded DynamoDB, gets a store of this version. The copy is made beside
- * the old table, checked, and given its name last: a call that is killed is made again. The old table stays.
+ * A data folder of version 0.1.0, whose table was an embedded DynamoDB, gets a store of this version: every item but those of
+ * the hash index, whose runs the next seals make. The copy is made beside the old table, checked, and given its name last: a
+ * call that is killed is made again. The old table stays.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -26,6 +27,7 @@ import { BACKUP, OLD_STORE, STORE } from "./state.ts";
 
 /** Of version 0.1.0. */
 const TABLE_NAME = "kedge";
+const INDEX_ITEM = /^index\//;
 const ITEMS_AT_ONCE = 1_000;
 const TILES_AT_ONCE = 100;
 
@@ -83,6 +85,7 @@ async function copyTable(folder: string, store: Store): Promise<number> {
       some = [];
     };
     for await (const item of allItems(client, TABLE_NAME)) {
+      if (INDEX_ITEM.test(item.pk)) continue;
       partitions.add(item.pk);
       some.push(item);
       if (some.length === ITEMS_AT_ONCE) await keep();

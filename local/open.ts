@@ -11,8 +11,7 @@ import { z } from "zod";
 import { ignoreAbsent, makeFolder } from "../platform/durable.ts";
 import { useEnvironment, useKms, writePrivately } from "../platform/embedded/embedded.ts";
 import { ServiceError } from "../platform/error.ts";
-import { openStore } from "../platform/open-store.ts";
-import type { Store } from "../platform/store.ts";
+import { type LmdbStore, lmdbStore } from "../platform/lmdb.ts";
 import { openApiService } from "../service/config.ts";
 import {
   BACKUP,
@@ -76,11 +75,11 @@ export async function openData(folder: string, { begin }: { begin: boolean }): P
 }
 
 /** Runs on the folder's store. @throws ServiceError `corrupt` when it is damaged. */
-async function withStore(folder: string, run: (store: Store) => Promise<void>): Promise<void> {
+export async function withStore(folder: string, run: (store: LmdbStore) => Promise<void>): Promise<void> {
   const path = join(folder, STORE);
   await makeFolder(path, 0o700);
   if (!(await isWhole(path))) throw damaged(path);
-  const store = openStore(storeOf(folder));
+  const store = lmdbStore(path);
   try {
     await run(store);
   } catch (error) {

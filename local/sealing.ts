@@ -8,11 +8,11 @@ import { fairTurns } from "../service/fair.ts";
 import { findLog, type RegisteredLog } from "../service/logs.ts";
 import { PARALLEL, type SweepContext, type SweptLog, sealBatch, walk } from "../service/sweep.ts";
 
-/** Between the first entry that waits, or a batch that took all, and the next batch: the longer, the larger the batches. */
-const PAUSE_MS = 50;
-/** Before what failed is tried again: doubled each time, up to the longest. */
-const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 15_000;
+/**
+ * `batchMs`: between the first entry that waits, or a batch that took all, and the next batch: the longer, the larger they
+ * are. `retryMs`: before what failed is tried again, doubled each time, up to the longest.
+ */
+const PAUSES = { batchMs: 50, retryMs: 1_000, longestRetryMs: 15_000 };
 
 /**
  * Whose the first turns of logs are that a walk has found, in its order, which is fair: a tenant with a thousand of them
@@ -21,8 +21,8 @@ const LONGEST_RETRY_MS = 15_000;
 const FOUND = "";
 
 /** @param failures one after the other. */
-export const retryAfter = (failures: number): number =>
-  Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
+export const retryAfter = (failures: number, { retryMs, longestRetryMs } = PAUSES): number =>
+  Math.min(longestRetryMs, retryMs * 2 ** (failures - 1));
 
 export type Sealing = {
   /** Has a log sealed. Resolves once it has been tried. */
@@ -44,7 +44,11 @@ type Work = {
 };
 
 /** @param onSwept is told of each batch and, when all are woken, of the logs that have nothing to seal. Never throws. */
-export function openSealing(ctx: SweepContext, onSwept: (swept: SweptLog) => Promise<void>): Sealing {
+export function openSealing(
+  ctx: SweepContext,
+  onSwept: (swept: SweptLog) => Promise<void>,
+  pauses = PAUSES,
+): Sealing {
   const turns = fairTurns(PARALLEL);
   const stopping = new AbortController();
   // One for each log that pauses.
@@ -57,7 +61,7 @@ export function openSealing(ctx: SweepContext, onSwept: (swept: SweptLog) => Pro
   /** Seals a log until nothing of it waits, and tries again what failed. */
   async function seeTo(id: string, work: Work): Promise<void> {
     let failures = 0;
-    let pause = PAUSE_MS;
+    let pause = pauses.batchMs;
     do {
       await sleep(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
       const swept = await sealOne(id, work);
@@ -66,7 +70,7 @@ export function openSealing(ctx: SweepContext, onSwept: (swept: SweptLog) => Pro
       work.setTried();
       const hasFailed = "error" in swept;
       failures = hasFailed ? failures + 1 : 0;
-      pause = hasFailed ? retryAfter(failures) : swept.more ? 0 : PAUSE_MS;
+      pause = hasFailed ? retryAfter(failures, pauses) : swept.more ? 0 : pauses.batchMs;
       // No size: all races were lost, to another process.
       if (hasFailed || swept.more || swept.size === undefined) work.more = true;
     } while (work.more);

@@ -35,6 +35,10 @@ import { type LogKeys, logVkeys } from "../service/sign.ts";
 
 const KEYS_FILE = "keys.json";
 export const STORE = "store";
+export const INDEX = "index";
+export const PUBLISHED = "published";
+/** In a publication that is a copy, until it is known that nothing was signed after it (backup.ts). */
+export const BACKUP_MARK = "published/backup.json";
 /** In the place of the store in a folder of version 0.1.0. */
 export const OLD_STORE = "dynamodb";
 /** LMDB's own name in its folder. */
@@ -42,7 +46,7 @@ export const STORE_FILE = "store/data.mdb";
 const PUBLIC_POLICY = "published/anchor/policy";
 const PUBLIC_VKEYS = "published/anchor/vkeys";
 const RECORD = "published/logs/anchor/head";
-export const BACKUP = "bring it back from a backup (docs/operations.md, Restore from a backup)";
+export const BACKUP = "bring it back from a backup (docs/operations.md, Back up and restore one machine)";
 const ELSEWHERE = "or start on another folder, with new keys and new logs: old proofs stay valid";
 
 /** KMS key ids, separated by commas: those that sign. */
@@ -62,6 +66,13 @@ export async function checkFolder(folder: string): Promise<void> {
       `${folder} is of version 0.1.0: run npx kedge migrate --data ${folder}, then start again`,
     );
   }
+  if (isBackup(folder)) {
+    throw new ServiceError(
+      "rollback",
+      `${join(folder, PUBLISHED)} is a backup: a log that goes on from it signs a second history of what was signed since. Put the ` +
+        "published/ that was backed up in its place or, where that is lost, see docs/operations.md, Back up and restore one machine",
+    );
+  }
   const keys = await readKeys(folder);
   const others = ["kms.json", STORE, "published", "credentials.json"].filter(there);
   const path = join(folder, KEYS_FILE);
@@ -77,6 +88,9 @@ export async function checkFolder(folder: string): Promise<void> {
   if (!there(STORE_FILE)) throw lost(join(folder, STORE), "is missing: it has the entries");
   await checkCredentials(join(folder, "credentials.json"));
 }
+
+/** Whether the publication of the folder is a copy. */
+export const isBackup = (folder: string): boolean => existsSync(join(folder, BACKUP_MARK));
 
 const lost = (path: string, what: string): ServiceError =>
   new ServiceError("corrupt", `${path} ${what}; ${BACKUP}, ${ELSEWHERE}`);
@@ -157,7 +171,7 @@ export async function checkSigners(
   const signers = [logKeys, anchorKeys].flatMap(({ ed25519, mldsa44 }) => [...ed25519, ...mldsa44]);
   await Promise.all(signers.map((signer) => signer.publicKey())).catch((cause: unknown) => {
     const files = [KEYS_FILE, "kms.json"].map((name) => join(folder, name)).join(" and ");
-    const message = `${files} do not belong together: bring back both from one backup (docs/operations.md, Restore from a backup)`;
+    const message = `${files} do not belong together: bring back both from one backup (docs/operations.md, Back up and restore one machine)`;
     throw new ServiceError("corrupt", message, { cause });
   });
 }
@@ -225,7 +239,7 @@ export async function refuseOlderKeys(
       throw new ServiceError(
         "corrupt",
         `${files} are older than what was signed: the key ${key}, which signed last, does not sign by them; bring back both ` +
-          `from one backup of after that key's rotation (docs/operations.md, Restore from a backup), ${ELSEWHERE}`,
+          `from one backup of after that key's rotation (docs/operations.md, Back up and restore one machine), ${ELSEWHERE}`,
       );
     }
   };
@@ -281,7 +295,7 @@ async function hasAny(store: Store, pk: string): Promise<boolean> {
 
 /** What is for the owner alone, whatever the folder's own mode is: that may let a web server into published/anchor. */
 const PRIVATE = /^(keys\.json|kms\.json|environment\.json|credentials\.json|kedge\.log(\.\d+)?)$/;
-const PRIVATE_FOLDERS = [STORE, OLD_STORE, "index", "published/logs", "demo"];
+const PRIVATE_FOLDERS = [STORE, OLD_STORE, INDEX, "published/logs", "demo"];
 
 /** Sets the modes of what is there. */
 export async function keepPrivate(folder: string): Promise<void> {

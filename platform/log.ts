@@ -17,6 +17,8 @@ export const SERVICE_METRICS = {
   Signatures: "Count",
   Conflicts: "Count",
   RollbackRefused: "Count",
+  IndexFault: "Count",
+  IndexLag: "Count",
   AnchorAge: "Milliseconds",
   WitnessQuorum: "Count",
   TimestampAge: "Milliseconds",
@@ -110,7 +112,7 @@ let kept: Map<MetricName, number> | undefined;
 /** Those of which the total counts, and not the newest value. */
 const isTotal = (name: MetricName): boolean => TOTALS.has(name);
 const TOTALS: ReadonlySet<string> = new Set<MetricName>([
-  ...(["EntriesAccepted", "Signatures", "Conflicts", "RollbackRefused"] as const),
+  ...(["EntriesAccepted", "Signatures", "Conflicts", "RollbackRefused", "IndexFault"] as const),
   ...(["Cosigned", "Equivocations"] as const),
 ]);
 

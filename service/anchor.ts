@@ -39,7 +39,7 @@ import {
   type TrustFile,
   writeTrust,
 } from "./public-files.ts";
-import type { Leaf } from "./seal.ts";
+import type { IndexState, Leaf } from "./seal.ts";
 import type { CheckpointSigner } from "./sign.ts";
 import { type DrainContext, drain } from "./sweep.ts";
 import { readLogTiles, tileBytes } from "./tiles.ts";
@@ -57,6 +57,7 @@ export type Anchored = {
   readonly publicSize: bigint;
   /** False while the public checkpoint waits for witnesses. */
   readonly quorum: boolean;
+  readonly index: IndexState;
   /** The witnesses that this run asked: none if the newest checkpoint is public with a quorum already. */
   readonly asked: readonly AskedWitness[];
   /** Public files that say whom to trust, and that the configuration has changed. */
@@ -84,7 +85,12 @@ export async function anchor(ctx: AnchorContext): Promise<Anchored> {
     anchored += await record(ctx.store);
     return await inOrder(ctx.store, leaves);
   };
-  await drain(ctx, { id: ANCHOR, origin: ctx.anchorOrigin, sign: ctx.signAnchor, admit });
+  const { index = {} } = await drain(ctx, {
+    id: ANCHOR,
+    origin: ctx.anchorOrigin,
+    sign: ctx.signAnchor,
+    admit,
+  });
   anchored += await record(ctx.store);
   const moved = await movePublic(ctx, inFiles);
   const [cause] = bad.values();
@@ -93,7 +99,7 @@ export async function anchor(ctx: AnchorContext): Promise<Anchored> {
       cause,
     });
   }
-  return { anchored, ...moved };
+  return { anchored, index, ...moved };
 }
 
 type OnBad = (log: string, error: unknown) => void;
@@ -265,7 +271,7 @@ export async function waitingSince(store: Store): Promise<bigint | undefined> {
 async function movePublic(
   ctx: AnchorContext,
   inFiles: CheckpointFile | undefined,
-): Promise<Omit<Anchored, "anchored">> {
+): Promise<Omit<Anchored, "anchored" | "index">> {
   const changed = await writeTrust(ctx);
   const inStore = await catchUp(ctx, inFiles);
   const { published: size, checkpoint } = await readHead(ctx.store, ANCHOR);

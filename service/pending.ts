@@ -11,7 +11,7 @@ export const PENDING_SHARDS = 8;
  * Entries of a chunk that stays in the first: 4 write units, so it takes 250 of them a second. Each shard may lie in another
  * shard of the table's stream, and each of those starts a sealer of its own.
  */
-const SMALL_CHUNK = 100;
+export const SMALL_CHUNK = 100;
 
 export const pendingPartition = (log: string, shard: number): string => `pending/${log}/${shard}`;
 export const pendingSort = (arrival: bigint, digest: string): string => `${sortable(arrival)}/${digest}`;

@@ -8,9 +8,7 @@
 
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import type { Checkpoint } from "@kedge/verify/tlog/checkpoint";
-import { frontierRoot, leafHash } from "@kedge/verify/tlog/merkle";
-import { listEntries } from "@kedge/verify/tlog/tile";
-import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
+import { countEntries, type Entries } from "@kedge/verify/tlog/tile";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
 import { ANCHOR, encodeCursor } from "./anchor-items.ts";
@@ -19,12 +17,13 @@ import { rebuildIndex } from "./index/rebuild.ts";
 import { readBatch, readRecord, rollback, sameHead } from "./record.ts";
 import {
   apply,
+  type Batch,
   commit,
+  makeBatch,
   readEdge,
   type SealableLog,
   type SealContext,
   signAndPublish,
-  treeWith,
 } from "./seal.ts";
 
 export type Restored = {
@@ -92,13 +91,13 @@ async function bringForward(
   if (head === undefined) return { ...nothing, raced: true };
   const done = { ...nothing, isReset: wanted };
   for (const next of missing) {
-    const batch = await readBatch(ctx.publication, log, next);
-    const entries = listEntries(batch.entries);
-    const committed: Head | undefined = await recommit(ctx, log, head, next, entries);
+    const { entries } = await readBatch(ctx.publication, log, next);
+    const batch = await nextBatch(ctx, log, head, next, entries);
+    const committed: Head | undefined = await commit(ctx.store, head, batch);
     if (committed === undefined) return { ...done, raced: true };
     done.batches++;
-    done.entries += entries.length;
-    await apply(ctx.store, committed, entries, mend);
+    done.entries += countEntries(batch.entries);
+    await apply(ctx.store, committed, batch, mend);
     head = await signAndPublish(ctx, log, committed);
     if (head === undefined) return { ...done, size: committed.size, raced: true };
     done.size = head.published;
@@ -137,27 +136,24 @@ async function missingHeads(
   );
 }
 
-/** Commits one batch again. @param next the tree head that it led to. @returns undefined after a lost race. */
-async function recommit(
+/** One batch, to be committed again. @param next the tree head that it led to. */
+async function nextBatch(
   ctx: SealContext,
   log: SealableLog,
   head: Head,
   next: Checkpoint,
-  entries: readonly Uint8Array[],
-): Promise<Head | undefined> {
-  const { tiles } = await readEdge(ctx.store, log.id, head.published);
-  const frontier = frontierFromTiles(head.published, tiles);
+  entries: Entries,
+): Promise<Batch> {
+  const batch = makeBatch(head.published, await readEdge(ctx.store, log.id, head.published), entries);
   const published = publishedHead(head);
-  if (published !== undefined && !equalBytes(frontierRoot(frontier), published.root)) {
+  if (published !== undefined && !equalBytes(batch.growth.before, published.root)) {
     throw new ServiceError("corrupt", `log ${log.id}: its tiles are not its head's; restore the whole log`);
   }
-  const leaves = entries.map((entry) => ({ entry, hash: leafHash(entry) }));
-  const tree = treeWith({ size: head.published, frontier }, leaves);
-  if (!equalBytes(tree.root, next.root)) {
+  if (!equalBytes(batch.growth.root, next.root)) {
     throw new ServiceError(
       "corrupt",
       `log ${log.id}: the batch of size ${next.size} does not lead to ${bytesToHex(next.root)}; restore the object's first version`,
     );
   }
-  return await commit(ctx.store, head, leaves, tree);
+  return batch;
 }

@@ -6,32 +6,36 @@
  * of sealers may apply, sign and publish it again, in any order, with the same result. Pending chunks are deleted
  * only once their entries are in a published checkpoint, so a crash anywhere repeats work and loses nothing.
  */
-import { equalBytes, joinBytes } from "@kedge/verify/tlog/bytes";
+import { concatBytes, equalBytes } from "@kedge/verify/tlog/bytes";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
-import { extendFrontier, frontierRoot, HASH_SIZE, leafHash } from "@kedge/verify/tlog/merkle";
+import { frontierRoot, HASH_SIZE } from "@kedge/verify/tlog/merkle";
 import {
   bundlesChanged,
   countEntries,
-  decodeBundle,
+  decodeEntries,
   type Entries,
-  encodeBundle,
+  encodedSlice,
   encodeEntries,
-  extendTiles,
-  listEntries,
+  entryAt,
+  type Growth,
+  growTree,
+  joinEntries,
+  leafHashes,
   rightEdge,
+  selectEntries,
   TILE_WIDTH,
   type Tile,
+  type TileMap,
   tileKey,
   tilesChanged,
   widthAt,
 } from "@kedge/verify/tlog/tile";
-import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
+import { sha256 } from "../platform/hash.ts";
 import type { Publication } from "../platform/publication.ts";
 import type { Key, Store } from "../platform/store.ts";
 import { checkpointKey, keepFirst } from "./checkpoints.ts";
-import { type Head, moveHead, publishedHead, readHead, type Tree } from "./head.ts";
+import { type Head, moveHead, publishedHead, readHead } from "./head.ts";
 import { type Cover, type IndexContext, readCover, sizesOf } from "./index/cover.ts";
 import { extendCover, isDue } from "./index/extend.ts";
 import { find } from "./index/find.ts";
@@ -91,27 +95,44 @@ export type IndexState = {
  * @throws ServiceError `rollback` when the store is not what was published; `corrupt`, `throttled`, `unavailable`, `signer`.
  */
 export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> {
-  let head = await recover(ctx, log);
+  const head = await recover(ctx, log);
   if (head === undefined) return { conflict: true };
-  const { leaves, chunks, more, oldest, cover } = await collect(ctx, head, log);
-  if (leaves.length > 0) {
-    const committed = await commit(ctx.store, head, leaves, treeWith(head, leaves));
-    head = committed && (await finish(ctx, log, committed));
-    if (head === undefined) return { conflict: true };
+  const { batch, chunks, more, oldest, cover } = await collect(ctx, head, log);
+  let published: Head | undefined = head;
+  if (batch !== undefined) {
+    const committed = await commit(ctx.store, head, batch);
+    published = committed && (await finish(ctx, log, committed, batch, chunks));
+    if (published === undefined) return { conflict: true };
+  } else if (chunks.length > 0) {
+    // I1: only what is published, or never gets in, is pending no more.
+    await ctx.store.write([], chunks);
   }
-  // I1: only what is published, or never gets in, is pending no more.
-  await ctx.store.write([], chunks);
-  const index = await extend(ctx, head, cover);
-  return { conflict: false, sealed: leaves.length, size: head.size, more, oldest, index };
+  const index = await extend(ctx, published, cover);
+  const sealed = batch === undefined ? 0 : countEntries(batch.entries);
+  return { conflict: false, sealed, size: published.size, more, oldest, index };
 }
 
-/** Steps 3 to 5 for the committed batch [published, size). Any number of sealers may do this at once. */
-async function finish(ctx: SealContext, log: SealableLog, head: Head): Promise<Head | undefined> {
-  const entries = await readStaging(ctx.store, head);
-  if (entries === undefined) return undefined;
-  await apply(ctx.store, head, listEntries(entries));
-  if (!(await record(ctx, log, head, entries))) return undefined;
-  return await signAndPublish(ctx, log, head);
+/**
+ * Steps 3 to 5 for the committed batch [published, size). Any number of sealers may do this at once.
+ * @param pending the chunks that nothing is to be sealed of any more, once the batch is published.
+ */
+async function finish(
+  ctx: SealContext,
+  log: SealableLog,
+  head: Head,
+  batch: Batch,
+  pending: readonly Key[] = [],
+): Promise<Head | undefined> {
+  // Neither needs the other. Both are there before anything is signed.
+  const [applied, recorded] = await Promise.allSettled([
+    apply(ctx.store, head, batch),
+    record(ctx, log, head, batch.entries),
+  ]);
+  if (applied.status === "rejected") throw applied.reason;
+  if (recorded.status === "rejected") throw recorded.reason;
+  // Another sealer is ahead.
+  if (!recorded.value) return undefined;
+  return await signAndPublish(ctx, log, head, pending);
 }
 
 // ---- 0 recover ------------------------------------------------------------------------------------------------------
@@ -121,18 +142,36 @@ async function finish(ctx: SealContext, log: SealableLog, head: Head): Promise<H
  * @returns the head, everything it committed published; undefined when another sealer is at it.
  */
 async function recover(ctx: SealContext, log: SealableLog): Promise<Head | undefined> {
-  const head = await readHead(ctx.store, log.id);
-  const difference = rollback(head, await readRecord(ctx.publication, log));
-  if (difference !== undefined) {
+  const [head, recorded] = await Promise.all([readHead(ctx.store, log.id), readRecord(ctx.publication, log)]);
+  if (rollback(head, recorded) !== undefined) {
     // A sealer at work beside us moves both; a head that stood still while the record was read proves the difference.
+    const difference = rollback(head, await readRecord(ctx.publication, log));
     const again = await readHead(ctx.store, log.id);
-    if (again.version !== head.version) return undefined;
+    if (difference === undefined || again.version !== head.version) return undefined;
     throw new ServiceError(
       "rollback",
       `log ${log.id}: ${difference}; nothing was signed, see rollback-refused in docs/operations.md`,
     );
   }
-  return head.size === head.published ? head : await finish(ctx, log, head);
+  if (head.size === head.published) return head;
+  const batch = await stagedBatch(ctx.store, head);
+  return batch && (await finish(ctx, log, head, batch));
+}
+
+/** The committed batch of whoever died, or is at it. @returns undefined when another sealer has published it. */
+async function stagedBatch(store: Store, head: Head): Promise<Batch | undefined> {
+  const [entries, edge] = await Promise.all([
+    readStaging(store, head),
+    readEdge(store, head.log, head.published),
+  ]);
+  if (entries === undefined) return undefined;
+  const batch = makeBatch(head.published, edge, entries);
+  // The tiles are about to be extended blindly: first make sure that they lead to the root that was committed.
+  if (equalBytes(batch.growth.root, head.root)) return batch;
+  throw new ServiceError(
+    "corrupt",
+    `log ${head.log}: tiles at ${head.published} and the staged batch do not give the committed root`,
+  );
 }
 
 // ---- 1 collect ------------------------------------------------------------------------------------------------------
@@ -140,9 +179,29 @@ async function recover(ctx: SealContext, log: SealableLog): Promise<Head | undef
 /** Entries in one batch at most: bounds a sealer's memory and time. A chunk is never split. */
 export const MAX_BATCH = 32_768;
 
-type Batch = {
-  /** What the tree is to get. */
-  readonly leaves: readonly Leaf[];
+/** Entries that follow a published tree, and what they make of it. Computed once: it is committed, applied and recorded. */
+export type Batch = {
+  readonly entries: Entries;
+  /** Their leaf hashes, HASH_SIZE bytes each. */
+  readonly leaves: Uint8Array;
+  readonly growth: Growth;
+  /** The entries of the tree's last bundle, if it is partial. */
+  readonly bundle: Entries;
+};
+
+/** @param edge of the tree of `from` entries. */
+export function makeBatch(
+  from: bigint,
+  { tiles, bundle }: Edge,
+  entries: Entries,
+  leaves: Uint8Array = leafHashes(entries, sha256),
+): Batch {
+  return { entries, leaves, growth: growTree(from, tiles, leaves, sha256), bundle };
+}
+
+type Collected = {
+  /** What the tree is to get; undefined: nothing. */
+  readonly batch: Batch | undefined;
   /** The pending chunks that were read. Once the batch is published nothing of them is to be sealed any more. */
   readonly chunks: readonly Key[];
   readonly more: boolean;
@@ -152,33 +211,78 @@ type Batch = {
 };
 
 /** The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated (I2). */
-async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Promise<Batch> {
+async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Promise<Collected> {
   const { store } = ctx;
+  const { chunks, more } = await oldestChunks(store, head.log);
+  const read = { chunks: chunks.map(({ key }) => key), more, oldest: chunks[0]?.arrival };
+  if (chunks.length === 0) return { batch: undefined, cover: undefined, ...read };
+  const cover = await readEnough(ctx, head);
+  const pending = joinEntries(chunks.map(({ entries }) => entries));
+  const hashes = leafHashes(pending, sha256);
+  const [known, edge] = await Promise.all([
+    knownLeaves(ctx, head, cover, hashes),
+    readEdge(store, head.log, head.size),
+  ]);
+  const fresh = firstOfEach(hashes).filter((n) => !known.has(n));
+  const { entries, leaves } = await admitted(
+    { entries: selectEntries(pending, fresh), leaves: selectHashes(hashes, fresh) },
+    admit,
+  );
+  if (leaves.length === 0) return { batch: undefined, cover, ...read };
+  const batch = makeBatch(head.size, edge, entries, leaves);
+  // The tiles are about to be extended blindly: before anything is committed, make sure that they are the published tree's.
+  if ([batch.growth.before, frontierRoot(head.frontier)].every((root) => equalBytes(root, head.root))) {
+    return { batch, cover, ...read };
+  }
+  throw new ServiceError(
+    "corrupt",
+    `log ${head.log}: its tiles or its frontier at ${head.size} do not give the published root`,
+  );
+}
+
+async function oldestChunks(store: Store, log: string): Promise<{ chunks: PendingChunk[]; more: boolean }> {
   const chunks: PendingChunk[] = [];
   let entries = 0;
-  let more = false;
-  for await (const chunk of oldestFirst(store, head.log)) {
+  for await (const chunk of oldestFirst(store, log)) {
     entries += countEntries(chunk.entries);
-    more = entries > MAX_BATCH;
-    if (more) break;
+    if (entries > MAX_BATCH) return { chunks, more: true };
     chunks.push(chunk);
   }
+  return { chunks, more: false };
+}
 
-  const leaves = new Map<string, Leaf>();
-  for (const entry of chunks.flatMap(({ entries }) => listEntries(entries))) {
-    const hash = leafHash(entry);
-    const name = bytesToHex(hash);
-    if (!leaves.has(name)) leaves.set(name, { entry, hash });
+const hashAt = (hashes: Uint8Array, n: number) => hashes.subarray(n * HASH_SIZE, (n + 1) * HASH_SIZE);
+
+/** Of hashes that are equal the number of the first, in order. */
+function firstOfEach(hashes: Uint8Array): number[] {
+  const bytes = Buffer.from(hashes.buffer, hashes.byteOffset, hashes.length);
+  const firsts = new Map<string, number>();
+  for (let n = 0; n * HASH_SIZE < hashes.length; n++) {
+    const name = bytes.toString("latin1", n * HASH_SIZE, (n + 1) * HASH_SIZE);
+    if (!firsts.has(name)) firsts.set(name, n);
   }
-  const cover = leaves.size === 0 ? undefined : await readEnough(ctx, head);
-  for (const name of cover === undefined ? [] : await known(ctx, head, cover, leaves)) leaves.delete(name);
-  const added = [...leaves.values()];
+  return [...firsts.values()];
+}
+
+function selectHashes(hashes: Uint8Array, numbers: readonly number[]): Uint8Array {
+  if (numbers.length * HASH_SIZE === hashes.length) return hashes;
+  const selected = new Uint8Array(numbers.length * HASH_SIZE);
+  for (const [i, n] of numbers.entries()) selected.set(hashAt(hashes, n), i * HASH_SIZE);
+  return selected;
+}
+
+type Leaves = Pick<Batch, "entries" | "leaves">;
+
+async function admitted({ entries, leaves }: Leaves, admit: SealableLog["admit"]): Promise<Leaves> {
+  if (admit === undefined || leaves.length === 0) return { entries, leaves };
+  const asked = Array.from({ length: countEntries(entries) }, (_, n) => ({
+    entry: entryAt(entries, n),
+    hash: hashAt(leaves, n),
+  }));
+  const into = await admit(asked);
   return {
-    leaves: admit === undefined || added.length === 0 ? added : await admit(added),
-    chunks: chunks.map(({ key }) => key),
-    more,
-    oldest: chunks[0]?.arrival,
-    cover,
+    entries: encodeEntries(into.map(({ entry }) => entry)),
+    leaves: concatBytes(...into.map(({ hash }) => hash)),
   };
 }
 
@@ -189,63 +293,57 @@ async function readEnough(ctx: SealContext, head: Head): Promise<Cover> {
   return isEnough ? cover : await extendCover(ctx, head.log);
 }
 
-/** Which of these leaves, by the names of their hashes, the log has. */
-async function known(
+/** Which of these leaf hashes the log has, by their numbers. */
+async function knownLeaves(
   ctx: SealContext,
   head: Head,
   cover: Cover,
-  leaves: ReadonlyMap<string, Leaf>,
-): Promise<string[]> {
-  const names = [...leaves.keys()];
-  const found = await find(ctx, head, cover, joinBytes([...leaves.values()].map(({ hash }) => hash)));
-  const indexed = names.flatMap((name, i) => {
-    const index = found[i];
-    return index === undefined ? [] : [{ name, index }];
-  });
-  return await inTree(ctx.store, head, indexed);
+  hashes: Uint8Array,
+): Promise<ReadonlySet<number>> {
+  const found = await find(ctx, head, cover, hashes);
+  const indexed = found.flatMap((index, n) => (index === undefined ? [] : [{ n, index }]));
+  return await inTree(ctx.store, head, hashes, indexed);
 }
 
-type Indexed = { readonly name: string; readonly index: bigint };
+type Indexed = { readonly n: number; readonly index: bigint };
 
 /**
  * Which of these leaf hashes the tree holds where the index has them. The index alone does not say, for the cover may be newer
  * than the head: another sealer has published since, so that ours cannot commit.
  */
-async function inTree(store: Store, head: Head, indexed: readonly Indexed[]): Promise<string[]> {
+async function inTree(
+  store: Store,
+  head: Head,
+  hashes: Uint8Array,
+  indexed: readonly Indexed[],
+): Promise<ReadonlySet<number>> {
   const below = indexed.filter(({ index }) => index < head.size);
   const tileIndexes = new Set(below.map(({ index }) => index / BigInt(TILE_WIDTH)));
   const wanted = [...tileIndexes].map((index) => ({ level: 0, index, width: widthAt(head.size, 0, index) }));
   const tiles = await readLogTiles(store, head.log, wanted);
-  const isThere = ({ name, index }: Indexed) => {
+  const isThere = ({ n, index }: Indexed) => {
     const bytes = tiles.get(tileKey(0, index / BigInt(TILE_WIDTH)));
-    const at = Number(index % BigInt(TILE_WIDTH)) * HASH_SIZE;
-    return bytes !== undefined && bytesToHex(bytes.subarray(at, at + HASH_SIZE)) === name;
+    return (
+      bytes !== undefined && equalBytes(hashAt(bytes, Number(index % BigInt(TILE_WIDTH))), hashAt(hashes, n))
+    );
   };
-  return below.filter(isThere).map(({ name }) => name);
+  return new Set(below.filter(isThere).map(({ n }) => n));
 }
 
 // ---- 2 commit -------------------------------------------------------------------------------------------------------
-
-/** The tree with these leaves added. */
-export function treeWith({ size, frontier }: Omit<Tree, "root">, leaves: readonly Leaf[]): Tree {
-  const hashes = leaves.map(({ hash }) => hash);
-  const extended = extendFrontier(size, frontier, hashes);
-  return { size: size + BigInt(leaves.length), root: frontierRoot(extended), frontier: extended };
-}
 
 /** Stages the batch, then moves the head. @returns undefined when another sealer moved it first. */
 export async function commit(
   store: Store,
   head: Head,
-  leaves: readonly Leaf[],
-  next: Tree,
+  { entries, growth }: Batch,
 ): Promise<Head | undefined> {
-  const entries = leaves.map(({ entry }) => entry);
-  const staging = await stage(store, head, encodeEntries(entries));
+  const { size, root, frontier } = growth;
+  const staging = await stage(store, head, entries);
   // The commit point. A crash before it leaves staging that no head names: the next published head discards it. A crash
   // after it leaves a head that says where its entries are: the next sealer finishes the batch before anything else.
   // If this throws, it may have committed: the staging stays.
-  const committed = await moveHead(store, head, { ...head, ...next, staging });
+  const committed = await moveHead(store, head, { ...head, size, root, frontier, staging });
   if (committed === undefined) await discardAttempt(store, head.log, staging);
   return committed;
 }
@@ -256,56 +354,33 @@ export async function commit(
  * Writes what the committed batch makes of the tree, and never narrows a tile. Deterministic.
  * @param mend see writeTiles.
  */
-export async function apply(
-  store: Store,
-  head: Head,
-  entries: readonly Uint8Array[],
-  mend = false,
-): Promise<void> {
+export async function apply(store: Store, head: Head, batch: Batch, mend = false): Promise<void> {
   const { log, published: from, size } = head;
-  const edge = await readEdge(store, log, from);
-  const hashes = entries.map(leafHash);
-
-  // The tiles are about to be extended blindly: first make sure that they lead to the root that was committed.
-  const frontier = extendFrontier(from, frontierFromTiles(from, edge.tiles), hashes);
-  if (!equalBytes(frontierRoot(frontier), head.root)) {
-    throw new ServiceError(
-      "corrupt",
-      `log ${log}: tiles at ${from} and the staged batch do not give the committed root`,
-    );
-  }
-
-  const tiles = extendTiles(from, edge.tiles, hashes);
   const changed = [
-    ...tilesChanged(from, size).map((tile) => ({ tile, bytes: tileBytes(tile, tiles) })),
-    ...bundlesChanged(from, size).map((tile) => ({
-      tile,
-      bytes: bundleBytes(tile, from, edge.bundle, entries),
-    })),
+    ...tilesChanged(from, size).map((tile) => ({ tile, bytes: tileBytes(tile, batch.growth.tiles) })),
+    ...bundlesChanged(from, size).map((tile) => ({ tile, bytes: bundleBytes(tile, from, batch) })),
   ];
   await writeTiles(store, log, changed, mend);
 }
 
-/** The right edge of the tree of size `from`: its partial tiles, and the entries of its partial bundle. */
-export async function readEdge(store: Store, log: string, from: bigint) {
+/** The right edge of a tree: its partial tiles, and the entries of its partial bundle. */
+export type Edge = { readonly tiles: TileMap; readonly bundle: Entries };
+
+/** The edge of the tree of size `from`. */
+export async function readEdge(store: Store, log: string, from: bigint): Promise<Edge> {
   const index = from / BigInt(TILE_WIDTH);
   const width = Number(from % BigInt(TILE_WIDTH));
   const bundle: Tile[] = width === 0 ? [] : [{ level: "entries", index, width }];
   const tiles = await readLogTiles(store, log, [...rightEdge(from), ...bundle]);
-  const bytes = tiles.get(tileKey("entries", index));
-  return { tiles, bundle: bytes === undefined ? [] : decodeBundle(bytes, width) };
+  const bytes = tiles.get(tileKey("entries", index)) ?? new Uint8Array();
+  return { tiles, bundle: decodeEntries(bytes, width) };
 }
 
 /** The bytes of one changed bundle, from the entries of the old partial one and those of the batch. */
-function bundleBytes(
-  { index, width }: Tile,
-  from: bigint,
-  before: readonly Uint8Array[],
-  entries: readonly Uint8Array[],
-): Uint8Array {
+function bundleBytes({ index, width }: Tile, from: bigint, { bundle, entries }: Batch): Uint8Array {
   const start = Number(index * BigInt(TILE_WIDTH) - from);
-  const end = start + width;
-  return encodeBundle(start < 0 ? [...before, ...entries.slice(0, end)] : entries.slice(start, end));
+  const added = encodedSlice(entries, Math.max(0, start), start + width);
+  return start < 0 ? concatBytes(bundle.data, added) : added;
 }
 
 // ---- 4 sign ---------------------------------------------------------------------------------------------------------
@@ -323,25 +398,27 @@ async function record(
   return await writeRecord(publication, log, next, before);
 }
 
-/** Steps 4 and 5, for a head that is committed, applied and recorded outside the store. */
+/** Steps 4 and 5, for a head that is committed, applied and recorded outside the store. @param pending see `finish`. */
 export async function signAndPublish(
   ctx: SealContext,
   log: SealableLog,
   head: Head,
+  pending: readonly Key[] = [],
 ): Promise<Head | undefined> {
   // I3: the only place where a tree head is signed. The store has committed it, and the record outside names no other.
   const signed = await log.sign({ origin: log.origin, size: head.size, root: head.root });
-  return await publish(ctx, log, head, signed);
+  return await publish(ctx, log, head, signed, pending);
 }
 
 // ---- 5 publish ------------------------------------------------------------------------------------------------------
 
-/** The signed note becomes visible; then nothing of the batch's staging is needed any more. */
+/** The signed note becomes visible; then nothing of the batch's staging and pending chunks is needed any more. */
 async function publish(
   { store, clock }: SealContext,
   log: SealableLog,
   head: Head,
   note: string,
+  pending: readonly Key[],
 ): Promise<Head | undefined> {
   const at = BigInt(clock());
   const checkpoint = await keepFirst(store, log.id, checkpointKey(log.id, head.size), { note, at });
@@ -349,7 +426,8 @@ async function publish(
     throw new ServiceError("rollback", `log ${log.id}: size ${head.size} was published with another root`);
   }
   const published = await moveHead(store, head, { ...head, published: head.size, checkpoint });
-  if (published !== undefined) await discardStaging(store, published);
+  // I1: only what is published, or never gets in, is pending no more.
+  if (published !== undefined) await discardStaging(store, published, pending);
   return published;
 }
 

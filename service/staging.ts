@@ -77,16 +77,19 @@ export async function discardAttempt(store: Store, log: string, staging: Staging
   await store.write([], keysOf(log, staging));
 }
 
-/** Deletes the staging of every attempt that started before this head: none of them can commit any more. */
-export async function discardStaging(store: Store, head: Head): Promise<void> {
-  if (head.staging !== undefined) await discardAttempt(store, head.log, head.staging);
-  const dead: Key[] = [];
+/**
+ * Deletes the staging of every attempt that started before this published head: none of them can commit any more.
+ * @param others keys that nothing needs any more either.
+ */
+export async function discardStaging(store: Store, head: Head, others: readonly Key[]): Promise<void> {
+  const dead = new Map<string, Key>();
+  for (const key of head.staging === undefined ? [] : keysOf(head.log, head.staging)) dead.set(key.sk, key);
   // The bound sorts after every key of an earlier version and before those of this one.
   for await (const { pk, sk } of store.query({
     pk: stagingPartition(head.log),
     to: sortable(head.version),
   })) {
-    dead.push({ pk, sk });
+    dead.set(sk, { pk, sk });
   }
-  await store.write([], dead);
+  await store.write([], [...dead.values(), ...others]);
 }

@@ -19,6 +19,7 @@ import { itemSizes } from "./sizes.ts";
 
 const TABLE_NAME = "kedge-cost";
 const BUCKET = "kedge-cost";
+const INDEX = "kedge-cost-index";
 /** Longer than any pause between two calls of a handler. */
 const KEPT_MS = 600_000;
 
@@ -33,7 +34,11 @@ const specs = new Map<string, string>();
 let bucketBytes = 0;
 
 const folder = await mkdtemp(join(tmpdir(), "kedge-cost-"));
-const [dynamodb, kms, s3] = await Promise.all([startDynamodb(), startKms({ dataDir: folder }), startS3()]);
+const [dynamodb, kms, s3] = await Promise.all([
+  startDynamodb(),
+  startKms({ dataDir: folder }),
+  startS3({ isIndex: (bucket) => bucket === INDEX }),
+]);
 await createTable(localClient(dynamodb.url), TABLE_NAME);
 const keys = {
   KEDGE_LOG_KEY: await newKey("ECC_NIST_EDWARDS25519"),
@@ -43,7 +48,13 @@ const keys = {
 
 process.on("message", (message) => {
   if (message === "take") {
-    process.send?.({ ...calls, tableBytes: sum(items.values()), tableItems: items.size, bucketBytes });
+    const stored = {
+      tableBytes: sum(items.values()),
+      tableItems: items.size,
+      bucketBytes,
+      indexBytes: indexed(),
+    };
+    process.send?.({ ...calls, ...stored });
     calls = { ...NO_CALLS };
   } else if (message === "close") {
     Promise.all([kms.close(), dynamodb.close(), s3.close(), rm(folder, { recursive: true })]).then(() =>
@@ -54,6 +65,7 @@ process.on("message", (message) => {
 process.send?.({
   KEDGE_STORE: `dynamodb:${TABLE_NAME}`,
   KEDGE_PUBLICATION: `s3://${BUCKET}`,
+  KEDGE_INDEX: `s3://${INDEX}`,
   ...keys,
   AWS_ENDPOINT_URL_DYNAMODB: await metered("dynamodb", dynamodb.url),
   AWS_ENDPOINT_URL_KMS: await metered("kms", kms.url),
@@ -87,7 +99,7 @@ async function metered(service: Service, url: string): Promise<string> {
     const body = await readAll(answer);
     underWay--;
     // A handler that fails does not do what a bill is of.
-    if (answer.statusCode === 200) count(service, incoming, asked, body);
+    if ((answer.statusCode ?? 500) < 300) count(service, incoming, asked, body);
     else if (!(service === "s3" && answer.statusCode === 404)) calls.failures++;
     else calls.gets++;
     const { connection: _, ...answered } = answer.headers;
@@ -118,9 +130,11 @@ const signed = z.object({ KeyId: z.string() });
 
 function count(service: Service, incoming: IncomingMessage, asked: Buffer, answer: Buffer): void {
   if (service === "s3") {
-    if (incoming.method === "GET") calls.gets++;
-    else calls.puts++;
-    if (incoming.method === "PUT") bucketBytes += asked.length;
+    const isIndex = incoming.url?.startsWith(`/${INDEX}/`) === true;
+    // What deletes is free.
+    if (incoming.method === "GET") calls[isIndex ? "indexGets" : "gets"]++;
+    else if (incoming.method === "PUT") calls[isIndex ? "indexPuts" : "puts"]++;
+    if (incoming.method === "PUT" && !isIndex) bucketBytes += asked.length;
   } else if (service === "kms") {
     if (operation(incoming) !== "Sign") return;
     const spec = specs.get(signed.parse(JSON.parse(asked.toString())).KeyId);
@@ -138,6 +152,12 @@ function count(service: Service, incoming: IncomingMessage, asked: Buffer, answe
       else items.set(key, bytes);
     }
   }
+}
+
+/** Bytes of all that is in the index now. */
+function indexed(): number {
+  const files = [...s3.objects].filter(([name]) => name.startsWith(`${INDEX}/`));
+  return sum(files.flatMap(([, versions]) => versions.map(({ length }) => length)));
 }
 
 async function readAll(stream: IncomingMessage): Promise<Buffer> {

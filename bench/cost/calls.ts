@@ -6,6 +6,9 @@ const counts = {
   writeUnits: z.number(),
   gets: z.number(),
   puts: z.number(),
+  /** The same of the index's bucket. */
+  indexGets: z.number(),
+  indexPuts: z.number(),
   ed25519Signatures: z.number(),
   mldsaSignatures: z.number(),
   /** Calls of each service that were waited for in turn. */
@@ -23,6 +26,8 @@ export const NO_CALLS: Calls = {
   writeUnits: 0,
   gets: 0,
   puts: 0,
+  indexGets: 0,
+  indexPuts: 0,
   ed25519Signatures: 0,
   mldsaSignatures: 0,
   dynamodbRounds: 0,
@@ -31,11 +36,12 @@ export const NO_CALLS: Calls = {
   failures: 0,
 };
 
-/** With what is stored after them: items and their bytes as DynamoDB sizes them, objects' bytes in all versions. */
+/** With what is stored after them: items and their bytes as DynamoDB sizes them, objects' bytes in all versions; the index has one of each. */
 export const takenSchema = z.object({
   ...counts,
   tableItems: z.number(),
   tableBytes: z.number(),
   bucketBytes: z.number(),
+  indexBytes: z.number(),
 });
 export type Taken = z.infer<typeof takenSchema>;

@@ -1,6 +1,6 @@
 /** How often the functions run in a month, and what they find: arrivals, stream windows and schedules, played through. */
 
-import { PENDING_SHARDS } from "../../service/pending.ts";
+import { PENDING_SHARDS, SMALL_CHUNK } from "../../service/pending.ts";
 import { MAX_BATCH } from "../../service/seal.ts";
 
 export type Load = {
@@ -39,7 +39,8 @@ const MAX_ARRIVALS = 200_000;
 const MAX_RECORDS = 10_000;
 
 /**
- * Requests arrive evenly spread, one tenant's after another's, and fall on pending shards by chance, as digests do.
+ * Requests arrive evenly spread, one tenant's after another's, and fall on pending shards by chance, as digests do, unless they
+ * are small (service/pending.ts).
  * A window of a stream shard opens with the first record in it.
  * @returns counts of a month, scaled up from as much of it as `MAX_ARRIVALS` requests take.
  */
@@ -49,6 +50,7 @@ export function monthOf(load: Load): Month {
   const gap = MONTH_SECONDS / requests;
   const played = Math.min(MONTH_SECONDS, gap * MAX_ARRIVALS);
   const chance = chances(1);
+  const spread = batch <= SMALL_CHUNK ? 1 : PENDING_SHARDS;
   const shardOf = Array.from({ length: tenants * PENDING_SHARDS }, () => Math.floor(chance() * streamShards));
 
   const seen = { sealerRuns: 0, visits: 0, seals: 0, sealed: 0, idleVisits: 0 };
@@ -79,7 +81,7 @@ export function monthOf(load: Load): Month {
   const arrive = (i: number, now: number): void => {
     const log = i % tenants;
     pending.set(log, (pending.get(log) ?? 0) + 1);
-    const shard = shardOf[log * PENDING_SHARDS + Math.floor(chance() * PENDING_SHARDS)] ?? 0;
+    const shard = shardOf[log * PENDING_SHARDS + Math.floor(chance() * spread)] ?? 0;
     const window = windows[shard] ?? newWindow();
     // Windows of different shards are in step with nothing, their first ones included.
     if (window.logs.size === 0) window.closes = now + sealSeconds * (opened.has(shard) ? 1 : chance());

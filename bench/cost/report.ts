@@ -1,7 +1,7 @@
 /** The bill in Markdown, with what it rests on. */
 import { cpus } from "node:os";
 import { figure, table } from "../report.ts";
-import { ASSUMED, type Bill, type Memory, type Use } from "./bill.ts";
+import { ASSUMED, type Bill, type Memory, type ProofPrice, type Use } from "./bill.ts";
 import type { Load, Month } from "./month.ts";
 import { PRICES, PRICES_OF, type Region } from "./prices.ts";
 
@@ -11,6 +11,7 @@ export type Result = Bill & {
   readonly region: Region;
   readonly memory: Memory;
   readonly month: Month;
+  readonly proofs: readonly ProofPrice[];
 };
 
 /** A tenth of the bill is worth a thought. */
@@ -41,6 +42,7 @@ export function markdown(result: Result): string {
     `**$${usd.toFixed(2)} a month, $${usdPerMillion.toFixed(2)} per million events.** ${verdict(result)}\n`,
     `${dominating(result)}\n`,
     `${storage(result)}\n`,
+    `${proofTable(result)}\n`,
     "Assumed, not measured:\n",
     ...assumptions(result),
     "",
@@ -74,6 +76,17 @@ function storage({ lines, use }: Result): string {
   );
 }
 
+const proofTable = ({ proofs }: Result): string =>
+  table(
+    ["proofs", "in a request", "GETs of the index", "USD per million"],
+    proofs.map(({ what, proofs: count, gets, usdPerMillion }) => [
+      what,
+      figure(count),
+      figure(gets),
+      usdPerMillion.toFixed(2),
+    ]),
+  );
+
 function assumptions({ use, memory, region }: Result): string[] {
   const unseen = Object.values(PRICES).filter(({ usd }) => !("seen" in usd[region]));
   const unsure = [...new Set(unseen.map(({ unit, page }) => `${unit} (${page})`))];
@@ -82,6 +95,7 @@ function assumptions({ use, memory, region }: Result): string[] {
     `- Requests are evenly spread, and so are tenants. ${figure(use.proofs)} proofs are fetched one by one; ${figure(use.verifications)} requests for the anchor log go through CloudFront, of which it fetches ${percent(use.misses)} from the bucket.`,
     `- Units, signatures, S3 requests, bytes and log lines are what the handlers caused on the embedded servers; a query that finds nothing counts as one read unit.`,
     `- Lambda: CPU time of this machine (${cpus()[0]?.model.trim() ?? "unknown"}, ${process.arch}) taken for arm64's, on the function's share of a CPU by its memory (${memory.api}, ${memory.sealer}, ${memory.anchorer} MB); ${ASSUMED.dynamodbMs} ms a DynamoDB round trip, ${ASSUMED.kmsMs} ms for KMS, ${ASSUMED.s3Ms} ms for S3; at least ${ASSUMED.floorMs} ms a run; one run in ${1 / ASSUMED.coldStarts} starts cold, ${ASSUMED.coldStartMs} ms.`,
+    `- The index: the log that is sealed and asked has runs of three sizes; a sealer keeps ${ASSUMED.indexMemory} MiB of it, and reads ${ASSUMED.s3MbPerSecond} MB a second from S3; merges of larger runs cost as many times more as they are larger. Runs that were merged are kept for 36 days.`,
     `- ${ASSUMED.accessLogBytes} bytes an access log line; log lines stored at ${percent(ASSUMED.logCompression)} of their size; ${ASSUMED.alarmMetrics} alarm metrics, ${ASSUMED.dashboards} dashboard, ${ASSUMED.keys} keys.`,
     "- Nothing for the dead-letter queue, which should be empty, for Lambda's reads of the stream, which are free, nor for support, tax, replicas or CloudTrail data events.",
   ];

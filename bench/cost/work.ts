@@ -1,10 +1,11 @@
 /** What one run of a handler costs, whatever AWS charges for it: counts that add up. */
-import type { Calls } from "./calls.ts";
+import { type Calls, NO_CALLS } from "./calls.ts";
 
 export type Work = Calls & {
-  /** Bytes that the run left in the table, per-item overhead included, and in the bucket. */
+  /** Bytes that the run left in the table, per-item overhead included, in the published bucket and in the index. */
   readonly tableBytes: number;
   readonly bucketBytes: number;
+  readonly indexBytes: number;
   readonly cpuMs: number;
   /** Bytes of the lines that it logged, CloudWatch's own of each line included. */
   readonly logBytes: number;
@@ -12,10 +13,23 @@ export type Work = Calls & {
   readonly responseBytes: number;
 };
 
+export const NO_WORK: Work = {
+  ...NO_CALLS,
+  tableBytes: 0,
+  bucketBytes: 0,
+  indexBytes: 0,
+  cpuMs: 0,
+  logBytes: 0,
+  responseBytes: 0,
+};
+
 /** Between two measured runs: of `a` at 0, of `b` at 1. */
 export function between(a: Work, b: Work, share: number): Work {
   return each((name) => a[name] * (1 - share) + b[name] * share);
 }
+
+/** What one run does beyond another. */
+export const beyond = (more: Work, less: Work): Work => each((name) => more[name] - less[name]);
 
 export const scaled = (work: Work, factor: number): Work => each((name) => work[name] * factor);
 
@@ -31,6 +45,8 @@ function each(value: (name: keyof Work) => number): Work {
     writeUnits: value("writeUnits"),
     gets: value("gets"),
     puts: value("puts"),
+    indexGets: value("indexGets"),
+    indexPuts: value("indexPuts"),
     ed25519Signatures: value("ed25519Signatures"),
     mldsaSignatures: value("mldsaSignatures"),
     dynamodbRounds: value("dynamodbRounds"),
@@ -39,6 +55,7 @@ function each(value: (name: keyof Work) => number): Work {
     failures: value("failures"),
     tableBytes: value("tableBytes"),
     bucketBytes: value("bucketBytes"),
+    indexBytes: value("indexBytes"),
     cpuMs: value("cpuMs"),
     logBytes: value("logBytes"),
     responseBytes: value("responseBytes"),

@@ -29,7 +29,7 @@ export const allow = <Input extends readonly unknown[], Output>(
     const act = await verb.open(service, principal, c.req.param("log") ?? "");
     // The body is read before a turn begins: who sends it slowly keeps nobody's.
     c.set("act", (...input) => turns(principal.tenant, () => act(...input)));
-    if (bodyTypes.length > 0) await acceptBody(c, bodyTypes);
+    if (bodyTypes.length > 0) c.set("body", await acceptBody(c, bodyTypes));
     await next();
   }),
 });

@@ -47,7 +47,7 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     },
   });
   app.openapi(post, async (c) => {
-    const body = new Uint8Array(await c.req.arrayBuffer());
+    const { body } = c.var;
     const entries = mediaType(c) === OCTETS ? splitEntries(body) : parseEntries(body);
     const receivedAt = await c.var.act(entries);
     c.set("entries", countEntries(entries));
@@ -78,7 +78,7 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     },
   });
   app.openapi(postOctets, async (c) => {
-    const entries = splitEntries(new Uint8Array(await c.req.arrayBuffer()));
+    const entries = splitEntries(c.var.body);
     const receivedAt = await c.var.act(entries);
     c.set("entries", countEntries(entries));
     return c.json({ accepted: countEntries(entries), receivedAt: timeText(receivedAt) }, 202);

@@ -8,6 +8,8 @@ export type ApiEnv = {
     requestId: string;
     /** Set by `allow`, so only on routes behind it. */
     principal: Principal;
+    /** Set by `allow`, on routes that take one. */
+    body: Uint8Array;
     /** How many entries the request names, for the log line. */
     entries: number;
     /** Why the service is not ready, where that was asked: for the log line of an answer that is no failure. */

@@ -33,6 +33,8 @@ export const API: ServiceFunction = {
   environment: (config, resources) => ({
     ...commonEnvironment(config, resources),
     ...policyVariable(config),
+    // Two logs of 10^8 entries.
+    KEDGE_INDEX_MEMORY: "512",
     KEDGE_SWEEP_MINUTES: String(config.sweepMinutes),
     KEDGE_ANCHOR_MINUTES: String(config.anchorMinutes),
   }),

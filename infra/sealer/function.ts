@@ -22,6 +22,8 @@ export const SEALER: ServiceFunction = {
   environment: (config, resources) => ({
     ...commonEnvironment(config, resources),
     KEDGE_PUBLICATION: `s3://${resources.bucketName}`,
+    // Beside it four logs' merges, of some 150 MB each. What is forgotten is read again, at every seal.
+    KEDGE_INDEX_MEMORY: "768",
   }),
   policies: ({ tableArn, bucketArn, indexArn, logKeys, streamArn, deadLettersArn, logGroupArn }) => ({
     kedge: [

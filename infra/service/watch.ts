@@ -4,6 +4,7 @@ import type { HttpApi } from "aws-cdk-lib/aws-apigatewayv2";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import type { Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
+import { RUN_SIZES } from "../../service/index/cover.ts";
 import { type Alarm, makeAlarms, metricsOf } from "../alarms.ts";
 import type { Config } from "../config.ts";
 import { FUNCTIONS, type FunctionName, metricNamespace } from "../names.ts";
@@ -37,6 +38,20 @@ function sharedAlarms({ config, functions, deadLetters, tableName }: WatchedServ
       means: "A log's table is not what was published: nothing of it is signed.",
       metric: metricsOf(metricNamespace(config))("RollbackRefused", "Sum"),
       threshold: 0,
+    },
+    {
+      name: "index-fault",
+      means: "A run of a log's index is lost or altered: nothing of that log is sealed.",
+      metric: metricsOf(metricNamespace(config))("IndexFault", "Sum"),
+      threshold: 0,
+    },
+    {
+      name: "index-lag",
+      means: "The index of a log lags: soon look-ups will have to wait, and sealing will be slower.",
+      metric: metricsOf(metricNamespace(config))("IndexLag", "Maximum"),
+      // Half of what look-ups and seals bear (service/index/cover.ts); when all is well it is less than a run, 4,096.
+      threshold: RUN_SIZES.uncovered / 2,
+      periods: 2,
     },
     {
       name: "dead-letters",
@@ -107,6 +122,10 @@ function dashboard(
         graph("Entries in a batch", ours("BatchSize", "Average"), ours("BatchSize", "Maximum")),
         graph("Signatures", ours("Signatures", "Sum")),
         graph("Conflicts, rollbacks refused", ours("Conflicts", "Sum"), ours("RollbackRefused", "Sum")),
+      ],
+      [
+        graph("Entries in no run of the index", ours("IndexLag", "Maximum")),
+        graph("Runs lost or altered", ours("IndexFault", "Sum")),
       ],
       [
         graph("Witness quorum", ours("WitnessQuorum", "Minimum")),

@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { ServiceError } from "../error.ts";
+import { errorFields, logLine } from "../log.ts";
 
 export type Listening = { readonly url: string; close(): Promise<void> };
 
@@ -52,6 +53,8 @@ export function listen(
     server.once("error", refused);
     server.listen(port, host, () => {
       server.off("error", refused);
+      // A connection that cannot be taken (too many open files) is one client's trouble.
+      server.on("error", (error) => logLine("error", { event: "listen", ...errorFields(error) }));
       const address = server.address();
       const bound = typeof address === "object" ? address?.port : port;
       done({ url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`, close });

@@ -4,9 +4,10 @@
  */
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
-import { extendFrontier, frontierRoot, HASH_SIZE, verifyConsistency } from "@kedge/verify/tlog/merkle";
-import { TILE_WIDTH } from "@kedge/verify/tlog/tile";
+import { frontierRoot, HASH_SIZE, rootOf, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { growTree } from "@kedge/verify/tlog/tile";
 import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
+import { sha256 } from "../../platform/hash.ts";
 import { type Head, lastCheckpoint } from "../head.ts";
 import { readLogTiles } from "../tiles.ts";
 import { breathe } from "./breathe.ts";
@@ -48,6 +49,8 @@ export type ExtendContext = IndexContext & {
 
 /** The highest level whose runs are made of tiles at once: 32,768 leaves. */
 const FROM_TILES = 1;
+/** Leaves whose root is computed between two breaths: a power of two. */
+const HASHED_AT_ONCE = 4_096;
 /** Blocks of a run that are read at once to merge it: 0.6 MiB. */
 const MERGED_AT_ONCE = 32;
 
@@ -122,17 +125,13 @@ function runAt(ctx: IndexContext, first: bigint, limit: bigint): Omit<RunNode, "
 
 /** The root of the tree of these leaf hashes. */
 export async function leavesRoot(leaves: Uint8Array): Promise<Uint8Array> {
-  let frontier: Uint8Array[] = [];
-  const slice = TILE_WIDTH * HASH_SIZE;
+  const roots: Uint8Array[] = [];
+  const slice = HASHED_AT_ONCE * HASH_SIZE;
   for (let at = 0; at < leaves.length; at += slice) {
     await breathe();
-    const hashes: Uint8Array[] = [];
-    for (let leaf = at; leaf < Math.min(at + slice, leaves.length); leaf += HASH_SIZE) {
-      hashes.push(leaves.subarray(leaf, leaf + HASH_SIZE));
-    }
-    frontier = extendFrontier(BigInt(at / HASH_SIZE), frontier, hashes);
+    roots.push(growTree(0n, new Map(), leaves.subarray(at, at + slice), sha256).root);
   }
-  return frontierRoot(frontier);
+  return rootOf(roots);
 }
 
 /** That these runs are the beginning of the published tree. @throws ServiceError `corrupt`. */

@@ -39,7 +39,7 @@ export class RunAbsent extends Error {
 }
 
 /** Leaves asked of a run from which on its filter is read: until then a block for each is less. */
-const ENOUGH = 64;
+export const ENOUGH = 64;
 /** Bytes that are being read at once, beside what is kept. */
 const READING = 64 * 1024 * 1024;
 

@@ -22,7 +22,7 @@ const FIXED = MAGIC.length + 8 + 3 * 4 + HASH_SIZE;
 const FENCE = 2 * HASH_SIZE;
 const ENTRY = HASH_SIZE + 4;
 /** Entries of a block, which is read whole: 18 KiB. Half as many would double the fences, which are kept in memory. */
-const BLOCK = 512;
+export const BLOCK = 512;
 /** Entries that a number of 53 bits can sort by their first 32: the largest run. */
 const MAX_SORTED = 2 ** 21;
 

@@ -1,14 +1,14 @@
 /** The arithmetic of the bill: what is metered is metered by running the functions, `npm run cost`. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ASSUMED, type Bill, billOf, type Use } from "../../bench/cost/bill.ts";
-import { NO_CALLS } from "../../bench/cost/calls.ts";
+import { ASSUMED, type Bill, billOf, proofPrices, type Use } from "../../bench/cost/bill.ts";
 import { type Load, MONTH_SECONDS, type Month, monthOf } from "../../bench/cost/month.ts";
 import { PRICES, PRICES_OF, type PriceName, REGIONS } from "../../bench/cost/prices.ts";
 import { markdown } from "../../bench/cost/report.ts";
 import type { Measured } from "../../bench/cost/run.ts";
+import { lookUp, runsOf } from "../../bench/cost/runs.ts";
 import { itemSizes } from "../../bench/cost/sizes.ts";
-import { average, between, scaled, type Work } from "../../bench/cost/work.ts";
+import { average, between, beyond, NO_WORK, scaled, type Work } from "../../bench/cost/work.ts";
 
 const LOAD: Load = {
   events: 100e6,
@@ -79,9 +79,15 @@ describe("a month", () => {
     expect(seals).toBeLessThanOrEqual(1.01 * (windows + sweeps));
   });
 
-  test("of dense requests seals more often, the more shards there are", () => {
-    const seals = [1, 2, 4, 8].map((streamShards) => monthOf({ ...LOAD, batch: 1, streamShards }).seals);
-    for (const [i, more] of seals.slice(1).entries()) expect(more).toBeGreaterThan(1.2 * (seals[i] ?? 0));
+  test("of dense requests seals more often the more shards there are, unless they are small", () => {
+    const seals = (batch: number) =>
+      [1, 2, 4, 8].map(
+        (streamShards) => monthOf({ ...LOAD, events: batch * 100e6, batch, streamShards }).seals,
+      );
+    const [one = 0, ...more] = seals(1);
+    for (const other of more) expect(other / one).toBeCloseTo(1, 1);
+    const large = seals(200);
+    for (const [i, more] of large.slice(1).entries()) expect(more).toBeGreaterThan(1.2 * (large[i] ?? 0));
   });
 
   test("splits what is more than a batch may hold", () => {
@@ -92,23 +98,19 @@ describe("a month", () => {
   });
 });
 
-const NOTHING: Work = {
-  ...NO_CALLS,
-  tableBytes: 0,
-  bucketBytes: 0,
-  cpuMs: 0,
-  logBytes: 0,
-  responseBytes: 0,
-};
 const IDLE: Measured = {
-  post: NOTHING,
+  post: NO_WORK,
   postBytes: 100,
-  seal: NOTHING,
-  idleVisit: NOTHING,
-  sweep: NOTHING,
-  anchor: NOTHING,
-  idleAnchor: NOTHING,
-  proof: NOTHING,
+  seal: NO_WORK,
+  run: NO_WORK,
+  merge: NO_WORK,
+  idleVisit: NO_WORK,
+  sweep: NO_WORK,
+  anchor: NO_WORK,
+  idleAnchor: NO_WORK,
+  proof: NO_WORK,
+  proofs: NO_WORK,
+  proofsAnswered: 1_000,
   publicBytes: 0,
   metrics: 8,
 };
@@ -144,7 +146,7 @@ const usd = ({ lines }: Bill, price: PriceName, what?: string): number =>
 
 describe("a bill", () => {
   test("is the sum of its lines, and of each the quantity at its price", () => {
-    const { lines, usd: sum, usdPerMillion } = bill({ measured: { seal: { ...NOTHING, writeUnits: 7 } } });
+    const { lines, usd: sum, usdPerMillion } = bill({ measured: { seal: { ...NO_WORK, writeUnits: 7 } } });
     expect(sum).toBeCloseTo(lines.reduce((all, line) => all + line.usd, 0));
     expect(usdPerMillion).toBeCloseTo(sum / 100);
     for (const { price, quantity, usd: cost } of lines) {
@@ -153,7 +155,7 @@ describe("a bill", () => {
   });
 
   test("counts a run's units as often as it runs", () => {
-    const seal = { ...NOTHING, writeUnits: 100, readUnits: 40, ed25519Signatures: 1, puts: 2, gets: 3 };
+    const seal = { ...NO_WORK, writeUnits: 100, readUnits: 40, ed25519Signatures: 1, puts: 2, gets: 3 };
     const found = bill({ measured: { seal } });
     // 10,000 seals.
     expect(usd(found, "writes", "seals")).toBeCloseTo(0.625);
@@ -164,19 +166,54 @@ describe("a bill", () => {
   });
 
   test("never falls when a run costs more", () => {
-    const runs = fc.constantFrom<Exclude<keyof Measured, "postBytes" | "publicBytes" | "metrics">>(
-      ...(["post", "seal", "idleVisit", "sweep", "anchor", "idleAnchor", "proof"] as const),
-    );
+    const runs = fc.constantFrom<
+      Exclude<keyof Measured, "postBytes" | "publicBytes" | "proofsAnswered" | "metrics">
+    >(...(["post", "seal", "run", "merge", "idleVisit", "sweep", "anchor", "idleAnchor", "proof"] as const));
     const names = fc.constantFrom<keyof Work>(
       ...(["readUnits", "writeUnits", "puts", "tableBytes", "cpuMs", "logBytes", "dynamodbRounds"] as const),
     );
     fc.assert(
       fc.property(runs, names, fc.double({ min: 0, max: 1e6, noNaN: true }), (run, name, amount) => {
         const use = { proofs: 10, verifications: 10 };
-        const more = bill({ use, measured: { [run]: { ...NOTHING, [name]: amount } } });
+        const more = bill({ use, measured: { [run]: { ...NO_WORK, [name]: amount } } });
         expect(more.usd).toBeGreaterThanOrEqual(bill({ use }).usd - 1e-9);
       }),
     );
+  });
+
+  test("counts a run for each 4,096 events, and a merge of each at every level", () => {
+    const found = bill({
+      month: { requestsPerSeal: 1 },
+      measured: { run: { ...NO_WORK, indexPuts: 1 }, merge: { ...NO_WORK, indexGets: 16 } },
+    });
+    const quantity = (what: string) => found.lines.find((line) => line.what === what)?.quantity;
+    expect(quantity("runs made: the index")).toBeCloseTo(100e6 / 4_096);
+    expect(quantity("runs merged: the index")).toBeCloseTo((3 * 16 * 100e6) / 32_768);
+    // Notes of what was merged are deleted one by one.
+    expect(usd(found, "writes", "runs merged")).toBeCloseTo((0.625 * 3 * 8 * 100) / 32_768);
+  });
+
+  test("counts no run apart where every seal fills one", () => {
+    const measured = { run: { ...NO_WORK, indexPuts: 1 } };
+    expect(usd(bill({ measured, month: { requestsPerSeal: 5 } }), "puts")).toBe(0);
+  });
+
+  test("stores each entry's place in a run, and in those that it was merged from for 36 days", () => {
+    const measured = { run: { ...NO_WORK, indexBytes: 4_096 * 40 } };
+    const gb = (months: number) =>
+      bill({ measured, use: { months } }).lines.find(({ what }) => what === "runs of the index")?.quantity ??
+      0;
+    const once = (100e6 * 40) / 2 ** 30;
+    expect(gb(1)).toBeCloseTo(4 * once);
+    expect(gb(12)).toBeCloseTo((12 + 3 * 1.2) * once);
+  });
+
+  test("reads filters again at every seal once the logs' are more than the sealer keeps", () => {
+    const again = (months: number) =>
+      bill({ use: { months } }).lines.find(({ what }) => what === "filters read again: the index")
+        ?.quantity ?? 0;
+    expect([again(1), again(3)]).toEqual([0, 0]);
+    expect(again(12)).toBeGreaterThan(MONTH.seals * 20);
   });
 
   test("meters a request in increments of 512 KB", () => {
@@ -186,7 +223,7 @@ describe("a bill", () => {
 
   test("lets a function with less memory compute longer, and wait as long", () => {
     const gbSeconds = (work: Partial<Work>, api: number) =>
-      bill({ measured: { post: { ...NOTHING, ...work } }, api }).lines.find(
+      bill({ measured: { post: { ...NO_WORK, ...work } }, api }).lines.find(
         ({ price, what }) => price === "compute" && what === "api",
       )?.quantity ?? 0;
     const starts = (gb: number) => 1e6 * ASSUMED.coldStarts * (ASSUMED.coldStartMs / 1_000) * gb;
@@ -200,7 +237,7 @@ describe("a bill", () => {
   });
 
   test("of logs that are sealed side by side counts the waiting once", () => {
-    const seal = { ...NOTHING, dynamodbRounds: 100 };
+    const seal = { ...NO_WORK, dynamodbRounds: 100 };
     const one = usd(bill({ measured: { seal }, month: { logsPerRun: 1 } }), "compute", "sealer");
     const four = usd(bill({ measured: { seal }, month: { logsPerRun: 4 } }), "compute", "sealer");
     expect(four).toBeLessThan(0.3 * one);
@@ -208,7 +245,7 @@ describe("a bill", () => {
   });
 
   test("stores what past months stored, log lines for a year", () => {
-    const measured = { seal: { ...NOTHING, tableBytes: 1e6, logBytes: 1e6, bucketBytes: 1e6 } };
+    const measured = { seal: { ...NO_WORK, tableBytes: 1e6, logBytes: 1e6, bucketBytes: 1e6 } };
     const [now, later] = [bill({ measured }), bill({ measured, use: { months: 72 } })];
     for (const price of ["tableStorage", "recovery", "bucketStorage"] as const)
       expect(usd(later, price)).toBeCloseTo(72 * usd(now, price));
@@ -227,26 +264,66 @@ describe("a bill", () => {
     expect(usd(found, "egress")).toBe(usd(without, "egress"));
   });
 
+  test("of proofs counts the index's GETs, and answers in increments of 512 KB", () => {
+    const proof = { ...NO_WORK, indexGets: 2 };
+    const proofs = { ...NO_WORK, indexGets: 1_000, responseBytes: 5 * 2 ** 20 };
+    const measured = { ...IDLE, proof, proofs, proofsAnswered: 800 };
+    const inputs = {
+      load: LOAD,
+      use: USE,
+      month: MONTH,
+      measured,
+      memory: MEMORY,
+      region: "us-east-1",
+    } as const;
+    const [one, full, cold, coldFull] = proofPrices(inputs);
+    expect(one?.usdPerMillion).toBeGreaterThan(1 + 0.2 + 2 * 0.4);
+    expect(one?.usdPerMillion).toBeLessThan(1 + 0.2 + 2 * 0.4 + 0.2);
+    const requests = 1e6 / 800;
+    const answers = (requests * 5 * 0.09) / 1_024;
+    expect(full?.usdPerMillion).toBeGreaterThan(
+      (requests * 10) / 1e6 + (requests * 1_000 * 0.4) / 1e6 + answers,
+    );
+    expect([cold?.gets, coldFull?.gets]).toEqual([122, 1_061]);
+    expect(cold?.usdPerMillion).toBeGreaterThan(122 * 0.4);
+    expect(coldFull?.usdPerMillion).toBeGreaterThan(full?.usdPerMillion ?? 0);
+  });
+
   test("is held to a target where there is one", () => {
-    const target = (batch: number, sealSeconds = 60) =>
+    const target = (batch: number, more: Partial<Load> = {}) =>
       billOf({
-        load: { ...LOAD, batch, sealSeconds },
+        load: { ...LOAD, batch, ...more },
         use: USE,
         month: MONTH,
         measured: IDLE,
         memory: MEMORY,
         region: "us-east-1",
       }).target;
-    expect([target(1_000), target(10_000), target(1), target(100)]).toEqual([1, 1, 3, undefined]);
-    expect(target(1_000, 300)).toBeUndefined();
+    expect([target(1_000), target(10_000), target(100), target(10), target(1)]).toEqual([
+      0.4,
+      0.4,
+      0.6,
+      undefined,
+      4.5,
+    ]);
+    expect(target(10_000, { events: 1e9 })).toBe(0.1);
+    expect(target(1_000, { sealSeconds: 300 })).toBeUndefined();
   });
 
   test("is printed with its verdict, what dominates it, and every assumption", () => {
     const printed = (writeUnits: number) => {
-      const found = bill({ measured: { seal: { ...NOTHING, writeUnits } } });
-      return markdown({ ...found, load: LOAD, use: USE, region: "us-east-1", memory: MEMORY, month: MONTH });
+      const found = bill({ measured: { seal: { ...NO_WORK, writeUnits } } });
+      const more = {
+        load: LOAD,
+        use: USE,
+        region: "us-east-1",
+        memory: MEMORY,
+        month: MONTH,
+        proofs: [],
+      } as const;
+      return markdown({ ...found, ...more });
     };
-    expect(printed(1)).toContain("Target, at most $1.00: met.");
+    expect(printed(1)).toContain("Target, at most $0.40: met.");
     expect(printed(1e6)).toMatch(/missed, .* times over/);
     expect(printed(1e6)).toContain("write request units for seals (100 %)");
     for (const said of [
@@ -258,11 +335,44 @@ describe("a bill", () => {
   });
 });
 
+describe("a look-up", () => {
+  const sizes = fc.integer({ min: 1, max: 2e8 });
+
+  test("finds runs of falling size that leave less than one of the lowest level", () => {
+    fc.assert(
+      fc.property(sizes, (entries) => {
+        const runs = runsOf(entries);
+        expect(runs).toEqual(runs.toSorted((a, b) => b - a));
+        const covered = runs.reduce((sum, count) => sum + count, 0);
+        expect(entries - covered).toBeGreaterThanOrEqual(0);
+        expect(entries - covered).toBeLessThan(4_096);
+      }),
+    );
+  });
+
+  test("reads a block for each leaf where the filters are known, and opens each run where they are not", () => {
+    fc.assert(
+      fc.property(sizes, fc.integer({ min: 1, max: 1_000 }), (entries, leaves) => {
+        expect(lookUp(entries, leaves, true)).toMatchObject({ rounds: 1, gets: leaves });
+        const cold = lookUp(entries, leaves, false);
+        expect(cold.gets).toBeGreaterThanOrEqual(runsOf(entries).length);
+        expect(cold.bytes).toBeGreaterThanOrEqual(
+          lookUp(entries, leaves, true).bytes * (leaves >= 64 ? 1 : 0),
+        );
+      }),
+    );
+    // Of one leaf each of the 60 runs of 10^8 entries has a header and a block to read.
+    expect(runsOf(1e8)).toHaveLength(47 + 5 + 3 + 6);
+    expect(lookUp(1e8, 1, false).gets).toBe(2 * 61);
+    expect(lookUp(1e8, 1_000, false).gets).toBe(61 + 1_000);
+  });
+});
+
 describe("the parts", () => {
   test("costs between two measured ones are on the line between them", () => {
     const [a, b] = [
-      { ...NOTHING, readUnits: 10, cpuMs: 4 },
-      { ...NOTHING, readUnits: 30, cpuMs: 4 },
+      { ...NO_WORK, readUnits: 10, cpuMs: 4 },
+      { ...NO_WORK, readUnits: 30, cpuMs: 4 },
     ];
     expect([between(a, b, 0), between(a, b, 1), between(a, b, 0.25)]).toEqual([
       a,
@@ -270,6 +380,7 @@ describe("the parts", () => {
       { ...a, readUnits: 15 },
     ]);
     expect(average([a, b])).toEqual({ ...a, readUnits: 20 });
+    expect(beyond(b, a)).toEqual({ ...NO_WORK, readUnits: 20 });
     expect(scaled(a, 2)).toEqual({ ...a, readUnits: 20, cpuMs: 8 });
     expect(() => average([])).toThrow(RangeError);
   });

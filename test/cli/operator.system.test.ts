@@ -37,6 +37,7 @@ beforeAll(async () => {
     Stage: "dev",
     Region: "us-east-1",
     TableName: found["KEDGE_STORE"]?.replace("dynamodb:", "") ?? "",
+    Index: "s3://kedge-index",
     Domain: found["KEDGE_DOMAIN"] ?? "",
     LogKeys: arns(found["KEDGE_LOG_KEY"]),
     AnchorKeys: arns(found["KEDGE_ANCHOR_KEY"]),

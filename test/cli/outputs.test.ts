@@ -10,6 +10,7 @@ import { readDeployment } from "../../cli/outputs.ts";
 const KEY = "arn:aws:kms:eu-central-1:111122223333:key/mrk-0123456789abcdef0123456789abcdef";
 const OTHER_KEY = KEY.replace(/.$/, "0");
 const SERVICE = {
+  Index: "s3://kedge-prod-data-index-1a2b",
   Stage: "prod",
   Region: "eu-central-1",
   TableName: "Kedge-prod-Data-Table-1A2B",
@@ -55,6 +56,7 @@ async function refusal(content: unknown, stage?: string): Promise<string> {
 const EXPECTED = {
   AWS_REGION: SERVICE.Region,
   KEDGE_STORE: `dynamodb:${SERVICE.TableName}`,
+  KEDGE_INDEX: SERVICE.Index,
   KEDGE_DOMAIN: SERVICE.Domain,
   KEDGE_LOG_KEY: SERVICE.LogKeys,
   KEDGE_ANCHOR_KEY: SERVICE.AnchorKeys,
@@ -76,13 +78,20 @@ describe("one deployment", () => {
     expect(await read({ S: { ...SERVICE, AnchorMldsaKeys: "-" } })).toEqual(rest);
   });
 
-  test.each(["Stage", "Region", "TableName", "Domain", "LogKeys", "AnchorKeys", "AnchorMldsaKeys", "ApiUrl"])(
-    "a file without %s is refused, and the output named",
-    async (name) => {
-      const outputs = Object.fromEntries(Object.entries(SERVICE).filter(([each]) => each !== name));
-      expect(await refusal({ S: outputs })).toMatch(new RegExp(`no output ${name}\\b`));
-    },
-  );
+  test.each([
+    "Stage",
+    "Region",
+    "TableName",
+    "Index",
+    "Domain",
+    "LogKeys",
+    "AnchorKeys",
+    "AnchorMldsaKeys",
+    "ApiUrl",
+  ])("a file without %s is refused, and the output named", async (name) => {
+    const outputs = Object.fromEntries(Object.entries(SERVICE).filter(([each]) => each !== name));
+    expect(await refusal({ S: outputs })).toMatch(new RegExp(`no output ${name}\\b`));
+  });
 
   test("two values of one output are refused, whichever is right", async () => {
     expect(await refusal({ ...PROD, Old: { TableName: "another" } })).toMatch(/two values of TableName/);

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
 import { z } from "zod";
+import { RUN_SIZES } from "../../service/index/cover.ts";
 import { type Checkout, copyOfThis } from "./checkout.ts";
 import { type Emulator, REGION, Refused, startEmulator } from "./emulator.ts";
 import { commandsUnder, type Operator, operator } from "./operator.ts";
@@ -78,18 +79,25 @@ describe.skipIf("missing" in found)("deployed to an emulated AWS by the README's
     mine.run(
       `npx kedge monitor ${mine.output("PublicUrl")}:${emulator.port}/anchor --policy config/policy --state monitor.json`,
     );
-  /** Posts a commitment that is new. @returns the status of the answer. */
-  const postCommitment = async (digit: string) => {
+  /** @param path within the log's entries. @returns the status of the answer. */
+  const askEntries = async (path: string, hashes?: string[]) => {
     const { url, log, apiKey } = credentials();
-    const body = JSON.stringify({ hashes: [digit.repeat(64)] });
-    const init = {
-      method: "POST",
-      headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
-      body,
-    };
-    const script = `fetch(${JSON.stringify(`${url}/v1/logs/${log}/entries`)}, ${JSON.stringify(init)}).then(({ status }) => console.log(status))`;
-    writeFileSync(file("post.mjs"), script);
-    return Number(await mine.run("node post.mjs"));
+    const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json" };
+    const init =
+      hashes === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify({ hashes }) };
+    const script = `fetch(${JSON.stringify(`${url}/v1/logs/${log}/entries${path}`)}, ${JSON.stringify(init)}).then(({ status }) => console.log(status))`;
+    writeFileSync(file("ask.mjs"), script);
+    return Number(await mine.run("node ask.mjs"));
+  };
+  /** Posts a commitment that is new. */
+  const postCommitment = (digit: string) => askEntries("", [digit.repeat(64)]);
+  /** The paths of the log's runs. */
+  const runs = async () => {
+    const schema = z.object({ Contents: z.array(z.object({ Key: z.string() })).default([]) });
+    const { log } = credentials();
+    const Bucket = mine.output("Index").slice("s3://".length);
+    const listed = await emulator.aws("s3", "list_objects_v2", { Bucket, Prefix: `${log}/` });
+    return schema.parse(listed).Contents.map(({ Key }) => Key);
   };
   const deniedTo = (name: string) =>
     emulator
@@ -190,6 +198,28 @@ describe.skipIf("missing" in found)("deployed to an emulated AWS by the README's
     expect(deniedTo(role("sealer"))).toContain("kms:Sign");
   });
 
+  const enough = Array.from({ length: RUN_SIZES.base }, (_, i) => i.toString(16).padStart(64, "0"));
+  test("sealer: without its statement for the index, it seals and makes no run, and makes it with the statement back", async () => {
+    await withoutStatement(emulator, role("sealer"), "s3:DeleteObject", async () => {
+      expect(await askEntries("", enough)).toBe(202);
+      await mine.ask("SealerFunction");
+      expect(await runs()).toEqual([]);
+    });
+    expect(deniedTo(role("sealer"))).toContain("s3:PutObject");
+    expect(await postCommitment("2")).toBe(202);
+    await mine.ask("SealerFunction");
+    expect(await runs()).toHaveLength(1);
+  });
+
+  test("api: without its statement to read the index, it finds no entry, and never says that there is none", async () => {
+    const path = `/${enough[9]}`;
+    await withoutStatement(emulator, role("api"), "s3:GetObject", async () => {
+      expect(await askEntries(path)).toBe(503);
+    });
+    expect(deniedTo(role("api"))).toContain("s3:GetObject");
+    expect(await askEntries(path)).toBe(200);
+  });
+
   test("anchorer: without its statement to sign, it anchors nothing", async () => {
     await withoutStatement(emulator, role("anchorer"), "kms:Sign", async () => {
       await mine.ask("SealerFunction");
@@ -277,6 +307,7 @@ describe.skipIf("missing" in found)("deployed to an emulated AWS by the README's
       await expect(emulator.aws("cloudformation", "describe_stacks", { StackName })).rejects.toThrow(Refused);
     const Bucket = mine.output("Publication").slice("s3://".length);
     await emulator.aws("s3", "head_object", { Bucket, Key: "anchor/checkpoint" });
+    expect(await runs()).not.toEqual([]);
     const { KeyState } = z
       .object({ KeyMetadata: z.object({ KeyState: z.string() }) })
       .parse(await emulator.aws("kms", "describe_key", { KeyId: mine.output("LogKeys") })).KeyMetadata;

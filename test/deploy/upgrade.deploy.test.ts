@@ -1,4 +1,5 @@
 /** What version 148cc07 deployed, posted and proved is carried to this version as docs/operations.md says, on an emulated AWS. */
+import { readFileSync } from "node:fs";
 import { copyFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
@@ -10,6 +11,11 @@ import { commandsUnder, type Operator, operator } from "./operator.ts";
 const OLD = "148cc079fcfed1ec55b3d62fd770305d2e8d7e20";
 const DEPLOY = "npx cdk deploy --all -c config=config/mine.json --outputs-file cdk-outputs.json";
 const UPGRADE = commandsUnder("docs/operations.md", "### Upgrade in AWS");
+/** The block of docs/operations.md that writes a script and runs it. */
+const [, DROP = ""] =
+  /```sh\n(cat > drop-index\.mjs.*?)```/s.exec(
+    readFileSync(join(import.meta.dirname, "../../docs/operations.md"), "utf8"),
+  ) ?? [];
 const MINE = { domain: "audit.hospital.example", region: REGION, sealSeconds: 1, anchorMinutes: 1 };
 const EVENTS = ["old-a.json", "old-b.json"];
 /** What stays in the operator's checkout when another version is laid there. */
@@ -92,8 +98,19 @@ describe.skipIf("missing" in found || old === undefined)("an upgrade from 148cc0
     // The others install it, which copyOfThis has done.
     const commands = UPGRADE.filter((line) => line.startsWith("npx cdk"));
     expect(commands.length).toBeGreaterThan(1);
+    // Of 0.1.0 the sealer is stopped first; a run under way would have ended within the emulator's second.
+    const FunctionName = before.output("SealerFunction");
+    const stopped = { FunctionName, ReservedConcurrentExecutions: 0 };
+    await emulator.aws("lambda", "put_function_concurrency", stopped);
+    await writeFile(join(old?.folder ?? "", "between.json"), '{"between":true}');
+    await before.run(asTenant("npx kedge post between.json"));
+    await copyFile(join(old?.folder ?? "", "between.json"), join(checkout.folder, "between.json"));
     for (const line of commands) await mine.run(line);
-    expect(await held()).toEqual(heldBefore);
+    await emulator.aws("lambda", "delete_function_concurrency", { FunctionName });
+    // The index has a bucket of its own from now on.
+    const now = await held();
+    expect(now).toMatchObject(heldBefore);
+    expect(Object.keys(now)).toHaveLength(6);
   });
 
   test("proofs that 148cc07 made verify, and an altered event does not", async () => {
@@ -106,7 +123,7 @@ describe.skipIf("missing" in found || old === undefined)("an upgrade from 148cc0
   test("what 148cc07 put into the log is proven anew, in a tree that grew since", async () => {
     await writeFile(join(checkout.folder, "new.json"), '{"new":true}');
     await mine.runWhileAnchoring(asTenant("npx kedge post new.json --wait anchored"));
-    for (const name of [...EVENTS, "new.json"]) {
+    for (const name of [...EVENTS, "between.json", "new.json"]) {
       await mine.run(asTenant(`npx kedge proof ${name} --out anew`));
       await mine.run(asTenant(`npx kedge verify ${name} anew/${name}.tlog-proof --require anchored`));
     }
@@ -117,9 +134,23 @@ describe.skipIf("missing" in found || old === undefined)("an upgrade from 148cc0
       z
         .object({ size: z.coerce.number() })
         .parse(JSON.parse(await mine.run(asTenant("npx kedge status --json")))).size;
-    expect(await size()).toBe(EVENTS.length + 1);
+    expect(await size()).toBe(EVENTS.length + 2);
     await mine.runWhileAnchoring(asTenant(`npx kedge post ${EVENTS[0]} --wait anchored`));
-    expect(await size()).toBe(EVENTS.length + 1);
+    expect(await size()).toBe(EVENTS.length + 2);
+  });
+
+  test("the index items of 148cc07 are dropped by the documented commands, and nothing needs them", async () => {
+    const TableName = mine.output("TableName");
+    const itemsOf = z.object({ Items: z.array(z.unknown()) });
+    const old = {
+      TableName,
+      FilterExpression: "begins_with(pk, :old)",
+      ExpressionAttributeValues: { ":old": { S: "index/" } },
+    };
+    expect(itemsOf.parse(await emulator.aws("dynamodb", "scan", old)).Items).not.toEqual([]);
+    await mine.run(DROP.replace('"$(out TableName)"', TableName));
+    expect(itemsOf.parse(await emulator.aws("dynamodb", "scan", old)).Items).toEqual([]);
+    await mine.run(asTenant(`npx kedge proof ${EVENTS.join(" ")} --out last`));
   });
 
   test("nothing was denied to any function of either version", () => {

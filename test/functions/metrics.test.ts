@@ -17,6 +17,7 @@ import type { Item } from "../../platform/store.ts";
 import { ANCHOR, publicKey } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
 import { headKey, lastCheckpoint, readHead } from "../../service/head.ts";
+import { coverKey, moveCover, readCover } from "../../service/index/cover.ts";
 import { LOGS_PARTITION } from "../../service/logs.ts";
 import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
 import { sweep } from "../../service/sweep.ts";
@@ -136,11 +137,14 @@ describe("the API", () => {
   });
 });
 
+/** What a run of the sealer says of logs to which nothing happened. */
+const NOTHING = { Signatures: [0], Conflicts: [0], RollbackRefused: [0], IndexFault: [0] };
+
 describe("the sealer", () => {
   test("an idle run says that nothing waits and nothing happened", async () => {
     for (const event of [{}, { Records: [] }]) {
       const { values } = await run(() => sealer(event));
-      expect(values).toEqual({ SealLag: [0], Signatures: [0], Conflicts: [0], RollbackRefused: [0] });
+      expect(values).toEqual({ SealLag: [0], ...NOTHING });
     }
   });
 
@@ -153,6 +157,36 @@ describe("the sealer", () => {
     expect(values["SealLag"]).toHaveLength(1);
     expect(values["SealLag"]?.[0]).toBeGreaterThanOrEqual(least);
     expect(values["SealLag"]?.[0]).toBeLessThanOrEqual(most);
+  });
+
+  test("a run says how many entries of the log with the most are in no run of its index", async () => {
+    const [few, more] = [await newTenant(kedge.service), await newTenant(kedge.service)];
+    await post(few, newHash());
+    await post(more, ...Array.from({ length: 9 }, newHash));
+    expect((await run(seal)).values).toMatchObject({ IndexLag: [9], IndexFault: [0] });
+  });
+
+  test("a run counts the logs of whose index a run is lost or altered, and goes on with the others", async () => {
+    const tenant = await newTenant(kedge.service);
+    await post(tenant, newHash());
+    await seal();
+    // Nothing that the log's tree has ever been.
+    const foreign = {
+      level: 0,
+      first: 0n,
+      count: 4_096,
+      root: new Uint8Array(32),
+      headerHash: new Uint8Array(32),
+    };
+    await moveCover(service().store, await readCover(service(), tenant.log.id), [
+      { ...foreign, filterSize: 0 },
+    ]);
+    await post(tenant, newHash());
+    const { values, failure } = await run(seal);
+    expect(failure).toBeInstanceOf(Error);
+    expect(values["IndexFault"]).toEqual([1]);
+    await service().store.write([], [coverKey(tenant.log.id)]);
+    expect((await run(seal)).values).toMatchObject({ IndexFault: [0], SealLag: [expect.any(Number)] });
   });
 
   test("an entry that a clock a year ahead has stamped is no young one: the lag is as far off", async () => {
@@ -234,7 +268,7 @@ describe("the sealer", () => {
     );
     const { values, failure } = await run(() => sealer({ Records: [record] }));
     expect(failure).toBeInstanceOf(Error);
-    expect(values).toEqual({ Signatures: [0], Conflicts: [0], RollbackRefused: [0] });
+    expect(values).toEqual(NOTHING);
   });
 
   test("a race that is lost is counted once a log, and what came in during it is sealed all the same", async () => {
@@ -263,7 +297,13 @@ describe("the sealer", () => {
 
 describe("the anchorer", () => {
   test("an idle run says that nothing waits and nothing happened", async () => {
-    const idle = { AnchorAge: [0], Signatures: [0], RollbackRefused: [0], WitnessQuorum: [1] };
+    const idle = {
+      AnchorAge: [0],
+      Signatures: [0],
+      RollbackRefused: [0],
+      IndexFault: [0],
+      WitnessQuorum: [1],
+    };
     expect((await run(anchorer)).values).toEqual(idle);
   });
 
@@ -271,7 +311,10 @@ describe("the anchorer", () => {
     await post(await newTenant(kedge.service), newHash());
     await sealer({});
     const { values } = await run(anchorer);
-    expect(values).toEqual({ AnchorAge: [0], Signatures: [1], RollbackRefused: [0], WitnessQuorum: [1] });
+    const nothing = { AnchorAge: [0], RollbackRefused: [0], IndexFault: [0] };
+    // The run's own entry is in no run of the index yet.
+    expect(values).toMatchObject({ ...nothing, Signatures: [1], WitnessQuorum: [1] });
+    expect(values["IndexLag"]?.[0]).toBeGreaterThan(0);
     expect(kedge.logged).toHaveLength(1);
   });
 
@@ -285,7 +328,12 @@ describe("the anchorer", () => {
     await sealer({});
     const second = await runFailing("signer");
     for (const { values } of [first, second]) {
-      expect(Object.keys(values).sort()).toEqual(["AnchorAge", "RollbackRefused", "Signatures"]);
+      expect(Object.keys(values).sort()).toEqual([
+        "AnchorAge",
+        "IndexFault",
+        "RollbackRefused",
+        "Signatures",
+      ]);
       expect(values).toMatchObject({ RollbackRefused: [0], Signatures: [0] });
     }
     // Both are ages of the same: as much greater as the second run was later, give or take what each run took.
@@ -326,7 +374,7 @@ describe("the anchorer", () => {
     });
     faults.push(unlisted);
     const { values } = await runFailing("unavailable");
-    expect(values).toEqual({ Signatures: [0], RollbackRefused: [0] });
+    expect(values).toEqual({ Signatures: [0], RollbackRefused: [0], IndexFault: [0] });
   });
 
   test("nor does one that cannot read what is public", async () => {
@@ -334,7 +382,7 @@ describe("the anchorer", () => {
     const [before] = await store.get([publicKey()]);
     await store.put({ ...publicKey(), size: "not a number" });
     const { values } = await runFailing("corrupt");
-    expect(values).toEqual({ Signatures: [0], RollbackRefused: [0] });
+    expect(values).toEqual({ Signatures: [0], RollbackRefused: [0], IndexFault: [0] });
     await store.write(before === undefined ? [] : [before]);
   });
 

@@ -12,10 +12,11 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
-import type { Item } from "../../platform/store.ts";
+import { type Item, sortable } from "../../platform/store.ts";
 import { ANCHOR } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
 import { checkpointKey } from "../../service/checkpoints.ts";
+import { RUN_SIZES } from "../../service/index/cover.ts";
 import { createKey, createLog, createTenant, oldApiKeyKey, tenantPartition } from "../../service/tenants.ts";
 import type { Written } from "../support/lambda-process.ts";
 import { unneeded } from "./access.ts";
@@ -97,6 +98,15 @@ function publishedText(path: string): string {
   const versions = kedge.s3.objects.get(`${KEDGE_PUBLICATION.replace("s3://", "")}/anchor/${path}`);
   return new TextDecoder().decode(versions?.at(-1));
 }
+const indexBucket = () =>
+  (kedge.settings.api.Environment.Variables["KEDGE_INDEX"] ?? "").replace("s3://", "");
+/** Of a log, by their paths in the index. */
+const runsOf = (log: string): Map<string, Uint8Array | undefined> =>
+  new Map(
+    [...kedge.s3.objects]
+      .map(([name, versions]) => [name.slice(indexBucket().length + 1), versions.at(-1)] as const)
+      .filter(([path]) => path.startsWith(`${log}/`)),
+  );
 const signatures = () => kedge.calls.filter(({ action }) => action === "kms:Sign").length;
 const problemOf = async (what: string) => {
   const { status, body } = await client.ask(what, { apiKey: tenant.all });
@@ -257,6 +267,57 @@ describe("a big batch", () => {
   });
 });
 
+describe("the index", () => {
+  const known = newHashes(RUN_SIZES.base);
+  let log: string;
+  const notSealed = () => expect(seal()).rejects.toThrow(`not sealed, see the log lines: ${log}`);
+
+  test("has a run of what filled one, by which an entry posted again stays where it is", async () => {
+    ({ id: log } = await createLog(kedge.operator, tenant.id, "a log with a run"));
+    await post(known, log);
+    await seal();
+    expect([...runsOf(log).keys()]).toEqual([expect.stringMatching(`^${log}/0/0-[0-9a-f]{64}$`)]);
+    await post(known.slice(100, 200), log);
+    await seal();
+    expect((await stateOf(log)).size).toBe(known.length);
+    expect(await assuranceOf(known[300] ?? "", log)).toBe("sealed");
+  });
+
+  test("stops its log while a run is lost, and has it again when an operator asks for it", async () => {
+    const before = runsOf(log);
+    const [path = "", bytes] = [...before][0] ?? [];
+    kedge.s3.objects.delete(`${indexBucket()}/${path}`);
+    const [hash = ""] = newHashes(1);
+    await post([known[7] ?? "", hash], log);
+    await notSealed();
+    expect(await kedge.invoke("sealer", { rebuildIndex: log })).toMatchObject([{ log, runs: 1 }]);
+    expect(runsOf(log)).toEqual(new Map([[path, bytes]]));
+    await kedge.runSchedule("sweepSchedule");
+    expect((await stateOf(log)).size).toBe(known.length + 1);
+  });
+
+  test("loses what was merged into another run, once 36 days are over", async () => {
+    const day = 24 * 3_600_000;
+    for (const [id, schedule] of [
+      [log, "sweepSchedule"],
+      [ANCHOR, "anchorSchedule"],
+    ] as const) {
+      const retired = [37, 35].map((days) => {
+        const name = `0/${days}-${"0f".repeat(32)}`;
+        const at = sortable(BigInt(Date.now() - days * day));
+        return { path: `${id}/${name}`, key: { pk: `log/${id}`, sk: `retired/${at}/${name}` } };
+      });
+      await kedge.operator.store.write(retired.map(({ key }) => key));
+      for (const { path } of retired) kedge.s3.objects.set(`${indexBucket()}/${path}`, [new Uint8Array(1)]);
+      await kedge.runSchedule(schedule);
+      const left = [...runsOf(id).keys()].filter((path) => path.includes("0f0f0f"));
+      expect(left).toEqual([retired[1]?.path]);
+      const notes = kedge.keys().filter(({ pk, sk }) => pk === `log/${id}` && sk.startsWith("retired/"));
+      expect(notes).toEqual([retired[1]?.key]);
+    }
+  });
+});
+
 describe("an auditor", () => {
   test("reads a log tile by tile, and finds the tree that its checkpoint commits to", async () => {
     const apiKey = tenant.all;
@@ -321,21 +382,23 @@ describe("many logs", () => {
     for (const [log, hash] of hashes) expect(await assuranceOf(hash, log)).toBe("anchored");
   });
 
-  test("fill a tile of the anchor log, which anyone may read", async () => {
-    // As many checkpoints as a tile has leaves, as if as many logs had been sealed.
+  test("fill a tile and a run of the anchor log, whose tiles anyone may read", async () => {
+    // As many checkpoints as a run has leaves, as if as many logs had been sealed.
     const sealed = await client.text(`GET ${inLog("/checkpoint")}`, { apiKey: tenant.all });
-    const waiting = Array.from({ length: TILE_WIDTH }, (_, i) =>
+    const waiting = Array.from({ length: RUN_SIZES.base }, (_, i) =>
       sealed.replace(tenant.log, `${i}`.padEnd(19, "a")),
     );
     const { size } = parseCheckpoint(sealed).checkpoint;
     await kedge.operator.store.write(
       waiting.map((note, i) => ({ ...checkpointKey(`${i}`.padEnd(19, "a"), size), note, at: 0n })),
     );
-    await append(
-      kedge.operator,
-      ANCHOR,
-      waiting.map((note) => new TextEncoder().encode(note)),
-    );
+    const entries = waiting.map((note) => new TextEncoder().encode(note));
+    for (let at = 0; at < entries.length; at += 512)
+      await append(kedge.operator, ANCHOR, entries.slice(at, at + 512));
+    await anchor();
+    expect([...runsOf(ANCHOR).keys()]).toHaveLength(1);
+    // What is appended again is found in the run.
+    await append(kedge.operator, ANCHOR, entries.slice(0, 1));
     await anchor();
     const { anchorVkeys: vkeys } = await pins();
     const note = await client.text("GET /anchor/checkpoint");
@@ -348,8 +411,8 @@ describe("many logs", () => {
       expect(await client.text(`GET /anchor/${path}`)).toBe(publishedText(path));
     const bundle = await client.bytes("GET /anchor/tile/entries/000");
     const tile = await client.bytes("GET /anchor/tile/0/000");
-    const entries = decodeBundle(bundle, TILE_WIDTH);
-    expect(tile).toEqual(new Uint8Array(Buffer.concat(entries.map(leafHash))));
+    const leaves = decodeBundle(bundle, TILE_WIDTH).map(leafHash);
+    expect(tile).toEqual(new Uint8Array(Buffer.concat(leaves)));
   });
 });
 
@@ -364,7 +427,7 @@ describe("a table that is behind what was published", () => {
 
   /** Deletes everything of these logs from the table but their registration and pending entries. */
   async function empty(...logs: string[]): Promise<void> {
-    const theirs = new RegExp(`^(log|anchored|staging|tile|index)/(${logs.join("|")})(/|$)`);
+    const theirs = new RegExp(`^(log|anchored|staging|tile)/(${logs.join("|")})(/|$)`);
     const keys = kedge.keys().filter(({ pk }) => theirs.test(pk));
     await kedge.operator.store.write([], keys);
     kedge.takeChanges();
@@ -446,12 +509,12 @@ describe("in the end", () => {
     }
   });
 
-  test("the only errors were those of a table that is behind", () => {
+  test("the only errors were those of a table that is behind and of a run that was lost", () => {
     const lines = FUNCTIONS.flatMap((name) => written[name].stdout).map((line) =>
       lineSchema.parse(JSON.parse(line)),
     );
     const codes = lines.filter(({ level }) => level === "error").map(({ code }) => code);
-    expect(new Set(codes)).toEqual(new Set(["rollback"]));
+    expect(new Set(codes)).toEqual(new Set(["rollback", "corrupt"]));
   });
 });
 

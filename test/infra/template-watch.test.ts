@@ -207,7 +207,7 @@ test("every metric of a witness pages, and its page names them all", () => {
   expect(named.sort()).toEqual(Object.keys(WITNESS_METRICS).sort());
 });
 
-test("the bill of bench/cost counts as many alarm metrics, dashboards and keys as there are", () => {
+test("the bill of bench/cost counts as many alarm metrics, dashboards and keys as there are, and the sealer's memory", () => {
   const watched = resources(prod.service, "AWS::CloudWatch::Alarm").map(([, { Properties }]) =>
     z
       .array(z.looseObject({ MetricStat: z.unknown().optional() }))
@@ -218,4 +218,7 @@ test("the bill of bench/cost counts as many alarm metrics, dashboards and keys a
   expect(metrics).toHaveLength(ASSUMED.alarmMetrics);
   asserted(prod.service).resourceCountIs("AWS::CloudWatch::Dashboard", ASSUMED.dashboards);
   asserted(prod.data).resourceCountIs("AWS::KMS::Key", ASSUMED.keys);
+  expect(lambda(prod.service, "sealer").Environment.Variables["KEDGE_INDEX_MEMORY"]).toBe(
+    String(ASSUMED.indexMemory),
+  );
 });

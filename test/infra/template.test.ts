@@ -50,9 +50,10 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     const witnesses = name === "full" ? ["KEDGE_POLICY"] : [];
     const tsa = ["KEDGE_TSA_URLS", "KEDGE_TSA_CERTS", "KEDGE_TSA_EVERY"];
     const timestamps = name === "full" ? [...tsa, "KEDGE_OTS_CALENDARS", "KEDGE_BITCOIN_URL"] : [];
+    const minutes = ["KEDGE_SWEEP_MINUTES", "KEDGE_ANCHOR_MINUTES"];
     const wanted = {
-      api: [...common, ...mldsa, ...witnesses, "KEDGE_SWEEP_MINUTES", "KEDGE_ANCHOR_MINUTES"],
-      sealer: [...common, ...mldsa, "KEDGE_PUBLICATION"],
+      api: [...common, ...mldsa, ...witnesses, ...minutes, "KEDGE_INDEX_MEMORY"],
+      sealer: [...common, ...mldsa, "KEDGE_PUBLICATION", "KEDGE_INDEX_MEMORY"],
       anchorer: [...common, ...mldsa, ...witnesses, ...timestamps, "KEDGE_PUBLICATION"],
     };
     for (const each of FUNCTIONS) {

@@ -173,7 +173,7 @@ describe("a start on what was lost or damaged names the file and the way on, and
         const bytes = await readFile(path);
         await writeFile(path, bytes.fill(0, 2 * bytes.readUInt32LE(48)));
       },
-      /store is damaged: bring it back from a backup \(docs\/operations\.md, Restore from a backup\)$/m,
+      /store is damaged: bring it back from a backup \(docs\/operations\.md, Back up and restore one machine\)$/m,
     ],
   ])("by a process of its own: %s", async (_, damage, message) => {
     await cp(used, data, { recursive: true });
