@@ -11,7 +11,6 @@ import { join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
-import { fileURLToPath } from "node:url";
 import { decodeCommitments, startAudit } from "@kedge/verify/audit/audit";
 import { parseHead } from "@kedge/verify/audit/heads";
 import { encodeBase64 } from "@kedge/verify/tlog/bytes";
@@ -24,6 +23,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { figure, median, type Section, spread } from "./report.ts";
+import { COMMAND } from "./served.ts";
 import { randomCommitments } from "./stack.ts";
 
 const ENTRIES = 1_000_000;
@@ -43,8 +43,9 @@ export async function audit(): Promise<Section> {
   try {
     const records = join(folder, "records.ndjson");
     await pipeline(Readable.from(recordsOf(log)), createWriteStream(records));
-    const alone = await run(server.url, log, [], "CONSISTENT");
-    const reconciled = await run(server.url, log, ["--records", records], "RECONCILED");
+    const audited = { url: server.url, apiKey: "kedge_bench_secret", log: LOG, logVkey: log.vkey };
+    const alone = await runAudit(audited, [], "CONSISTENT");
+    const reconciled = await runAudit(audited, ["--records", records], "RECONCILED");
     const { share, perSecond, barePerSecond } = hashing(log);
     const row = (what: string, { seconds, cpuSeconds, megabytes }: Run) => [
       what,
@@ -157,17 +158,23 @@ const TELL_USAGE = `data:text/javascript,${encodeURIComponent(
   'import { writeSync } from "node:fs"; process.on("exit", () => writeSync(3, JSON.stringify(process.resourceUsage())));',
 )}`;
 
+/** The log that is audited, and the key of whom. */
+type Audited = {
+  readonly url: string;
+  readonly apiKey: string;
+  readonly log: string;
+  readonly logVkey: string;
+};
+
 /** @throws when it comes to another verdict: the figures would be of something else. */
-async function run(url: string, { vkey }: MadeUp, args: readonly string[], verdict: string): Promise<Run> {
-  const command = fileURLToPath(new URL("../cli/kedge.js", import.meta.url));
+export async function runAudit(
+  { url, apiKey, log, logVkey }: Audited,
+  args: readonly string[],
+  verdict: string,
+): Promise<Run> {
   const started = performance.now();
-  const child = spawn(process.execPath, ["--import", TELL_USAGE, command, "audit", LOG, ...args], {
-    env: {
-      PATH: process.env["PATH"],
-      KEDGE_URL: url,
-      KEDGE_API_KEY: "kedge_bench_secret",
-      KEDGE_LOG_VKEY: vkey,
-    },
+  const child = spawn(process.execPath, ["--import", TELL_USAGE, COMMAND, "audit", log, ...args], {
+    env: { PATH: process.env["PATH"], KEDGE_URL: url, KEDGE_API_KEY: apiKey, KEDGE_LOG_VKEY: logVkey },
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
   const [out, err, usage] = await Promise.all([child.stdout, child.stderr, child.stdio[3]].map(readAll));

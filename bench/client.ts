@@ -178,12 +178,14 @@ export async function covering(side: Side, before: number, events: number): Prom
   }
 }
 
-/** Requests whose way to a checkpoint is looked up, at most. */
-const LOOKED_UP = 1_000;
-
-/** From acknowledgement to the publication of the covering checkpoint, ms, of at most a thousand requests, evenly chosen. */
-export async function waits(side: Side, published: readonly Published[], load: Load): Promise<number[]> {
-  const every = Math.ceil(load.posted.length / LOOKED_UP);
+/** From acknowledgement to the publication of the covering checkpoint, ms, of so many requests at most, evenly chosen. */
+export async function waits(
+  side: Side,
+  published: readonly Published[],
+  load: Load,
+  most = 1_000,
+): Promise<number[]> {
+  const every = Math.ceil(load.posted.length / most);
   const some = load.posted.filter((_, i) => i % every === 0);
   const indices = await side.indices(some);
   return some.map(({ acknowledged }, i) => {

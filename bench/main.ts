@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, in a few minutes and on loopback only.
+ * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, on loopback only. Soak runs where it is named, for
+ * `--minutes`, at `--rate` events a second.
  * Progress goes to standard error, the result to standard output.
  */
 import { availableParallelism, cpus, loadavg } from "node:os";
@@ -7,22 +8,38 @@ import { parseArgs } from "node:util";
 import { audit } from "./audit.ts";
 import { coldstart } from "./coldstart.ts";
 import { fairness } from "./fairness.ts";
+import { idle } from "./idle.ts";
 import { proofs } from "./proofs.ts";
 import { race } from "./race.ts";
 import { figure, type Section, table } from "./report.ts";
 import { scale } from "./scale.ts";
+import { site } from "./site.ts";
+import { soak } from "./soak.ts";
 import { tlog } from "./tlog.ts";
-import { units } from "./units.ts";
 import { verification } from "./verification.ts";
 
 // The AWS SDK announces its end of support for Node 20 on every start.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
 
-const SECTIONS = { race, units, proofs, fairness, verification, audit, scale, coldstart, tlog };
+const SECTIONS = {
+  race,
+  soak: runSoak,
+  site,
+  idle,
+  proofs,
+  fairness,
+  verification,
+  audit,
+  scale,
+  coldstart,
+  tlog,
+};
 type Name = keyof typeof SECTIONS;
 const NAMES: readonly Name[] = [
   "race",
-  "units",
+  "soak",
+  "site",
+  "idle",
   "proofs",
   "fairness",
   "verification",
@@ -51,10 +68,11 @@ const TARGETS: readonly Target[] = [
   { what: "ack → checkpoint p50 at half of peak, ms", of: ["race", "half.p50"], most: 500 },
   { what: "the same, p99, ms", of: ["race", "half.p99"], most: 900 },
   { what: "ack → checkpoint p50 at 3,000/s, ms", of: ["race", "steady.p50"], most: 300 },
-  { what: "write units per event, 1,000 a request", of: ["units", "writeUnitsPerEvent"], most: 2.2 },
-  { what: "write units per event, 1 a request", of: ["units", "writeUnitsPerSingleEvent"], most: 2.2 },
-  { what: "round trips for all tiles of a proof", of: ["proofs", "roundTripsForTiles"], most: 1 },
-  { what: "round trips for a proof, all in all", of: ["proofs", "roundTrips"], most: 1 },
+  { what: "soak: bytes an event on disk", of: ["soak", "bytesAnEvent"], most: 200 },
+  { what: "soak: rise of RSS", of: ["soak", "rssRise"], most: 0.1 },
+  { what: "soak: rise of open files", of: ["soak", "filesRise"], most: 0.1 },
+  { what: "soak: rise of disk an event", of: ["soak", "diskRise"], most: 0.1 },
+  { what: "rounds of calls for an anchored proof", of: ["proofs", "rounds"], most: 4 },
   { what: "a proof beside another tenant's thousands ÷ alone", of: ["fairness", "ratio"], most: 10 },
   { what: "proofs verified a second, sealed", of: ["verification", "sealedPerSecond"], least: 500 },
   { what: "proofs verified a second, anchored", of: ["verification", "anchoredPerSecond"], least: 500 },
@@ -67,12 +85,20 @@ const TARGETS: readonly Target[] = [
   { what: "the same, reconciled with 10⁶ records, s", of: ["audit", "reconciledSeconds"], most: 60 },
   { what: "the same, peak RSS, MB", of: ["audit", "reconciledMegabytes"], most: 300 },
   { what: "audit: entries hashed a second ÷ the bare hashes'", of: ["audit", "hashShare"], least: 0.5 },
-  { what: "I8, 10⁷ ÷ 10³: write units of a seal", of: ["scale", "seal.writeUnits"], most: FLAT },
-  { what: "I8, 10⁷ ÷ 10³: round trips of a seal", of: ["scale", "seal.roundTrips"], most: FLAT },
-  { what: "I8, 10⁷ ÷ 10³: time of a seal", of: ["scale", "seal.ms"], most: FLAT_TIME },
-  { what: "I8, 10⁷ ÷ 10³: round trips of a proof", of: ["scale", "old.roundTrips"], most: FLAT },
-  { what: "I8, 10⁷ ÷ 10³: read units of a proof", of: ["scale", "old.readUnits"], most: FLAT },
-  { what: "I8, 10⁷ ÷ 10³: time of a proof", of: ["scale", "old.ms"], most: FLAT_TIME },
+  {
+    what: "look-up of a present commitment at 10⁸: rounds",
+    of: ["scale", "present.rounds of calls"],
+    most: 3,
+  },
+  {
+    what: "look-up of an absent commitment at 10⁸: rounds",
+    of: ["scale", "absent.rounds of calls"],
+    most: 3,
+  },
+  { what: "10⁸ ÷ 10⁶: look-up of a present one, time", of: ["scale", "present.ms.overMillion"], most: FLAT },
+  { what: "10⁸ ÷ 10⁶: look-up of an absent one, time", of: ["scale", "absent.ms.overMillion"], most: FLAT },
+  { what: "10⁸ ÷ 10⁴: time of a seal", of: ["scale", "seal.ms.overTenThousand"], most: FLAT_TIME },
+  { what: "10⁸ ÷ 10⁴: requests of a seal", of: ["scale", "seal.requests.overTenThousand"], most: FLAT_TIME },
   { what: "KB that a start of the API parses", of: ["coldstart", "apiKilobytes"], most: 600 },
   {
     what: "cold start of the API ÷ a bare Hono's, until ready",
@@ -82,7 +108,10 @@ const TARGETS: readonly Target[] = [
   { what: "the same, until the first answer", of: ["coldstart", "apiAnsweredOverBare"], most: 2 },
 ];
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean" }, minutes: { type: "string" }, rate: { type: "string" } },
+});
 const unknown = positionals.find((name) => !NAMES.some((known) => known === name));
 if (unknown !== undefined) {
   throw new RangeError(`there is no section ${unknown}: name any of ${NAMES.join(", ")}`);
@@ -90,13 +119,18 @@ if (unknown !== undefined) {
 
 const results = new Map<Name, Section>();
 for (const name of NAMES) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  if (positionals.length > 0 ? !positionals.includes(name) : name === "soak") continue;
   const started = performance.now();
   process.stderr.write(`${name}…`);
   results.set(name, await SECTIONS[name]());
   process.stderr.write(` ${Math.round((performance.now() - started) / 1000)} s\n`);
 }
 process.stdout.write(values.json === true ? json() : markdown());
+
+function runSoak(): Promise<Section> {
+  const { minutes = "10", rate } = values;
+  return soak({ minutes: Number(minutes), ...(rate !== undefined && { rate: Number(rate) }) });
+}
 
 function machine() {
   const [cpu] = cpus();

@@ -1,5 +1,6 @@
 /** Proofs: what the service spends on one, and how many it makes in a second. */
 import { anchor } from "../service/anchor.ts";
+import { roundsOf, SLOW_MS } from "./counted.ts";
 import { figure, median, type Section, spread } from "./report.ts";
 import { type BenchLog, openStack, proveAll, type Stack, sealedLog, slices } from "./stack.ts";
 
@@ -28,29 +29,17 @@ export async function proofs(): Promise<Section> {
       parallel.push(await rateOf(stack, log, slices(some.slice(0, PARALLEL), 1), CONCURRENCY));
       batched.push(await rateOf(stack, log, [some], 1));
     }
-    const row = (what: string, of: (cost: typeof anchored) => number) => [
-      what,
-      ...[sealed, anchored, batch].map((cost) => figure(of(cost))),
-    ];
     return {
       title: "Proofs: made by the service",
       head: ["", "one, sealed", "one, anchored", `${figure(BATCH)} in a request, anchored`],
       rows: [
-        [
-          "store round trips, one after the other",
-          figure(sealed.roundTrips),
-          figure(anchored.roundTrips),
-          "",
-        ],
-        row("of which for all tiles of both trees", ({ parts }) => parts.get("tile")?.requests ?? 0),
-        row("read units", ({ readUnits }) => readUnits),
+        ["rounds of calls", ...[sealed, anchored, batch].map(({ rounds }) => figure(rounds))],
+        ["read units", ...[sealed, anchored, batch].map(({ readUnits }) => figure(readUnits))],
         ["proofs/s", "", spread(single), spread(batched)],
         [`proofs/s, ${CONCURRENCY} requests at a time`, "", spread(parallel), ""],
       ],
       values: {
-        roundTripsSealed: sealed.roundTrips,
-        roundTrips: anchored.roundTrips,
-        roundTripsForTiles: anchored.parts.get("tile")?.requests ?? Number.NaN,
+        rounds: anchored.rounds,
         readUnits: anchored.readUnits,
         proofsPerSecond: median(single),
         proofsPerSecondParallel: median(parallel),
@@ -62,10 +51,20 @@ export async function proofs(): Promise<Section> {
   }
 }
 
-async function costOf(stack: Stack, log: BenchLog, entries: readonly Uint8Array[]) {
-  stack.meter.take();
-  await proveAll(stack, log, entries);
-  return stack.meter.take();
+async function costOf({ calls, ...stack }: Stack, log: BenchLog, entries: readonly Uint8Array[]) {
+  const time = async () => {
+    const started = performance.now();
+    await proveAll({ ...stack, calls }, log, entries);
+    return performance.now() - started;
+  };
+  await time();
+  calls.take();
+  const fast = await time();
+  const { readUnits } = calls.take();
+  calls.slow(SLOW_MS);
+  const rounds = roundsOf(fast, await time());
+  calls.slow(0);
+  return { readUnits, rounds };
 }
 
 /** Proofs a second, so many requests at a time. */

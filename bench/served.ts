@@ -30,9 +30,9 @@ export type Kedge = Side & { readonly folder: string; readonly credentials: Cred
 export const dataFolder = (): Promise<string> => mkdtemp(join(tmpdir(), "kedge-bench-"));
 
 /** Starts on a new folder, or on one that it ran on before; its demonstration warms it up. */
-export async function serveKedge(folder: string): Promise<Kedge> {
+export async function serveKedge(folder: string, port = "0"): Promise<Kedge> {
   const profile = PROFILES === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${PROFILES}`];
-  const child = spawn(process.execPath, [...profile, COMMAND, "serve", "--port", "0", "--data", folder], {
+  const child = spawn(process.execPath, [...profile, COMMAND, "serve", "--port", port, "--data", folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const url = await ready(child);

@@ -1,53 +1,53 @@
-/** The service in this process, on the embedded servers and a metered store: for what the HTTP API would hide. */
+/** The service in this process, on the store of one machine, with its calls counted: for what the HTTP API would hide. */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CreateKeyCommand, type KeySpec } from "@aws-sdk/client-kms";
-import { startDynamodb } from "../platform/embedded/dynamodb.ts";
 import { startKms } from "../platform/embedded/kms.ts";
-import { createTable } from "../platform/embedded/table.ts";
 import { kmsClient } from "../platform/signer.ts";
 import { append } from "../service/append.ts";
 import { openService, type Service } from "../service/config-sealing.ts";
 import { prove } from "../service/prove.ts";
 import { seal } from "../service/seal.ts";
 import { createLog, createTenant } from "../service/tenants.ts";
-import { localClient, type Meter, meteredStore } from "./metered.ts";
+import { type Counter, counted } from "./counted.ts";
 
-const TABLE_NAME = "kedge-bench";
+export type Stack = {
+  readonly service: Service;
+  readonly folder: string;
+  readonly calls: Pick<Counter, "take" | "slow">;
+  close(): Promise<void>;
+};
 
-export type Stack = { readonly service: Service; readonly meter: Meter; close(): Promise<void> };
-
-/** @param endpoint of another DynamoDB to use in place of the embedded one. */
-export async function openStack(endpoint?: string): Promise<Stack> {
+export async function openStack(): Promise<Stack> {
   const folder = await mkdtemp(join(tmpdir(), "kedge-bench-"));
-  const dynamodb = endpoint === undefined ? await startDynamodb({ dataDir: folder }) : undefined;
   const kms = await startKms({ dataDir: folder });
+  const inFolder = (name: string) => `${pathToFileURL(join(folder, name))}/`;
   Object.assign(process.env, {
     AWS_ENDPOINT_URL_KMS: kms.url,
     AWS_REGION: "us-east-1",
     AWS_ACCESS_KEY_ID: "local",
     AWS_SECRET_ACCESS_KEY: "local",
-    KEDGE_STORE: `dynamodb:${TABLE_NAME}`,
+    KEDGE_STORE: inFolder("store").replace(/^file:/, "lmdb:"),
     KEDGE_DOMAIN: "localhost",
-    KEDGE_PUBLICATION: `${pathToFileURL(join(folder, "published"))}/`,
-    KEDGE_INDEX: `${pathToFileURL(join(folder, "index"))}/`,
+    KEDGE_PUBLICATION: inFolder("published"),
+    KEDGE_INDEX: inFolder("index"),
   });
   process.env["KEDGE_LOG_KEY"] = await newKey("ECC_NIST_EDWARDS25519");
   process.env["KEDGE_ANCHOR_KEY"] = await newKey("ECC_NIST_EDWARDS25519");
   process.env["KEDGE_ANCHOR_MLDSA_KEY"] = await newKey("ML_DSA_44");
 
-  const url = endpoint ?? dynamodb?.url ?? "";
-  await createTable(localClient(url), TABLE_NAME);
-  const meter = meteredStore(url, TABLE_NAME);
+  const opened = openService(process.env);
+  const { store, index, ...calls } = counted(opened.store, opened.index);
   return {
-    service: { ...openService(process.env), store: meter.store },
-    meter,
+    service: { ...opened, store, index },
+    folder,
+    calls,
     async close() {
+      await opened.close();
       await kms.close();
-      await dynamodb?.close();
       await rm(folder, { recursive: true });
     },
   };

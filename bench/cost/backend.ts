@@ -7,13 +7,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { CreateKeyCommand, type KeySpec, KMSClient } from "@aws-sdk/client-kms";
 import { z } from "zod";
 import { startDynamodb } from "../../platform/embedded/dynamodb.ts";
 import { startKms } from "../../platform/embedded/kms.ts";
 import { createTable } from "../../platform/embedded/table.ts";
 import { startS3 } from "../../test/support/s3-server.ts";
-import { localClient } from "../metered.ts";
 import { type Calls, NO_CALLS } from "./calls.ts";
 import { itemSizes } from "./sizes.ts";
 
@@ -39,7 +39,14 @@ const [dynamodb, kms, s3] = await Promise.all([
   startKms({ dataDir: folder }),
   startS3({ isIndex: (bucket) => bucket === INDEX }),
 ]);
-await createTable(localClient(dynamodb.url), TABLE_NAME);
+await createTable(
+  new DynamoDBClient({
+    endpoint: dynamodb.url,
+    region: "us-east-1",
+    credentials: { accessKeyId: "local", secretAccessKey: "local" },
+  }),
+  TABLE_NAME,
+);
 const keys = {
   KEDGE_LOG_KEY: await newKey("ECC_NIST_EDWARDS25519"),
   KEDGE_ANCHOR_KEY: await newKey("ECC_NIST_EDWARDS25519"),
