@@ -7,6 +7,7 @@ import { ServiceError } from "../platform/error.ts";
 import type { Item, Store } from "../platform/store.ts";
 import { fairQueue, fairTurns } from "./fair.ts";
 import { decodeHead, headKey } from "./head.ts";
+import { mergeCover } from "./index/extend.ts";
 import { RETENTION_MS, removeRetired } from "./index/retired.ts";
 import { allLogs, findLog, type RegisteredLog } from "./logs.ts";
 import { oldestPending } from "./pending.ts";
@@ -196,7 +197,7 @@ export async function drain(ctx: DrainContext, log: SealableLog, batches = MAX_B
     }
     rounds++;
     const { sealed, size, oldest, more } = batch;
-    // Not after every batch: it is a query.
+    // Not after every batch: each takes reads of its own.
     const isTidied = oldest === undefined || batch.index.extended === true;
     const index = isTidied ? await tidy(ctx, log.id, batch.index) : batch.index;
     const one = { sealed, batches: sealed > 0 ? 1 : 0, size, conflict: false, more, index };
@@ -206,9 +207,10 @@ export async function drain(ctx: DrainContext, log: SealableLog, batches = MAX_B
   return all;
 }
 
-/** Deletes old runs of the index. That it fails is told with the rest of how the index fares. */
+/** Merges runs of the index, and deletes old ones. That it fails is told with the rest of how the index fares. */
 async function tidy(ctx: DrainContext, log: string, index: IndexState): Promise<IndexState> {
   try {
+    await mergeCover(ctx, log);
     await removeRetired(ctx, log, ctx.clock(), ctx.retention ?? RETENTION_MS);
     return index;
   } catch (error) {
