@@ -93,7 +93,7 @@ async function migrateFolder({ data }: { data: string }): Promise<void> {
   const { folder, items, logs } = await asOperator(() => migrate(data));
   print(
     `${folder} is of this version now: ${items} items are copied into store/, and the trees of ${logs} logs are as they were signed.`,
-    "dynamodb/ stays as it was: delete it once an old proof is verified and all is well.",
+    "dynamodb/ stays as it was: never start version 0.1.0 on it again, and delete it once all is well.",
   );
 }
 

@@ -23,10 +23,11 @@ import { publishedHead, readHead } from "../service/head.ts";
 import { allLogs } from "../service/logs.ts";
 import { readLogTiles } from "../service/tiles.ts";
 import { lockData } from "./open.ts";
-import { BACKUP, OLD_STORE, STORE } from "./state.ts";
+import { BACKUP, machineKey, OLD_STORE, STORE } from "./state.ts";
 
-/** Of version 0.1.0. */
+/** Of version 0.1.0, whose witness had one like it. */
 const TABLE_NAME = "kedge";
+const WITNESS_TABLE_NAME = "kedge-witness";
 const INDEX_ITEM = /^index\//;
 const ITEMS_AT_ONCE = 1_000;
 const TILES_AT_ONCE = 100;
@@ -50,7 +51,11 @@ export async function migrate(data: string): Promise<Migrated> {
     const store = lmdbStore(partial);
     let migrated: Migrated;
     try {
-      const items = await copyTable(folder, store);
+      const isWitness = existsSync(join(folder, "witness.json"));
+      const items = await copyTable(folder, isWitness ? WITNESS_TABLE_NAME : TABLE_NAME, store);
+      // A witness's record may still be empty, and its keys ask for one. A deployment's has the anchor log at least.
+      if (isWitness) await store.put({ ...machineKey(), folder });
+      else if (items === 0) throw lostTable(folder, "is empty beside keys that may have signed");
       migrated = { folder, items, logs: await checkTrees(store) };
     } finally {
       await store.close();
@@ -64,7 +69,7 @@ export async function migrate(data: string): Promise<Migrated> {
 }
 
 /** @returns how many items there are now. */
-async function copyTable(folder: string, store: Store): Promise<number> {
+async function copyTable(folder: string, table: string, store: Store): Promise<number> {
   const accessKeyId = randomBytes(16).toString("hex");
   // Its lock tells that no process of version 0.1.0 has it either.
   const server = await startDynamodb({ dataDir: folder, accessKeyId, repair: BACKUP });
@@ -84,7 +89,7 @@ async function copyTable(folder: string, store: Store): Promise<number> {
       copied += some.length;
       some = [];
     };
-    for await (const item of allItems(client, TABLE_NAME)) {
+    for await (const item of allItems(client, table)) {
       if (INDEX_ITEM.test(item.pk)) continue;
       partitions.add(item.pk);
       some.push(item);
@@ -92,12 +97,15 @@ async function copyTable(folder: string, store: Store): Promise<number> {
     }
     await keep();
     client.destroy();
-    if (copied > 0 && (await countItems(store, partitions)) === copied) return copied;
-    throw new ServiceError("corrupt", `${join(folder, OLD_STORE)} cannot be copied whole: ${BACKUP}`);
+    if ((await countItems(store, partitions)) === copied) return copied;
+    throw lostTable(folder, "cannot be copied whole");
   } finally {
     await server.close();
   }
 }
+
+const lostTable = (folder: string, what: string): ServiceError =>
+  new ServiceError("corrupt", `${join(folder, OLD_STORE)} ${what}: ${BACKUP}`);
 
 async function countItems(store: Store, partitions: Iterable<string>): Promise<number> {
   let count = 0;

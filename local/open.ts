@@ -1,17 +1,15 @@
 /** The data folder's KMS and store: opened by the process that serves it and, where none does, by a command. */
-import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { open, readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { takeOwnership } from "@kedge/cli/numbering/owner";
 import { withTimeout } from "@kedge/verify/net/exchange";
 import { z } from "zod";
-import { ignoreAbsent, makeFolder } from "../platform/durable.ts";
 import { useEnvironment, useKms, writePrivately } from "../platform/embedded/embedded.ts";
 import { ServiceError } from "../platform/error.ts";
-import { type LmdbStore, lmdbStore } from "../platform/lmdb.ts";
+import type { LmdbStore } from "../platform/lmdb.ts";
+import { damaged, openWhole, saysDamage } from "../platform/lmdb-damage.ts";
 import { openApiService } from "../service/config.ts";
 import {
   BACKUP,
@@ -76,65 +74,14 @@ export async function openData(folder: string, { begin }: { begin: boolean }): P
 
 /** Runs on the folder's store. @throws ServiceError `corrupt` when it is damaged. */
 export async function withStore(folder: string, run: (store: LmdbStore) => Promise<void>): Promise<void> {
-  const path = join(folder, STORE);
-  await makeFolder(path, 0o700);
-  if (!(await isWhole(path))) throw damaged(path);
-  const store = lmdbStore(path);
+  const store = await openWhole(join(folder, STORE), BACKUP);
   try {
     await run(store);
   } catch (error) {
-    if (saysDamage(error)) throw damaged(path, error);
-    throw error;
+    throw saysDamage(error) ? damaged(join(folder, STORE), BACKUP, error) : error;
   } finally {
     await store.close();
   }
-}
-
-const damaged = (path: string, cause?: unknown): ServiceError =>
-  new ServiceError("corrupt", `${path} is damaged: ${BACKUP}`, { cause });
-
-/** What LMDB says of pages that it did not write. */
-function saysDamage(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (/MDB_(INVALID|CORRUPTED|PAGE_NOTFOUND|VERSION_MISMATCH)/.test(cause.message)) return true;
-  }
-  return false;
-}
-
-/** Bytes of an LMDB 1.0 file from the start of each of its two meta pages: a 4-byte magic number, then 8 bytes each. */
-const META = { magic: 24, pageSize: 48, lastPage: 144, transaction: 152, bytes: 160 } as const;
-const MAGIC = 0xbeefc0de;
-
-/**
- * LMDB maps its file into memory: one that is cut short, or is another, would end this process without a word.
- * A file may be shorter than its last page, where that was freed before it was written: then another process reads it all.
- */
-async function isWhole(path: string): Promise<boolean> {
-  const file = await open(join(path, "data.mdb")).catch(ignoreAbsent);
-  if (file === undefined) return true;
-  try {
-    const { size } = await file.stat();
-    if (size === 0) return true;
-    const meta = async (at: number) => (await file.read(Buffer.alloc(META.bytes), 0, META.bytes, at)).buffer;
-    const first = await meta(0);
-    const pageSize = first.readUInt32LE(META.pageSize);
-    const second = await meta(pageSize);
-    if ([first, second].some((page) => page.readUInt32LE(META.magic) !== MAGIC)) return false;
-    const of = (name: "lastPage" | "transaction", page: Buffer) => page.readBigUInt64LE(META[name]);
-    const newest = of("transaction", first) > of("transaction", second) ? first : second;
-    return BigInt(size) >= (of("lastPage", newest) + 1n) * BigInt(pageSize) || isReadable(path);
-  } finally {
-    await file.close();
-  }
-}
-
-const READ_ALL =
-  'const db = require(process.argv[1]).open({ path: process.argv[2], keyEncoding: "binary", readOnly: true });' +
-  " for (const { value } of db.getRange()) void value;";
-
-function isReadable(path: string): boolean {
-  const lmdb = createRequire(import.meta.url).resolve("lmdb");
-  return spawnSync(process.execPath, ["-e", READ_ALL, lmdb, path], { stdio: "ignore" }).status === 0;
 }
 
 /**

@@ -200,7 +200,7 @@ export async function beginKeys(folder: string): Promise<void> {
 }
 
 /** In the store of a folder whose keys are made: without it the store is another, or was lost. */
-const machineKey = (): Key => ({ pk: "machine", sk: "-" });
+export const machineKey = (): Key => ({ pk: "machine", sk: "-" });
 
 /** @throws ServiceError `corrupt` where the store, or the record of what was signed, was lost beside the keys. */
 export async function checkStore(folder: string, store: Store): Promise<void> {

@@ -37,7 +37,7 @@ import type { Key, Store } from "../platform/store.ts";
 import { checkpointKey, keepFirst } from "./checkpoints.ts";
 import { type Head, moveHead, publishedHead, readHead } from "./head.ts";
 import { type Cover, type IndexContext, readCover, sizesOf } from "./index/cover.ts";
-import { extendCover, isDue } from "./index/extend.ts";
+import { isDue, lengthenCover } from "./index/extend.ts";
 import { find } from "./index/find.ts";
 import { oldestFirst, type PendingChunk } from "./pending.ts";
 import { readRecord, rollback, writeBatch, writeRecord } from "./record.ts";
@@ -288,7 +288,7 @@ async function admitted({ entries, leaves }: Leaves, admit: SealableLog["admit"]
 async function readEnough(ctx: SealContext, head: Head): Promise<Cover> {
   const cover = await readCover(ctx, head.log);
   const isEnough = uncovered(head, cover) <= BigInt(sizesOf(ctx).uncovered);
-  return isEnough ? cover : await extendCover(ctx, head.log);
+  return isEnough ? cover : await lengthenCover(ctx, head.log);
 }
 
 /** Which of these leaf hashes the log has, by their numbers. */
@@ -436,7 +436,7 @@ async function extend(ctx: SealContext, head: Head, cover: Cover | undefined): P
   if (cover === undefined) return {};
   if (!isDue(ctx, head, cover)) return { uncovered: uncovered(head, cover) };
   try {
-    return { uncovered: uncovered(head, await extendCover(ctx, head.log)) };
+    return { uncovered: uncovered(head, await lengthenCover(ctx, head.log)) };
   } catch (error) {
     return { uncovered: uncovered(head, cover), error };
   }

@@ -56,35 +56,77 @@ const MERGED_AT_ONCE = 32;
 
 /**
  * Until everything that filled has a run and nothing is left to merge. Each step moves the cover, so that who dies is followed
- * by the next where he stopped; a step takes the memory of one run of the highest level, some 150 MB.
+ * by the next where he stopped.
  * @throws ServiceError `corrupt` when a run is lost or altered, or the tiles or the cover are not of the published tree.
  */
 export async function extendCover(ctx: ExtendContext, log: string): Promise<Cover> {
+  await lengthenCover(ctx, log);
+  return await mergeCover(ctx, log);
+}
+
+/** Until everything that filled has a run. @throws as `extendCover`. */
+export async function lengthenCover(ctx: ExtendContext, log: string): Promise<Cover> {
+  return await inSteps(ctx, log, async ({ head, cover }) => {
+    const runs = await lengthened(ctx, head, cover);
+    return runs === undefined ? "done" : ((await moveCover(ctx.store, cover, runs)) ?? "moved");
+  });
+}
+
+/**
+ * Until nothing is left to merge. A step takes seconds, and the memory of one run of the highest level, some 150 MB; the cover
+ * may be lengthened meanwhile. @throws as `extendCover`.
+ */
+export async function mergeCover(ctx: ExtendContext, log: string): Promise<Cover> {
+  return await inSteps(ctx, log, async ({ cover }) => {
+    const at = mergeable(ctx, cover);
+    if (at === -1) return "done";
+    const parts = cover.runs.slice(at, at + sizesOf(ctx).fanout);
+    return (await replaceRuns(ctx, cover, parts, await merged(ctx, log, parts))) ?? "moved";
+  });
+}
+
+/** Whether there is anything to do for `lengthenCover`, as far as these two tell. */
+export const isDue = (ctx: IndexContext, { published }: Head, cover: Cover): boolean =>
+  runAt(ctx, cover.end, published) !== undefined;
+
+type HeadAndCover = { readonly head: Head; readonly cover: Cover };
+
+/** @param step returns the cover after it; "moved": another has made that step. */
+async function inSteps(
+  ctx: ExtendContext,
+  log: string,
+  step: (from: HeadAndCover) => Promise<Cover | "done" | "moved">,
+): Promise<Cover> {
   let { head, cover } = await readHeadAndCover(ctx, log);
   for (;;) {
-    const next = await nextCover(ctx, head, cover);
+    const next = await step({ head, cover }).catch((error: unknown) => ifMerged(ctx, cover, error));
     if (next === "done") return cover;
     if (next === "moved") ({ head, cover } = await readHeadAndCover(ctx, log));
     else cover = next;
   }
 }
 
-/** Whether there is anything to do, as far as these two tell. */
-export const isDue = (ctx: IndexContext, { published }: Head, cover: Cover): boolean =>
-  runAt(ctx, cover.end, published) !== undefined || mergeable(ctx, cover) !== -1;
+/** A run that is absent was merged by another and deleted since, unless the cover of now still names it. */
+async function ifMerged(ctx: ExtendContext, { log }: Cover, error: unknown): Promise<"moved"> {
+  if (!(error instanceof RunAbsent)) throw error;
+  if (names(await readCover(ctx, log), error.path)) throw lost(error.path);
+  return "moved";
+}
 
-/** The cover after one step. "moved": another has made that step. */
-async function nextCover(ctx: ExtendContext, head: Head, cover: Cover): Promise<Cover | "done" | "moved"> {
-  try {
-    const runs = (await lengthened(ctx, head, cover)) ?? (await merged(ctx, cover));
-    if (runs === undefined) return "done";
-    return (await moveCover(ctx.store, cover, runs)) ?? "moved";
-  } catch (error) {
-    if (!(error instanceof RunAbsent)) throw error;
-    // Merged by another and deleted since, unless the cover of now still names it.
-    const now = await readCover(ctx, cover.log);
-    if (now.runs.some((run) => runPath(cover.log, run) === error.path)) throw lost(error.path);
-    return "moved";
+const names = ({ log, runs }: Cover, path: string): boolean => runs.some((run) => runPath(log, run) === path);
+
+/** The cover with this run in the place of its parts, as it is now; undefined: it has them no more. */
+async function replaceRuns(
+  ctx: ExtendContext,
+  cover: Cover,
+  parts: readonly Run[],
+  run: Run,
+): Promise<Cover | undefined> {
+  for (let now = cover; ; now = await readCover(ctx, cover.log)) {
+    if (!parts.every((part) => names(now, runPath(now.log, part)))) return undefined;
+    const at = now.runs.findIndex(({ first }) => first === run.first);
+    const moved = await moveCover(ctx.store, now, now.runs.toSpliced(at, parts.length, run));
+    if (moved !== undefined) return moved;
   }
 }
 
@@ -173,27 +215,25 @@ export async function writeRun(
 
 // ---- from runs -------------------------------------------------------------------------------------------------------
 
-/** The cover's runs, the first of them that can be merged as one. */
-async function merged(ctx: ExtendContext, cover: Cover): Promise<Run[] | undefined> {
-  const { fanout } = sizesOf(ctx);
-  const at = mergeable(ctx, cover);
-  const parts = at === -1 ? [] : cover.runs.slice(at, at + fanout);
+/** One run of these, which are all children of a node of the next level; they are retired. */
+async function merged(ctx: ExtendContext, log: string, parts: readonly Run[]): Promise<Run> {
   const [first] = parts;
   // Of the children's roots, which were checked when they came into the cover.
   const [root] = coverFrontier(parts);
-  if (first === undefined || root === undefined) return undefined;
-  const node: RunNode = { level: first.level + 1, first: first.first, count: first.count * fanout, root };
-  const opened = await Promise.all(parts.map((part) => openRun(ctx, cover.log, part)));
+  if (first === undefined || root === undefined) throw new RangeError("no runs to merge");
+  const count = first.count * parts.length;
+  const node: RunNode = { level: first.level + 1, first: first.first, count, root };
+  const opened = await Promise.all(parts.map((part) => openRun(ctx, log, part)));
   const made = await mergeRuns(
     first.first,
     first.count,
     opened.map(({ entries }) => entries),
   );
-  const run = await writeRun(ctx, cover.log, node, made);
+  const run = await writeRun(ctx, log, node, made);
   // Before the cover moves: what is named by nothing would never be deleted.
   const now = ctx.clock();
-  await ctx.store.write(parts.map((part) => retiredItem(cover.log, part, now)));
-  return cover.runs.toSpliced(at, fanout, run);
+  await ctx.store.write(parts.map((part) => retiredItem(log, part, now)));
+  return run;
 }
 
 /** The first run from which on there are all children of a node of the next level; -1: there is none. */

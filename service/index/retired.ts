@@ -19,13 +19,14 @@ export async function removeRetired(
   const old: { readonly key: Key; readonly path: string }[] = [];
   for await (const run of retiredRuns(ctx.store, log, now - retention, AT_ONCE)) old.push(run);
   if (old.length === 0) return 0;
-  // Who retired it may have died before the cover moved, and a restore or a rebuild may have taken it up again.
+  // Who retired it may have died before the cover moved, and a restore or a rebuild may have taken it up again: it is retired
+  // anew when it is merged.
   const named = new Set((await readCover(ctx, log)).runs.map((run) => runPath(log, run)));
   const dead = old.filter(({ path }) => !named.has(path));
   for (const { path } of dead) await ctx.index.remove(path);
   await ctx.store.write(
     [],
-    dead.map(({ key }) => key),
+    old.map(({ key }) => key),
   );
   return dead.length;
 }

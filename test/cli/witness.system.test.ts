@@ -121,14 +121,14 @@ describe("one machine's witness", { timeout: 120_000 }, () => {
   });
 
   test("keys whose record is gone sign no more", async () => {
-    await rename(join(data, "dynamodb"), join(folder, "away"));
+    await rename(join(data, "store"), join(folder, "away"));
     const refused = await kedge(args(...LOG_FLAGS), { cwd: folder });
     expect([refused.code, refused.err]).toEqual([
       1,
       expect.stringMatching(/no record of what they cosigned/),
     ]);
-    await rm(join(data, "dynamodb"), { recursive: true });
-    await rename(join(folder, "away"), join(data, "dynamodb"));
+    await rm(join(data, "store"), { recursive: true });
+    await rename(join(folder, "away"), join(data, "store"));
   });
 
   test("an identity that cannot be read is never made anew", async () => {

@@ -290,7 +290,7 @@ describe("the index", () => {
     const [hash = ""] = newHashes(1);
     await post([known[7] ?? "", hash], log);
     await notSealed();
-    expect(await kedge.invoke("sealer", { rebuildIndex: log })).toMatchObject([{ log, runs: 1 }]);
+    expect(await kedge.invoke("sealer", { rebuild: log })).toMatchObject([{ log, runs: 1 }]);
     expect(runsOf(log)).toEqual(new Map([[path, bytes]]));
     await kedge.runSchedule("sweepSchedule");
     expect((await stateOf(log)).size).toBe(known.length + 1);

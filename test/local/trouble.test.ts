@@ -85,7 +85,11 @@ test("a full disk: posts are refused with 503, reads go on, it is said once, and
       const ready = await ask("/readyz");
       expect([ready.status, await ready.json()]).toMatchObject([
         503,
-        { reasons: [{ part: "sealing", code: "unavailable" }] },
+        {
+          reasons: expect.arrayContaining([
+            expect.objectContaining({ part: "sealing", code: "unavailable" }),
+          ]),
+        },
       ]);
     },
     { timeout: 30_000 },

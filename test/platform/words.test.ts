@@ -30,7 +30,7 @@ describe("what is wrong with a configuration is said without the words of a sche
     [
       "the API's environment, wrong",
       () => openApiService({ KEDGE_STORE: "a", KEDGE_DOMAIN: "a".repeat(201), KEDGE_POLICY: "" }),
-      /KEDGE_STORE: dynamodb:<table> or lmdb:\/\/\/<folder>; KEDGE_DOMAIN: it must have at most 200 characters.*KEDGE_POLICY: it is empty/,
+      /KEDGE_STORE: dynamodb:<table> or lmdb:\/\/\/<folder>; KEDGE_INDEX: a file:\/\/\/ or s3:\/\/ URL; KEDGE_DOMAIN: it must have at most 200 characters.*KEDGE_POLICY: it is empty/,
     ],
     ["a policy that is absent", () => readPolicy("/no/policy", "a"), /\/no\/policy.*there is no such file/],
     ["a policy that is a folder", () => readPolicy(folder, "a"), /it is a folder/],

@@ -1,6 +1,6 @@
 import { API_KEY, KEY_ID, LOG_ID, TENANT_ID } from "@kedge/cli/contract/ids";
 import { MAX_OF_A_KIND } from "@kedge/cli/contract/limits";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Store } from "../../platform/store.ts";
 import { allLogs, logsKey } from "../../service/logs.ts";
 import {
@@ -110,6 +110,20 @@ describe("logs", () => {
     expect(await findTenantLog(ctx, a.id, two.id)).toEqual(two);
     expect(await findTenantLog(ctx, b.id, one.id)).toBeUndefined();
     expect(await listLogs(ctx, b.id)).toEqual([]);
+  });
+
+  test("a log that was found is not read again, one that is absent or another's is", async () => {
+    const ctx = newContext();
+    const [a, b] = [await createTenant(ctx, "A"), await createTenant(ctx, "B")];
+    const log = await createLog(ctx, a.id, "one");
+    const get = vi.spyOn(ctx.store, "get");
+    const reads = async (tenant: string, id: string) => {
+      get.mockClear();
+      await findTenantLog(ctx, tenant, id);
+      return get.mock.calls.length;
+    };
+    expect([await reads(a.id, log.id), await reads(a.id, log.id)]).toEqual([1, 0]);
+    expect([await reads(b.id, log.id), await reads(b.id, log.id)]).toEqual([1, 1]);
   });
 
   test("a tenant's name stands in no id and no origin", async () => {
