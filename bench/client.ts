@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -182,7 +183,11 @@ const POLL_MS = 100;
 const DEADLINE_MS = 180_000;
 
 /** The checkpoints of more than `before` entries, once they cover that many events more. */
-export async function covering(side: Side, before: number, events: number): Promise<Published[]> {
+export async function covering(
+  side: Pick<Side, "published">,
+  before: number,
+  events: number,
+): Promise<Published[]> {
   const deadline = Date.now() + DEADLINE_MS;
   const found: Published[] = [];
   for (;;) {
@@ -197,7 +202,7 @@ export async function covering(side: Side, before: number, events: number): Prom
 
 /** From acknowledgement to the publication of the covering checkpoint, ms, of so many requests at most, evenly chosen. */
 export async function waits(
-  side: Side,
+  side: Pick<Side, "indices">,
   published: readonly Published[],
   load: Load,
   most = 1_000,
@@ -210,4 +215,12 @@ export async function waits(
     // A seal may publish what is stored before the acknowledgement of it has arrived.
     return Math.max(0, (covered?.at ?? Number.NaN) - acknowledged);
   });
+}
+
+/** CPU time that a process and its threads have taken, where Linux tells: in hundredths of a second (proc_pid_stat(5)). */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  // The name, in brackets, is the second field.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
