@@ -28,6 +28,10 @@ export const operatorCommands: Commands = {
       summary: "bring a log that is behind its record forward",
       load: async () => (await import("./operator.ts")).restoreCommand,
     },
+    index: {
+      summary: "make anew what of a log's index is lost or altered",
+      load: async () => (await import("./operator.ts")).indexCommand,
+    },
     backup: {
       summary: "copy the data folder of this machine, while it is served",
       load: async () => (await import("./operator.ts")).backupCommand,

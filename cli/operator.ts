@@ -41,6 +41,16 @@ export function restoreCommand(command: Command): Command {
     .action(restoreLogs);
 }
 
+export function indexCommand(command: Command): Command {
+  command
+    .command("rebuild")
+    .description("make anew what of a log's index is lost or altered; everything else goes on meanwhile")
+    .argument("<log>", "the id of a log, all, or anchor", restorable)
+    .option("--json", "as JSON")
+    .action(rebuildIndex);
+  return command;
+}
+
 export function backupCommand(command: Command): Command {
   return command
     .addOption(new Option("--data <folder>", "to copy, served or not").env("KEDGE_DATA").default(".kedge"))
@@ -180,6 +190,16 @@ async function restoreLogs(log: string, flags: { whole?: boolean; json?: boolean
       print(`${log}  ${error ?? `${entries} entries restored, at size ${size}`}`);
   const failed = restored.filter(({ error }) => error !== undefined);
   if (failed.length > 0) throw new CliError("failed", `${failed.length} logs were not restored`);
+}
+
+async function rebuildIndex(log: string, flags: { json?: boolean }): Promise<void> {
+  const rebuilt = await asOperator(({ rebuildForOperator }) => rebuildForOperator({ log }));
+  if (flags.json) printJson(rebuilt);
+  else
+    for (const { log, runs, covered, error } of rebuilt)
+      print(`${log}  ${error ?? `${runs} runs made anew; ${covered} entries are in runs`}`);
+  const failed = rebuilt.filter(({ error }) => error !== undefined);
+  if (failed.length > 0) throw new CliError("failed", `the index of ${failed.length} logs was not rebuilt`);
 }
 
 type VkeysFlags = DeploymentFlags & { log?: string; policy?: boolean; json?: boolean };

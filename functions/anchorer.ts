@@ -10,19 +10,19 @@ import { codeOf } from "../service/runs.ts";
 import type { AskedWitness } from "../service/witnesses.ts";
 import { reportIndex } from "./indexed.ts";
 import { service, takeSignatures } from "./open.ts";
-import { anchorLog, type RestoreResult, reported, restoreLogs, restoreRequest } from "./restore.ts";
+import { onRequest } from "./rebuild.ts";
+import { anchorLog } from "./restore.ts";
 import { noteRun } from "./runs.ts";
 import { stampPublic } from "./stamp.ts";
 
 /**
- * Also takes an operator's `{"restore": "anchor"}` (restore.ts).
+ * Also takes an operator's `{"restore": "anchor"}` and `{"rebuild": "anchor"}` (restore.ts, rebuild.ts).
  * @throws when the run failed, so that Lambda counts it; the next run makes it good.
  */
-export async function handler(event?: unknown): Promise<RestoreResult[] | undefined> {
-  const wanted = restoreRequest(event);
-  if (wanted !== undefined) return await reported(restoreLogs(service(), [anchorLog(service())], wanted));
-  await anchorNow();
-  return undefined;
+export async function handler(event?: unknown): ReturnType<typeof onRequest> {
+  const done = await onRequest(event, service(), [anchorLog(service())]);
+  if (done === undefined) await anchorNow();
+  return done;
 }
 
 /** @returns whether all that was published is public then: false while it waits for witnesses. @throws when the run failed. */

@@ -14,12 +14,16 @@ const ALL = "all";
 const request = z.strictObject({ restore: z.string().min(1), whole: z.boolean().default(false) });
 
 type RestoreRequest = z.infer<typeof request>;
-export type RestoreResult = {
-  readonly log: string;
+export type RestoreResult = LogResult & {
   readonly batches: number;
   readonly entries: number;
   readonly size: number;
-  /** Why it could not be restored, where all logs were asked for: then the others are. */
+};
+
+/** What was done to a log. */
+export type LogResult = {
+  readonly log: string;
+  /** Why it failed, where all logs were asked for: then the others did not. */
   readonly error?: string;
 };
 
@@ -47,30 +51,38 @@ export async function* tenantLogs({ store, signLog }: Service): AsyncGenerator<S
   for await (const { id, origin } of allLogs(store)) yield { id, origin, sign: signLog };
 }
 
-/**
- * Restores the log that was asked for, or all of them, one after the other.
- * @throws ServiceError `not_found`, or as `restore` for one log. Of all, each says for itself whether it failed.
- */
-export async function restoreLogs(
+type Logs = AsyncIterable<SealableLog> | Iterable<SealableLog>;
+
+/** As `ofEach`. @throws ServiceError as `restore` for one log. */
+export const restoreLogs = (
   ctx: SealContext,
-  logs: AsyncIterable<SealableLog> | Iterable<SealableLog>,
+  logs: Logs,
   { restore: wanted, whole }: RestoreRequest,
-): Promise<RestoreResult[]> {
-  const results: RestoreResult[] = [];
+): Promise<RestoreResult[]> =>
+  ofEach(logs, wanted, { batches: 0, entries: 0, size: 0 }, async (log) => {
+    const { batches, entries, size } = await restore(ctx, log, { whole });
+    return { batches, entries, size: Number(size) };
+  });
+
+/**
+ * Does it to the log that was asked for, or to all of them, one after the other.
+ * @param nothing what is said of a log for which it failed
+ * @throws ServiceError `not_found`, or of one log what `run` throws. Of all, each says for itself whether it failed.
+ */
+export async function ofEach<R extends object>(
+  logs: Logs,
+  wanted: string,
+  nothing: R,
+  run: (log: SealableLog) => Promise<R>,
+): Promise<(LogResult & R)[]> {
+  const results: (LogResult & R)[] = [];
   for await (const log of logs) {
     if (wanted !== ALL && wanted !== log.id) continue;
     try {
-      const { batches, entries, size } = await restore(ctx, log, { whole });
-      results.push({ log: log.id, batches, entries, size: Number(size) });
+      results.push({ log: log.id, ...(await run(log)) });
     } catch (error) {
       if (wanted !== ALL || !(error instanceof ServiceError)) throw error;
-      results.push({
-        log: log.id,
-        batches: 0,
-        entries: 0,
-        size: 0,
-        error: `${error.code}: ${error.message}`,
-      });
+      results.push({ log: log.id, ...nothing, error: `${error.code}: ${error.message}` });
     }
   }
   if (results.length === 0 && wanted !== ALL) {
@@ -79,16 +91,15 @@ export async function restoreLogs(
   return results;
 }
 
-/** Writes what became of a function's restore to its log. */
-export async function reported(restoring: Promise<RestoreResult[]>): Promise<RestoreResult[]> {
+/** Writes what became of an operator's request to the function's log. */
+export async function reported<R extends LogResult>(event: string, asked: Promise<R[]>): Promise<R[]> {
   try {
-    const results = await restoring;
-    for (const result of results) {
-      logLine(result.error === undefined ? "info" : "error", { event: "restore", ...result });
-    }
+    const results = await asked;
+    for (const result of results)
+      logLine(result.error === undefined ? "info" : "error", { event, ...result });
     return results;
   } catch (error) {
-    logLine("error", { event: "restore", ...errorFields(error) });
+    logLine("error", { event, ...errorFields(error) });
     throw error;
   }
 }

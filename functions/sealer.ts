@@ -4,7 +4,8 @@ import { logOfPending } from "../service/pending.ts";
 import { codeOf } from "../service/runs.ts";
 import { sweep } from "../service/sweep.ts";
 import { service } from "./open.ts";
-import { type RestoreResult, reported, restoreLogs, restoreRequest, tenantLogs } from "./restore.ts";
+import { onRequest } from "./rebuild.ts";
+import { tenantLogs } from "./restore.ts";
 import { noteRun } from "./runs.ts";
 import { openSeals } from "./seals.ts";
 
@@ -18,12 +19,12 @@ const streamEvent = z.object({
 });
 
 /**
- * Also takes an operator's `{"restore": "<log>"}` (restore.ts).
- * @throws when a log could not be sealed or restored, so that Lambda counts it and the stream's records come again.
+ * Also takes an operator's `{"restore": "<log>"}` and `{"rebuild": "<log>"}` (restore.ts, rebuild.ts).
+ * @throws when a log could not be sealed, restored or rebuilt, so that Lambda counts it and the stream's records come again.
  */
-export async function handler(event: unknown): Promise<RestoreResult[] | undefined> {
-  const wanted = restoreRequest(event);
-  if (wanted !== undefined) return await reported(restoreLogs(service(), tenantLogs(service()), wanted));
+export async function handler(event: unknown): ReturnType<typeof onRequest> {
+  const done = await onRequest(event, service(), tenantLogs(service()));
+  if (done !== undefined) return done;
   const seals = openSeals();
   const named = logsOf(event);
   const note = async (...more: string[]) => {

@@ -11,13 +11,22 @@ import { nameSchema, timeText } from "@kedge/cli/contract/wire";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
-import { anchorLog, type RestoreResult, reported, restoreLogs, tenantLogs } from "../functions/restore.ts";
+import { type RebuildResult, rebuildLogs } from "../functions/rebuild.ts";
+import {
+  anchorLog,
+  type LogResult,
+  type RestoreResult,
+  reported,
+  restoreLogs,
+  tenantLogs,
+} from "../functions/restore.ts";
 import { ServiceError, type ServiceErrorCode } from "../platform/error.ts";
 import type { Store } from "../platform/store.ts";
 import { ANCHOR } from "../service/anchor-items.ts";
 import { type ApiService, openApiService } from "../service/config.ts";
-import { openService } from "../service/config-sealing.ts";
+import { openService, type Service } from "../service/config-sealing.ts";
 import { allLogs, findLog } from "../service/logs.ts";
+import type { SealableLog } from "../service/seal.ts";
 import { type LogKeys, logVkeys } from "../service/sign.ts";
 import { createKey, createLog, createTenant, findTenant, revokeAllKeys } from "../service/tenants.ts";
 import { type Environment, withData } from "./open.ts";
@@ -169,12 +178,30 @@ export async function restoreForOperator(input: {
   readonly log: string;
   readonly whole: boolean;
 }): Promise<RestoreResult[]> {
+  return await onLogs("restore", input.log, (service, logs) =>
+    restoreLogs(service, logs, { restore: input.log, whole: input.whole }),
+  );
+}
+
+/**
+ * Makes anew what of the index of logs is lost or altered; of a deployment likewise by its functions.
+ * @param input.log as for `restoreForOperator`.
+ * @throws ServiceError as `rebuildIndex`; `not_found` when there is no such log.
+ */
+export async function rebuildForOperator(input: { readonly log: string }): Promise<RebuildResult[]> {
+  return await onLogs("rebuild", input.log, (service, logs) => rebuildLogs(service, logs, input.log));
+}
+
+async function onLogs<R extends LogResult>(
+  event: string,
+  log: string,
+  run: (service: Service, logs: Iterable<SealableLog> | AsyncIterable<SealableLog>) => Promise<R[]>,
+): Promise<R[]> {
   return await configured(undefined, (environment) =>
     closing(openService(environment), async (service) => {
-      const logs = input.log === ANCHOR ? [anchorLog(service)] : tenantLogs(service);
-      const restoring = restoreLogs(service, logs, { restore: input.log, whole: input.whole });
+      const running = run(service, log === ANCHOR ? [anchorLog(service)] : tenantLogs(service));
       // On one machine it is in the log file of who serves; elsewhere this is a terminal.
-      return await (process.env["KEDGE_LOG_FILE"] ? reported(restoring) : restoring);
+      return await (process.env["KEDGE_LOG_FILE"] ? reported(event, running) : running);
     }),
   );
 }

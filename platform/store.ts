@@ -1,4 +1,4 @@
-/** What the service needs of a database. `dynamodb.ts` is the one implementation that ships. */
+/** What the service needs of a database: `dynamodb.ts` on AWS, `lmdb.ts` on one machine. */
 import * as z from "zod";
 import { ServiceError } from "./error.ts";
 

@@ -24,6 +24,8 @@ export function openService(env: NodeJS.ProcessEnv) {
   return {
     ...service,
     publication: openPublication(new URL(config.KEDGE_PUBLICATION)),
+    // On one machine no backup of the store alone reaches back further.
+    ...(config.KEDGE_STORE.startsWith("lmdb:") && { retention: 3_600_000 }),
     signLog: checkpointSigner(service.logKeys, service.clock),
     signAnchor: checkpointSigner(service.anchorKeys, service.clock),
     anchorVkeys: () => logVkeys(service.anchorKeys, service.anchorOrigin),

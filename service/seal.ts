@@ -85,6 +85,8 @@ export type Sealed =
 export type IndexState = {
   /** Published entries without a run; absent: nothing was looked up. */
   readonly uncovered?: bigint;
+  /** Runs were made. */
+  readonly extended?: boolean;
   readonly error?: unknown;
 };
 
@@ -436,7 +438,7 @@ async function extend(ctx: SealContext, head: Head, cover: Cover | undefined): P
   if (cover === undefined) return {};
   if (!isDue(ctx, head, cover)) return { uncovered: uncovered(head, cover) };
   try {
-    return { uncovered: uncovered(head, await lengthenCover(ctx, head.log)) };
+    return { uncovered: uncovered(head, await lengthenCover(ctx, head.log)), extended: true };
   } catch (error) {
     return { uncovered: uncovered(head, cover), error };
   }

@@ -7,6 +7,8 @@ import { ServiceError } from "../platform/error.ts";
 import type { Item, Store } from "../platform/store.ts";
 import { fairQueue, fairTurns } from "./fair.ts";
 import { decodeHead, headKey } from "./head.ts";
+import { mergeCover } from "./index/extend.ts";
+import { RETENTION_MS, removeRetired } from "./index/retired.ts";
 import { allLogs, findLog, type RegisteredLog } from "./logs.ts";
 import { oldestPending } from "./pending.ts";
 import { type IndexState, type SealableLog, type SealContext, seal } from "./seal.ts";
@@ -15,6 +17,8 @@ import type { CheckpointSigner } from "./sign.ts";
 export type DrainContext = SealContext & {
   /** Waits so many milliseconds before the next try after a lost race; absent: it is tried again at once. */
   readonly pause?: (ms: number) => Promise<unknown>;
+  /** How many ms a run of the index is kept that was merged into another; absent: as long as a table's backups reach back. */
+  readonly retention?: number;
 };
 
 export type SweepContext = DrainContext & {
@@ -192,12 +196,26 @@ export async function drain(ctx: DrainContext, log: SealableLog, batches = MAX_B
       continue;
     }
     rounds++;
-    const { sealed, size, oldest, more, index } = batch;
+    const { sealed, size, oldest, more } = batch;
+    // Not after every batch: each takes reads of its own.
+    const isTidied = oldest === undefined || batch.index.extended === true;
+    const index = isTidied ? await tidy(ctx, log.id, batch.index) : batch.index;
     const one = { sealed, batches: sealed > 0 ? 1 : 0, size, conflict: false, more, index };
     all = both(all, oldest === undefined ? one : { ...one, oldest });
     if (!more) break;
   }
   return all;
+}
+
+/** Merges runs of the index, and deletes old ones. That it fails is told with the rest of how the index fares. */
+async function tidy(ctx: DrainContext, log: string, index: IndexState): Promise<IndexState> {
+  try {
+    await mergeCover(ctx, log);
+    await removeRetired(ctx, log, ctx.clock(), ctx.retention ?? RETENTION_MS);
+    return index;
+  } catch (error) {
+    return { error, ...index };
+  }
 }
 
 const NOTHING: Drained = { sealed: 0, batches: 0, conflict: false, more: false };

@@ -231,7 +231,12 @@ const isForgotten = ({ events, tenants }: Load, { months }: Use): boolean =>
   tenants * keptBytes((events / tenants) * (months - 0.5)) > ASSUMED.indexMemory * 2 ** 20;
 
 function again({ events, tenants }: Load, { months }: Use, perSeal: number): Work {
-  const { rounds, gets, bytes } = lookUp((events / tenants) * (months - 0.5), Math.ceil(perSeal), false);
+  const { rounds, gets, bytes } = lookUp(
+    (events / tenants) * (months - 0.5),
+    Math.ceil(perSeal),
+    false,
+    false,
+  );
   return { ...NO_WORK, indexGets: gets, s3Rounds: rounds, cpuMs: readMs(bytes) };
 }
 

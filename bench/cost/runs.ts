@@ -29,16 +29,18 @@ export function runsOf(entries: number): number[] {
 export type LookUp = { readonly rounds: number; readonly gets: number; readonly bytes: number };
 
 /**
- * Of so many leaves that the log has, by a function that knows the log's runs or none of them. Blocks that lie side by side
- * are read at once, which is not counted.
+ * By a function that knows the log's runs or none of them, of leaves that the log has or has not. Blocks that lie side by side
+ * are read at once, which is not counted, nor are a filter's false hits, one in 65,536.
  */
-export function lookUp(entries: number, leaves: number, isWarm: boolean): LookUp {
+export function lookUp(entries: number, leaves: number, isWarm: boolean, areThere = true): LookUp {
   const runs = runsOf(entries);
   const asksFilters = isWarm || leaves >= ENOUGH;
   const opened = isWarm ? [] : runs.map((count) => headerSize(count) + (asksFilters ? filterSize(count) : 0));
   // With a filter each leaf costs a block of the run that has it; without one, a block of each run.
   const blocks = asksFilters
-    ? leaves
+    ? areThere
+      ? leaves
+      : 0
     : runs.reduce((sum, count) => sum + Math.min(leaves, Math.ceil(count / BLOCK)), 0);
   return {
     rounds: isWarm ? 1 : 2,

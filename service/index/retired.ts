@@ -2,6 +2,9 @@
 import type { Key } from "../../platform/store.ts";
 import { type IndexContext, readCover, retiredRuns, runPath } from "./cover.ts";
 
+/** A table is restored to any point of 35 days: what its cover named then is there. */
+export const RETENTION_MS = 36 * 24 * 3_600_000;
+
 /** Looked at by one call at most: what is left has time. */
 const AT_ONCE = 256;
 

@@ -365,6 +365,7 @@ describe("a look-up", () => {
     expect(runsOf(1e8)).toHaveLength(47 + 5 + 3 + 6);
     expect(lookUp(1e8, 1, false).gets).toBe(2 * 61);
     expect(lookUp(1e8, 1_000, false).gets).toBe(61 + 1_000);
+    expect(lookUp(1e8, 1_000, false, false).gets).toBe(61);
   });
 });
 

@@ -143,6 +143,16 @@ describe("an operator's restore", () => {
     expect(await anchorer({ restore: "anchor" })).toMatchObject([{ log: "anchor", batches: 0 }]);
   });
 
+  test("makes the index of a log anew, or of all, and answers with what it covers", async () => {
+    const { log } = await logWithPending();
+    await sealer({}).catch(() => undefined);
+    expect(await sealer({ rebuild: log.id })).toEqual([{ log: log.id, runs: 0, covered: 0 }]);
+    expect(await sealer({ rebuild: "all" })).toContainEqual({ log: log.id, runs: 0, covered: 0 });
+    expect(await anchorer({ rebuild: "anchor" })).toEqual([{ log: "anchor", runs: 0, covered: 0 }]);
+    await expect(sealer({ rebuild: "anchor" })).rejects.toMatchObject({ code: "not_found" });
+    await expect(sealer({ rebuild: "" })).rejects.toMatchObject({ code: "invalid" });
+  });
+
   test.each([{ restore: 1 }, { restore: "" }, { restore: "all", whole: "yes" }, { restore: "all", more: 1 }])(
     "%j is refused, and nothing is sealed instead",
     async (event) => {

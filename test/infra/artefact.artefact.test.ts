@@ -19,7 +19,7 @@ import { checkpointKey } from "../../service/checkpoints.ts";
 import { RUN_SIZES } from "../../service/index/cover.ts";
 import { createKey, createLog, createTenant, oldApiKeyKey, tenantPartition } from "../../service/tenants.ts";
 import type { Written } from "../support/lambda-process.ts";
-import { unneeded } from "./access.ts";
+import { type Grant, unneeded } from "./access.ts";
 import { type Artefact, synthesise } from "./artefact.ts";
 import { type Client, clientOf, newHashes, proofsOf, unasked } from "./client.ts";
 import { ACCOUNT, type Deployment, deploy } from "./deployment.ts";
@@ -545,7 +545,10 @@ describe("permissions", () => {
   test.each(FUNCTIONS)("the %s needs everything that it may do", async (name) => {
     const { may, roleOf } = kedge.access;
     const left = await unneeded(may, roleOf(name), kedge.callsOf(name));
-    expect(left.filter(({ action }) => !(action in PLATFORM))).toEqual([]);
+    // Of a run that is absent, which the sealer alone meets here: without it S3 would answer 403, not 404.
+    const index = kedge.resolved.arn("AWS::S3::Bucket", "Index");
+    const isForAbsent = ({ action, resource }: Grant) => action === "s3:ListBucket" && resource === index;
+    expect(left.filter((grant) => !(grant.action in PLATFORM) && !isForAbsent(grant))).toEqual([]);
   });
 
   test.each(["sweepSchedule", "anchorSchedule"])(

@@ -3,14 +3,14 @@ import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { openClient } from "@kedge/cli/client/api";
 import { verifyEvent } from "@kedge/verify/proof/verify";
 import { parseVkey } from "@kedge/verify/tlog/note";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { kedge } from "../cli/run.ts";
 import { addressIn, serve, spawnServe, stop } from "../support/serve.ts";
 
@@ -161,4 +161,37 @@ test("a log that cannot be sealed is told of on the terminal, once", { timeout: 
     break;
   }
   expect(await stop(second, "SIGINT")).toBe(0);
+});
+
+test("a store that is taken away under the server is 503 and a line on the terminal, and goes on once it is back", {
+  timeout: 120_000,
+}, async () => {
+  const fresh = join(folder, "away");
+  const { child, output } = await serve({ cwd: folder, data: fresh });
+  running = child;
+  const { apiKey, log } = JSON.parse(await readFile(join(fresh, "credentials.json"), "utf8"));
+  const body = JSON.stringify({ hashes: ["ab".repeat(32)] });
+  const headers = { Authorization: `Bearer ${apiKey}`, "Content-Type": "application/json" };
+  const post = () => fetch(`${addressIn(output)}/v1/logs/${log}/entries`, { method: "POST", headers, body });
+
+  let told = "";
+  child.stderr?.on("data", (text: string) => {
+    told += text;
+  });
+  await rename(join(fresh, "store"), join(folder, "taken"));
+  expect((await post()).status).toBe(503);
+  await vi.waitUntil(() => told.includes("\n"), { timeout: 60_000 });
+  expect(told).toMatch(
+    /^kedge: the files of the store in .*store were removed or replaced.*; see .*kedge\.log.*\n$/,
+  );
+  await rename(join(folder, "taken"), join(fresh, "store"));
+  expect((await post()).status).toBe(202);
+  const reader = openClient({ url: addressIn(output), apiKey });
+  const isSealed = async () => {
+    for await (const answer of reader.proofs(log, [new Uint8Array(32).fill(0xab)]))
+      return answer.state === "proof";
+    return false;
+  };
+  await vi.waitUntil(isSealed, { timeout: 60_000 });
+  expect(await stop(child, "SIGINT")).toBe(0);
 });

@@ -279,7 +279,7 @@ export function encodeOctets(octets: Uint8Array, size: number): Entries {
 }
 
 /** Entries of these lengths, all zeros. */
-export function emptyEntries(lengths: readonly number[]): Entries {
+function emptyEntries(lengths: readonly number[]): Entries {
   const offsets = new Uint32Array(lengths.length + 1);
   let end = 0;
   for (const [i, length] of lengths.entries()) {

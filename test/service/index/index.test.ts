@@ -27,6 +27,7 @@ import { rebuildIndex } from "../../../service/index/rebuild.ts";
 import { removeRetired } from "../../../service/index/retired.ts";
 import { entryStatus } from "../../../service/prove.ts";
 import { seal } from "../../../service/seal.ts";
+import { sweep } from "../../../service/sweep.ts";
 import { auditWorld } from "../../support/audit.ts";
 import {
   type Actor,
@@ -462,6 +463,16 @@ describe("a retired run", () => {
     expect(await all()).toEqual([]);
     expect([...world.index.files.keys()].sort()).toEqual(inForce.sort());
     await expectMap(world, fresh(world), 37);
+  });
+
+  test("is deleted by the sweep, of an idle log too", async () => {
+    const world = await coveredWorld(37);
+    for (let ticks = 0; ticks < 10; ticks++) world.tick();
+    for await (const swept of sweep(world.actor())) expect(swept).not.toHaveProperty("error");
+    expect(world.index.files.size).toBeGreaterThan((await named(world)).length);
+    for await (const swept of sweep({ ...world.actor(), retention: 0 }))
+      expect(swept).not.toHaveProperty("error");
+    expect([...world.index.files.keys()].sort()).toEqual((await named(world)).sort());
   });
 });
 

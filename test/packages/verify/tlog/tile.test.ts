@@ -347,7 +347,7 @@ describe("extending", () => {
         expect(grown).toEqual({ size: to, root: tree.root(to), frontier, before: tree.root(from) });
         expect(growTree(from, edge, leaves)).toMatchObject(grown);
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
     expect(growTree(0n, new Map(), new Uint8Array())).toMatchObject({ root: EMPTY_ROOT, before: EMPTY_ROOT });
     expect(verdict(() => growTree(0n, new Map(), new Uint8Array(33)))).toBe("malformed");
