@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -53,8 +54,8 @@ export async function post(endpoint: Endpoint, shape: Shape): Promise<Load> {
   let refused = 0;
   const due = () => (rate === undefined ? Date.now() : started + (1000 * next * perRequest) / rate);
   const goesOn = () => due() - started < 1000 * seconds || next * perRequest < least;
-  const lane = async () => {
-    const connection = await openConnection(endpoint);
+  const run = async () => {
+    const lane = openLane(endpoint, shape.encoding);
     while (goesOn()) {
       const early = due() - Date.now();
       next++;
@@ -62,18 +63,18 @@ export async function post(endpoint: Endpoint, shape: Shape): Promise<Load> {
       const commitments = randomBytes(perRequest * COMMITMENT);
       const body = shape.encoding === "octets" ? commitments : Buffer.from(jsonOf(commitments));
       const sent = Date.now();
-      let answer = await connection.post(shape.encoding, body);
+      let answer = await lane.post(body);
       for (; answer.status === 429 || answer.status === 503; refused++) {
         await sleep(RETRY_MS);
-        answer = await connection.post(shape.encoding, body);
+        answer = await lane.post(body);
       }
       if (answer.status !== 202) throw new Error(`answered with ${answer.status}: ${answer.body}`);
       const last = Uint8Array.from(commitments.subarray(-COMMITMENT));
       posted.push({ sent, acknowledged: Date.now(), last, answer: answer.body });
     }
-    connection.close();
+    lane.close();
   };
-  await Promise.all(Array.from({ length: atOnce }, lane));
+  await Promise.all(Array.from({ length: atOnce }, run));
   return { started, posted, refused };
 }
 
@@ -86,22 +87,38 @@ function jsonOf(commitments: Buffer): string {
   return `{"hashes":["${hashes.join('","')}"]}`;
 }
 
-type Answer = { readonly status: number; readonly body: string };
+type Answer = { readonly status: number; readonly body: string; readonly closes: boolean };
 
-async function openConnection({ url, headers, paths }: Endpoint) {
+/** One request after the other, over one connection for as long as the server keeps it. */
+function openLane(endpoint: Endpoint, encoding: Encoding) {
+  let connection: Awaited<ReturnType<typeof openConnection>> | undefined;
+  const close = () => {
+    connection?.close();
+    connection = undefined;
+  };
+  return {
+    async post(body: Buffer): Promise<Answer> {
+      connection ??= await openConnection(endpoint, encoding);
+      const answer = await connection.post(body);
+      if (answer.closes) close();
+      return answer;
+    },
+    close,
+  };
+}
+
+async function openConnection({ url, headers, paths }: Endpoint, encoding: Encoding) {
   const { host, hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
   await once(socket, "connect");
   const answer = reader(socket);
-  const types = { octets: "application/octet-stream", json: "application/json" };
-  const own = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const headOf = (encoding: Encoding) =>
-    `POST ${paths[encoding]} HTTP/1.1\r\nHost: ${host}\r\n${own.join("")}Content-Type: ${types[encoding]}\r\nContent-Length: `;
-  const heads = { octets: headOf("octets"), json: headOf("json") };
+  const type = encoding === "octets" ? "application/octet-stream" : "application/json";
+  const own = Object.entries({ ...headers, Host: host, "Content-Type": type });
+  const head = `POST ${paths[encoding]} HTTP/1.1\r\n${own.map(([name, value]) => `${name}: ${value}\r\n`).join("")}`;
   return {
-    post(encoding: Encoding, body: Buffer): Promise<Answer> {
+    post(body: Buffer): Promise<Answer> {
       socket.cork();
-      socket.write(`${heads[encoding]}${body.length}\r\n\r\n`, "latin1");
+      socket.write(`${head}Content-Length: ${body.length}\r\n\r\n`, "latin1");
       socket.write(body);
       socket.uncork();
       return answer();
@@ -123,12 +140,13 @@ function reader(socket: Socket): () => Promise<Answer> {
     text += some;
     const end = text.indexOf("\r\n\r\n");
     if (end === -1) return;
-    const length = Number(/^content-length: *(\d+)/im.exec(text.slice(0, end))?.[1] ?? Number.NaN);
+    const head = text.slice(0, end);
+    const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? Number.NaN);
     if (Number.isNaN(length)) return failed(new Error(`an answer of unknown length: ${text}`));
     if (text.length < end + 4 + length) return;
-    const answer = { status: Number(text.slice(9, 12)), body: text.slice(end + 4) };
+    const closes = /^connection: *close/im.test(head);
+    settle?.resolve({ status: Number(head.slice(9, 12)), body: text.slice(end + 4), closes });
     text = "";
-    settle?.resolve(answer);
   });
   return () =>
     new Promise((resolve, reject) => {
@@ -165,7 +183,11 @@ const POLL_MS = 100;
 const DEADLINE_MS = 180_000;
 
 /** The checkpoints of more than `before` entries, once they cover that many events more. */
-export async function covering(side: Side, before: number, events: number): Promise<Published[]> {
+export async function covering(
+  side: Pick<Side, "published">,
+  before: number,
+  events: number,
+): Promise<Published[]> {
   const deadline = Date.now() + DEADLINE_MS;
   const found: Published[] = [];
   for (;;) {
@@ -180,7 +202,7 @@ export async function covering(side: Side, before: number, events: number): Prom
 
 /** From acknowledgement to the publication of the covering checkpoint, ms, of so many requests at most, evenly chosen. */
 export async function waits(
-  side: Side,
+  side: Pick<Side, "indices">,
   published: readonly Published[],
   load: Load,
   most = 1_000,
@@ -193,4 +215,12 @@ export async function waits(
     // A seal may publish what is stored before the acknowledgement of it has arrived.
     return Math.max(0, (covered?.at ?? Number.NaN) - acknowledged);
   });
+}
+
+/** CPU time that a process and its threads have taken, where Linux tells: in hundredths of a second (proc_pid_stat(5)). */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  // The name, in brackets, is the second field.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }

@@ -89,6 +89,7 @@ const ENVIRONMENT = {
   // The AWS SDK announces its end of support for Node 20 on every start.
   AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
   KEDGE_STORE: "dynamodb:kedge",
+  KEDGE_INDEX: "s3://kedge-index",
   KEDGE_DOMAIN: "audit.example.org",
   KEDGE_LOG_KEY: "a",
   KEDGE_ANCHOR_KEY: "b",

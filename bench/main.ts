@@ -72,6 +72,8 @@ const TARGETS: readonly Target[] = [
   { what: "soak: rise of RSS", of: ["soak", "rssRise"], most: 0.1 },
   { what: "soak: rise of open files", of: ["soak", "filesRise"], most: 0.1 },
   { what: "soak: rise of disk an event", of: ["soak", "diskRise"], most: 0.1 },
+  { what: "idle: share of a core beside 990 logs", of: ["idle", "cpu"], most: 0.02 },
+  { what: "ack → checkpoint p50 beside them ÷ alone", of: ["idle", "ratio"], most: 1.5 },
   { what: "rounds of calls for an anchored proof", of: ["proofs", "rounds"], most: 4 },
   { what: "a proof beside another tenant's thousands ÷ alone", of: ["fairness", "ratio"], most: 10 },
   { what: "proofs verified a second, sealed", of: ["verification", "sealedPerSecond"], least: 500 },

@@ -4,8 +4,7 @@
  * Both acknowledge what is on the disk, synced. Tessera's entries are in the tree by then, and not yet in a checkpoint; Kedge's are
  * pending. Both drop what they have: Kedge exactly (I2), Tessera what its follower has indexed or its memory still holds.
  */
-import { readFile } from "node:fs/promises";
-import { covering, type Load, post, type Shape, type Side, waits } from "./client.ts";
+import { covering, cpuSeconds, type Load, post, type Shape, type Side, waits } from "./client.ts";
 import { figure, median, percentile, type Section, spread } from "./report.ts";
 import { serveNewKedge } from "./served.ts";
 import { buildTessera } from "./tessera.ts";
@@ -139,13 +138,6 @@ async function measure(side: Side, shape: Shape): Promise<Result> {
 
 const secondsOf = ({ started, posted }: Load): number =>
   (Math.max(...posted.map(({ acknowledged }) => acknowledged)) - started) / 1000;
-
-/** Of a process and its threads, where Linux tells; a tick is a hundredth of a second. */
-async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
 
 const MEASURES = [
   ["sealed", "in a published checkpoint, events/s"],

@@ -38,22 +38,29 @@ export async function serveKedge(folder: string, port = "0"): Promise<Kedge> {
   const url = await ready(child);
   const file = await readFile(join(folder, "credentials.json"), "utf8");
   const credentials = { ...credentialsSchema.parse(JSON.parse(file)), url };
-  const path = `/v1/logs/${credentials.log}`;
   return {
     pid: child.pid ?? Number.NaN,
     folder,
     credentials,
-    endpoint: {
-      url,
-      headers: { Authorization: `Bearer ${credentials.apiKey}` },
-      paths: { octets: `${path}/entries/octets`, json: `${path}/entries` },
-    },
-    published: (after) => history(credentials, `${path}/checkpoints`, after),
-    indices: (posted) => indicesOf(credentials, posted),
+    ...logSide(credentials, credentials.log),
     async stop() {
       child.kill("SIGTERM");
       if (child.exitCode === null) await once(child, "exit");
     },
+  };
+}
+
+/** How one log of the server is posted to and read. */
+export function logSide(connection: Connection, log: string): Omit<Side, "pid" | "stop"> {
+  const path = `/v1/logs/${log}`;
+  return {
+    endpoint: {
+      url: connection.url,
+      headers: { Authorization: `Bearer ${connection.apiKey}` },
+      paths: { octets: `${path}/entries/octets`, json: `${path}/entries` },
+    },
+    published: (after) => history(connection, `${path}/checkpoints`, after),
+    indices: (posted) => indicesOf(connection, log, posted),
   };
 }
 
@@ -97,10 +104,10 @@ async function history(connection: Connection, path: string, after: number): Pro
   return found;
 }
 
-async function indicesOf(credentials: Credentials, posted: readonly Posted[]): Promise<number[]> {
+async function indicesOf(connection: Connection, log: string, posted: readonly Posted[]): Promise<number[]> {
   const indices: number[] = [];
   const commitments = posted.map(({ last }) => last);
-  for await (const answer of openClient(credentials).proofs(credentials.log, commitments)) {
+  for await (const answer of openClient(connection).proofs(log, commitments)) {
     if (answer.state !== "proof") throw new Error(`a published event has no proof: ${answer.state}`);
     indices.push(Number(parseProof(answer.proof).index));
   }
