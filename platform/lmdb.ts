@@ -21,6 +21,8 @@ import type { Condition, Item, Key, Query, Store, Value } from "./store.ts";
 const PAGE = { items: 256, bytes: 4 << 20 };
 /** About so much goes into one commit, so that none of those that share it waits long. */
 const COMMIT_BYTES = 16 << 20;
+/** A write that takes longer is given up. */
+const WRITE_MS = 10_000;
 
 export type LmdbStore = Store & {
   /** Copies the store as it is at one moment into another folder, which is there and empty. */
@@ -61,10 +63,19 @@ export function lmdbStore(folder: string): LmdbStore {
   let committing: Promise<void> | undefined;
   const commit = (write: Write): Promise<boolean> =>
     new Promise((resolve, reject) => {
-      waiting.push({ write, resolve, reject });
+      const one: Waiting = { write, resolve, reject };
+      waiting.push(one);
       committing ??= commitAll().finally(() => {
         committing = undefined;
       });
+      // A process that is stopped keeps the lock of LMDB. What has been begun by then may still be made.
+      const timer = setTimeout(() => {
+        const at = waiting.indexOf(one);
+        if (at !== -1) waiting.splice(at, 1);
+        const message = `the store in ${folder} has not been written for ${WRITE_MS / 1000} s: is a process that uses it stopped, or its disk?`;
+        reject(new ServiceError("unavailable", message));
+      }, WRITE_MS);
+      one.ended = () => clearTimeout(timer);
     });
   const commitAll = async () => {
     while (waiting.length > 0) {
@@ -77,6 +88,8 @@ export function lmdbStore(folder: string): LmdbStore {
         for (const [i, { resolve }] of group.entries()) resolve(made[i] === true);
       } catch (error) {
         for (const { reject } of group) reject(error);
+      } finally {
+        for (const { ended } of group) ended?.();
       }
     }
   };
@@ -191,7 +204,12 @@ type Write = {
   readonly puts: readonly { readonly key: string; readonly value: Uint8Array<ArrayBuffer> }[];
   readonly deletes: readonly string[];
 };
-type Waiting = { readonly write: Write; resolve(made: boolean): void; reject(error: unknown): void };
+type Waiting = {
+  readonly write: Write;
+  resolve(made: boolean): void;
+  reject(error: unknown): void;
+  ended?: () => void;
+};
 type Answer = { readonly done: readonly boolean[] } | { readonly error: string; readonly isBroken?: boolean };
 
 type Writer = {

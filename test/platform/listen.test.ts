@@ -61,7 +61,7 @@ test("connections that send a body without end keep nobody out for longer than a
   await start({ most: 10, answerMs: 0 });
   const post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf";
   await Promise.all(Array.from({ length: 10 }, () => open(post)));
-  await expect.poll(() => get().catch(() => "refused")).toBe("answered");
+  await expect.poll(() => get().catch(() => "refused"), { timeout: 30_000 }).toBe("answered");
 });
 
 test("it is the one that has been idle longest that gives way, never one that is being answered", async () => {

@@ -48,12 +48,31 @@ test("one that is killed while it holds the publication's lock holds nobody up",
   await holder.hasSaid(1);
   const waiting = start("add", folder, "1");
   // Beside the held lock it writes to the store, and waits with its file.
-  await expect.poll(() => readFile(join(folder, "store/data.mdb")).then(() => true)).toBe(true);
+  await expect
+    .poll(() => readFile(join(folder, "store/data.mdb")).then(() => true), { timeout: 60_000 })
+    .toBe(true);
   expect(waiting.said).toEqual([]);
   holder.process.kill("SIGKILL");
   expect(await waiting.ended).toBe(0);
   expect(await publication().replace("logs/sum", Uint8Array.of(1), undefined)).toBe(false);
 });
+
+test("one that is stopped while it writes to the store: others give up in time, and go on once it is gone", async () => {
+  const store = lmdbStore(join(folder, "store"));
+  await store.put({ pk: "log", sk: "a" });
+  const holder = start("hold", folder, "store");
+  await holder.hasSaid(1);
+  const refused = {
+    code: "unavailable",
+    message: expect.stringContaining("is a process that uses it stopped"),
+  };
+  await expect(store.put({ pk: "log", sk: "b" })).rejects.toMatchObject(refused);
+  expect(await store.get([{ pk: "log", sk: "a" }])).toEqual([{ pk: "log", sk: "a" }]);
+  holder.process.kill("SIGKILL");
+  await holder.ended;
+  await store.put({ pk: "log", sk: "c" });
+  await store.close();
+}, 60_000);
 
 test("all that one said before it was killed is there, and others go on", async () => {
   const store = lmdbStore(join(folder, "store"));

@@ -66,9 +66,9 @@ const COMMANDS = {
     say("added");
   },
 
-  /** Holds the lock of the publication until it is killed. */
+  /** Holds the lock of the publication, or of the folder named by `count`, until it is killed. */
   hold() {
-    holdLock(join(folder, "published/.lock"), () => {
+    holdLock(join(folder, count ?? "published/.lock"), () => {
       say("holds");
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     });
