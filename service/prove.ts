@@ -124,7 +124,7 @@ async function locate(
     const found = await find(ctx, head, cover, joinBytes(missing), from);
     const position = (index: bigint | undefined): Position | "pending" | undefined =>
       index === undefined ? undefined : index < head.published ? { index, head } : "pending";
-    return { head, positions: found.map(position) };
+    return { head, cover, positions: found.map(position) };
   };
   const { head, positions } = await look(leaves, 0n);
   const missing = positions.flatMap((position, i) => (position === undefined ? [i] : []));
@@ -136,6 +136,10 @@ async function locate(
     missing.flatMap((i) => leaves[i] ?? []),
     head.published,
   );
+  // Then what lies between the restored tree and the one that was published is in neither.
+  if (again.head.published < again.cover.end && again.positions.includes(undefined)) {
+    throw new ServiceError("throttled", "the log is being restored: ask again in a minute");
+  }
   for (const [at, i] of missing.entries()) {
     positions[i] = again.positions[at] ?? (pending.has(names[i] ?? "") ? "pending" : undefined);
   }

@@ -4,6 +4,7 @@
  */
 import { joinBytes } from "@kedge/verify/tlog/bytes";
 import { leafHash } from "@kedge/verify/tlog/merkle";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { decodeBundle } from "@kedge/verify/tlog/tile";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
@@ -11,6 +12,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ServiceError } from "../../../platform/error.ts";
 import { append } from "../../../service/append.ts";
+import { emptyHead, moveHead, readHead } from "../../../service/head.ts";
 import {
   coverKey,
   type IndexContext,
@@ -25,7 +27,7 @@ import { newFilters } from "../../../service/index/filters.ts";
 import { find } from "../../../service/index/find.ts";
 import { rebuildIndex } from "../../../service/index/rebuild.ts";
 import { removeRetired } from "../../../service/index/retired.ts";
-import { entryStatus } from "../../../service/prove.ts";
+import { entryStatus, prove } from "../../../service/prove.ts";
 import { seal } from "../../../service/seal.ts";
 import { sweep } from "../../../service/sweep.ts";
 import { auditWorld } from "../../support/audit.ts";
@@ -220,6 +222,15 @@ describe("the cover and the head", () => {
     const found = await find(fresh(world), head, cover, leaves);
     const below = found.map((index) => (index !== undefined && index < head.published ? index : undefined));
     expect(below).toEqual(range(0, 70).map((n) => (n < 37 ? BigInt(n) : undefined)));
+  });
+
+  test("a log that is being restored has no entry of which it says that it is absent", async () => {
+    const world = await coveredWorld(37);
+    const head = await readHead(world.store, LOG);
+    await moveHead(world.store, head, emptyHead(LOG));
+    const reading = { ...world.reading, policy: parsePolicy("quorum none\n") };
+    expect(await prove(reading, LOG, [entry(3)])).toEqual(["pending"]);
+    await expect(prove(reading, LOG, [entry(36)])).rejects.toMatchObject({ code: "throttled" });
   });
 
   test("a cover that is older, of runs that were deleted since: the newer one is read", async () => {
