@@ -5,7 +5,7 @@ import { openService, type Service } from "../service/config-sealing.ts";
 import { checkpointSigner, type LogKeys } from "../service/sign.ts";
 import type { SweepContext } from "../service/sweep.ts";
 
-type OpenService = Service & Required<Omit<SweepContext, "runSizes" | "retention">>;
+type OpenService = Service & Required<Omit<SweepContext, "runSizes" | "retention" | "beside">>;
 
 let opened: OpenService | undefined;
 

@@ -6,6 +6,7 @@ import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fairTurns } from "../service/fair.ts";
 import { findLog, type RegisteredLog } from "../service/logs.ts";
+import type { IndexState } from "../service/seal.ts";
 import { PARALLEL, type SweepContext, type SweptLog, sealBatch, walk } from "../service/sweep.ts";
 
 /**
@@ -55,6 +56,9 @@ export function openSealing(
   setMaxListeners(0, stopping.signal);
   const works = new Map<string, Work>();
   const ends = new Set<Promise<void>>();
+  // A merge of two million entries takes seconds.
+  const beside = besideSeals();
+  const sealing: SweepContext = { ...ctx, beside: beside.start };
   /** A registration never changes. */
   const registered = new Map<string, RegisteredLog>();
 
@@ -86,7 +90,7 @@ export function openSealing(
         if (stopping.signal.aborted) return undefined;
         work.owner = undefined;
         work.more = false;
-        return await sealBatch(ctx, log);
+        return await sealBatch(sealing, log);
       });
     } catch (error) {
       return stopping.signal.aborted ? undefined : { log: id, error };
@@ -128,6 +132,28 @@ export function openSealing(
     async close() {
       stopping.abort();
       await Promise.all(ends);
+      await beside.ended();
     },
+  };
+}
+
+/** One piece of work at a time for a log. How it ended is told with a later batch. */
+function besideSeals() {
+  const running = new Map<string, Promise<void>>();
+  const last = new Map<string, IndexState>();
+  return {
+    start(log: string, work: () => Promise<IndexState>): IndexState {
+      if (!running.has(log)) {
+        const done = work().then((state) => {
+          running.delete(log);
+          last.set(log, state);
+        });
+        running.set(log, done);
+      }
+      const state = last.get(log) ?? {};
+      last.delete(log);
+      return state;
+    },
+    ended: () => Promise.all(running.values()),
   };
 }

@@ -19,6 +19,8 @@ export type DrainContext = SealContext & {
   readonly pause?: (ms: number) => Promise<unknown>;
   /** How many ms a run of the index is kept that was merged into another; absent: as long as a table's backups reach back. */
   readonly retention?: number;
+  /** Starts work on a log's index beside its next seals, and returns how the last of it ended. Absent: it is waited for. */
+  readonly beside?: (log: string, work: () => Promise<IndexState>) => IndexState;
 };
 
 export type SweepContext = DrainContext & {
@@ -199,7 +201,9 @@ export async function drain(ctx: DrainContext, log: SealableLog, batches = MAX_B
     const { sealed, size, oldest, more } = batch;
     // Not after every batch: each takes reads of its own.
     const isTidied = oldest === undefined || batch.index.extended === true;
-    const index = isTidied ? await tidy(ctx, log.id, batch.index) : batch.index;
+    const tidying = () => tidy(ctx, log.id);
+    const tidied = isTidied ? (ctx.beside?.(log.id, tidying) ?? (await tidying())) : {};
+    const index = { ...tidied, ...batch.index };
     const one = { sealed, batches: sealed > 0 ? 1 : 0, size, conflict: false, more, index };
     all = both(all, oldest === undefined ? one : { ...one, oldest });
     if (!more) break;
@@ -208,13 +212,13 @@ export async function drain(ctx: DrainContext, log: SealableLog, batches = MAX_B
 }
 
 /** Merges runs of the index, and deletes old ones. That it fails is told with the rest of how the index fares. */
-async function tidy(ctx: DrainContext, log: string, index: IndexState): Promise<IndexState> {
+async function tidy(ctx: DrainContext, log: string): Promise<IndexState> {
   try {
     await mergeCover(ctx, log);
     await removeRetired(ctx, log, ctx.clock(), ctx.retention ?? RETENTION_MS);
-    return index;
+    return {};
   } catch (error) {
-    return { error, ...index };
+    return { error };
   }
 }
 

@@ -4,7 +4,6 @@
  * own says since when, for who still holds an older cover reads the run.
  */
 import { HASH_SIZE, nodeHash } from "@kedge/verify/tlog/merkle";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import type { IndexPlace } from "../../platform/index-place.ts";
 import {
@@ -20,6 +19,7 @@ import {
 import { decodeHead, type Head, headKey } from "../head.ts";
 import { foreign } from "./fault.ts";
 import type { Filters } from "./filters.ts";
+import { type Run, type RunNode, runPath } from "./run.ts";
 
 /** How the tree is cut into runs. All are powers of two but the levels, so that every run is a node of the tree. */
 export type RunSizes = {
@@ -47,24 +47,6 @@ export type IndexContext = {
 export const sizesOf = ({ runSizes = RUN_SIZES }: IndexContext): RunSizes => runSizes;
 export const leavesAt = ({ base, fanout }: RunSizes, level: number): number => base * fanout ** level;
 
-/** A node of the tree that has a run or is to have one. */
-export type RunNode = {
-  readonly level: number;
-  /** Index of its first leaf, and how many it has. */
-  readonly first: bigint;
-  readonly count: number;
-  /** Of its subtree. */
-  readonly root: Uint8Array;
-};
-
-/** A run as the cover knows it. */
-export type Run = RunNode & {
-  /** SHA-256 of the file's header, which vouches for the rest. */
-  readonly headerHash: Uint8Array;
-  /** Bytes of its filter. */
-  readonly filterSize: number;
-};
-
 export type Cover = {
   readonly log: string;
   /** Counts every move. 0: there is no cover. */
@@ -73,10 +55,6 @@ export type Cover = {
   readonly end: bigint;
   readonly runs: readonly Run[];
 };
-
-/** `<log>/<level>/<n>-<root>`: two histories never share a name. */
-export const runPath = (log: string, { level, first, count, root }: RunNode): string =>
-  `${log}/${level}/${first / BigInt(count)}-${bytesToHex(root)}`;
 
 export const coverKey = (log: string): Key => ({ pk: `log/${log}`, sk: "cover" });
 

@@ -18,12 +18,9 @@ import {
   type IndexContext,
   leavesAt,
   moveCover,
-  type Run,
-  type RunNode,
   readCover,
   readHeadAndCover,
   retiredItem,
-  runPath,
   sizesOf,
 } from "./cover.ts";
 import { altered, foreign, lost } from "./fault.ts";
@@ -37,9 +34,12 @@ import {
   headerHash,
   headerSize,
   mergeRuns,
+  type Run,
   type RunFile,
   type RunHeader,
+  type RunNode,
   readHeader,
+  runPath,
 } from "./run.ts";
 
 export type ExtendContext = IndexContext & {

@@ -4,7 +4,8 @@
  *
  * A function of the set of hashes alone, and by integers alone, so that every machine makes the same bytes. Each hash counts by
  * its key, 64 bits that all of it goes into. Tenants choose what is hashed: of hashes with the same key, 2^32 work, one
- * stands for all, and there are sixteen seeds. Where all fail there is no filter, and every answer is maybe.
+ * stands for all; hashes that one seed puts into the same slots are found in a second, so seeds depend on the whole run.
+ * Where sixteen fail there is no filter, and every answer is maybe.
  */
 import { HASH_SIZE } from "@kedge/verify/tlog/merkle";
 import { breathe, ITEMS_PER_BREATH } from "./breathe.ts";
@@ -50,15 +51,20 @@ export function keysOf(leaves: Uint8Array): Uint32Array {
   return keys;
 }
 
-/** @param keys of writeKey, in any order; two equal ones count once. @returns empty where there has to be none. */
-export async function buildFilter(keys: Uint32Array): Promise<Uint8Array> {
+/**
+ * @param keys of writeKey, in any order; two equal ones count once
+ * @param salt uint32: the first seed, which nobody knows before he knows all hashes
+ * @returns empty where there has to be none.
+ */
+export async function buildFilter(keys: Uint32Array, salt: number): Promise<Uint8Array> {
   // The shape, and so the length, is of all of them: a reader knows it from their number.
   const shape = shapeOf(keys.length / 2);
   let distinct = keys;
-  for (let seed = 0; seed < SEEDS; seed++) {
+  for (let tries = 0; tries < SEEDS; tries++) {
+    const seed = (salt + tries) >>> 0;
     const fingerprints = await construct(distinct, shape, seed);
     if (fingerprints !== undefined) return encode(fingerprints, shape, seed);
-    if (seed === 0) distinct = withoutTwins(keys);
+    if (tries === 0) distinct = withoutTwins(keys);
   }
   return new Uint8Array();
 }

@@ -3,10 +3,18 @@
  * more than the configuration allows. One for a process.
  */
 import type { IndexPlace } from "../../platform/index-place.ts";
-import { type Run, runPath } from "./cover.ts";
+
 import { altered } from "./fault.ts";
 import { type Filter, openFilter } from "./filter.ts";
-import { checkFilter, headerSize, type RunFile, type RunHeader, readHeader } from "./run.ts";
+import {
+  checkFilter,
+  headerSize,
+  type Run,
+  type RunFile,
+  type RunHeader,
+  readHeader,
+  runPath,
+} from "./run.ts";
 
 /** A run that is to be asked. Without a filter its blocks are read for every leaf. */
 export type OpenRun = {

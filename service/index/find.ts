@@ -8,11 +8,20 @@ import { ServiceError } from "../../platform/error.ts";
 import type { Head } from "../head.ts";
 import { readLogTiles, tileBytes } from "../tiles.ts";
 import { breathe } from "./breathe.ts";
-import { type Cover, type IndexContext, type Run, readCover, runPath, sizesOf } from "./cover.ts";
+import { type Cover, type IndexContext, readCover, sizesOf } from "./cover.ts";
 import { altered, lost } from "./fault.ts";
 import { keysOf } from "./filter.ts";
 import { type OpenRun, RunAbsent } from "./filters.ts";
-import { blockOf, blockRange, checkBlock, compare, findInBlock, sortedPlaces } from "./run.ts";
+import {
+  blockOf,
+  blockRange,
+  checkBlock,
+  compare,
+  findInBlock,
+  type Run,
+  runPath,
+  sortedPlaces,
+} from "./run.ts";
 
 /** Blocks of one ranged read at most: 1.1 MiB. */
 const MAX_BLOCKS = 64;

@@ -2,12 +2,12 @@
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { ServiceError } from "../../platform/error.ts";
 import type { Head } from "../head.ts";
-import { type Cover, coverKey, type Run, readHeadAndCover, runPath } from "./cover.ts";
+import { type Cover, coverKey, readHeadAndCover } from "./cover.ts";
 import { checkFrontier, type ExtendContext, extendCover, leavesRoot, openRun, writeRun } from "./extend.ts";
 import { isIndexFault } from "./fault.ts";
 import { RunAbsent } from "./filters.ts";
 import { readLeaves } from "./find.ts";
-import { checkFilter, encodeRun } from "./run.ts";
+import { checkFilter, encodeRun, type Run, runPath } from "./run.ts";
 
 export type Rebuilt = {
   /** Runs that were made anew, and the entries that runs cover after the call. */

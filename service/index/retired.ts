@@ -1,6 +1,7 @@
 /** Retired runs: deleted once nobody can hold a cover any more that names them. */
 import type { Key } from "../../platform/store.ts";
-import { type IndexContext, readCover, retiredRuns, runPath } from "./cover.ts";
+import { type IndexContext, readCover, retiredRuns } from "./cover.ts";
+import { runPath } from "./run.ts";
 
 /** A table is restored to any point of 35 days: what its cover named then is there. */
 export const RETENTION_MS = 36 * 24 * 3_600_000;

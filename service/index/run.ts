@@ -13,6 +13,7 @@
 import { createHash } from "node:crypto";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { HASH_SIZE } from "@kedge/verify/tlog/merkle";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { breathe, ITEMS_PER_BREATH } from "./breathe.ts";
 import { altered } from "./fault.ts";
 import { buildFilter, filterSize, writeKey } from "./filter.ts";
@@ -25,6 +26,28 @@ const ENTRY = HASH_SIZE + 4;
 export const BLOCK = 512;
 /** Entries that a number of 53 bits can sort by their first 32: the largest run. */
 const MAX_SORTED = 2 ** 21;
+
+/** A node of the tree that has a run or is to have one. */
+export type RunNode = {
+  readonly level: number;
+  /** Index of its first leaf, and how many it has. */
+  readonly first: bigint;
+  readonly count: number;
+  /** Of its subtree. */
+  readonly root: Uint8Array;
+};
+
+/** A run as the cover knows it. */
+export type Run = RunNode & {
+  /** SHA-256 of the file's header, which vouches for the rest. */
+  readonly headerHash: Uint8Array;
+  /** Bytes of its filter. */
+  readonly filterSize: number;
+};
+
+/** `<log>/<level>/<n>-<root>`: two histories never share a name. */
+export const runPath = (log: string, { level, first, count, root }: RunNode): string =>
+  `${log}/${level}/${first / BigInt(count)}-${bytesToHex(root)}`;
 
 /** A run's file and the length of its header. */
 export type RunFile = { readonly file: Uint8Array; readonly header: number };
@@ -131,7 +154,13 @@ function runWriter(first: bigint, count: number) {
       writeKey(keys, added++, bytes, at);
     },
     async end(): Promise<RunFile> {
-      const filter = await buildFilter(keys);
+      for (let at = start, fence = FIXED; at < file.length; at += BLOCK * ENTRY, fence += FENCE) {
+        const block = file.subarray(at, at + BLOCK * ENTRY);
+        file.set(block.subarray(0, HASH_SIZE), fence);
+        file.set(sha256(block), fence + HASH_SIZE);
+        if (at % ITEMS_PER_BREATH === 0) await breathe();
+      }
+      const filter = await buildFilter(keys, uint32(sha256(file.subarray(FIXED, header)), 0));
       const view = new DataView(file.buffer);
       file.set(MAGIC);
       view.setBigUint64(MAGIC.length, first);
@@ -139,12 +168,6 @@ function runWriter(first: bigint, count: number) {
       view.setUint32(MAGIC.length + 12, filter.length);
       view.setUint32(MAGIC.length + 16, BLOCK);
       file.set(sha256(filter), MAGIC.length + 20);
-      for (let at = start, fence = FIXED; at < file.length; at += BLOCK * ENTRY, fence += FENCE) {
-        const block = file.subarray(at, at + BLOCK * ENTRY);
-        file.set(block.subarray(0, HASH_SIZE), fence);
-        file.set(sha256(block), fence + HASH_SIZE);
-        if (at % ITEMS_PER_BREATH === 0) await breathe();
-      }
       file.set(filter, header);
       if (filter.length > 0) return { file, header };
       file.copyWithin(header, start);

@@ -181,9 +181,8 @@ test("a store that is taken away under the server is 503 and a line on the termi
   await rename(join(fresh, "store"), join(folder, "taken"));
   expect((await post()).status).toBe(503);
   await vi.waitUntil(() => told.includes("\n"), { timeout: 60_000 });
-  expect(told).toMatch(
-    /^kedge: the files of the store in .*store were removed or replaced.*; see .*kedge\.log.*\n$/,
-  );
+  expect(told).toMatch(/the files of the store in .*store were removed or replaced.*; see .*kedge\.log/);
+  expect(told).not.toMatch(/^ +at /m);
   await rename(join(folder, "taken"), join(fresh, "store"));
   expect((await post()).status).toBe(202);
   const reader = openClient({ url: addressIn(output), apiKey });

@@ -70,7 +70,9 @@ test("a full disk: posts are refused with 503, reads go on, it is said once, and
   const write = vi.spyOn(store, "write").mockRejectedValue(full);
   const waiting = logs.map((log) => ({ log, hash: newHash() }));
   for (const { log, hash } of waiting) expect((await post(log, hash)).status).toBe(202);
-  await vi.waitFor(() => expect(write.mock.calls.length).toBeGreaterThanOrEqual(logs.length), { timeout: 30_000 });
+  await vi.waitFor(() => expect(write.mock.calls.length).toBeGreaterThanOrEqual(logs.length), {
+    timeout: 30_000,
+  });
   const put = vi.spyOn(store, "put").mockRejectedValue(full);
   const refused = await post(tenant.log, newHash());
   expect(refused.status).toBe(503);
