@@ -166,7 +166,10 @@ function targetRow({ what, of: [section, value], least, most }: Target): string[
   const rows = [];
   if (least !== undefined)
     rows.push([what, `≥ ${figure(least)}`, figure(measured), verdict(measured / least)]);
-  if (most !== undefined) rows.push([what, `≤ ${figure(most)}`, figure(measured), verdict(most / measured)]);
+  if (most !== undefined) {
+    const share = measured <= most ? 1 : most / measured;
+    rows.push([what, `≤ ${figure(most)}`, figure(measured), verdict(share)]);
+  }
   return rows;
 }
 
