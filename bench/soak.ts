@@ -3,6 +3,7 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openClient } from "@kedge/cli/client/api";
 import { parseProof } from "@kedge/verify/tlog/proof";
+import { RUN_SIZES } from "../service/index/cover.ts";
 import { covering, type Load, type Posted, post, type Shape, waits } from "./client.ts";
 import { figure, median, percentile, type Section } from "./report.ts";
 import { dataFolder, type Kedge, serveKedge } from "./served.ts";
@@ -22,6 +23,7 @@ const MOST_OPEN = 64;
 const LOOKED_UP = 100;
 /** Commitments of the first minute that are posted again at the end. */
 const AGAIN = 100;
+const FANOUT = RUN_SIZES.fanout;
 
 /** Rises over the minutes that still count as flat, as a share of the mean. */
 const FLAT = 0.1;
@@ -29,10 +31,14 @@ const FLAT_TIME = 0.25;
 
 type Minute = {
   readonly events: number;
-  readonly rss: number;
+  /** Resident bytes of the process's own, and of the files that it maps: the store's, which the system may drop at any time. */
+  readonly own: number;
+  readonly mapped: number;
   readonly files: number;
   readonly store: number;
+  /** Runs of the index that none of the next level has replaced, and those that are replaced and not deleted yet. */
   readonly index: number;
+  readonly replaced: number;
   readonly published: number;
   /** Request to acknowledgement, and acknowledgement to checkpoint, ms. */
   readonly acked: readonly number[];
@@ -93,26 +99,41 @@ async function measure(side: Kedge, folder: string, shape: Shape): Promise<Minut
   const before = await sizeOf(side);
   const load = await post(side.endpoint, shape);
   const events = load.posted.length * shape.perRequest;
-  const published = await covering(side, before, events);
-  const waited = await waits(side, published, load, LOOKED_UP);
-  const [store, index, out] = await Promise.all(
-    ["store", "index", "published"].map((name) => allocated(join(folder, name))),
-  );
+  const waited = await waits(side, await covering(side, before, events), load, LOOKED_UP);
+  const [store, published] = [
+    await allocated(join(folder, "store")),
+    await allocated(join(folder, "published")),
+  ];
   return {
     events,
-    rss: await residentBytes(side.pid),
+    ...(await resident(side.pid)),
     files: (await readdir(`/proc/${side.pid}/fd`)).length,
-    store: store ?? 0,
-    index: index ?? 0,
-    published: out ?? 0,
+    store,
+    ...(await indexBytes(join(folder, "index"))),
+    published,
     acked: load.posted.map(({ sent, acknowledged }) => acknowledged - sent),
     waited,
   };
 }
 
-async function residentBytes(pid: number): Promise<number> {
+async function resident(pid: number): Promise<{ own: number; mapped: number }> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]);
+  const bytes = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
+  return { own: bytes("RssAnon"), mapped: bytes("RssFile") };
+}
+
+/** A run is named `<log>/<level>/<number>-<root>`, and is replaced once the run of eight is there. */
+async function indexBytes(folder: string): Promise<{ index: number; replaced: number }> {
+  const paths = (await readdir(folder, { recursive: true })).filter((path) => path.includes("-"));
+  const partsOf = (path: string) => /^(.+)\/(\d+)\/(\d+)-/.exec(path) ?? [];
+  const names = new Set(paths.map((path) => partsOf(path).slice(1).join("/")));
+  const bytes = { index: 0, replaced: 0 };
+  for (const path of paths) {
+    const [, log, level, number] = partsOf(path);
+    const above = `${log}/${Number(level) + 1}/${Math.floor(Number(number) / FANOUT)}`;
+    bytes[names.has(above) ? "replaced" : "index"] += await allocated(join(folder, path));
+  }
+  return bytes;
 }
 
 /** Bytes of the disk that a file or a folder takes, as `du` counts them. */
@@ -148,6 +169,9 @@ async function postedAgain({ credentials, ...side }: Kedge, posted: readonly Pos
 
 // ---- what is flat ----------------------------------------------------------------------------------------------------
 
+const DISK = "disk but replaced runs, bytes an event";
+const onDisk = ({ store, index, published }: Minute): number => store + index + published;
+
 type Column = { readonly name: string; readonly limit: number; readonly of: readonly number[] };
 
 /** By how much the line of least squares rises from the first to the last of these, as a share of their mean. */
@@ -160,16 +184,18 @@ function rise(samples: readonly number[]): number {
 }
 
 function section(minutes: readonly Minute[], rate: number): Section {
-  const perEvent = (of: (minute: Minute) => number) =>
-    minutes.slice(1).map((minute, i) => (of(minute) - of(minutes[i] ?? minute)) / minute.events);
-  const disk = perEvent(({ store, index, published }) => store + index + published);
+  const disk = minutes
+    .slice(1)
+    .map((minute, i) => (onDisk(minute) - onDisk(minutes[i] ?? minute)) / minute.events);
   const columns: readonly Column[] = [
-    { name: "RSS, MB", limit: FLAT, of: minutes.map(({ rss }) => rss / 1e6) },
+    { name: "own memory, MB", limit: FLAT, of: minutes.map(({ own }) => own / 1e6) },
+    { name: "mapped files, MB", limit: Number.NaN, of: minutes.map(({ mapped }) => mapped / 1e6) },
     { name: "open files", limit: FLAT, of: minutes.map(({ files }) => files) },
     { name: "store, MB", limit: Number.NaN, of: minutes.map(({ store }) => store / 1e6) },
     { name: "index, MB", limit: Number.NaN, of: minutes.map(({ index }) => index / 1e6) },
+    { name: "replaced runs, MB", limit: Number.NaN, of: minutes.map(({ replaced }) => replaced / 1e6) },
     { name: "publication, MB", limit: Number.NaN, of: minutes.map(({ published }) => published / 1e6) },
-    { name: "disk, bytes an event", limit: FLAT, of: [disk[0] ?? Number.NaN, ...disk] },
+    { name: DISK, limit: FLAT, of: [disk[0] ?? Number.NaN, ...disk] },
     {
       name: "acknowledged p50, ms",
       limit: FLAT_TIME,
@@ -186,6 +212,12 @@ function section(minutes: readonly Minute[], rate: number): Section {
   // What a start brings is no growth.
   const begin = Math.max(1, Math.floor(minutes.length / 5));
   const rises = columns.map(({ of }) => rise(of.slice(begin)));
+  const riseOf = (name: string) => rises[columns.findIndex((column) => column.name === name)] ?? Number.NaN;
+  const [first, last] = [minutes[begin - 1], minutes.at(-1)];
+  // Over all minutes: what merges replace comes in steps.
+  const events = minutes.slice(begin).reduce((sum, minute) => sum + minute.events, 0);
+  const diskAnEvent =
+    first === undefined || last === undefined ? Number.NaN : (onDisk(last) - onDisk(first)) / events;
   const verdict = (column: Column, i: number) =>
     Number.isNaN(column.limit) ? "" : (rises[i] ?? Number.NaN) <= column.limit ? "yes" : "no";
   return {
@@ -198,10 +230,10 @@ function section(minutes: readonly Minute[], rate: number): Section {
     ],
     values: {
       rate,
-      rssRise: rises[0] ?? Number.NaN,
-      filesRise: rises[1] ?? Number.NaN,
-      bytesAnEvent: median(disk),
-      diskRise: rises[5] ?? Number.NaN,
+      ownRise: riseOf("own memory, MB"),
+      filesRise: riseOf("open files"),
+      bytesAnEvent: diskAnEvent,
+      diskRise: riseOf(DISK),
       p50: median(minutes.flatMap(({ waited }) => waited)),
     },
   };
