@@ -29,6 +29,8 @@ export type Filters = {
    * @throws RunAbsent; ServiceError `corrupt` when it is altered.
    */
   open(index: IndexPlace, log: string, run: Run, leaves: number): Promise<OpenRun>;
+  /** The run with its filter, where both are in memory. */
+  warm(log: string, run: Run): OpenRun | undefined;
   /** Keeps what the writer of a run has in hand. */
   keep(path: string, made: RunFile, run: Run): void;
   /** Runs this once no more than READING bytes are being read, these included. */
@@ -97,16 +99,25 @@ export function newFilters(limit: number): Filters {
     return open;
   };
 
+  /** As the one that was used last. */
+  const use = (path: string): Kept | undefined => {
+    const known = kept.get(path);
+    if (known === undefined) return undefined;
+    kept.delete(path);
+    kept.set(path, known);
+    return known;
+  };
+
   return {
+    warm(log, run) {
+      const known = use(runPath(log, run));
+      return known?.open.filter === undefined ? undefined : known.open;
+    },
     async open(index, log, run, leaves) {
       const path = runPath(log, run);
-      const known = kept.get(path);
+      const known = use(path);
       const asked = (known?.asked ?? 0) + leaves;
-      if (known !== undefined) {
-        known.asked = asked;
-        kept.delete(path);
-        kept.set(path, known);
-      }
+      if (known !== undefined) known.asked = asked;
       const whole = asked >= ENOUGH && run.filterSize > 0;
       if (known !== undefined && (known.open.filter !== undefined || !whole)) return known.open;
       const name = `${path} ${whole}`;

@@ -66,7 +66,7 @@ export async function find(
       const start = now.end > from ? now.end : from;
       await settled([
         findInTail(ctx, head, start, batch, found),
-        ...runs.map((run) => findInRun(ctx, head.log, run, batch, found)),
+        ...runs.flatMap((run) => findInRun(ctx, head.log, run, batch, found) ?? []),
       ]);
       return found;
     } catch (error) {
@@ -93,15 +93,46 @@ async function settled(work: readonly Promise<unknown>[]): Promise<void> {
 
 // ---- in a run --------------------------------------------------------------------------------------------------------
 
-async function findInRun(
-  { index, filters }: IndexContext,
+/** A few leaves are asked of a filter in memory at once: nearly always none of them is in the run, and nothing is to be read. */
+function findInRun(
+  ctx: IndexContext,
+  log: string,
+  run: Run,
+  batch: Batch,
+  found: (bigint | undefined)[],
+): Promise<void> | undefined {
+  const warm = batch.order.length <= PROBES ? ctx.filters.warm(log, run) : undefined;
+  if (warm === undefined) return openAndFind(ctx, log, run, batch, found);
+  const blocks: Candidates = new Map();
+  for (const leaf of batch.order) addCandidate(warm, batch, leaf, blocks);
+  return blocks.size === 0 ? undefined : readBlocks(ctx, warm, blocks, batch, found);
+}
+
+async function openAndFind(
+  ctx: IndexContext,
   log: string,
   run: Run,
   batch: Batch,
   found: (bigint | undefined)[],
 ): Promise<void> {
-  const open = await filters.open(index, log, run, batch.order.length);
-  const ranges = rangesOf(await candidates(open, batch));
+  const open = await ctx.filters.open(ctx.index, log, run, batch.order.length);
+  const blocks: Candidates = new Map();
+  let probed = 0;
+  for (const leaf of batch.order) {
+    if (probed++ % PROBES === 0) await breathe();
+    addCandidate(open, batch, leaf, blocks);
+  }
+  await readBlocks(ctx, open, blocks, batch, found);
+}
+
+async function readBlocks(
+  { index, filters }: IndexContext,
+  open: OpenRun,
+  blocks: Candidates,
+  batch: Batch,
+  found: (bigint | undefined)[],
+): Promise<void> {
+  const ranges = rangesOf(blocks);
   for (let at = 0; at < ranges.length; at += PARALLEL) {
     await settled(
       ranges.slice(at, at + PARALLEL).map(async ({ from, to, leaves }) => {
@@ -120,19 +151,18 @@ async function findInRun(
 /** The blocks to read, in order, each with the leaves that it may have. */
 type Candidates = Map<number, number[]>;
 
-async function candidates({ header, filter }: OpenRun, { leaves, order, keys }: Batch): Promise<Candidates> {
-  const blocks: Candidates = new Map();
-  let probed = 0;
-  for (const leaf of order) {
-    if (probed++ % PROBES === 0) await breathe();
-    if (filter?.may(keys[2 * leaf] ?? 0, keys[2 * leaf + 1] ?? 0) === false) continue;
-    const block = blockOf(header, leaves, leaf * HASH_SIZE);
-    if (block === undefined) continue;
-    const others = blocks.get(block);
-    if (others === undefined) blocks.set(block, [leaf]);
-    else others.push(leaf);
-  }
-  return blocks;
+function addCandidate(
+  { header, filter }: OpenRun,
+  { leaves, keys }: Batch,
+  leaf: number,
+  blocks: Candidates,
+): void {
+  if (filter?.may(keys[2 * leaf] ?? 0, keys[2 * leaf + 1] ?? 0) === false) return;
+  const block = blockOf(header, leaves, leaf * HASH_SIZE);
+  if (block === undefined) return;
+  const others = blocks.get(block);
+  if (others === undefined) blocks.set(block, [leaf]);
+  else others.push(leaf);
 }
 
 /** Blocks [from, to), which are read at once. */

@@ -240,7 +240,7 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
           await settle(world, acknowledged);
         },
       ),
-      { numRuns: 300 * TIMES },
+      { numRuns: 150 * TIMES },
     );
   });
 
@@ -268,7 +268,7 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
   test("random traffic, random faults, two sealers and a client racing call by call", {
     timeout: 1_800_000,
   }, async () => {
-    await fc.assert(racing(steps, startSize), { numRuns: 300 * TIMES });
+    await fc.assert(racing(steps, startSize), { numRuns: 150 * TIMES });
   });
 
   test("random faults, anchorers racing with readers", { timeout: 1_800_000 }, async () => {
@@ -282,7 +282,7 @@ describe("crash matrix: I1 no loss, I2 exactly once, I3 no equivocation, I4 appe
       fc.record({ do: fc.constant("anchor" as const) }),
     );
     const traffic = fc.array(step, { minLength: 2, maxLength: 10 });
-    await fc.assert(racing(traffic, fc.constant(1)), { numRuns: 300 * TIMES });
+    await fc.assert(racing(traffic, fc.constant(1)), { numRuns: 150 * TIMES });
   });
 });
 
