@@ -64,20 +64,25 @@ export function openSealing(
 
   /** Seals a log until nothing of it waits, and tries again what failed. */
   async function seeTo(id: string, work: Work): Promise<void> {
-    let failures = 0;
-    let pause = pauses.batchMs;
-    do {
-      await sleep(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
-      const swept = await sealOne(id, work);
-      if (swept === undefined) return;
-      await onSwept(swept);
-      work.setTried();
-      const hasFailed = "error" in swept;
-      failures = hasFailed ? failures + 1 : 0;
-      pause = hasFailed ? retryAfter(failures, pauses) : swept.more ? 0 : pauses.batchMs;
-      // No size: all races were lost, to another process.
-      if (hasFailed || swept.more || swept.size === undefined) work.more = true;
-    } while (work.more);
+    try {
+      let failures = 0;
+      let pause = pauses.batchMs;
+      do {
+        await sleep(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
+        const swept = await sealOne(id, work);
+        if (swept === undefined) return;
+        await onSwept(swept);
+        work.setTried();
+        const hasFailed = "error" in swept;
+        failures = hasFailed ? failures + 1 : 0;
+        pause = hasFailed ? retryAfter(failures, pauses) : swept.more ? 0 : pauses.batchMs;
+        // No size: all races were lost, to another process.
+        if (hasFailed || swept.more || swept.size === undefined) work.more = true;
+      } while (work.more);
+    } finally {
+      // In the same step as the last look at `more`: a wake comes before it, or begins anew.
+      works.delete(id);
+    }
   }
 
   /** One batch; undefined: there is no such log, or no more is to be begun. */
@@ -110,7 +115,6 @@ export function openSealing(
     const work: Work = { more: false, owner, tried, setTried };
     works.set(id, work);
     const end = seeTo(id, work).finally(() => {
-      works.delete(id);
       ends.delete(end);
       work.setTried();
     });

@@ -8,7 +8,9 @@
 
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import type { Checkpoint } from "@kedge/verify/tlog/checkpoint";
+import { frontierRoot } from "@kedge/verify/tlog/merkle";
 import { countEntries, type Entries } from "@kedge/verify/tlog/tile";
+import { frontierFromTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
 import { ANCHOR, encodeCursor } from "./anchor-items.ts";
@@ -98,11 +100,20 @@ async function bringForward(
     done.batches++;
     done.entries += countEntries(batch.entries);
     await apply(ctx.store, committed, batch, mend);
+    // A sealer of this table that went another way may have left tiles as wide as these, which stay.
+    await checkTiles(ctx, committed);
     head = await signAndPublish(ctx, log, committed);
     if (head === undefined) return { ...done, size: committed.size, raced: true };
     done.size = head.published;
   }
   return done;
+}
+
+/** @throws ServiceError `corrupt` unless the tiles of the committed tree lead to its root. */
+async function checkTiles({ store }: SealContext, { log, size, root }: Head): Promise<void> {
+  const { tiles } = await readEdge(store, log, size);
+  if (equalBytes(frontierRoot(frontierFromTiles(size, tiles)), root)) return;
+  throw new ServiceError("corrupt", `log ${log}: its tiles are not its head's; restore the whole log`);
 }
 
 /** Resets the head to the empty tree. The tiles stay: the same entries make the same tiles again. */

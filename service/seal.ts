@@ -38,6 +38,7 @@ import { checkpointKey, keepFirst } from "./checkpoints.ts";
 import { type Head, moveHead, publishedHead, readHead } from "./head.ts";
 import { type Cover, type IndexContext, readCover, sizesOf } from "./index/cover.ts";
 import { isDue, lengthenCover } from "./index/extend.ts";
+import { foreign } from "./index/fault.ts";
 import { find } from "./index/find.ts";
 import { oldestFirst, type PendingChunk } from "./pending.ts";
 import { readRecord, rollback, writeBatch, writeRecord } from "./record.ts";
@@ -97,7 +98,9 @@ export type IndexState = {
 export async function seal(ctx: SealContext, log: SealableLog): Promise<Sealed> {
   const head = await recover(ctx, log);
   if (head === undefined) return { conflict: true };
-  const { batch, chunks, more, oldest, cover } = await collect(ctx, head, log);
+  const collected = await collect(ctx, head, log);
+  if (collected === undefined) return { conflict: true };
+  const { batch, chunks, more, oldest, cover } = collected;
   let published: Head | undefined = head;
   if (batch !== undefined) {
     const committed = await commit(ctx.store, head, batch);
@@ -123,15 +126,10 @@ async function finish(
   batch: Batch,
   pending: readonly Key[] = [],
 ): Promise<Head | undefined> {
-  // Neither needs the other. Both are there before anything is signed.
-  const [applied, recorded] = await Promise.allSettled([
-    apply(ctx.store, head, batch),
-    record(ctx, log, head, batch.entries),
-  ]);
-  if (applied.status === "rejected") throw applied.reason;
-  if (recorded.status === "rejected") throw recorded.reason;
-  // Another sealer is ahead.
-  if (!recorded.value) return undefined;
+  // The record first: a batch that it refuses, of a table beside which another history was published, leaves no tile behind.
+  // Another sealer is ahead, if it says no.
+  if (!(await record(ctx, log, head, batch.entries))) return undefined;
+  await apply(ctx.store, head, batch);
   return await signAndPublish(ctx, log, head, pending);
 }
 
@@ -210,13 +208,17 @@ type Collected = {
   readonly cover: Cover | undefined;
 };
 
-/** The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated (I2). */
-async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Promise<Collected> {
+/**
+ * The oldest pending chunks up to MAX_BATCH entries, without entries that are in the log or repeated (I2).
+ * @returns undefined when another sealer has published since the head was read, as its cover says.
+ */
+async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Promise<Collected | undefined> {
   const { store } = ctx;
   const { chunks, more } = await oldestChunks(store, head.log);
   const read = { chunks: chunks.map(({ key }) => key), more, oldest: chunks[0]?.arrival };
   if (chunks.length === 0) return { batch: undefined, cover: undefined, ...read };
   const cover = await readEnough(ctx, head);
+  if (cover.end > head.published) return undefined;
   const pending = joinEntries(chunks.map(({ entries }) => entries));
   const hashes = leafHashes(pending, sha256);
   const [known, edge] = await Promise.all([
@@ -228,11 +230,11 @@ async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Pr
     { entries: selectEntries(pending, fresh), leaves: selectHashes(hashes, fresh) },
     admit,
   );
-  if (leaves.length === 0) return { batch: undefined, cover, ...read };
   const batch = makeBatch(head.size, edge, entries, leaves);
-  // The tiles are about to be extended blindly: before anything is committed, make sure that they are the published tree's.
+  // The tiles are about to be extended blindly, and have told what the log has already: before anything is committed, or
+  // pending no more, make sure that they are the published tree's.
   if ([batch.growth.before, frontierRoot(head.frontier)].every((root) => equalBytes(root, head.root))) {
-    return { batch, cover, ...read };
+    return { batch: leaves.length === 0 ? undefined : batch, cover, ...read };
   }
   throw new ServiceError(
     "corrupt",
@@ -308,8 +310,8 @@ async function knownLeaves(
 type Indexed = { readonly n: number; readonly index: bigint };
 
 /**
- * Which of these leaf hashes the tree holds where the index has them. The index alone does not say, for the cover may be newer
- * than the head: another sealer has published since, so that ours cannot commit.
+ * The numbers of these leaf hashes, each of which the tree has where the index says.
+ * @throws ServiceError `corrupt` when it has not: then the index may miss others as well.
  */
 async function inTree(
   store: Store,
@@ -317,17 +319,15 @@ async function inTree(
   hashes: Uint8Array,
   indexed: readonly Indexed[],
 ): Promise<ReadonlySet<number>> {
-  const below = indexed.filter(({ index }) => index < head.size);
-  const tileIndexes = new Set(below.map(({ index }) => index / BigInt(TILE_WIDTH)));
+  const tileIndexes = new Set(indexed.map(({ index }) => index / BigInt(TILE_WIDTH)));
   const wanted = [...tileIndexes].map((index) => ({ level: 0, index, width: widthAt(head.size, 0, index) }));
   const tiles = await readLogTiles(store, head.log, wanted);
-  const isThere = ({ n, index }: Indexed) => {
-    const bytes = tiles.get(tileKey(0, index / BigInt(TILE_WIDTH)));
-    return (
-      bytes !== undefined && equalBytes(hashAt(bytes, Number(index % BigInt(TILE_WIDTH))), hashAt(hashes, n))
-    );
-  };
-  return new Set(below.filter(isThere).map(({ n }) => n));
+  for (const { n, index } of indexed) {
+    const tile = tileBytes({ level: 0, index: index / BigInt(TILE_WIDTH), width: TILE_WIDTH }, tiles);
+    if (equalBytes(hashAt(tile, Number(index % BigInt(TILE_WIDTH))), hashAt(hashes, n))) continue;
+    throw foreign(head.log);
+  }
+  return new Set(indexed.map(({ n }) => n));
 }
 
 // ---- 2 commit -------------------------------------------------------------------------------------------------------

@@ -2,19 +2,14 @@
  * Extend: makes the runs that filled, merges them, and moves the cover. Every run is a function of the tree, so that any number
  * may do this at once, in any order, and die anywhere: what they leave is what the next would make.
  */
-import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
-import { TlogError } from "@kedge/verify/tlog/error";
-import { frontierRoot, HASH_SIZE, rootOf, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { HASH_SIZE, rootOf } from "@kedge/verify/tlog/merkle";
 import { growTree } from "@kedge/verify/tlog/tile";
-import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
 import { sha256 } from "../../platform/hash.ts";
-import { type Head, lastCheckpoint } from "../head.ts";
-import { readLogTiles } from "../tiles.ts";
+import type { Head } from "../head.ts";
 import { breathe } from "./breathe.ts";
 import {
   type Cover,
   coverFrontier,
-  endOf,
   type IndexContext,
   leavesAt,
   moveCover,
@@ -23,7 +18,7 @@ import {
   retiredItem,
   sizesOf,
 } from "./cover.ts";
-import { altered, foreign, lost } from "./fault.ts";
+import { altered, lost } from "./fault.ts";
 import { RunAbsent } from "./filters.ts";
 import { readLeaves } from "./find.ts";
 import {
@@ -41,6 +36,7 @@ import {
   readHeader,
   runPath,
 } from "./run.ts";
+import { checkRuns } from "./sound.ts";
 
 export type ExtendContext = IndexContext & {
   /** Milliseconds since the epoch. */
@@ -147,7 +143,7 @@ async function lengthened(ctx: ExtendContext, head: Head, cover: Cover): Promise
     first += BigInt(shape.count);
   }
   if (nodes.length === 0) return undefined;
-  await checkFrontier(ctx, head, [...cover.runs, ...nodes]);
+  await checkRuns(ctx, head, [...cover.runs, ...nodes]);
   const runs: Run[] = [];
   for (const [i, node] of nodes.entries()) {
     runs.push(await writeRun(ctx, head.log, node, await encodeRun(node.first, all[i] ?? new Uint8Array())));
@@ -174,26 +170,6 @@ export async function leavesRoot(leaves: Uint8Array): Promise<Uint8Array> {
     roots.push(growTree(0n, new Map(), leaves.subarray(at, at + slice), sha256).root);
   }
   return rootOf(roots);
-}
-
-/** That these runs are the beginning of the published tree. @throws ServiceError `corrupt`. */
-export async function checkFrontier(
-  { store }: IndexContext,
-  head: Head,
-  runs: readonly RunNode[],
-): Promise<void> {
-  const end = endOf(runs);
-  if (end === 0n) return;
-  const { size: to, root: toRoot } = parseCheckpoint(lastCheckpoint(head).note).checkpoint;
-  if (end > to) throw foreign(head.log);
-  const tiles = await readLogTiles(store, head.log, consistencyTiles(end, to));
-  try {
-    const proof = consistencyProof(end, to, tiles);
-    verifyConsistency({ from: end, to, fromRoot: frontierRoot(coverFrontier(runs)), toRoot, proof });
-  } catch (error) {
-    if (error instanceof TlogError) throw foreign(head.log);
-    throw error;
-  }
 }
 
 /** Durably, before the cover names it. */

@@ -2,6 +2,7 @@
  * What is kept in memory of runs: their headers and filters, by name. Least recently used goes first, so that they never take
  * more than the configuration allows. One for a process.
  */
+import { equalBytes } from "@kedge/verify/tlog/bytes";
 import type { IndexPlace } from "../../platform/index-place.ts";
 
 import { altered } from "./fault.ts";
@@ -35,6 +36,9 @@ export type Filters = {
   keep(path: string, made: RunFile, run: Run): void;
   /** Runs this once no more than READING bytes are being read, these included. */
   reading<T>(bytes: number, run: () => Promise<T>): Promise<T>;
+  /** Whether these runs are known to be the beginning of the log's tree: for ever, since it only grows. */
+  knows(log: string, end: bigint, root: Uint8Array): boolean;
+  know(log: string, end: bigint, root: Uint8Array): void;
   /** For the tests of the bound. */
   bytes(): number;
 };
@@ -53,6 +57,9 @@ export const ENOUGH = 64;
 /** Bytes that are being read at once, beside what is kept. */
 const READING = 64 * 1024 * 1024;
 
+/** Logs whose covers are known: some 200 bytes each. */
+const COVERS = 10_000;
+
 type Kept = { readonly open: OpenRun; readonly bytes: number; asked: number };
 
 export function newFilters(limit: number): Filters {
@@ -60,6 +67,7 @@ export function newFilters(limit: number): Filters {
   const kept = new Map<string, Kept>();
   let total = 0;
   const opening = new Map<string, Promise<OpenRun>>();
+  const covers = new Map<string, { readonly end: bigint; readonly root: Uint8Array }>();
   const reading = newGate(READING);
 
   const keep = (open: OpenRun, filterBytes: number, asked: number) => {
@@ -131,6 +139,18 @@ export function newFilters(limit: number): Filters {
       const header = readHeader(path, file.slice(0, size), run.headerHash);
       const filter = openFilter(file.slice(size, size + run.filterSize));
       keep({ path, header, filter }, run.filterSize, ENOUGH);
+    },
+    knows(log, end, root) {
+      const sound = covers.get(log);
+      return sound?.end === end && equalBytes(sound.root, root);
+    },
+    know(log, end, root) {
+      covers.delete(log);
+      covers.set(log, { end, root });
+      for (const oldest of covers.keys()) {
+        if (covers.size <= COVERS) break;
+        covers.delete(oldest);
+      }
     },
     reading,
     bytes: () => total,

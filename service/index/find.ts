@@ -22,6 +22,7 @@ import {
   runPath,
   sortedPlaces,
 } from "./run.ts";
+import { checkRuns } from "./sound.ts";
 
 /** Blocks of one ranged read at most: 1.1 MiB. */
 const MAX_BLOCKS = 64;
@@ -65,6 +66,7 @@ export async function find(
       const runs = now.runs.filter(({ first, count }) => first + BigInt(count) > from);
       const start = now.end > from ? now.end : from;
       await settled([
+        checkRuns(ctx, head, now.runs),
         findInTail(ctx, head, start, batch, found),
         ...runs.flatMap((run) => findInRun(ctx, head.log, run, batch, found) ?? []),
       ]);

@@ -2,12 +2,13 @@
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { ServiceError } from "../../platform/error.ts";
 import type { Head } from "../head.ts";
-import { type Cover, coverKey, readHeadAndCover } from "./cover.ts";
-import { checkFrontier, type ExtendContext, extendCover, leavesRoot, openRun, writeRun } from "./extend.ts";
+import { type Cover, coverKey, moveCover, readHeadAndCover } from "./cover.ts";
+import { type ExtendContext, extendCover, leavesRoot, openRun, writeRun } from "./extend.ts";
 import { isIndexFault } from "./fault.ts";
 import { RunAbsent } from "./filters.ts";
 import { readLeaves } from "./find.ts";
 import { checkFilter, encodeRun, type Run, runPath } from "./run.ts";
+import { checkFrontier } from "./sound.ts";
 
 export type Rebuilt = {
   /** Runs that were made anew, and the entries that runs cover after the call. */
@@ -30,9 +31,8 @@ export async function rebuildIndex(ctx: ExtendContext, log: string): Promise<Reb
     return { runs: runs + Math.max(0, cover.runs.length - before), covered: cover.end };
   } catch (cause) {
     if (!isIndexFault(cause)) throw cause;
-    throw new ServiceError("corrupt", `log ${log}: its tiles are not its head's; restore the whole log`, {
-      cause,
-    });
+    const message = `log ${log}: run kedge index rebuild ${log} again; if it says so again, its tiles are not its head's: restore the whole log`;
+    throw new ServiceError("corrupt", message, { cause });
   }
 }
 
@@ -54,27 +54,39 @@ async function resetCover({ store, clock }: ExtendContext, log: string): Promise
   return 0;
 }
 
-async function mendRuns(ctx: ExtendContext, head: Head, { runs }: Cover): Promise<number> {
+/** Also where the cover itself says something else of a run than its bytes, such as the hash of its header. */
+async function mendRuns(ctx: ExtendContext, head: Head, cover: Cover): Promise<number> {
   let made = 0;
-  for (const run of runs) {
-    if (await isWhole(ctx, head.log, run)) continue;
-    const leaves = await readLeaves(ctx.store, head, run.first, run.first + BigInt(run.count));
-    if (!equalBytes(await leavesRoot(leaves), run.root)) {
-      throw new ServiceError(
-        "corrupt",
-        `log ${head.log}: its tiles are not its head's; restore the whole log`,
-      );
+  const runs: Run[] = [];
+  for (const run of cover.runs) {
+    if (await isWhole(ctx, head.log, run)) runs.push(run);
+    else {
+      const leaves = await readLeaves(ctx.store, head, run.first, run.first + BigInt(run.count));
+      if (!equalBytes(await leavesRoot(leaves), run.root)) {
+        throw new ServiceError(
+          "corrupt",
+          `log ${head.log}: its tiles are not its head's; restore the whole log`,
+        );
+      }
+      runs.push(await writeRun(ctx, head.log, run, await encodeRun(run.first, leaves)));
+      made++;
     }
-    await writeRun(ctx, head.log, run, await encodeRun(run.first, leaves));
-    made++;
+  }
+  const isChanged = runs.some((run, i) => !isSame(run, cover.runs[i]));
+  if (isChanged && (await moveCover(ctx.store, cover, runs)) === undefined) {
+    throw new ServiceError("conflict", `log ${head.log}: its cover was moved meanwhile; run this again`);
   }
   return made;
 }
+
+const isSame = (a: Run, b: Run | undefined): boolean =>
+  b !== undefined && a.filterSize === b.filterSize && equalBytes(a.headerHash, b.headerHash);
 
 async function isWhole(ctx: ExtendContext, log: string, run: Run): Promise<boolean> {
   try {
     const { header, entries } = await openRun(ctx, log, run);
     const path = runPath(log, run);
+    if (header.filterSize !== run.filterSize || header.count !== run.count) return false;
     const filter = await ctx.index.read(path, header.size, header.size + header.filterSize);
     if (filter === undefined) return false;
     checkFilter(path, header, filter);

@@ -1,0 +1,40 @@
+/** Whether a log's runs are those of its tree: a cover of another would miss what the log has, and let it in twice (I2). */
+import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
+import { TlogError } from "@kedge/verify/tlog/error";
+import { frontierRoot, verifyConsistency } from "@kedge/verify/tlog/merkle";
+import { consistencyProof, consistencyTiles } from "@kedge/verify/tlog/tileproof";
+import { type Head, lastCheckpoint } from "../head.ts";
+import { readLogTiles } from "../tiles.ts";
+import { coverFrontier, endOf, type IndexContext } from "./cover.ts";
+import { foreign } from "./fault.ts";
+import type { RunNode } from "./run.ts";
+
+/** The same, once for each: a tree only grows. @param runs may reach beyond the published tree: then that is not told yet. */
+export async function checkRuns(ctx: IndexContext, head: Head, runs: readonly RunNode[]): Promise<void> {
+  const end = endOf(runs);
+  if (end > head.published) return;
+  const root = frontierRoot(coverFrontier(runs));
+  if (ctx.filters.knows(head.log, end, root)) return;
+  await checkFrontier(ctx, head, runs);
+  ctx.filters.know(head.log, end, root);
+}
+
+/** That these runs are the beginning of the published tree. @throws ServiceError `corrupt`. */
+export async function checkFrontier(
+  { store }: IndexContext,
+  head: Head,
+  runs: readonly RunNode[],
+): Promise<void> {
+  const end = endOf(runs);
+  if (end === 0n) return;
+  const { size: to, root: toRoot } = parseCheckpoint(lastCheckpoint(head).note).checkpoint;
+  if (end > to) throw foreign(head.log);
+  const tiles = await readLogTiles(store, head.log, consistencyTiles(end, to));
+  try {
+    const proof = consistencyProof(end, to, tiles);
+    verifyConsistency({ from: end, to, fromRoot: frontierRoot(coverFrontier(runs)), toRoot, proof });
+  } catch (error) {
+    if (error instanceof TlogError) throw foreign(head.log);
+    throw error;
+  }
+}
