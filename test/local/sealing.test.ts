@@ -178,3 +178,34 @@ test("pauses between tries double, up to the longest", () => {
     1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000,
   ]);
 });
+
+test.each([0, 1, 2, 3])(
+  "an entry that comes %d steps after the last batch was told is sealed too",
+  async (steps) => {
+    const world = await registered();
+    const [log = ""] = LOGS;
+    const sealed: number[] = [];
+    let heard = () => {};
+    const sealing = openSealing(
+      { ...world.actor(), well: new Map() },
+      async (swept) => {
+        sealed.push("error" in swept ? 0 : swept.sealed);
+        heard();
+        if (sealed.length > 1) return;
+        await append(world.actor(), log, [entry(2)]);
+        let later = Promise.resolve();
+        for (let step = 0; step < steps; step++) later = later.then(() => undefined);
+        void later.then(() => void sealing.wake(log));
+      },
+      PAUSES,
+    );
+    await append(world.actor(), log, [entry(1)]);
+    void sealing.wake(log);
+    while (sealed.reduce((sum, one) => sum + one, 0) < 2) {
+      await new Promise<void>((resolve) => {
+        heard = resolve;
+      });
+    }
+    await sealing.close();
+  },
+);

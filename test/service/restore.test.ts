@@ -6,6 +6,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ServiceError } from "../../platform/error.ts";
+import type { Publication } from "../../platform/publication.ts";
 import type { Item } from "../../platform/store.ts";
 import { anchor } from "../../service/anchor.ts";
 import { ANCHOR } from "../../service/anchor-items.ts";
@@ -18,7 +19,16 @@ import { prove } from "../../service/prove.ts";
 import { restore } from "../../service/restore.ts";
 import { seal } from "../../service/seal.ts";
 import { auditWorld } from "../support/audit.ts";
-import { type Actor, ANCHOR_ORIGIN, Died, FAULTS, LOG, newWorld, ORIGIN } from "../support/world.ts";
+import {
+  type Actor,
+  ANCHOR_ORIGIN,
+  Died,
+  FAULTS,
+  LOG,
+  newWorld,
+  ORIGIN,
+  type World,
+} from "../support/world.ts";
 
 const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
 const logOf = (actor: Actor) => ({ id: LOG, origin: ORIGIN, sign: actor.signLog });
@@ -181,6 +191,55 @@ describe("a sealer that wins every race for the head", () => {
     await expect(restored).rejects.toMatchObject({ code: "conflict" });
   });
 });
+
+/** A table of its own beside one that publishes these entries while it seals its own: between its batch and its tree head. */
+async function sealBeside(old: World, table: World, theirs: readonly Uint8Array[]): Promise<string> {
+  const actor = table.actor();
+  let isFirst = true;
+  const publication: Publication = {
+    ...actor.publication,
+    async replace(path, bytes, tag) {
+      if (isFirst && path.includes("/batches/")) {
+        isFirst = false;
+        await append(old.actor(), LOG, theirs);
+        await seal(old.actor(), logOf(old.actor()));
+      }
+      return await actor.publication.replace(path, bytes, tag);
+    },
+  };
+  return await seal({ ...actor, publication }, logOf(actor)).then(
+    ({ conflict }) => (conflict ? "conflict" : "sealed"),
+    code,
+  );
+}
+
+test.each([
+  [2, 2],
+  [3, 2],
+  [2, 3],
+  [40, 5],
+])(
+  "I1: of %d entries whose batch was refused, for another table had published %d, none is lost",
+  async (mine, theirs) => {
+    const old = newWorld();
+    const acknowledged = await publish(old.actor(), 0, 10);
+    const table = newWorld({
+      items: old.store.items(),
+      files: old.publication.files,
+      runs: old.index.files,
+    });
+    const numbered = (from: number, count: number) =>
+      Array.from({ length: count }, (_, i) => entry(from + i));
+    await append(table.actor(), LOG, numbered(100, mine));
+    expect(await sealBeside(old, table, numbered(50, theirs))).not.toBe("sealed");
+    await restoreAll(table.actor());
+    await publish(table.actor(), 900, 901);
+    acknowledged.push(...numbered(100, mine), ...numbered(50, theirs), entry(900));
+    table.observed.signed.unshift(...old.observed.signed);
+    table.observed.shown.unshift(...old.observed.shown);
+    expect(auditWorld(table, acknowledged)).toEqual([]);
+  },
+);
 
 describe("what restore refuses", () => {
   test("a table that is not behind is left as it is, rebuilt whole or not", async () => {

@@ -224,6 +224,41 @@ describe("the cover and the head", () => {
     expect(below).toEqual(range(0, 70).map((n) => (n < 37 ? BigInt(n) : undefined)));
   });
 
+  test.each([
+    ["other entries", range(900, 936)],
+    ["the same entries at other places", range(0, 36).reverse()],
+  ])(
+    "a cover of another tree, of %s, stops seals and look-ups: nothing gets in twice",
+    async (_, numbers) => {
+      const world = await coveredWorld(37);
+      const other = newWorld({ runSizes: TINY });
+      await post(other.actor(), numbers);
+      await extendCover(other.actor(), LOG);
+      const [cover] = await other.store.get([coverKey(LOG)]);
+      if (cover !== undefined) await world.store.put(cover);
+      for (const [path, bytes] of other.index.files) await world.index.write(path, bytes);
+      const size = mapOf(world).size;
+      await expect(post(world.actor(), [3, 4, 500])).rejects.toSatisfy(isIndexFault);
+      await expect(ask(fresh(world), [3])).rejects.toSatisfy(isIndexFault);
+      expect(mapOf(world).size).toBe(size);
+    },
+  );
+
+  test.each([
+    ["the hash of a header", 5 + 32],
+    ["the size of a filter", 4],
+  ])("a cover that is wrong about %s is mended by a rebuild", async (_, at) => {
+    const world = await coveredWorld(37);
+    const [cover] = await world.store.get([coverKey(LOG)]);
+    const runs = Uint8Array.from(cover?.["runs"] instanceof Uint8Array ? cover["runs"] : []);
+    runs[at] = (runs[at] ?? 0) ^ 1;
+    if (cover !== undefined) await world.store.put({ ...cover, runs });
+    await expect(post(world.actor(), [3])).rejects.toSatisfy(isIndexFault);
+    await rebuildIndex(world.actor(), LOG);
+    await post(world.actor(), [3, 40]);
+    await expectMap(world, fresh(world), 41);
+  });
+
   test("a log that is being restored has no entry of which it says that it is absent", async () => {
     const world = await coveredWorld(37);
     const head = await readHead(world.store, LOG);
