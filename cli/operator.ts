@@ -62,7 +62,7 @@ async function backUpFolder(flags: { data: string; out: string }): Promise<void>
   const { backUp } = await import("../local/backup.ts");
   const { folder, out } = await asOperator(() => backUp(flags.data, flags.out));
   print(
-    `${out} has the store, the index, the publication and the keys of ${folder}.`,
+    `${out} has the store, the index, the publication, the numbers in sources/ and the keys of ${folder}.`,
     "It holds the private keys that sign (kms.json) and a tenant's (credentials.json): keep it where nobody else can read it.",
     "To go back to it: docs/operations.md, Back up and restore one machine. Never put its published/ in the place of a newer one.",
   );
