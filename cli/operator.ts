@@ -18,7 +18,9 @@ const restorable = matching(
 
 export function tenantCommand(command: Command): Command {
   withDeployment(command.command("create"))
-    .description("create a tenant with a log and a key, under the operator's AWS credentials")
+    .description(
+      "create a tenant with a log and a key: in a deployment under the operator's AWS credentials, else in the data folder of this machine (KEDGE_DATA), served or not",
+    )
     .argument("<name>", "of the tenant")
     .option("--out <file>", "where its credentials go", "credentials.json")
     .action(createTenant);
@@ -62,7 +64,7 @@ async function backUpFolder(flags: { data: string; out: string }): Promise<void>
   const { backUp } = await import("../local/backup.ts");
   const { folder, out } = await asOperator(() => backUp(flags.data, flags.out));
   print(
-    `${out} has the store, the index, the publication and the keys of ${folder}.`,
+    `${out} has the store, the index, the publication, the numbers in sources/ and the keys of ${folder}.`,
     "It holds the private keys that sign (kms.json) and a tenant's (credentials.json): keep it where nobody else can read it.",
     "To go back to it: docs/operations.md, Back up and restore one machine. Never put its published/ in the place of a newer one.",
   );
@@ -150,13 +152,20 @@ async function createTenant(name: string, flags: DeploymentFlags & { out: string
   }
   const deployment = readDeployment(flags);
   // What finds the deployment sets the variables of it.
-  const where = flags.outputsFile ?? (process.env["KEDGE_STORE"] || process.env["KEDGE_DATA"] || ".kedge");
+  const data = process.env["KEDGE_DATA"] || ".kedge";
+  const isHere = deployment === undefined && !process.env["KEDGE_STORE"];
+  const where = flags.outputsFile ?? (process.env["KEDGE_STORE"] || data);
+  const { findServing } = await import("../local/open.ts");
+  const isReached = !isHere || (await findServing(data)) !== undefined;
   const { url, logVkey } = await asOperator(({ createTenantForOperator }) =>
     createTenantForOperator({ name, out, deployment }),
   );
   const [domain] = logVkey.split("/log/");
   print(
     `The tenant is created in the deployment of ${domain} at ${url} (${where}).`,
+    ...(isReached
+      ? []
+      : [`No server was reached for ${data}: if it is not to listen at ${url}, correct "url" in ${out}.`]),
     `The credentials of the tenant are in ${out}: hand them over safely, they hold its keys.`,
     `Try them: npx kedge demo --credentials ${out}`,
   );

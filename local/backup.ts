@@ -7,6 +7,7 @@
 import { constants } from "node:fs";
 import { chmod, copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
+import { copyNumbers, NumberingError } from "@kedge/cli/numbering/numbers";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { type Checkpoint, parseCheckpoint, parseCheckpointBody } from "@kedge/verify/tlog/checkpoint";
 import { parseProof } from "@kedge/verify/tlog/proof";
@@ -14,7 +15,16 @@ import { ignoreAbsent, makeFolder, syncFolder } from "../platform/durable.ts";
 import { writePrivately } from "../platform/embedded/embedded.ts";
 import { ServiceError } from "../platform/error.ts";
 import { withStore } from "./open.ts";
-import { BACKUP_MARK, checkFolder, INDEX, isBackup, PUBLISHED, readSigningKeys, STORE } from "./state.ts";
+import {
+  BACKUP_MARK,
+  checkFolder,
+  INDEX,
+  isBackup,
+  PUBLISHED,
+  readSigningKeys,
+  SOURCES,
+  STORE,
+} from "./state.ts";
 
 /** Taken last, keys.json before kms.json, which then has every key that it names. The tenant's may have been moved away. */
 const KEYS = ["keys.json", "kms.json", "credentials.json"];
@@ -53,6 +63,8 @@ export async function backUp(data: string, out: string): Promise<{ folder: strin
     // The runs that the copied store names are kept for a while after others take their place.
     await copyFiles(folder, partial, await filesIn(folder, INDEX));
     await copyPublication(folder, partial);
+    // After what was posted under them: an event in the copied log then has its number in the copy.
+    await copySources(join(folder, SOURCES), join(partial, SOURCES));
     await copyFiles(folder, partial, KEYS);
     await rename(partial, to);
     await syncFolder(dirname(to));
@@ -85,6 +97,14 @@ async function copyPublication(folder: string, to: string): Promise<void> {
     to,
     (await filesIn(folder, PUBLISHED)).filter((path) => !copied.has(path)),
   );
+}
+
+async function copySources(from: string, to: string): Promise<void> {
+  const copies = await copyNumbers(from, to).catch((cause: unknown) => {
+    throw cause instanceof NumberingError ? new ServiceError("corrupt", cause.message, { cause }) : cause;
+  });
+  for (const path of copies) await syncFile(path, 0o600);
+  if (copies.length > 0) await syncFolder(to);
 }
 
 /** Paths from the data folder. */

@@ -99,7 +99,7 @@ export async function withData<T>(data: string, run: () => Promise<T>): Promise<
   if (!existsSync(join(folder, STORE))) throw nothingAt(folder);
   const domain = await readDomain(folder);
   useEnvironment({
-    KEDGE_URL: process.env["KEDGE_URL"] || "http://127.0.0.1:8787",
+    KEDGE_URL: process.env["KEDGE_URL"] || likelyUrl(process.env["KEDGE_PORT"]),
     ...(domain !== undefined && { KEDGE_DOMAIN: domain }),
   });
   const kms = await openData(folder, { begin: false });
@@ -109,6 +109,10 @@ export async function withData<T>(data: string, run: () => Promise<T>): Promise<
     await kms.close();
   }
 }
+
+/** Where the next start will listen, as far as is known: port 0 is a free one. */
+const likelyUrl = (port = ""): string =>
+  `http://127.0.0.1:${/^[1-9][0-9]{0,4}$/.test(port) && Number(port) <= 65_535 ? port : 8787}`;
 
 const nothingAt = (folder: string, cause?: unknown): ServiceError =>
   new ServiceError(

@@ -8,6 +8,7 @@
  *     index/            runs of the index: made again from the store where they are lost
  *     published/        logs/: the record of what was signed; anchor/: what anyone may read
  *     credentials.json  a tenant's, for the kedge command here; may be moved away
+ *     sources/          the numbers of that tenant's sources, where it numbers events
  */
 import { existsSync } from "node:fs";
 import { chmod, lstat, readdir, readFile, writeFile } from "node:fs/promises";
@@ -37,6 +38,8 @@ const KEYS_FILE = "keys.json";
 export const STORE = "store";
 export const INDEX = "index";
 export const PUBLISHED = "published";
+/** As the kedge command names it, beside the credentials. */
+export const SOURCES = "sources";
 /** In a publication that is a copy, until it is known that nothing was signed after it (backup.ts). */
 export const BACKUP_MARK = "published/backup.json";
 /** In the place of the store in a folder of version 0.1.0. */

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { awaitProofs } from "@kedge/cli/cli/wait";
 import { openClient } from "@kedge/cli/client/api";
+import { ownNumbers, readNumbers } from "@kedge/cli/numbering/numbers";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { parseProof } from "@kedge/verify/tlog/proof";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -21,14 +22,14 @@ const RESTORE = /published is a backup.*second history.*Back up and restore/;
 let folder: string;
 let running: ChildProcess | undefined;
 let url = "";
-let tenant: { apiKey: string; log: string };
+let tenant: { apiKey: string; log: string; tenantKey: string };
 /** What was sealed and anchored, with its proof, by when the store was lost. */
 const proven = new Map<Uint8Array, { index: bigint; proof: string }>();
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-backup-"));
   await start("data");
-  const members = z.object({ apiKey: z.string(), log: z.string() });
+  const members = z.object({ apiKey: z.string(), log: z.string(), tenantKey: z.string() });
   tenant = members.parse(JSON.parse(await readFile(at("data/credentials.json"), "utf8")));
 }, 120_000);
 afterAll(async () => {
@@ -74,6 +75,11 @@ const monitor = async (): Promise<Result> => {
 };
 
 test("a backup is taken while events come in, and is its owner's only", { timeout: 120_000 }, async () => {
+  const tenantKey = Buffer.from(tenant.tenantKey, "hex");
+  const source = (name: string) => ({ folder: at(name, "sources"), source: "ehr", tenantKey });
+  const numbers = await ownNumbers(source("data"));
+  const event = { bytes: randomBytes(40), occurrence: 0 };
+  numbers.assign([{ ...event, commitAs: () => new Uint8Array(32) }]);
   const stopping = new AbortController();
   const posted: Uint8Array[] = [];
   const post = async () => {
@@ -87,9 +93,16 @@ test("a backup is taken while events come in, and is its owner's only", { timeou
   const taken = await run("data", "backup", "--out", at("backup"));
   stopping.abort();
   await posting;
+  await numbers.close();
+  const copied = readNumbers(source("backup"));
+  expect(copied?.find(event)).toBe(1n);
+  await copied?.close();
   expect(taken).toMatchObject({ code: 0, err: "", out: expect.stringMatching(/private keys.*kms\.json/) });
   expect((await stat(at("backup"))).mode & 0o777).toBe(0o700);
-  for (const name of ["kms.json", "keys.json", "credentials.json", "store/data.mdb"])
+  for (const name of [
+    ...["kms.json", "keys.json", "credentials.json", "store/data.mdb"],
+    ...["sources/numbers.mdb", "sources/sources"],
+  ])
     expect([name, (await stat(at("backup", name))).mode & 0o777]).toEqual([name, 0o600]);
   expect(await run("data", "backup", "--out", at("backup"))).toMatchObject({ code: 1 });
   expect(await run("data", "backup", "--out", at("data/backup"))).toMatchObject({ code: 2 });

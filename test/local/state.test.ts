@@ -19,7 +19,7 @@ import { pathToFileURL } from "node:url";
 import { openClient } from "@kedge/cli/client/api";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { createTenantForOperator } from "../../local/operator.ts";
+import { createTenantForOperator, readCredentials } from "../../local/operator.ts";
 import { startLocal } from "../../local/start.ts";
 import { keepPrivate, refuseOlderKeys } from "../../local/state.ts";
 import { folderPublication } from "../../platform/folder.ts";
@@ -66,6 +66,14 @@ async function contents(): Promise<Record<string, string>> {
     await Promise.all(files.map(async (path) => [path, await readFile(path, "hex")])),
   );
 }
+
+test("a tenant that is created while none serves has the address that the environment names, and is told so", async () => {
+  await cp(used, data, { recursive: true });
+  const env = { KEDGE_DATA: data, KEDGE_STORE: "", KEDGE_URL: "", KEDGE_PORT: "9123" };
+  const created = await kedge(["tenant", "create", "B", "--out", "b.json"], { cwd: data, env });
+  expect(created).toMatchObject({ code: 0, out: expect.stringMatching(/No server was reached/) });
+  expect((await readCredentials(join(data, "b.json")))?.url).toBe("http://127.0.0.1:9123");
+});
 
 describe("a start on what was lost or damaged names the file and the way on, and makes nothing", () => {
   const remove = (name: string) => rm(join(data, name), { recursive: true });

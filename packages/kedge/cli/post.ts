@@ -13,7 +13,7 @@ import { openCommitting, withSource } from "./numbered.ts";
 import { openLog } from "./service.ts";
 import { isNothing, survey, Trouble, tellSurvey } from "./survey.ts";
 import { dryRun, INPUT_HELP, take } from "./take.ts";
-import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
+import { askBefore, awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
 export function postCommand(command: Command): Command {
   return withWait(withSource(withCommit(withLog(command))))
@@ -55,7 +55,7 @@ async function postAll(paths: string[], flags: PostFlags, trouble: Trouble): Pro
   const about = tellSurvey(found);
   if (about !== undefined) warn(`about to post ${[about, ...trouble.tell()].join("; ")}.`);
   const committing = openCommitting(flags);
-  const posted: Posted = { accepted: 0, fresh: 0, distinct: new Set(), commitments: [] };
+  const posted: Posted = { accepted: 0, fresh: 0, distinct: new Set(), waiting: [] };
   try {
     await postRecords(take(found, flags, { ...options, committing }), posted, target, flags);
   } finally {
@@ -78,8 +78,8 @@ type Posted = {
   /** Those that the log did not know before, where that is asked. */
   fresh: number;
   distinct: Set<string>;
-  /** Those to be waited for. */
-  commitments: Uint8Array[];
+  /** Commitments that had not come so far as is asked for when they were posted. */
+  waiting: Uint8Array[];
 };
 
 async function postRecords(
@@ -102,10 +102,11 @@ async function postRecords(
       if (flags.out !== undefined) out ??= await createRecords(flags.out);
       await keep(out, batch);
       const commitments = batch.map(({ commitment }) => hexToBytes(commitment));
-      const fresh = flags.wait === undefined ? 0 : await countUnknown(target, commitments);
+      const { wait } = flags;
+      const before = wait === undefined ? undefined : await askBefore(target, commitments, wait);
       posted.accepted += (await target.client.post(target.log, commitments)).accepted;
-      posted.fresh += fresh;
-      if (flags.wait !== undefined) posted.commitments.push(...commitments);
+      posted.fresh += before?.unknown ?? 0;
+      posted.waiting.push(...(before?.waiting ?? []));
       for (const { commitment } of batch)
         if (posted.distinct.size < MAX_COUNTED) posted.distinct.add(commitment);
       shown.add(batch.length);
@@ -120,17 +121,8 @@ async function postRecords(
   }
 }
 
-/** How many of these the log has never accepted: what is pending is known to it. */
-async function countUnknown({ client, log }: Target, commitments: readonly Uint8Array[]): Promise<number> {
-  const unknown = new Set<string>();
-  for await (const { state, hash } of client.proofs(log, commitments)) {
-    if (state === "unknown") unknown.add(hash);
-  }
-  return unknown.size;
-}
-
-async function awaitAll(target: Target, { commitments }: Posted, flags: PostFlags): Promise<void> {
-  for await (const answer of awaitProofs(target, commitments, flags)) {
+async function awaitAll(target: Target, { waiting }: Posted, flags: PostFlags): Promise<void> {
+  for await (const answer of awaitProofs(target, waiting, flags)) {
     if (answer.state === "unknown") throw new CliError("failed", `The log does not know ${answer.hash}`);
   }
   print(`All are ${flags.wait}.`);

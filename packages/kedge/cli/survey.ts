@@ -230,6 +230,8 @@ function wordsOf(odd: Oddity, name: string): [what: string, instead: string] {
       return ["it is a proof, not an event", "Leave it out"];
     case "credentials":
       return ["it holds keys: credentials are no event", "Leave it out"];
+    case "vkeys":
+      return ["it is a policy or verifier keys, not an event", "Leave it out"];
   }
 }
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { seconds } from "@kedge/verify/cli/options";
 import { CliError } from "@kedge/verify/cli/output";
 import { ASSURANCES, type Assurance } from "@kedge/verify/proof/verify";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, Option } from "commander";
 import type { Client, ProofAnswer } from "../client/api.ts";
 
@@ -50,6 +51,24 @@ export async function* awaitProofs(
     // To the end, and then once more: the last pause is as long as what is left.
     await sleep(Math.min(pause, left));
   }
+}
+
+/**
+ * What the log says of these before they are posted: how many it has never accepted (what is pending is known to it), and
+ * which have not come so far as is asked for. What has is not to be asked for again: an assurance never falls.
+ */
+export async function askBefore(
+  { client, log }: { client: Client; log: string },
+  commitments: readonly Uint8Array[],
+  wait: Assurance,
+): Promise<{ unknown: number; waiting: Uint8Array[] }> {
+  const unknown = new Set<string>();
+  const waiting: Uint8Array[] = [];
+  for await (const answer of client.proofs(log, commitments)) {
+    if (answer.state === "unknown") unknown.add(answer.hash);
+    if (answer.state === "unknown" || !hasReached(answer, wait)) waiting.push(hexToBytes(answer.hash));
+  }
+  return { unknown: unknown.size, waiting };
 }
 
 /** What the log does not know will not come by waiting. */

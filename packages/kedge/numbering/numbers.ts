@@ -4,7 +4,7 @@
  */
 import { createHash, createHmac } from "node:crypto";
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs";
-import { open as openFile } from "node:fs/promises";
+import { copyFile, open as openFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder } from "@kedge/verify/cli/files";
 import { quoted } from "@kedge/verify/text";
@@ -114,6 +114,30 @@ export async function ownNumbers(of: NumberedSource): Promise<OwnedNumbers> {
     await release();
     throw error;
   }
+}
+
+/**
+ * Copies the state into another folder, made for its owner alone, while others may number; nothing where there is none.
+ * @returns the paths of the copies, for their writer to sync. Throws NumberingError.
+ */
+export async function copyNumbers(folder: string, to: string): Promise<string[]> {
+  if (!hasDatabase(folder, readBegun(folder))) return [];
+  await makeFolder(to, 0o700);
+  const copies: string[] = [];
+  // Before the database: a source that is only in this file counts as lost.
+  if (existsSync(join(folder, BEGUN))) {
+    await copyFile(join(folder, BEGUN), join(to, BEGUN));
+    copies.push(join(to, BEGUN));
+  }
+  const db = openDatabase(folder, true);
+  try {
+    await db.backup(join(to, DATABASE), true);
+    copies.push(join(to, DATABASE));
+  } finally {
+    await db.close();
+  }
+  for (const path of copies) chmodSync(path, 0o600);
+  return copies;
 }
 
 /** The database is one file; a commit of its is on the disk when it returns, and other processes may read beside it. */

@@ -4,6 +4,8 @@
  * may be hostile: no pattern here goes back over a text without a bound.
  */
 import { COMMITMENT_HEX } from "../events/commitment.ts";
+import { parseVkey } from "../tlog/note.ts";
+import { parsePolicy } from "../tlog/policy.ts";
 import { MEMBERS } from "./credentials.ts";
 
 /**
@@ -19,10 +21,11 @@ import { MEMBERS } from "./credentials.ts";
  * - `cut`: ends in the middle of JSON or XML
  * - `broken`: a line that is not JSON, and looks as if it was, among lines that are
  * - `record`: records of `kedge commit`, in a form that is not read as such
- * - `proof`, `credentials`: Kedge's own files
+ * - `proof`, `credentials`: Kedge's own files; the second hold what only their owner may have, or name it
+ * - `vkeys`: nothing but verifier keys, or a policy of them
  */
 export type Oddity =
-  | { is: "empty" | "bom" | "lines" | "utf32" | "record" | "proof" | "credentials" }
+  | { is: "empty" | "bom" | "lines" | "utf32" | "record" | "proof" | "credentials" | "vkeys" }
   | { is: "compressed"; format: string }
   | { is: "utf16"; endian?: "LE" | "BE" }
   | { is: "array"; count: number }
@@ -157,12 +160,14 @@ function isArrayOfRecords(text: string): boolean {
 function ownFile(text: string): Oddity | undefined {
   if (text.startsWith("c2sp.org/tlog-proof@")) return { is: "proof" };
   if (text.startsWith("PRIVATE+KEY+")) return { is: "credentials" };
-  if (!/"(?:proof|apiKey|tenantKey)"/.test(text)) return undefined;
+  if (areVkeys(text)) return { is: "vkeys" };
+  if (!/"(?:proof|apiKey|tenantKey|seed|KEDGE_LOG_KEY)"/.test(text)) return undefined;
   const value = parseOr(text) ?? parseOr(text.slice(0, text.indexOf("\n") + 1));
   if (!isObject(value)) return undefined;
   const { commitment, proof } = value;
   if (isText(proof, /^c2sp\.org\/tlog-proof@/) && isText(commitment, COMMITMENT_HEX)) return { is: "proof" };
-  return isCredentials(value) ? { is: "credentials" } : undefined;
+  const hasKeys = isCredentials(value) || isKmsFile(value) || isKeysFile(value);
+  return hasKeys ? { is: "credentials" } : undefined;
 }
 
 /** Holds a key, and nothing but what credentials may hold: an event may well have a member of such a name. */
@@ -173,6 +178,40 @@ function isCredentials(value: { [member: string]: unknown }): boolean {
   );
   const { apiKey, tenantKey } = value;
   return isAllKnown && (isText(apiKey, /^kedge_\w{1,99}_\w{1,99}$/) || isText(tenantKey, /^[0-9a-f]{64}$/));
+}
+
+/** kms.json of a data folder: private keys, and nothing else. */
+function isKmsFile(value: { [member: string]: unknown }): boolean {
+  const { keys } = value;
+  return (
+    Object.keys(value).every((member) => ["version", "keys", "sha256"].includes(member)) &&
+    Array.isArray(keys) &&
+    keys.length > 0 &&
+    keys.every((key) => isObject(key) && isText(key["seed"], /^[0-9a-f]{64}$/) && "keySpec" in key)
+  );
+}
+
+/** keys.json of a data folder: the ids of its keys, and nothing else. */
+const isKeysFile = (value: { [member: string]: unknown }): boolean =>
+  "KEDGE_LOG_KEY" in value &&
+  "KEDGE_ANCHOR_KEY" in value &&
+  Object.entries(value).every(
+    ([member, ids]) => isText(member, /^KEDGE_\w+_KEY$/) && typeof ids === "string",
+  );
+
+/** Each id of a key is checked against it, so that no other text is taken for one. */
+function areVkeys(text: string): boolean {
+  if (text.length > MAX_VKEYS || !/\+[0-9a-f]{8}\+/.test(text)) return false;
+  try {
+    if (/^(?:#|log |witness )/.test(text)) {
+      const { logs, witnesses } = parsePolicy(`${text.trimEnd()}\n`);
+      return logs.length + witnesses.length > 0;
+    }
+    for (const line of linesOf(text)) parseVkey(line.trim());
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What desktops, editors, downloads and Kedge itself leave beside events: names of files and of folders. */
@@ -367,6 +406,8 @@ const isLiteralStart = (word: string): boolean =>
 const MAX_DEPTH = 10_000;
 /** Characters. The values of a longer text may take thirty times its size, and minutes: its shape alone is looked at. */
 const MAX_PARSED = 16 << 20;
+/** Characters of a file of verifier keys, or of a policy. */
+const MAX_VKEYS = 1 << 20;
 /** Characters of a number. */
 const MAX_LITERAL = 10_000;
 

@@ -2,11 +2,13 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { copyFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
+  copyNumbers,
   type NumberedSource,
   type OwnedNumbers,
   ownNumbers,
@@ -150,6 +152,48 @@ test("the state is for its owner alone, and holds neither events nor the tenant 
   const stored = await readFile(join(folder, "numbers.mdb"));
   const guess = createHash("sha256").update(event).digest().subarray(0, 8);
   for (const secret of [Buffer.from(of.tenantKey), guess]) expect(stored.includes(secret)).toBe(false);
+});
+
+describe("a copy", () => {
+  const events = Array.from({ length: 500 }, (_, i) => `event ${i}`);
+
+  test("that is taken while events are numbered and sources begun has what there was before it, and goes on", async () => {
+    const to = join(folder, "copy");
+    const before = await owning((numbers) => numberFile(numbers, events));
+    await owning(async (numbers) => {
+      const copying = copyNumbers(folder, to);
+      for (const event of events.slice(0, 20)) numberFile(numbers, [`${event} later`]);
+      await owning((others) => numberFile(others, ["a"]), { source: "pacs" });
+      await copying;
+    });
+    if (process.platform !== "win32") {
+      expect((await stat(to)).mode & 0o077).toBe(0);
+      for (const file of ["numbers.mdb", "sources"])
+        expect((await stat(join(to, file))).mode & 0o077).toBe(0);
+    }
+    await owning(
+      (numbers) => {
+        expect(numbers.isNew).toBe(false);
+        expect(numberFile(numbers, events)).toEqual(before);
+      },
+      { folder: to },
+    );
+    await owning((numbers) => expect(numberFile(numbers, ["a"])).toEqual([1n]), {
+      folder: to,
+      source: "pacs",
+    });
+  });
+
+  test("of no state is none, and of a damaged one is refused", async () => {
+    const to = join(folder, "copy");
+    expect(await copyNumbers(join(folder, "absent"), to)).toEqual([]);
+    await owning((numbers) => numberFile(numbers, events));
+    await truncate(join(folder, "numbers.mdb"), 9);
+    expect(await codeOf(copyNumbers(folder, to))).toBe("damaged");
+    await rm(join(folder, "numbers.mdb"));
+    expect(await codeOf(copyNumbers(folder, to))).toBe("lost");
+    expect(existsSync(to)).toBe(false);
+  });
 });
 
 describe("two owners of one source", () => {

@@ -9,6 +9,7 @@ import {
   oddFile,
 } from "@kedge/verify/cli/recognise";
 import { recordLine } from "@kedge/verify/cli/records";
+import { ED25519, formatVkey, makeVkey } from "@kedge/verify/tlog/note";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makeProof } from "../../../support/proofs.ts";
@@ -248,6 +249,63 @@ describe("a file that is one event", () => {
     expect(oddFile(bytesOf(credentials), "c.json")).toEqual({ is: "credentials" });
   });
 
+  const vkeys = fc
+    .array(fc.tuple(fc.stringMatching(/^[a-z.]{1,20}$/), fc.uint8Array({ minLength: 32, maxLength: 32 })), {
+      minLength: 1,
+      maxLength: 4,
+    })
+    .map((keys) => keys.map(([name, key]) => formatVkey(makeVkey(name, ED25519, key))));
+
+  test("of verifier keys or a policy is told; with one character changed, or beside other lines, it is not", () => {
+    fc.assert(
+      fc.property(
+        vkeys,
+        fc.constantFrom("", "\n", "\r\n"),
+        fc.stringMatching(/^[ -~]{1,40}$/),
+        (keys, end, line) => {
+          const [first = ""] = keys;
+          const policy = `# who signs\nlog ${first}\nquorum none\n`;
+          for (const text of [keys.join("\n") + end, policy, `log ${first}`.concat("\nquorum none")])
+            expect(oddFile(bytesOf(text), "a.vkey"), text).toEqual({ is: "vkeys" });
+          const other = first.replace(/\+(.)/, (_, digit) => `+${digit === "0" ? "1" : "0"}`);
+          for (const text of [other, `log ${other}\nquorum none\n`, `${first}\nat ${line}`, `key ${first}`])
+            expect(oddFile(bytesOf(text), "a.txt"), text).toBeUndefined();
+          expect(oddLines(`${JSON.stringify({ key: first })}\n`)).toBeUndefined();
+        },
+      ),
+    );
+  });
+
+  test("of a data folder's keys is told, and an event with such members and others is not", () => {
+    const seed = fc.stringMatching(/^[0-9a-f]{64}$/);
+    const other = fc
+      .string({ minLength: 1 })
+      .filter((name) => !/^(version|keys|sha256|KEDGE_\w+_KEY)$/.test(name));
+    fc.assert(
+      fc.property(
+        fc.array(seed, { minLength: 1, maxLength: 3 }),
+        other,
+        fc.jsonValue(),
+        (seeds, name, value) => {
+          const keys = seeds.map((seed) => ({ keyId: "a", keySpec: "ML_DSA_44", created: 1, seed }));
+          const kms = { version: 1, keys, sha256: "00" };
+          const ids = { KEDGE_LOG_KEY: "a", KEDGE_ANCHOR_KEY: "b,c", KEDGE_ANCHOR_MLDSA_KEY: "d" };
+          for (const file of [kms, ids]) {
+            expect(oddFile(bytesOf(JSON.stringify(file, undefined, 2)), "a.json")).toEqual({
+              is: "credentials",
+            });
+            expect(oddLines(`${JSON.stringify(file)}\n`)).toEqual({ is: "credentials" });
+            const event = JSON.stringify(Object.fromEntries([...Object.entries(file), [name, value]]));
+            expect(oddFile(bytesOf(event), "a.json"), event).toBeUndefined();
+            expect(oddLines(`${event}\n`), event).toBeUndefined();
+          }
+        },
+      ),
+    );
+    for (const event of [{ keys: [] }, { keys: [{ seed: "maize", keySpec: "" }] }, { KEDGE_LOG_KEY: "a" }])
+      expect(oddFile(bytesOf(JSON.stringify(event)), "a.json")).toBeUndefined();
+  });
+
   test("JSON that is cut anywhere is cut, and whole JSON is not", () => {
     fc.assert(
       fc.property(object, fc.nat(), fc.constantFrom(undefined, 2), (value, at, indent) => {
@@ -293,6 +351,7 @@ test.each([
   ["commitments and white space", "{", '"commitment" : ', ""],
   ["an API key", '{"apiKey":"kedge_', "_", '!"}'],
   ["proofs", "{", '"proof"', ""],
+  ["seeds", "{", '"seed"', ""],
   ["UTF-16", "{\0", '"\0:\0', ""],
 ])("4 MiB of %s are looked at once", (_, start, unit, end) => {
   const bytes = bytesOf(start + unit.repeat(SIZE / unit.length) + end);
