@@ -5,6 +5,7 @@ import { matchedRoutes } from "hono/route";
 import { errorFields, logLine } from "../../platform/log.ts";
 import type { AppendContext } from "../../service/append.ts";
 import type { ApiService } from "../../service/config.ts";
+import { isIndexFault } from "../../service/index/fault.ts";
 import { anchorRoutes } from "./anchor.ts";
 import { claimedKeyId } from "./auth.ts";
 import { checkpointRoutes } from "./checkpoints.ts";
@@ -55,6 +56,8 @@ export function createApp(service: ApiService & AppendContext): OpenAPIHono<ApiE
     // 202 says that entries are durable, and nothing else does.
     logLine(failed ? "error" : "info", line, {
       EntriesAccepted: c.res.status === 202 ? c.get("entries") : undefined,
+      // A log that nothing is posted to is not sealed: a look-up is then the first to meet what is lost.
+      IndexFault: isIndexFault(c.error) ? 1 : undefined,
     });
   });
   // Before the routes: `/entries/octets` is no hash, whatever the method.

@@ -7,6 +7,7 @@ import * as z from "zod";
 import { errorFields, logLine } from "../../platform/log.ts";
 import { NOTE_TYPE } from "../../platform/publication.ts";
 import type { ApiService } from "../../service/config.ts";
+import { isIndexFault } from "../../service/index/fault.ts";
 import type { Proof } from "../../service/prove.ts";
 import { verbs } from "../../service/verbs.ts";
 import { allow } from "./auth.ts";
@@ -114,7 +115,11 @@ async function* proofLines(
       found = await find(some);
     } catch (error) {
       if (from === 0) throw error;
-      logLine("error", { requestId, ...errorFields(error) });
+      logLine(
+        "error",
+        { requestId, ...errorFields(error) },
+        { IndexFault: isIndexFault(error) ? 1 : undefined },
+      );
       yield hashes
         .slice(from)
         .map((hash) => lineOf(hash, full()))

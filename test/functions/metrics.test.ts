@@ -114,6 +114,18 @@ async function run(handler: () => Promise<unknown>, arrival = 0) {
 }
 const seal = () => sealer({});
 
+async function spoilIndex(log: string): Promise<void> {
+  // Nothing that the log's tree has ever been.
+  const foreign = {
+    level: 0,
+    first: 0n,
+    count: 4_096,
+    root: new Uint8Array(32),
+    headerHash: new Uint8Array(32),
+  };
+  await moveCover(service().store, await readCover(service(), log), [{ ...foreign, filterSize: 0 }]);
+}
+
 describe("the API", () => {
   test("counts the entries of every accepted post, and of no other request", async () => {
     const tenant = await newTenant(kedge.service);
@@ -134,6 +146,22 @@ describe("the API", () => {
       expect((await kedge.app.request(url, init)).status).toBe(status);
     expect(kedge.logged).toHaveLength(requests.length);
     expect(metrics()).toEqual({});
+  });
+
+  test("counts the look-ups that fail for a run of the index that is lost", async () => {
+    const tenant = await newTenant(kedge.service);
+    await post(tenant, newHash());
+    await seal();
+    await spoilIndex(tenant.log.id);
+    kedge.logged.length = 0;
+    const path = `/v1/logs/${tenant.log.id}`;
+    const asked = { headers: bearer(tenant.read) };
+    expect((await kedge.app.request(`${path}/entries/${newHash()}`, asked)).status).toBe(500);
+    expect(
+      (await kedge.app.request(`${path}/proofs`, json(tenant.read, { hashes: [newHash()] }))).status,
+    ).toBe(500);
+    expect(metrics()).toEqual({ IndexFault: [1, 1] });
+    await service().store.write([], [coverKey(tenant.log.id)]);
   });
 });
 
@@ -170,17 +198,7 @@ describe("the sealer", () => {
     const tenant = await newTenant(kedge.service);
     await post(tenant, newHash());
     await seal();
-    // Nothing that the log's tree has ever been.
-    const foreign = {
-      level: 0,
-      first: 0n,
-      count: 4_096,
-      root: new Uint8Array(32),
-      headerHash: new Uint8Array(32),
-    };
-    await moveCover(service().store, await readCover(service(), tenant.log.id), [
-      { ...foreign, filterSize: 0 },
-    ]);
+    await spoilIndex(tenant.log.id);
     await post(tenant, newHash());
     const { values, failure } = await run(seal);
     expect(failure).toBeInstanceOf(Error);
