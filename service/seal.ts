@@ -218,7 +218,10 @@ async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Pr
   const read = { chunks: chunks.map(({ key }) => key), more, oldest: chunks[0]?.arrival };
   if (chunks.length === 0) return { batch: undefined, cover: undefined, ...read };
   const cover = await readEnough(ctx, head);
-  if (cover.end > head.published) return undefined;
+  if (cover.end > head.published) {
+    if ((await readHead(store, head.log)).version === head.version) throw foreign(head.log);
+    return undefined;
+  }
   const pending = joinEntries(chunks.map(({ entries }) => entries));
   const hashes = leafHashes(pending, sha256);
   const [known, edge] = await Promise.all([

@@ -129,8 +129,14 @@ describe("I7 isolation: what is about a tenant", () => {
 });
 
 /** Of service/, what a door may call: verbs, what is public, and whose an API key is. Types do nothing. */
-/** Readiness tells of no tenant. */
-const DOORS_MAY_CALL = ["verbs.ts verbs", "public.ts *", "tenants.ts authenticate", "runs.ts readiness"];
+/** Readiness tells of no tenant; isIndexFault tells an error from others, and reads nothing. */
+const DOORS_MAY_CALL = [
+  "verbs.ts verbs",
+  "public.ts *",
+  "tenants.ts authenticate",
+  "runs.ts readiness",
+  "index/fault.ts isIndexFault",
+];
 
 test("a door reaches what is a tenant's through a verb alone", () => {
   const folder = new URL("../../functions/http/", import.meta.url);
