@@ -2,7 +2,6 @@
  * What is kept in memory of runs: their headers and filters, by name. Least recently used goes first, so that they never take
  * more than the configuration allows. One for a process.
  */
-import { equalBytes } from "@kedge/verify/tlog/bytes";
 import type { IndexPlace } from "../../platform/index-place.ts";
 
 import { altered } from "./fault.ts";
@@ -36,9 +35,9 @@ export type Filters = {
   keep(path: string, made: RunFile, run: Run): void;
   /** Runs this once no more than READING bytes are being read, these included. */
   reading<T>(bytes: number, run: () => Promise<T>): Promise<T>;
-  /** Whether these runs are known to be the beginning of the log's tree: for ever, since it only grows. */
-  knows(log: string, end: bigint, root: Uint8Array): boolean;
-  know(log: string, end: bigint, root: Uint8Array): void;
+  /** Whether the log's runs of this name (sound.ts) are known to be the beginning of its tree. */
+  knows(log: string, name: string): boolean;
+  know(log: string, name: string): void;
   /** For the tests of the bound. */
   bytes(): number;
 };
@@ -67,7 +66,7 @@ export function newFilters(limit: number): Filters {
   const kept = new Map<string, Kept>();
   let total = 0;
   const opening = new Map<string, Promise<OpenRun>>();
-  const covers = new Map<string, { readonly end: bigint; readonly root: Uint8Array }>();
+  const covers = new Map<string, string>();
   const reading = newGate(READING);
 
   const keep = (open: OpenRun, filterBytes: number, asked: number) => {
@@ -140,13 +139,10 @@ export function newFilters(limit: number): Filters {
       const filter = openFilter(file.slice(size, size + run.filterSize));
       keep({ path, header, filter }, run.filterSize, ENOUGH);
     },
-    knows(log, end, root) {
-      const sound = covers.get(log);
-      return sound?.end === end && equalBytes(sound.root, root);
-    },
-    know(log, end, root) {
+    knows: (log, name) => covers.get(log) === name,
+    know(log, name) {
       covers.delete(log);
-      covers.set(log, { end, root });
+      covers.set(log, name);
       for (const oldest of covers.keys()) {
         if (covers.size <= COVERS) break;
         covers.delete(oldest);
