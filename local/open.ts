@@ -40,7 +40,7 @@ export const configuration = (folder: string) => ({
   KEDGE_LOG_FILE: process.env["KEDGE_LOG_FILE"] || join(folder, "kedge.log"),
 });
 
-export const storeOf = (folder: string): string =>
+const storeOf = (folder: string): string =>
   pathToFileURL(join(folder, STORE)).href.replace(/^file:/, "lmdb:");
 
 /**

@@ -17,7 +17,7 @@ const KEYS = {
   anchor: { variable: "KEDGE_ANCHOR_KEY", spec: "ECC_NIST_EDWARDS25519" },
   "anchor-mldsa": { variable: "KEDGE_ANCHOR_MLDSA_KEY", spec: "ML_DSA_44" },
 } as const;
-export const ROTATABLE = Object.keys(KEYS);
+const ROTATABLE = Object.keys(KEYS);
 
 export type Rotation = {
   /** Key ids in the embedded KMS that sign from the next start on. */

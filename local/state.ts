@@ -45,7 +45,7 @@ export const BACKUP_MARK = "published/backup.json";
 /** In the place of the store in a folder of version 0.1.0. */
 export const OLD_STORE = "dynamodb";
 /** LMDB's own name in its folder. */
-export const STORE_FILE = "store/data.mdb";
+const STORE_FILE = "store/data.mdb";
 const PUBLIC_POLICY = "published/anchor/policy";
 const PUBLIC_VKEYS = "published/anchor/vkeys";
 const RECORD = "published/logs/anchor/head";
