@@ -16,6 +16,7 @@ import { emptyHead, moveHead, readHead } from "../../../service/head.ts";
 import {
   coverKey,
   type IndexContext,
+  moveCover,
   type RunSizes,
   readCover,
   readHeadAndCover,
@@ -257,6 +258,14 @@ describe("the cover and the head", () => {
     await rebuildIndex(world.actor(), LOG);
     await post(world.actor(), [3, 40]);
     await expectMap(world, fresh(world), 41);
+  });
+
+  test("of two that move the same cover one wins", async () => {
+    const world = await coveredWorld(37);
+    const { cover } = await readHeadAndCover(world.reading, LOG);
+    expect(await moveCover(world.store, cover, cover.runs)).toBeDefined();
+    expect(await moveCover(world.store, cover, cover.runs.slice(1))).toBeUndefined();
+    await expectMap(world, fresh(world), 37);
   });
 
   test("a log that is being restored has no entry of which it says that it is absent", async () => {
