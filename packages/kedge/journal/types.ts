@@ -1,0 +1,121 @@
+/**
+ * What the journal keeps, and how whatever takes events in hands them over. Every event of a source is written here, with
+ * its number and its commitment, before its sender is told anything.
+ */
+
+/** An event as a source hands it over. */
+export type Arrival = {
+  bytes: Uint8Array;
+  /** As `parseMediaType` takes it. */
+  mediaType: string;
+  /** What was seen of it and is outside the commitment, such as `byte order mark taken away`, `truncated`. No PHI. */
+  notes?: readonly string[];
+};
+
+/** What is written in one transaction. */
+export type Taking = {
+  arrivals: readonly Arrival[];
+  /** Where the source stands after them, by keys of its own; undefined removes one. */
+  cursors?: ReadonlyMap<string, string | undefined>;
+  /** The original messages, as they are to go on to the upstream of the source. */
+  forward?: readonly Uint8Array[];
+  /** Messages that were met and are no events of the source: only counted. */
+  passedBy?: number;
+};
+
+/** One source's way into the journal. */
+export type Intake = {
+  readonly source: string;
+  /**
+   * Numbers the arrivals in their order and writes all of it. When it resolves, it survives a power cut; when it rejects
+   * with JournalError, nothing of it is there. Many calls at a time share a commit; their order is kept.
+   * @returns the numbers, in the order of the arrivals
+   */
+  take(taking: Taking): Promise<bigint[]>;
+  /** What was last written under a key. */
+  cursor(key: string): string | undefined;
+  /** All whose keys begin so, in the order of their keys. */
+  cursors(prefix: string): [key: string, value: string][];
+  /** The oldest of what is to go on to the upstream. */
+  forwards(limit: number): { id: bigint; message: Uint8Array }[];
+  /** The upstream has them, up to this one. */
+  forwarded(id: bigint): Promise<void>;
+};
+
+/** Of an event that is on its way: posted in the order of its source's numbers. */
+export type Outgoing = { source: string; number: bigint; commitment: Uint8Array };
+
+/** What the service answered to a POST: it tells the tenant, and proves nothing to others. */
+export type Receipt = {
+  /** Ms since the epoch, by this machine's clock. */
+  postedAt: number;
+  /** RFC 3339, by the service's own word. */
+  receivedAt: string;
+  log: string;
+  accepted: number;
+};
+
+/** An event as it lies in the journal. */
+export type Entry = Outgoing & {
+  /** When it was journalled, ms since the epoch: never before that of a lower number of its source. */
+  at: number;
+  mediaType: string;
+  /** Of the tenant key that its nonce is derived from. */
+  epoch: number;
+  notes: readonly string[];
+  /** Absent once the archive's retention has passed, or once its epoch was shredded. */
+  bytes?: Uint8Array;
+  /** Absent while it is not known to be sealed. */
+  index?: bigint;
+};
+
+export type SourceState = {
+  name: string;
+  /** Events met, journalled or not. */
+  seen: bigint;
+  journalled: bigint;
+  posted: bigint;
+  sealed: bigint;
+  /** The last number given; absent when none is. */
+  last?: bigint;
+  /** When the oldest event that is posted and not sealed was posted, ms since the epoch. */
+  unsealedSince?: number;
+  /** When the oldest event that is not posted was journalled, ms since the epoch. */
+  unpostedSince?: number;
+};
+
+export type Journal = {
+  /** Begins the source when it is new. One intake for each source at a time, in all processes. */
+  intake(source: string): Intake;
+  sources(): SourceState[];
+  /** Of a source by number, both ends included; or by time of journalling. Lazy, in order. */
+  entries(source: string, range?: { from?: bigint; to?: bigint }): Iterable<Entry>;
+  /** What is not posted yet, by turns among the sources, each in the order of its numbers. */
+  outbox(limit: number): Outgoing[];
+  /** Durable when it resolves. */
+  posted(batch: readonly Outgoing[], receipt: Receipt): Promise<void>;
+  /** Posted, and not yet known to be sealed: oldest first. */
+  unsealed(limit: number): Outgoing[];
+  sealed(places: readonly (Outgoing & { index: bigint })[]): Promise<void>;
+  receipts(range?: { from?: number; to?: number }): Iterable<Receipt & { batch: readonly Outgoing[] }>;
+  /** Resolves when there is something in the outbox, or rejects with the signal's reason. */
+  whenOutgoing(signal: AbortSignal): Promise<void>;
+  /** Takes the bodies of events away that were journalled before; their numbers, commitments and what openings need stay. */
+  dropBodies(source: string, before: number): Promise<number>;
+  close(): Promise<void>;
+};
+
+/** The tenant keys that the journal commits under, by their epochs. */
+export type EpochKeys = {
+  /** The one that events are committed under from now on. */
+  current(): EpochKey;
+  /** undefined for one that was shredded or never was. */
+  of(epoch: number): EpochKey | undefined;
+};
+export type EpochKey = {
+  epoch: number;
+  /** 32 bytes. */
+  tenantKey: Uint8Array;
+  /** 32 bytes that the bodies of its events are encrypted under; absent when the journal is kept plain. */
+  bodyKey?: Uint8Array;
+};
