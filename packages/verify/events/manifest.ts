@@ -2,7 +2,7 @@
  * The manifest of a source for a period: which numbers its events have, and the root over their commitments. It is an
  * event of its own, committed under the source `kedge.manifest/<source>`, so that an auditor sees what is missing.
  */
-import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import serialiseJcs from "canonicalize";
 import { encodeBase64, equalBytes } from "../tlog/bytes.ts";
 import { TlogError } from "../tlog/error.ts";
@@ -57,7 +57,7 @@ export function manifestBytes(manifest: Manifest): Uint8Array {
   };
   if (numbers !== undefined) Object.assign(members, { first: `${numbers.first}`, last: `${numbers.last}` });
   if (previous !== undefined) members["previous"] = bytesToHex(previous);
-  return utf8ToBytes(serialiseJcs(members));
+  return new TextEncoder().encode(serialiseJcs(members));
 }
 
 /** Reads what `manifestBytes` writes, and nothing else. Throws EventError `malformed_json`, `malformed_field`. */
