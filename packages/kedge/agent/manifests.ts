@@ -30,8 +30,8 @@ export type Manifests = {
 /** Returns what makes all manifests that are due, and how many that were. It rejects as `Intake.take` does, and may be called again. */
 export function manifestMaker({ journal, sources, clock, signal }: Manifests): () => Promise<number> {
   const intakes = new Map<string, Intake>();
-  const intakeOf = (source: string): Intake => {
-    const intake = intakes.get(source) ?? journal.intake(manifestSource(source));
+  const intakeOf = async (source: string): Promise<Intake> => {
+    const intake = intakes.get(source) ?? (await journal.intake(manifestSource(source)));
     intakes.set(source, intake);
     return intake;
   };
@@ -41,7 +41,7 @@ export function manifestMaker({ journal, sources, clock, signal }: Manifests): (
       if (name.startsWith(manifestSource(""))) continue;
       const goesOn = sources.includes(name);
       if (!goesOn && last === 0n) continue;
-      const intake = intakeOf(name);
+      const intake = await intakeOf(name);
       for (;;) {
         const now = clock.trusted();
         if (now === undefined || signal.aborted) return made;

@@ -35,7 +35,7 @@ function machine() {
         world.took += 1;
         return { bytes: new TextEncoder().encode(`event ${world.took}`), mediaType: "text/plain" };
       });
-      await journal.intake("ehr").take({ arrivals });
+      await (await journal.intake("ehr")).take({ arrivals });
     },
     manifests: (): Manifest[] =>
       [...journal.entries(manifestSource("ehr"))].map(({ bytes }) =>
@@ -174,7 +174,9 @@ test("a service whose clock is wrong by years makes none", async () => {
 
 test("a source that is taken in no more has manifests up to its last event", async () => {
   const { world, hear, make, journal } = machine();
-  await journal.intake("old").take({ arrivals: [{ bytes: new Uint8Array(1), mediaType: "text/plain" }] });
+  await (await journal.intake("old")).take({
+    arrivals: [{ bytes: new Uint8Array(1), mediaType: "text/plain" }],
+  });
   hear();
   world.real += 3 * HOUR;
   await make();

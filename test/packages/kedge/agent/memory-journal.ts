@@ -43,16 +43,17 @@ export function memoryJournal(now: () => number = Date.now) {
       cursors: () => [],
       forwards: () => [],
       forwarded: async () => undefined,
+      close: async () => undefined,
     };
   };
   const journal: Journal = {
-    intake,
+    intake: async (source) => intake(source),
     sources: () =>
       [...events].map(([name, mine]) => {
         const count = (keep: (entry: Stored) => unknown) => BigInt(mine.filter(keep).length);
         const last = mine.at(-1)?.number;
         return {
-          ...{ name, seen: count(() => true), journalled: count(() => true) },
+          ...{ name, seen: count(() => true), journalled: count(() => true), gaps: 0n, forwarding: 0n },
           ...{ posted: count(({ posted }) => posted), sealed: count(({ index }) => index !== undefined) },
           ...(last === undefined ? {} : { last }),
         };
@@ -83,6 +84,7 @@ export function memoryJournal(now: () => number = Date.now) {
       }
     },
     receipts: () => receipts,
+    gaps: () => [],
     whenOutgoing: (signal) =>
       new Promise((resolve, reject) => {
         signal.throwIfAborted();
