@@ -24,6 +24,10 @@ export const tenantCommands: Commands = {
       summary: "how far the log, or a commitment, has come",
       load: async () => (await import("./status.ts")).statusCommand,
     },
+    find: {
+      summary: "search an agent's journal: events with their openings and proofs",
+      load: async () => (await import("./find.ts")).findCommand,
+    },
     policy: {
       summary: "the public keys that others verify your proofs with, as one file",
       load: async () => (await import("./policy.ts")).policyCommand,
