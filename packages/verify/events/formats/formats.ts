@@ -9,9 +9,19 @@ import { epcis } from "./epcis.ts";
 import { fhir } from "./fhir.ts";
 import type { Format } from "./format.ts";
 import { ocsf } from "./ocsf.ts";
+import { odm } from "./odm.ts";
 
 /** In the order in which they are asked; the last one takes everything. */
-export const FORMATS: readonly Format[] = [fhir, dicom, epcis, cloudevents, cloudtrail, ocsf, plainBytes];
+export const FORMATS: readonly Format[] = [
+  fhir,
+  dicom,
+  epcis,
+  odm,
+  cloudevents,
+  cloudtrail,
+  ocsf,
+  plainBytes,
+];
 
 /**
  * The format of an event or a document: the one whose media type it has; else the first that recognises its beginning.
