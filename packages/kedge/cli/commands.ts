@@ -49,8 +49,9 @@ export const auditingCommands: Commands = {
       summary: "verify an event with its proof file, offline",
       async load() {
         const { verifyCommand } = await import("@kedge/verify/cli/verify");
-        const { openNumberOf, withSource } = await import("./numbered.ts");
-        return (command) => verifyCommand(withSource(command), openNumberOf);
+        const { openTenant, withTenant } = await import("./numbered.ts");
+        return (command) =>
+          verifyCommand(withTenant(command), (flags) => openTenant(flags, { mayAsk: false }));
       },
     },
   },

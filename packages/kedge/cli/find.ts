@@ -17,7 +17,9 @@ import { JournalError } from "../journal/error.ts";
 import { openJournal, readJournal } from "../journal/journal.ts";
 import { openingOf } from "../journal/opening.ts";
 import type { Entry, EpochKeys } from "../journal/types.ts";
-import { type KeyringFlags, keyringMisuse, keyringPlace, withKeyring } from "./keyring.ts";
+import { KeyringError } from "../keys/error.ts";
+import { openKeyring } from "../keys/keyring.ts";
+import { type KeyringFlags, keyringPlace, withKeyring } from "./keyring.ts";
 import { fetchProofs, type Wanted } from "./proof.ts";
 import { type WaitFlags, withTimeout } from "./wait.ts";
 
@@ -61,8 +63,7 @@ async function find(flags: FindFlags): Promise<void> {
   // What is asked for names patients: it is not to be read in a list of processes.
   process.title = "kedge find";
   const query = queryOf(flags);
-  const { openKeyring } = await import("../keys/keyring.ts");
-  const keys = await keyringMisuse(() => openKeyring(keyringPlace(flags)));
+  const keys = await orMisuse(() => openKeyring(keyringPlace(flags)));
   await orMisuse(() => checkJournal(flags.data));
   const journal = await orMisuse(() => openJournal({ folder: flags.data, keys }));
   const index = openFindIndex(flags.data, journal, keys);
@@ -91,7 +92,8 @@ async function orMisuse<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    throw error instanceof JournalError ? misuse(error.message, error) : error;
+    const isKnown = error instanceof JournalError || error instanceof KeyringError;
+    throw isKnown ? misuse(error.message, error) : error;
   }
 }
 
@@ -113,13 +115,12 @@ const querySchema = z
 function queryOf({ query, patient, user, action, source, from, to }: FindFlags): Query {
   const read: Query = query === undefined ? {} : readQuery(query);
   return {
-    ...read,
-    ...(patient === undefined ? {} : { patient }),
-    ...(user === undefined ? {} : { user }),
-    ...(action === undefined ? {} : { action }),
-    ...(source === undefined ? {} : { source }),
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
+    patient: patient ?? read.patient,
+    user: user ?? read.user,
+    action: action ?? read.action,
+    source: source ?? read.source,
+    from: from ?? read.from,
+    to: to ?? read.to,
   };
 }
 

@@ -7,14 +7,17 @@ import { chmodSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
-import type { Columns } from "@kedge/verify/events/formats/format";
+import type { Columns } from "@kedge/verify/events/formats/columns";
 import { readColumns } from "@kedge/verify/events/formats/formats";
 import { open, type RootDatabase } from "lmdb";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
 import { FIELDS, type Field, type TermKey, termKey, timeOf, valuesOf } from "./terms.ts";
 
 /** Times in ms since the epoch, of the events' own, or of journalling where an event has none: from on, and before. */
-export type Query = { [field in Field]?: string } & { source?: string; from?: number; to?: number };
+export type Query = { [field in Field | "source"]?: string | undefined } & {
+  from?: number | undefined;
+  to?: number | undefined;
+};
 export type Found = { entry: Entry; columns: Columns; when: number };
 
 /** What of the journal an index reads. */
