@@ -19,8 +19,8 @@ export type Forwarding = {
   done: Promise<void>;
 };
 
-/** Messages at a time: of 1 MiB each, this is what is held of them in memory. */
-const BATCH = 64;
+/** Messages at a time; the journal bounds their octets. */
+const BATCH = 512;
 /** Ms that what is on its way has left once the source is stopped: cut off, it is sent again after the next start. */
 const GRACE = 5000;
 const QUEUE = "upstream queue";

@@ -24,6 +24,8 @@ export type SyslogUpstream = z.output<typeof syslogUpstreamSchema>;
 
 /** Ms for a batch, to the upstream's closing of the connection. */
 const TIMEOUT = 60_000;
+/** Ms between the last of a batch and our closing: who refuses the connection, or our certificate, closes within them. */
+const SETTLING = 250;
 /** Ms that an upstream which has all has to close in. One that leaves connections half open has it all the same. */
 const CLOSING = 10_000;
 const MAX_PEM = 1 << 20;
@@ -44,34 +46,40 @@ export function sendSyslog(upstream: SyslogUpstream): Send {
 
 /**
  * Syslog has no acknowledgement, and what was written to a connection may never have arrived. So there is a connection for
- * each batch: when the upstream closes it after us, without a reset, its system has everything.
+ * each batch: when the upstream closes it after us, without a reset, it has read everything. An upstream that is about to
+ * close of its own accord does so before: with what was written long arrived, and unread, its system resets.
  */
 function sendStream(socket: Socket, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    let isSent = false;
-    let closing: NodeJS.Timeout | undefined;
+    let isEnded = false;
+    let step: NodeJS.Timeout | undefined;
     const settle = (why?: string, cause?: unknown): void => {
       clearTimeout(timer);
-      clearTimeout(closing);
+      clearTimeout(step);
       signal.removeEventListener("abort", onAbort);
       socket.destroy();
       if (why === undefined) resolve();
       else reject(new Error(`The upstream ${why}`, { cause }));
     };
     const onAbort = (): void => settle("did not take all before the stop");
-    const timer = setTimeout(() => settle("takes nothing: it does not answer in time"), TIMEOUT);
-    if (signal.aborted) return onAbort();
+    const onEnd = (): void => settle(isEnded ? undefined : "closes the connection before it has all");
+    const timer = setTimeout(() => settle("does not take all in time"), TIMEOUT);
     signal.addEventListener("abort", onAbort);
     socket.on("error", (cause) =>
-      settle(`cannot be reached, or broke the connection (${codeOf(cause)})`, cause),
+      settle(`cannot be reached, or breaks the connection (${codeOf(cause)})`, cause),
     );
-    socket.on("end", () => (isSent ? settle() : settle("closed the connection before it had all")));
-    socket.on("close", () => settle("closed the connection before it had all"));
+    socket.on("end", onEnd);
+    socket.on("close", onEnd);
     socket.resume();
-    socket.end(bytes, () => {
-      isSent = true;
-      closing = setTimeout(() => settle(), CLOSING);
+    socket.write(bytes, (cause) => {
+      if (cause) return;
+      step = setTimeout(() => {
+        isEnded = true;
+        socket.end();
+        step = setTimeout(settle, CLOSING);
+      }, SETTLING);
     });
+    if (signal.aborted) onAbort();
   });
 }
 
