@@ -27,7 +27,7 @@ export const syslogSchema = z.strictObject({
   maxMessage: z
     .int()
     .min(MIN_MESSAGE)
-    .max(64 << 20)
+    .max(16 << 20)
     .default(1 << 20),
   maxConnections: z.int().min(1).max(100_000).default(1000),
   upstream: syslogUpstreamSchema.optional(),
