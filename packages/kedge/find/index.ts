@@ -3,14 +3,14 @@
  * again. It follows each source by the number of the next event that it has not read.
  */
 import { createHash } from "node:crypto";
-import { chmodSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
 import type { Columns } from "@kedge/verify/events/formats/columns";
 import { readColumns } from "@kedge/verify/events/formats/formats";
-import { open, type RootDatabase } from "lmdb";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
+import { type Database, lookAt, openDatabase } from "../lmdb/file.ts";
 import { FIELDS, type Field, type TermKey, termKey, timeOf, valuesOf } from "./terms.ts";
 
 /** Times in ms since the epoch, of the events' own, or of journalling where an event has none: from on, and before. */
@@ -37,12 +37,11 @@ const LAYOUT = "1";
 /** Events in one transaction. */
 const GROUP = 2_000;
 
-type Db = RootDatabase<Buffer, Buffer>;
 const NOTHING = Buffer.alloc(1);
 
 /** For the agent and for whoever searches beside it: several may have it open. The folder is the journal's. */
 export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys): FindIndex {
-  const db = openDatabase(folder);
+  const db = openIndex(folder);
   const terms = new Map<number, TermKey | undefined>();
   const termsOf = (epoch: number): TermKey | undefined => {
     if (!terms.has(epoch)) {
@@ -80,27 +79,18 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
   };
 }
 
-function openDatabase(folder: string): Db {
+/** What cannot be read, or is of another layout, is made again: it is derived. */
+function openIndex(folder: string): Database {
   const path = join(folder, DATABASE);
-  const options = { path, noSubdir: true, encoding: "binary", keyEncoding: "binary" } as const;
-  const begin = (): Db => {
-    const db = open<Buffer, Buffer>({ ...options, cache: false, overlappingSync: false });
-    for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600);
-    return db;
-  };
-  let db: Db | undefined;
-  try {
-    db = begin();
-    const layout = db.get(LAYOUT_KEY)?.toString();
-    if (layout === LAYOUT) return db;
-    if (layout !== undefined) db.clearSync();
-  } catch {
-    // It is derived, so what cannot be read is made again.
-    void db?.close();
+  if (!["absent", "whole"].includes(lookAt(path))) {
     for (const file of [path, `${path}-lock`]) rmSync(file, { force: true });
-    db = begin();
   }
-  db.putSync(LAYOUT_KEY, Buffer.from(LAYOUT));
+  const db = openDatabase(path, { readOnly: false });
+  const layout = db.get(LAYOUT_KEY)?.toString();
+  if (layout !== LAYOUT) {
+    if (layout !== undefined) db.clearSync();
+    db.putSync(LAYOUT_KEY, Buffer.from(LAYOUT));
+  }
   return db;
 }
 
@@ -137,7 +127,7 @@ function uint(value: bigint): Buffer {
 type Group = { source: string; from: bigint; next: bigint; count: number; keys: Buffer[] };
 
 function readGroup(
-  db: Db,
+  db: Database,
   journal: Searched,
   source: string,
   termsOf: (epoch: number) => TermKey | undefined,
@@ -165,7 +155,7 @@ function keysOf(entry: Entry, terms: TermKey | undefined): Buffer[] {
 }
 
 /** Whether there may be more. Nothing is written when another process has read on meanwhile. */
-async function store(db: Db, { source, from, next, count, keys }: Group): Promise<boolean> {
+async function store(db: Database, { source, from, next, count, keys }: Group): Promise<boolean> {
   if (count === 0) return false;
   await db.transaction(() => {
     const now = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
@@ -193,7 +183,7 @@ function columnsOf({ bytes, mediaType }: Entry): Columns {
 type Place = { when: number; source: Buffer; number: bigint };
 
 function* candidates(
-  db: Db,
+  db: Database,
   query: Query,
   keys: EpochKeys,
   termsOf: (epoch: number) => TermKey | undefined,
@@ -215,7 +205,7 @@ function* candidates(
   yield* merge(scans);
 }
 
-function* places(db: Db, prefix: Buffer, { from = 0, to }: Query): Iterable<Place> {
+function* places(db: Database, prefix: Buffer, { from = 0, to }: Query): Iterable<Place> {
   const start = Buffer.concat([prefix, uint(BigInt(Math.max(0, from)))]);
   const last = to === undefined ? Buffer.alloc(8, 0xff) : uint(BigInt(Math.max(0, to)));
   const end = Buffer.concat([prefix, last]);
@@ -230,7 +220,7 @@ function* places(db: Db, prefix: Buffer, { from = 0, to }: Query): Iterable<Plac
 }
 
 /** Those that say the others too. */
-function* having(db: Db, found: Iterable<Place>, prefixes: readonly Buffer[]): Iterable<Place> {
+function* having(db: Database, found: Iterable<Place>, prefixes: readonly Buffer[]): Iterable<Place> {
   for (const place of found) {
     const { when, source, number } = place;
     if (prefixes.every((prefix) => db.doesExist(placeKey(prefix, when, source, number)))) yield place;

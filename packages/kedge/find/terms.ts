@@ -27,19 +27,31 @@ export function termKey({ tenantKey }: EpochKey): TermKey {
 /** Spellings that differ in case, in how characters are composed, or in white space, are one. */
 const normal = (value: string): string => value.normalize("NFKC").toLowerCase().replace(/\s+/g, " ").trim();
 
-/** What an event says of each field: a patient is found by the MRN and by the name, a user by the login and by the name. */
+/**
+ * What an event says of each field. A patient is found by the MRN or the name, a user by the login or the name; of a FHIR
+ * reference its id will do (`Patient/17`: `17`), and of an action its first word (`read: vread`: `read`).
+ */
 export function valuesOf({ user, patient, action }: Columns): [Field, string][] {
   const values: [Field, string | undefined][] = [
     ["patient", patient?.mrn],
+    ["patient", idOf(patient?.mrn)],
     ["patient", patient?.name],
     ["user", user?.login],
+    ["user", idOf(user?.login)],
     ["user", user?.name],
     ["action", action],
+    ["action", /^([^:]+):/.exec(action ?? "")?.[1]],
   ];
   return values.flatMap(([field, value]) =>
     value === undefined || normal(value) === "" ? [] : [[field, value]],
   );
 }
+
+/** FHIR R4 §2.3.0.1: the logical id at the end of a reference, without its version. */
+const idOf = (reference: string | undefined): string | undefined =>
+  /(?:^|\/)[A-Z][A-Za-z]+\/([A-Za-z0-9.-]{1,64})(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/.exec(
+    reference ?? "",
+  )?.[1];
 
 /** Ms since the epoch of an event's own time; one without an offset counts as UTC. undefined when none can be read. */
 export function timeOf({ when }: Columns): number | undefined {
