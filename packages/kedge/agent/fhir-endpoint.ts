@@ -3,6 +3,8 @@
  * what its sender is told once it is there. No resource is changed: what is committed is the bytes as they came.
  */
 import { EventError } from "@kedge/verify/events/error";
+import { type BundleEntry, readBundle, resourceType } from "@kedge/verify/events/formats/fhir";
+import { isXml } from "@kedge/verify/events/formats/malformed";
 import { GAP_MEDIA_TYPE, type Gap, type GapKind, gapBytes } from "@kedge/verify/events/gap";
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -16,7 +18,6 @@ import {
   type Resource,
   type Syntax,
 } from "./fhir-answers.ts";
-import { type BundleEntry, readBundle, resourceType } from "./fhir-input.ts";
 import { mediaTypeOfRequest, type PostedEvent, postedEvents } from "./posted-events.ts";
 import { type Body, type Room, readBody } from "./request-body.ts";
 
@@ -152,7 +153,10 @@ async function takeResource(posted: Posted): Promise<Response> {
   const { c, body } = posted;
   const [type = "", id] = c.req.path.slice(1).split("/");
   const syntax = syntaxOf(c.req.raw.headers);
-  await orGap(posted, () => checkType(resourceType(body.bytes), type));
+  await orGap(posted, () => {
+    checkSyntax(body.bytes, syntax);
+    checkType(resourceType(body.bytes), type);
+  });
   const event = { bytes: body.bytes, mediaType: FHIR_TYPES[syntax] };
   const [number] = await journal(posted, [event]);
   const { location, etag } = placeOf({ type, id }, number);
@@ -185,6 +189,7 @@ async function takeBundle(posted: Posted): Promise<Response> {
   const { endpoint, c, body } = posted;
   const syntax = syntaxOf(c.req.raw.headers);
   const bundle = await orGap(posted, () => {
+    checkSyntax(body.bytes, syntax);
     const { type, entries } = readBundle(body.bytes) ?? { entries: [] };
     if (type !== "batch" && type !== "transaction") {
       const what =
@@ -238,6 +243,12 @@ function targetOf({ method, url = "", resource }: BundleEntry, limit: number): T
     if (error instanceof Refusal) return error;
     throw error;
   }
+}
+
+/** @throws Refusal `malformed` */
+function checkSyntax(bytes: Uint8Array, syntax: Syntax): void {
+  if (isXml(bytes) === (syntax === "xml")) return;
+  throw new Refusal("malformed", `The body is not ${syntax.toUpperCase()}, as its Content-Type says.`);
 }
 
 /** @throws Refusal `invalid` */

@@ -6,6 +6,7 @@
 import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { getRequestListener } from "@hono/node-server";
+import { MAX_BYTES } from "@kedge/verify/events/formats/json";
 import * as z from "zod";
 import { AgentError } from "./error.ts";
 import { createFhirApp } from "./fhir-endpoint.ts";
@@ -23,17 +24,9 @@ export const fhirSchema = z.strictObject({
   /** `take` commits to the bytes of a body that cannot be read, too; `refuse` tells its sender, and is a gap. */
   unreadable: z.enum(["refuse", "take"]).default("refuse"),
   /** Octets. */
-  maxEvent: z
-    .int()
-    .min(1024)
-    .max(16 * MIB)
-    .default(MIB),
+  maxEvent: z.int().min(1024).max(MAX_BYTES).default(MIB),
   /** Octets, of a body that may hold several events. */
-  maxBundle: z
-    .int()
-    .min(1024)
-    .max(64 * MIB)
-    .default(64 * MIB),
+  maxBundle: z.int().min(1024).max(MAX_BYTES).default(MAX_BYTES),
   upstream: upstreamSchema.optional(),
 });
 export type FhirOptions = z.output<typeof fhirSchema>;

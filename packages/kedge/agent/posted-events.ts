@@ -2,12 +2,13 @@
  * The events of a plain POST, by its media type: CloudEvents 1.0 in its three modes (HTTP protocol binding §3), lines of
  * NDJSON, or the body as one event.
  */
-import { type Json, readJson } from "@kedge/verify/events/json";
+import { cloudevents } from "@kedge/verify/events/formats/cloudevents";
+import { formatOf } from "@kedge/verify/events/formats/formats";
+import { lookAtJson } from "@kedge/verify/events/formats/json";
 import { mediaTypeOf, parseMediaType } from "@kedge/verify/events/media";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { Refusal } from "./fhir-answers.ts";
-import { elementsOf } from "./fhir-input.ts";
 
 export type PostedEvent = { bytes: Uint8Array; mediaType: string };
 
@@ -24,14 +25,18 @@ const OTHERS_CLOUD_EVENTS = /^application\/cloudevents/;
 /** @throws Refusal `unsupported_media_type`, `invalid`; EventError for what is not as its media type says */
 export function postedEvents(headers: Headers, bytes: Uint8Array): PostedEvent[] {
   const mediaType = mediaTypeOfRequest(headers);
-  if (mediaType === CLOUD_EVENT) return [cloudEvent(bytes)];
-  if (mediaType === CLOUD_EVENTS) return elementsOf(bytes).map(cloudEvent);
-  if (OTHERS_CLOUD_EVENTS.test(mediaType)) {
+  if (mediaType === CLOUD_EVENTS) return checked(cloudevents.split?.(bytes) ?? []);
+  if (mediaType !== CLOUD_EVENT && OTHERS_CLOUD_EVENTS.test(mediaType)) {
     throw new Refusal("unsupported_media_type", `Send CloudEvents as ${CLOUD_EVENT} or ${CLOUD_EVENTS}.`);
   }
-  if (headers.has("ce-specversion")) return [structured(headers, mediaType, bytes)];
-  if (LINES.has(mediaType)) return linesOf(bytes);
-  return [{ bytes, mediaType }];
+  if (headers.has("ce-specversion")) return checked([structured(headers, mediaType, bytes)]);
+  if (LINES.has(mediaType)) return checked(linesOf(bytes));
+  return checked([{ bytes, mediaType }]);
+}
+
+function checked(events: PostedEvent[]): PostedEvent[] {
+  for (const { bytes, mediaType } of events) formatOf(bytes, mediaType).read(bytes);
+  return events;
 }
 
 /** Without parameters; octets where none is named. @throws Refusal `unsupported_media_type` */
@@ -64,24 +69,6 @@ const CR = 0x0d;
 const SPACE = 0x20;
 const TAB = 0x09;
 
-/** An event in the JSON format, as it stands. §3.1 of the specification has what each must have. */
-function cloudEvent(bytes: Uint8Array): PostedEvent {
-  checkAttributes(readJson(bytes));
-  return { bytes, mediaType: CLOUD_EVENT };
-}
-
-function checkAttributes(event: Json): void {
-  const isObject = typeof event === "object" && event !== null && !Array.isArray(event);
-  const attributes = new Map(isObject ? Object.entries(event) : []);
-  const isThere = (name: string): boolean => {
-    const value = attributes.get(name);
-    return typeof value === "string" && value !== "";
-  };
-  if (attributes.get("specversion") !== "1.0" || !["id", "source", "type"].every(isThere)) {
-    throw new Refusal("invalid", "A CloudEvent has specversion 1.0, and an id, a source and a type.");
-  }
-}
-
 /**
  * A CloudEvent in binary mode has its attributes in headers, which a hash of the body alone would not cover. So it is
  * written in the JSON format: specversion, the attributes in the order of their names, then the body as it stands when it
@@ -98,7 +85,6 @@ function structured(headers: Headers, mediaType: string, body: Uint8Array): Post
     ...(version === undefined ? [] : [version]),
     ...others.toSorted(([a], [b]) => (a < b ? -1 : 1)),
   ];
-  checkAttributes(Object.fromEntries(sorted));
   const head = sorted.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",");
   const isJson = mediaType === "application/json" || mediaType.endsWith("+json");
   if (body.length === 0) return { bytes: utf8ToBytes(`{${head}}`), mediaType: CLOUD_EVENT };
@@ -106,9 +92,10 @@ function structured(headers: Headers, mediaType: string, body: Uint8Array): Post
     const text = `{${head},"data_base64":${JSON.stringify(encodeBase64(body))}}`;
     return { bytes: utf8ToBytes(text), mediaType: CLOUD_EVENT };
   }
-  // By itself first: what is no value could be spliced in as more than one.
-  readJson(body);
-  return cloudEvent(concatBytes(utf8ToBytes(`{${head},"data":`), body, utf8ToBytes("}")));
+  // By itself: what is no value could be spliced in as more than one.
+  lookAtJson(body);
+  const bytes = concatBytes(utf8ToBytes(`{${head},"data":`), body, utf8ToBytes("}"));
+  return { bytes, mediaType: CLOUD_EVENT };
 }
 
 /** HTTP protocol binding §3.1.3.2. */

@@ -1,11 +1,11 @@
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { connect } from "node:net";
-import { once } from "node:events";
 import { fhirSchema, openFhir } from "@kedge/cli/agent/http";
 import type { Host } from "@kedge/cli/agent/source";
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
-import * as z from "zod";
+import type * as z from "zod";
 import { memoryIntake } from "./memory-intake.ts";
 
 const EVENT = `{"resourceType":"AuditEvent" , "action":"R"}`;
@@ -97,7 +97,7 @@ test("what is no HTTP is refused, and the listener goes on", async () => {
   for (const head of [
     "nonsense\r\n\r\n",
     "GET / HTTP/1.1\r\n\r\n",
-    "GET /../../x HTTP/1.1\r\nHost: :::\r\n\r\n",
+    "GET /../../x HTTP/1.1\r\nHost: :::\r\nConnection: close\r\n\r\n",
     `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(20_000)}\r\n\r\n`,
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
   ]) {
@@ -159,7 +159,9 @@ test("the upstream has each request as it came, in order, also those that it fai
     expect(answer.headers.get("location")).toMatch(url);
   }
   await expect.poll(() => intake.forwards(1), { timeout: 10_000 }).toEqual([]);
-  expect(got.map(({ path, body }) => [path, body])).toEqual(bodies.map((body) => ["/fhir/AuditEvent?a=1", body]));
+  expect(got.map(({ path, body }) => [path, body])).toEqual(
+    bodies.map((body) => ["/fhir/AuditEvent?a=1", body]),
+  );
   expect(got[0]?.headers).toMatchObject({
     "content-type": "application/fhir+json; fhirVersion=4.0",
     prefer: "return=minimal",
