@@ -19,7 +19,7 @@ export function memoryJournal(now: () => number = Date.now) {
     return found;
   };
   const all = (): Stored[] => [...events.values()].flat();
-  const intake = (source: string): Intake => {
+  const intake = async (source: string): Promise<Intake> => {
     const mine = of(source);
     return {
       source,
@@ -43,6 +43,7 @@ export function memoryJournal(now: () => number = Date.now) {
       cursors: () => [],
       forwards: () => [],
       forwarded: async () => undefined,
+      close: async () => undefined,
     };
   };
   const journal: Journal = {
@@ -52,7 +53,7 @@ export function memoryJournal(now: () => number = Date.now) {
         const count = (keep: (entry: Stored) => unknown) => BigInt(mine.filter(keep).length);
         const last = mine.at(-1)?.number;
         return {
-          ...{ name, seen: count(() => true), journalled: count(() => true) },
+          ...{ name, gaps: 0n, forwarding: 0n, seen: count(() => true), journalled: count(() => true) },
           ...{ posted: count(({ posted }) => posted), sealed: count(({ index }) => index !== undefined) },
           ...(last === undefined ? {} : { last }),
         };
@@ -82,6 +83,7 @@ export function memoryJournal(now: () => number = Date.now) {
         if (entry !== undefined) entry.index = index;
       }
     },
+    gaps: () => [],
     receipts: () => receipts,
     whenOutgoing: (signal) =>
       new Promise((resolve, reject) => {
