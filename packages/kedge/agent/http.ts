@@ -16,6 +16,7 @@ import { type Listener, listenSchema, mayEnter, readListener } from "./listen.ts
 import type { Host, Source } from "./source.ts";
 
 const MIB = 1 << 20;
+export const FHIR_SCHEMES = ["http", "https"] as const;
 
 export const fhirSchema = z.strictObject({
   kind: z.literal("fhir"),
@@ -47,7 +48,7 @@ const GRACE = 5_000;
 
 /** Throws AgentError `config` for what its files do not hold. `run` rejects with AgentError `address`. */
 export function openFhir(options: FhirOptions, host: Host): Source {
-  const listener = readListener(options.listen, ["http", "https"]);
+  const listener = readListener(options.listen, FHIR_SCHEMES);
   const send = options.upstream && sendRequests(options.upstream, host);
   let listening: (where: { url: string }) => void;
   let failed: (error: unknown) => void;
