@@ -5,7 +5,7 @@ import { concatBytes } from "@kedge/verify/tlog/bytes";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import type { Send } from "./forward.ts";
-import { bearerOf, isGuarded } from "./http-client.ts";
+import { isGuarded, secretOf } from "./http-client.ts";
 import type { Host } from "./source.ts";
 
 export const upstreamSchema = z.strictObject({
@@ -75,7 +75,7 @@ async function post(
   const end = message.indexOf(LF);
   const head = packed.parse(JSON.parse(new TextDecoder().decode(message.subarray(0, end))));
   const headers = new Headers(head.headers);
-  if (tokenFile !== undefined) headers.set("Authorization", bearerOf(tokenFile));
+  if (tokenFile !== undefined) headers.set("Authorization", `Bearer ${secretOf(tokenFile)}`);
   const body = new Uint8Array(message.subarray(end + 1));
   const { method, path } = head;
   const response = await fetch(`${base}${path}`, { method, headers, body, redirect: "manual", signal });

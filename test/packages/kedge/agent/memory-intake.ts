@@ -35,6 +35,7 @@ export function memoryIntake(source = "ehr") {
     async forwarded(id) {
       queue = queue.filter((one) => one.id > id);
     },
+    close: async () => undefined,
   };
   const texts = () => taken.map(({ bytes }) => new TextDecoder().decode(bytes));
   return { intake, taken, takings, texts, faults };
