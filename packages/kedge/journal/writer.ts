@@ -6,6 +6,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { type Database, identityOf, openDatabase } from "../lmdb/file.ts";
+import { JournalError, type JournalErrorCode } from "./error.ts";
 import { type Moment, type Operation, type Outcome, transaction } from "./operations.ts";
 
 /** Of the file as it was when it was opened: what goes into one that nobody finds again is not journalled. */
@@ -15,7 +16,7 @@ export type Order = Moment & { operations: readonly Operation[] };
 export type Answer =
   | { outcomes: readonly ({ done: Outcome } | Failure)[] }
   | (Failure & { isBroken: boolean });
-type Failure = { error: string; isFull: boolean };
+export type Failure = { code: JournalErrorCode; error: string };
 
 /** Readers of processes that were killed would keep old pages for ever. */
 const READER_CHECK_MS = 60_000;
@@ -38,7 +39,7 @@ function write(to: NonNullable<typeof parentPort>, { path, identity }: WriterDat
       const outcomes = commitAll(db, order);
       return isInPlace() ? { outcomes } : GONE;
     } catch (error) {
-      return { error: String(error), isFull: isFull(error), isBroken: !isReadable(db) };
+      return { ...failureOf(error), isBroken: !isReadable(db) };
     }
   };
 
@@ -48,7 +49,7 @@ function write(to: NonNullable<typeof parentPort>, { path, identity }: WriterDat
   });
 }
 
-const GONE: Answer = { error: "its files were removed or replaced", isFull: false, isBroken: true };
+const GONE: Answer = { code: "unwritable", error: "its files were removed or replaced", isBroken: true };
 
 /** One transaction; or where one of the operations is refused, one for each, so that it takes no other with it. */
 function commitAll(db: Database, { operations, ...moment }: Order): ({ done: Outcome } | Failure)[] {
@@ -68,9 +69,14 @@ function commitAll(db: Database, { operations, ...moment }: Order): ({ done: Out
     try {
       return together([operation]);
     } catch (error) {
-      return [{ error: String(error), isFull: isFull(error) }];
+      return [failureOf(error)];
     }
   });
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof JournalError) return { code: error.code, error: error.message };
+  return { code: isFull(error) ? "full" : "unwritable", error: String(error) };
 }
 
 const isFull = (error: unknown): boolean =>
