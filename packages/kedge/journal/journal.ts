@@ -111,7 +111,11 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
         const { writer } = await sound();
         const operations = group.map(({ operation }) => operation());
         const answer = await writer.commit({ operations, key: keys.current(), now: now() });
-        if ("error" in answer) throw refused(folder, answer);
+        if ("error" in answer) {
+          // Before it is said: until the files are opened anew nothing can be read either.
+          await sound().catch(() => undefined);
+          throw refused(folder, answer);
+        }
         for (const [i, { resolve, reject }] of group.entries()) {
           const outcome = answer.outcomes[i];
           if (outcome !== undefined && "done" in outcome) resolve(outcome.done);

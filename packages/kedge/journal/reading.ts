@@ -1,7 +1,7 @@
 /** What is read of a journal: by the process that writes it, and by others beside that. */
 import { quoted } from "@kedge/verify/text";
 import type { Database } from "../lmdb/file.ts";
-import { damaged as damagedIn, JournalError, otherKey } from "./error.ts";
+import { damaged as damagedIn, JournalError, otherKey, unwritable } from "./error.ts";
 import {
   allOf,
   commitmentOf,
@@ -38,7 +38,10 @@ export function reading(folder: string, latest: () => Database, keys: EpochKeys 
     try {
       return run(db);
     } catch (cause) {
-      throw cause instanceof JournalError ? cause : damaged("it cannot be read", cause);
+      if (cause instanceof JournalError) throw cause;
+      // A disk that failed: the files are about to be opened anew.
+      if (/MDB_PANIC/.test(String(cause))) throw unwritable(folder, cause);
+      throw damaged("it cannot be read", cause);
     }
   };
 
