@@ -154,6 +154,7 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
     sources: read.sources,
     entries: read.entries,
     gaps: read.gaps,
+    cursor: read.cursor,
     receipts: read.receipts,
     outbox: read.outbox,
     unsealed: read.unsealed,
@@ -286,6 +287,7 @@ export function readJournal({
     sources: read.sources,
     entries: read.entries,
     gaps: read.gaps,
+    cursor: read.cursor,
     receipts: read.receipts,
     async close() {
       if (isClosed) return;
