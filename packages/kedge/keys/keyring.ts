@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { makeFolder } from "@kedge/verify/cli/files";
 import { ED25519, formatVkey, makeVkey, type Vkey } from "@kedge/verify/tlog/note";
 import type { EpochKey, EpochKeys } from "../journal/types.ts";
-import { takeOwnership } from "../numbering/owner.ts";
+import { takeOwnership } from "../lmdb/owner.ts";
 import { epochKey, keyId } from "./epoch-key.ts";
 import { KeyringError } from "./error.ts";
 import { type EpochRecord, type KeyringFile, readKeyringFile, writeKeyringFile } from "./keyring-file.ts";
