@@ -24,6 +24,10 @@ export const tenantCommands: Commands = {
       summary: "how far the log, or a commitment, has come",
       load: async () => (await import("./status.ts")).statusCommand,
     },
+    find: {
+      summary: "search an agent's journal: events with their openings and proofs",
+      load: async () => (await import("./find.ts")).findCommand,
+    },
     policy: {
       summary: "the public keys that others verify your proofs with, as one file",
       load: async () => (await import("./policy.ts")).policyCommand,
@@ -45,8 +49,9 @@ export const auditingCommands: Commands = {
       summary: "verify an event with its proof file, offline",
       async load() {
         const { verifyCommand } = await import("@kedge/verify/cli/verify");
-        const { openNumberOf, withSource } = await import("./numbered.ts");
-        return (command) => verifyCommand(withSource(command), openNumberOf);
+        const { openTenant, withTenant } = await import("./numbered.ts");
+        return (command) =>
+          verifyCommand(withTenant(command), (flags) => openTenant(flags, { mayAsk: false }));
       },
     },
   },

@@ -150,6 +150,7 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
     sources: read.sources,
     entries: read.entries,
     gaps: read.gaps,
+    cursor: read.cursor,
     receipts: read.receipts,
     outbox: read.outbox,
     unsealed: read.unsealed,
@@ -275,6 +276,7 @@ export function readJournal({
     sources: read.sources,
     entries: read.entries,
     gaps: read.gaps,
+    cursor: read.cursor,
     receipts: read.receipts,
     async close() {
       if (isClosed) return;

@@ -161,6 +161,7 @@ export function reading(folder: string, latest: () => Database, keys: EpochKeys 
   const reader = {
     sources: () => read((db) => headers(db).map((of) => stateOf(db, of))),
     entries,
+    cursor: (source: string, key: string) => read((db) => db.get(cursorKey(source, key))?.toString("utf8")),
     *gaps(source: string, range: EntryRange = {}): Generator<Entry, void> {
       const [from, end] = read((db) => boundsOf(db, source, range));
       // Few: what is missing is the exception.
@@ -204,7 +205,6 @@ export function reading(folder: string, latest: () => Database, keys: EpochKeys 
   return {
     ...reader,
     header: (source: string) => read((db) => header(db, source)),
-    cursor: (source: string, key: string) => read((db) => db.get(cursorKey(source, key))?.toString("utf8")),
     cursors: (source: string, prefix: string) =>
       read((db) => {
         const start = cursorKey(source, prefix);
