@@ -1,6 +1,28 @@
 /** What the formats of audit events have in common: a file each beside this one. */
 import type { Beginning } from "./beginning.ts";
-import type { Columns } from "./columns.ts";
+import type { Header } from "./delimited.ts";
+
+/**
+ * What an officer reads of an event. What the event does not say is absent. A text is one line of at most 256
+ * characters, an explanation of 1,024; what a reader would not see as a character is U+FFFD in it, so that no text can
+ * look like another row or another column. Escaping formulas is for whoever writes a spreadsheet.
+ */
+export type Columns = {
+  /** As the event has it, RFC 3339 where it can be told. */
+  when?: string;
+  user?: { name?: string; login?: string; role?: string; department?: string };
+  patient?: { name?: string; mrn?: string };
+  action?: string;
+  recordType?: string;
+  /** A workstation's name, or an address. */
+  workstation?: string;
+  reason?: { code?: string; explanation?: string };
+  outcome?: string;
+  /** The system that the event names as its source. */
+  source?: string;
+  /** What a trace asks for beside the patient: GTIN, lot, serial, EPC; a subject of a trial; further patients. At most 256. */
+  subjects?: readonly string[];
+};
 
 export type Format = {
   /** A short name for configurations and reports, such as `fhir`. */
@@ -9,8 +31,12 @@ export type Format = {
   mediaTypes: readonly string[];
   /** Whether an event is of this format, by its beginning. */
   recognises(beginning: Beginning): boolean;
-  /** Throws EventError `malformed_event` with line, column and reason in its message; quotes nothing of the event. */
-  read(bytes: Uint8Array): Columns;
+  /**
+   * Throws EventError `malformed_event` with line, column and reason in its message; quotes nothing of the event.
+   *
+   * @param header of a row of a delimited file
+   */
+  read(bytes: Uint8Array, header?: Header): Columns;
   /**
    * The events that one document holds, as they stand in its bytes: a FHIR Bundle's resources, the events of an EPCIS
    * document. Of what is an event and no document: itself. Absent where there are no such documents. Throws EventError
