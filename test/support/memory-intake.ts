@@ -44,6 +44,7 @@ export function memoryIntake(source = "ehr"): MemoryIntake {
       [...cursors].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1)),
     forwards: () => [],
     forwarded: async () => undefined,
+    close: async () => undefined,
   };
   return intake;
 }

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { z } from "zod";
 import type { Intake } from "../journal/types.ts";
 import { type Fingerprint, NOTHING_READ } from "./fingerprint.ts";
-import type { Header } from "./line-events.ts";
+import { LINE_CONTENTS } from "./line-events.ts";
 
 const stateSchema = z.strictObject({
   /** Below the folder that is followed, as it was last seen. */
@@ -17,7 +17,7 @@ const stateSchema = z.strictObject({
   offset: z.number(),
   marks: z.array(z.string()),
   tail: z.string(),
-  content: z.enum(["lines", "ndjson", "text", "delimited"]),
+  content: z.enum(LINE_CONTENTS),
   header: z.string().optional(),
   /** Of a compressed file: its own size and time, which tell whether it changed. Read to its end when `isEnded`. */
   gzip: z.string().optional(),
@@ -28,13 +28,8 @@ const stateSchema = z.strictObject({
 
 export type FileState = z.infer<typeof stateSchema>;
 
-const headerSchema = z.strictObject({ separator: z.string(), columns: z.array(z.string()) });
-
 const FILE = "file/";
-const HEADER = "header/";
 export const fileKey = (id: string): string => FILE + id;
-export const headerKey = (id: string): string => HEADER + id;
-export const headerValue = ({ separator, columns }: Header): string => JSON.stringify({ separator, columns });
 export const stateValue = (state: FileState): string => JSON.stringify(state);
 
 export const fingerprintOf = ({ offset, marks, tail }: FileState): Fingerprint => ({ offset, marks, tail });
@@ -57,19 +52,6 @@ export function readStates(intake: Intake): Map<string, FileState> {
         stateSchema.parse(JSON.parse(value)),
       ]),
   );
-}
-
-export function readHeader(intake: Intake, id: string): Header | undefined {
-  const value = intake.cursor(headerKey(id));
-  return value === undefined ? undefined : { id, ...headerSchema.parse(JSON.parse(value)) };
-}
-
-/** With the id that these columns have, or the next. */
-export function withId(intake: Intake, header: Omit<Header, "id">): Header {
-  const value = headerValue({ id: "", ...header });
-  const known = intake.cursors(HEADER);
-  const found = known.find(([, other]) => other === value);
-  return { ...header, id: found === undefined ? `${known.length + 1}` : found[0].slice(HEADER.length) };
 }
 
 // ---- names of rotated files ---------------------------------------------------------------------------------------

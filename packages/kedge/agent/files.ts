@@ -1,59 +1,25 @@
 /** The source `files`: a file that is followed through its rotations, or a folder of files. */
-import { setTimeout as sleep } from "node:timers/promises";
-import { MAX_EVENT } from "@kedge/verify/cli/inputs";
-import { parseSource } from "@kedge/verify/events/commitment";
-import { EventError } from "@kedge/verify/events/error";
-import { parseMediaType } from "@kedge/verify/events/media";
+import { resourceType } from "@kedge/verify/events/formats/fhir";
+import { formatOf } from "@kedge/verify/events/formats/formats";
 import { z } from "zod";
 import { type Found, openFollower } from "./follow-file.ts";
-import { isBlank, type LineContent } from "./line-events.ts";
+import { isBlank, type LineContent, lineMembers } from "./line-events.ts";
 import { list } from "./listing.ts";
+import { pause } from "./pause.ts";
 import type { Host, Source } from "./source.ts";
 import { openWholeFiles, type Split } from "./whole-files.ts";
-
-const parsed = (parse: (text: string) => string) =>
-  z.string().superRefine((text, context) => {
-    try {
-      parse(text);
-    } catch (error) {
-      if (!(error instanceof EventError)) throw error;
-      context.addIssue({ code: "custom", message: error.message });
-    }
-  });
-
-/** The name of a source that takes events: those of the agent's own begin with `kedge.`. */
-const sourceName = parsed(parseSource).refine((name) => !name.startsWith("kedge."), {
-  error: "A name that begins with kedge. is the agent's own: take another",
-});
 
 /** What its files hold. Seconds are of this machine's clock. */
 export const filesSchema = z.strictObject({
   kind: z.literal("files"),
-  name: sourceName,
+  ...lineMembers,
   /** A file, with what it is rotated to beside it; or a folder, with all below it. A symbolic link is followed here alone. */
   path: z.string().min(1),
   /** Of the names below a folder: `*` is any text, `?` any character. */
   pattern: z.string().min(1).optional(),
   content: z.enum(["auto", "lines", "ndjson", "resource", "bundle", "delimited"]).default("auto"),
-  /** Of every event, where the bytes are not to tell it. */
-  mediaType: parsed(parseMediaType).optional(),
-  /** What stands before the first `{` of a line is no part of the event. */
-  prefix: z.boolean().optional(),
-  /** What is not of the format becomes a gap, and not an event. */
-  refuse: z.boolean().optional(),
   /** Files are taken as they are that look like proofs, keys, records or text in UTF-16. */
   asBytes: z.boolean().optional(),
-  /** Of delimited files. */
-  separator: z
-    .string()
-    .regex(/^[\t\x20-\x7e]$/)
-    .refine((separator) => separator !== '"', { error: "A separator is no quote" })
-    .optional(),
-  quoted: z.boolean().optional(),
-  /** Whether their first row names the columns. */
-  header: z.boolean().default(true),
-  /** Octets of the largest event: a larger one becomes a gap. */
-  limit: z.int().min(1).max(MAX_EVENT).default(MAX_EVENT),
   /**
    * Seconds without a change after which a last line without its end is an event: 60 for all but the file that `path` names,
    * which waits unless this is given.
@@ -82,17 +48,17 @@ export type FilesSource = Source & {
 };
 
 export function openFiles(options: FilesOptions, host: Host, now: () => number = Date.now): FilesSource {
-  const { content, mediaType, prefix, refuse, asBytes, limit, separator, quoted, header } = options;
+  const { content, mediaType, refuse, asBytes, limit } = options;
   const closedAfter = 1_000 * (options.closedAfter ?? CLOSED_AFTER);
   const listing = list(options, host);
-  const shared = { mediaType, refuse, asBytes, limit, closedAfter, host, now };
   const follower = openFollower({
-    ...shared,
-    prefix,
-    delimited: { header, ...(separator && { separator }), ...(quoted !== undefined && { quoted }) },
+    ...{ lines: options, asBytes, closedAfter, host, now },
     contentOf: (name, head, isClosed) => lineContent(content, name, head, isClosed),
   });
-  const whole = openWholeFiles({ ...shared, split: splitBy(content), settle: 1_000 * options.settle });
+  const whole = openWholeFiles({
+    ...{ mediaType, refuse, asBytes, limit, closedAfter, host, now },
+    ...{ split: splitBy(content), settle: 1_000 * options.settle },
+  });
 
   async function pass(): Promise<boolean> {
     const followed: Found[] = [];
@@ -115,15 +81,15 @@ export function openFiles(options: FilesOptions, host: Host, now: () => number =
       try {
         while (!host.signal.aborted) {
           const began = performance.now();
-          let pause = 0;
+          let rest = 0;
           try {
-            if (!(await pass())) pause = Math.max(1_000 * options.poll, REST * (performance.now() - began));
+            if (!(await pass())) rest = Math.max(1_000 * options.poll, REST * (performance.now() - began));
             host.trouble("reading", undefined);
           } catch (error) {
             host.trouble("reading", error instanceof Error ? error.message : "reading failed");
-            pause = RETRY_MS;
+            rest = RETRY_MS;
           }
-          await sleep(pause, undefined, { signal: host.signal }).catch(() => undefined);
+          await pause(rest, host.signal);
         }
       } finally {
         await follower.close();
@@ -154,7 +120,12 @@ function lineContent(
   return isBlank(head) && !isClosed ? undefined : "text";
 }
 
-/** The events of a document that is split. */
-function splitBy(_content: FilesOptions["content"]): Split {
-  return () => undefined;
+/** The events of a document; where a document is to be one event, `resource` says so. */
+function splitBy(content: FilesOptions["content"]): Split {
+  return (bytes, mediaType) => {
+    if (content === "resource" || (content === "auto" && !isBundle(bytes))) return undefined;
+    return formatOf(bytes, mediaType).split?.(bytes);
+  };
 }
+
+const isBundle = (bytes: Uint8Array): boolean => resourceType(bytes) === "Bundle";

@@ -8,7 +8,6 @@ import type { FileHandle } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { openRegular, RegularFileError } from "@kedge/verify/cli/regular";
-import { type RowOptions, separatorOf } from "@kedge/verify/events/formats/rows";
 import { joinBytes } from "@kedge/verify/tlog/bytes";
 import type { Arrival } from "../journal/types.ts";
 import {
@@ -16,18 +15,21 @@ import {
   familyOf,
   fileKey,
   fingerprintOf,
-  headerKey,
-  headerValue,
   isRotationOf,
   newState,
-  readHeader,
   readStates,
   stateValue,
-  withId,
 } from "./file-state.ts";
 import { endsAlike, fingerprinter, type Likeness, likeness, WINDOW } from "./fingerprint.ts";
-import { gapArrival, type Header, headerColumns, type LineContent, lineEvent } from "./line-events.ts";
-import { type Piece, type Pieces, pieces } from "./pieces.ts";
+import { readHeader } from "./header.ts";
+import {
+  gapArrival,
+  headerCursors,
+  type LineContent,
+  type LineOptions,
+  type LineStep,
+  readLines,
+} from "./line-events.ts";
 import { refusedAs } from "./refused.ts";
 import type { Host } from "./source.ts";
 
@@ -46,14 +48,9 @@ export type Found = {
 export type FollowOptions = {
   /** What a file's lines are, by its name and its first bytes; undefined when that cannot be told yet. */
   contentOf: (name: string, head: Uint8Array, isClosed: boolean) => LineContent | undefined;
-  mediaType?: string | undefined;
-  prefix?: boolean | undefined;
-  refuse?: boolean | undefined;
+  lines: LineOptions;
   /** Whatever it looks like, it is a file of events. */
   asBytes?: boolean | undefined;
-  delimited?: { header: boolean; columns?: readonly string[] | undefined } & Partial<RowOptions>;
-  /** Bytes of one event. */
-  limit: number;
   /** Ms without a change after which a last line without its end is an event. */
   closedAfter: number;
   host: Host;
@@ -85,7 +82,7 @@ const TELLING = 1_024;
 export const inodeOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
 
 export function openFollower(options: FollowOptions): Follower {
-  const { host, limit, closedAfter, delimited, now = Date.now } = options;
+  const { host, closedAfter, now = Date.now } = options;
   const { intake, signal } = host;
   const states = readStates(intake);
   const byInode = new Map([...states].filter(([, { isGone }]) => !isGone).map(([id, s]) => [s.inode, id]));
@@ -423,20 +420,9 @@ export function openFollower(options: FollowOptions): Follower {
   ): Promise<number> {
     const state = stateOf(id);
     const print = fingerprinter(fingerprintOf(state), window);
-    let header = state.header === undefined ? undefined : readHeader(intake, state.header);
-    let slicer: Pieces | undefined;
-    /** The first row tells what separates the fields of all. */
-    const slicerFor = (part: Uint8Array): Pieces => {
-      if (state.content !== "delimited") return pieces({ limit }, state.offset);
-      const end = part.indexOf(0x0a);
-      const separator =
-        delimited?.separator ?? header?.separator ?? separatorOf(end === -1 ? part : part.subarray(0, end));
-      const rows = { separator, ...(delimited?.quoted === undefined ? {} : { quoted: delimited.quoted }) };
-      header ??= { id: "", separator, columns: [] };
-      return pieces({ limit, rows }, state.offset);
-    };
+    const header = state.header === undefined ? undefined : readHeader(intake, state.header);
+    const lines = readLines(state.content, options.lines, { intake, offset: state.offset, header });
     let batch: Arrival[] = [];
-    const cursors = new Map<string, string>();
     let end = state.offset;
     let written = end;
     let writing: Promise<void> | undefined;
@@ -444,15 +430,20 @@ export function openFollower(options: FollowOptions): Follower {
     const flush = async (): Promise<void> => {
       if (end === written) return;
       const upTo = print.upTo(end);
+      const above = lines.header();
       const next: FileState = {
         ...stateOf(id),
         ...upTo,
         ...{ marks: [...upTo.marks], size: Math.max(size ?? 0, end) },
-        ...(header === undefined ? {} : { header: header.id }),
+        ...(above === undefined ? {} : { header: above.id }),
       };
-      const taking = { arrivals: batch, cursors: new Map([...cursors, [fileKey(id), stateValue(next)]]) };
+      if (above === undefined || above.header.length > 0) host.trouble("header", undefined);
+      else if (options.lines.header) host.trouble("header", NO_HEADER);
+      const taking = {
+        arrivals: batch,
+        cursors: new Map([...headerCursors(above), [fileKey(id), stateValue(next)]]),
+      };
       batch = [];
-      cursors.clear();
       written = end;
       await writing;
       writing = intake.take(taking).then(() => {
@@ -460,49 +451,26 @@ export function openFollower(options: FollowOptions): Follower {
       });
       writing.catch(() => undefined); // it is awaited before the next, and at the end
     };
-
-    const takePiece = (piece: Piece): void => {
-      end = piece.end;
-      if (piece.start === 0 && header !== undefined) {
-        header = beginHeader(piece, header);
-        cursors.set(headerKey(header.id), headerValue(header));
-        if (header.columns.length > 0) return;
+    const takeAll = async (steps: Iterable<LineStep>): Promise<void> => {
+      for (const { end: upTo, event } of steps) {
+        end = upTo;
+        if (event !== undefined) batch.push(event);
+        if (batch.length >= MAX_TAKEN) await flush();
       }
-      const event = lineEvent(piece, {
-        ...{ content: state.content, mediaType: options.mediaType, prefix: options.prefix },
-        ...{ refuse: options.refuse, header },
-      });
-      if (event !== undefined) batch.push(event);
+      await flush();
     };
 
     try {
       for await (const part of parts) {
         print.add(part);
-        slicer ??= slicerFor(part);
-        for (const piece of slicer.add(part)) {
-          takePiece(piece);
-          if (batch.length >= MAX_TAKEN) await flush();
-        }
-        await flush();
+        await takeAll(lines.add(part));
         if (signal.aborted) break;
       }
-      if (isClosed && !signal.aborted) for (const piece of slicer?.rest() ?? []) takePiece(piece);
-      await flush();
+      if (isClosed && !signal.aborted) await takeAll(lines.rest());
     } finally {
       await writing;
     }
     return written;
-  }
-
-  function beginHeader(piece: Piece, { separator }: Header): Header {
-    const columns =
-      delimited?.header === false ? [] : headerColumns(piece, { separator }, delimited?.columns);
-    if (columns.length === 0 && delimited?.header !== false) {
-      const what =
-        "has none of the columns that are configured in its first row: that row is taken as an event";
-      host.trouble("header", `a delimited file ${what}`);
-    }
-    return withId(intake, { separator, columns });
   }
 
   /** What was there, was not read, and is in no copy. */
@@ -530,8 +498,9 @@ export function openFollower(options: FollowOptions): Follower {
           continue;
         }
         missing.delete(id);
-        if (state.name !== file.name) states.set(id, { ...state, name: file.name });
+        // What is gone keeps the name that it had: its copies were made of that.
         if ((await isSame(id, file)) === false) await markGone(id);
+        else if (state.name !== file.name) states.set(id, { ...stateOf(id), name: file.name });
       }
       for (const file of present.values()) {
         if (signal.aborted) return false;
@@ -546,6 +515,9 @@ export function openFollower(options: FollowOptions): Follower {
     },
   };
 }
+
+const NO_HEADER =
+  "a delimited file has none of the preset's columns in its first row: that row is taken as an event";
 
 /** Ms by which a file server's clock may differ. */
 const MAX_SKEW = 600_000;

@@ -405,7 +405,7 @@ describe("delimited files", () => {
       expect(intake.arrivals.map(({ notes, mediaType }) => [notes, mediaType])).toEqual(
         Array(3).fill([["header 1"], "text/csv"]),
       );
-      expect(JSON.parse(intake.cursor("header/1") ?? "")).toMatchObject({ columns: ["when", "who", "why"] });
+      expect(JSON.parse(intake.cursor("header/1") ?? "")).toMatchObject({ header: ["when", "who", "why"] });
     });
   });
 
