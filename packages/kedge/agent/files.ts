@@ -1,6 +1,7 @@
 /** The source `files`: a file that is followed through its rotations, or a folder of files. */
 import { resourceType } from "@kedge/verify/events/formats/fhir";
 import { formatOf } from "@kedge/verify/events/formats/formats";
+import { quoted } from "@kedge/verify/text";
 import { z } from "zod";
 import { type Found, openFollower } from "./follow-file.ts";
 import { isBlank, type LineContent, lineMembers } from "./line-events.ts";
@@ -129,3 +130,21 @@ function splitBy(content: FilesOptions["content"]): Split {
 }
 
 const isBundle = (bytes: Uint8Array): boolean => resourceType(bytes) === "Bundle";
+
+/** For `kedge agent check`. */
+export function describeFiles({ path, pattern, content, prefix, refuse }: FilesOptions): string[] {
+  const named = pattern === undefined ? "" : ` whose names are ${quoted(pattern)}`;
+  const what = {
+    auto: "a line, a row or a file an event, by what it looks like; the resources of a Bundle each",
+    lines: "a line an event",
+    ndjson: "a line of JSON an event",
+    resource: "a file an event",
+    bundle: "each event of a file's document",
+    delimited: "a row an event, its first row a header",
+  }[content];
+  return [
+    `reads ${quoted(path)}, or the files below it${named}: ${what}`,
+    ...(prefix ? ["takes what stands before the first { of a line away"] : []),
+    ...(refuse ? ["refuses what is not of the format: a gap in its place"] : []),
+  ];
+}

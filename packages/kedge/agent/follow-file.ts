@@ -245,10 +245,7 @@ export function openFollower(options: FollowOptions): Follower {
     const family = familyOf(name);
     const known = [...states]
       .filter(([, state]) => state.refused === undefined && familyOf(state.name) === family)
-      .filter(
-        ([id, state]) =>
-          state.isGone || isRotationOf(name, state.name) || (missing.has(id) && state.name === name),
-      )
+      .filter(([id, state]) => state.isGone || missing.has(id) || isRotationOf(name, state.name))
       .sort(([, a], [, b]) => b.offset - a.offset);
     for (const [id, state] of known) {
       // Of what was not read at all, its length is all that is known.
@@ -268,13 +265,15 @@ export function openFollower(options: FollowOptions): Follower {
         copies.get(inode) === id ||
         (like.is === "whole" &&
           (isRotationOf(name, state.name) || state.inode === inode || (isGzip && state.gzip === undefined)));
+      const isKnown = isTelling || isWeaklyKnown;
       if (!state.isGone) {
+        // A rotation may be under way: whether it is a copy shows once the other is truncated, or is gone.
         const { quiet } = look(`copy ${inode}`, stats);
-        if (!isTelling && (state.name === name || quiet >= closedAfter)) continue;
+        if (isRotationOf(name, state.name) ? !isTelling && quiet >= closedAfter : !isKnown) continue;
         copies.set(inode, id);
         return "copy";
       }
-      if (!isTelling && !isWeaklyKnown) continue;
+      if (!isKnown) continue;
       await adopt(id, { name, inode, stats, isGzip, like });
       return id;
     }

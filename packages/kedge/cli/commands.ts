@@ -16,6 +16,10 @@ export const tenantCommands: Commands = {
       summary: "post events, or the records that commit wrote",
       load: async () => (await import("./post.ts")).postCommand,
     },
+    agent: {
+      summary: "take events in, journal, number, commit and post them, for good",
+      load: async () => (await import("./agent.ts")).agentCommand,
+    },
     proof: {
       summary: "fetch, verify and write proof files",
       load: async () => (await import("./proof.ts")).proofCommand,
