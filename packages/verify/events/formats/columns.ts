@@ -26,7 +26,7 @@ export type Columns = {
 
 const MAX_TEXT = 256;
 const MAX_EXPLANATION = 1_024;
-const MAX_SUBJECTS = 256;
+export const MAX_SUBJECTS = 256;
 
 type Told = Json | undefined;
 /** Columns before they are cleaned: any JSON value may stand where an event has one. */

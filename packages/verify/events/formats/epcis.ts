@@ -101,7 +101,7 @@ function jsonOf(element: Element): Json {
   return Object.fromEntries(members);
 }
 
-/** Goes through the document once: only events right below an EventList, or an extension in it (1.2), are cut out. */
+/** Goes through the document once: events stand in its EventList, some of 1.2 within an `extension` there. */
 function splitXml(bytes: Uint8Array): Slice[] {
   const slices: Slice[] = [];
   let root = "";
@@ -120,7 +120,7 @@ function splitXml(bytes: Uint8Array): Slice[] {
         open = undefined;
       },
     },
-    { undeclared: "" },
+    { undeclared: "", isUtf8: true },
   );
   if (EVENTS.includes(root)) return [{ bytes, mediaType: XML_TYPE }];
   if (!DOCUMENTS.includes(root)) throw malformedEvent(bytes, 0, "no EPCIS document");

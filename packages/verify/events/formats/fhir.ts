@@ -89,31 +89,35 @@ function bundleOfXml(bytes: Uint8Array): Bundle | undefined {
   }[] = [];
   let isBundle = false;
   let type: string | undefined;
-  walkXml(bytes, {
-    open({ local, uri, attributes, start }, depth) {
-      if (depth === 1 && uri !== NAMESPACE) throw malformedEvent(bytes, start, "no FHIR resource");
-      path.push(uri === NAMESPACE ? local : "");
-      if (depth === 1) isBundle = local === "Bundle";
-      if (!isBundle || depth > 4) return;
-      const where = path.slice(1).join("/");
-      const value = attributes.get("value");
-      if (where === "type") type = value;
-      if (where === "entry") entries.push({ said: {} });
-      const entry = entries.at(-1);
-      if (entry === undefined || path[1] !== "entry") return;
-      if (value !== undefined && (where === "entry/fullUrl" || path[2] === "request"))
-        entry.said[local] = value;
-      if (depth === 4 && path[2] === "resource") {
-        if (entry.resource !== undefined) throw malformedEvent(bytes, start, "two resources in an entry");
-        entry.resource = { start, end: start, type: local };
-      }
+  walkXml(
+    bytes,
+    {
+      open({ local, uri, attributes, start }, depth) {
+        if (depth === 1 && uri !== NAMESPACE) throw malformedEvent(bytes, start, "no FHIR resource");
+        path.push(uri === NAMESPACE ? local : "");
+        if (depth === 1) isBundle = local === "Bundle";
+        if (!isBundle || depth > 4) return;
+        const where = path.slice(1).join("/");
+        const value = attributes.get("value");
+        if (where === "type") type = value;
+        if (where === "entry") entries.push({ said: {} });
+        const entry = entries.at(-1);
+        if (entry === undefined || path[1] !== "entry") return;
+        if (value !== undefined && (where === "entry/fullUrl" || path[2] === "request"))
+          entry.said[local] = value;
+        if (depth === 4 && path[2] === "resource") {
+          if (entry.resource !== undefined) throw malformedEvent(bytes, start, "two resources in an entry");
+          entry.resource = { start, end: start, type: local };
+        }
+      },
+      close(depth, end) {
+        const resource = entries.at(-1)?.resource;
+        if (isBundle && depth === 4 && path[2] === "resource" && resource !== undefined) resource.end = end;
+        path.pop();
+      },
     },
-    close(depth, end) {
-      const resource = entries.at(-1)?.resource;
-      if (isBundle && depth === 4 && path[2] === "resource" && resource !== undefined) resource.end = end;
-      path.pop();
-    },
-  });
+    { isUtf8: true },
+  );
   if (!isBundle) return undefined;
   return {
     ...text("type", type),

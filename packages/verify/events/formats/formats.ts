@@ -4,14 +4,26 @@ import { plainBytes } from "./bytes.ts";
 import { cloudevents } from "./cloudevents.ts";
 import { cloudtrail } from "./cloudtrail.ts";
 import type { Columns } from "./columns.ts";
+import { delimited, type Header } from "./delimited.ts";
 import { dicom } from "./dicom.ts";
 import { epcis } from "./epcis.ts";
 import { fhir } from "./fhir.ts";
 import type { Format } from "./format.ts";
 import { ocsf } from "./ocsf.ts";
+import { odm } from "./odm.ts";
 
 /** In the order in which they are asked; the last one takes everything. */
-export const FORMATS: readonly Format[] = [fhir, dicom, epcis, cloudevents, cloudtrail, ocsf, plainBytes];
+export const FORMATS: readonly Format[] = [
+  fhir,
+  dicom,
+  epcis,
+  odm,
+  cloudevents,
+  cloudtrail,
+  ocsf,
+  delimited,
+  plainBytes,
+];
 
 /**
  * The format of an event or a document: the one whose media type it has; else the first that recognises its beginning.
@@ -29,7 +41,8 @@ export function formatOf(bytes: Uint8Array, mediaType?: string): Format {
  * it is not what its format is.
  *
  * @param mediaType as it was committed with
+ * @param header of a row of a delimited file: without it a row has no columns
  */
-export function readColumns(bytes: Uint8Array, mediaType: string): Columns {
-  return formatOf(bytes, mediaType).read(bytes);
+export function readColumns(bytes: Uint8Array, mediaType: string, header?: Header): Columns {
+  return formatOf(bytes, mediaType).read(bytes, header);
 }

@@ -39,6 +39,8 @@ export type XmlOptions = {
    * Without it such a prefix is refused.
    */
   undeclared?: string;
+  /** Refuses another encoding: what is cut out of the document could not be read without the document's declaration. */
+  isUtf8?: true;
   maxBytes?: number;
 };
 
@@ -46,18 +48,19 @@ export type XmlOptions = {
 export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {}): void {
   const { maxBytes = MAX_WALKED_BYTES } = options;
   if (bytes.length > maxBytes) throw malformedEvent(bytes, 0, `more than ${maxBytes >> 20} MiB`);
-  const text = decode(bytes);
+  const text = decode(bytes, options.isUtf8 === true);
   const offsetOf = offsets(bytes, text);
   const refuse = (position: number, reason: string) => malformedEvent(bytes, offsetOf(position), reason);
   const { undeclared } = options;
   const parser = new SaxesParser({
     xmlns: true,
     position: true,
-    ...(undeclared === undefined ? {} : { resolvePrefix: () => undeclared }),
+    ...(undeclared === undefined ? {} : { resolvePrefix: (prefix: string) => UNDECLARED + prefix }),
   });
   let depth = 0;
   let start = 0;
   let attributes = 0;
+  let isAfterProlog = false;
   let isAtEnd = false;
 
   parser.on("error", ({ message }) => {
@@ -69,12 +72,13 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
     throw refuse(text.lastIndexOf("<!DOCTYPE", parser.position), "a document type declaration");
   });
   parser.on("processinginstruction", () => {
-    if (depth > 0)
+    if (isAfterProlog)
       throw refuse(text.lastIndexOf("<?", parser.position), "a processing instruction within the document");
   });
   parser.on("opentagstart", () => {
     start = text.lastIndexOf("<", parser.position - 1);
     attributes = 0;
+    isAfterProlog = true;
     depth++;
     if (depth > MAX_DEPTH) throw refuse(start, `more than ${MAX_DEPTH} levels`);
   });
@@ -83,7 +87,7 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
     if (attributes > MAX_ATTRIBUTES)
       throw refuse(start, `more than ${MAX_ATTRIBUTES} attributes of an element`);
   });
-  parser.on("opentag", (tag) => walk.open?.(tagOf(tag, offsetOf(start)), depth));
+  parser.on("opentag", (tag) => walk.open?.(tagOf(tag, offsetOf(start), undeclared), depth));
   parser.on("closetag", () => {
     walk.close?.(depth, offsetOf(parser.position));
     depth--;
@@ -134,22 +138,36 @@ export function readXml(bytes: Uint8Array, options: XmlOptions = {}): Element {
   return root;
 }
 
-function tagOf({ local, uri, attributes }: SaxesTagNS, start: number): Tag {
+function tagOf({ local, uri, attributes }: SaxesTagNS, start: number, undeclared = ""): Tag {
   const own = Object.values(attributes).filter((attribute) => attribute.uri === "");
-  return { local, uri, start, attributes: new Map(own.map(({ name, value }) => [name, value])) };
+  return {
+    local,
+    uri: uri.startsWith(UNDECLARED) ? undeclared : uri,
+    start,
+    attributes: new Map(own.map(({ name, value }) => [name, value])),
+  };
 }
+
+/** Before a prefix: two that are not declared may have stood for two namespaces. */
+const UNDECLARED = "undeclared:";
 
 const ENCODING = /^(?:\u{feff})?<\?xml\s[^>]{0,100}?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']/u;
 /** What stands a byte for a character. */
 const SINGLE_BYTE = ["iso-8859-1", "windows-1252", "us-ascii"];
 
-function decode(bytes: Uint8Array): string {
+function decode(bytes: Uint8Array, isUtf8: boolean): string {
   const [, declared = "utf-8"] =
     ENCODING.exec(new TextDecoder("latin1").decode(bytes.subarray(hasByteOrderMark(bytes) ? 3 : 0, 200))) ??
     [];
   const encoding = declared.toLowerCase();
-  if (SINGLE_BYTE.includes(encoding)) return new TextDecoder("latin1").decode(bytes);
-  if (encoding !== "utf-8") throw malformedEvent(bytes, 0, "an encoding other than UTF-8 and ISO-8859-1");
+  if (SINGLE_BYTE.includes(encoding) && !isUtf8) return new TextDecoder("latin1").decode(bytes);
+  if (encoding !== "utf-8") {
+    throw malformedEvent(
+      bytes,
+      0,
+      isUtf8 ? "a document to be cut up that is not UTF-8" : "an encoding other than UTF-8 and ISO-8859-1",
+    );
+  }
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
