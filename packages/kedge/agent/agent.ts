@@ -7,11 +7,14 @@ import { ClientError } from "@kedge/verify/error";
 import { exchange } from "@kedge/verify/net/fetch";
 import type { Connection } from "@kedge/verify/net/http";
 import { openClient } from "../client/api.ts";
+import { type FindIndex, openFindIndex } from "../find/index.ts";
+import { USES } from "../find/used.ts";
 import { openJournal } from "../journal/journal.ts";
 import type { EpochKeys, Journal } from "../journal/types.ts";
 import { type Clock, openClock } from "./clock.ts";
 import { type AgentConfig, DEFAULT_HEALTH } from "./config.ts";
 import { AgentError } from "./error.ts";
+import { searchAuditEvents } from "./fhir-search.ts";
 import { keepFollowing } from "./follow.ts";
 import { startHealth } from "./health.ts";
 import { openSource, type SourceOptions } from "./kinds.ts";
@@ -32,7 +35,14 @@ export type AgentOptions = {
 };
 
 /** Ms. */
-const EVERY = { manifests: 5_000, alerts: 10_000, retention: 3_600_000, source: 60_000, time: 30_000 };
+const EVERY = {
+  manifests: 5_000,
+  index: 2_000,
+  alerts: 10_000,
+  retention: 3_600_000,
+  source: 60_000,
+  time: 30_000,
+};
 /** How long a stop lets sources finish what they have begun, and then what is journalled be posted. */
 const GRACE = { sources: 10_000, posting: 10_000 };
 /** The service's word on the time counts so long: a machine that slept has a clock that stood still. */
@@ -52,9 +62,14 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
   const taking = new AbortController();
   const journal = await openJournal({ folder: config.data, keys });
   let health: Awaited<ReturnType<typeof startHealth>> | undefined;
+  let index: FindIndex | undefined;
   try {
+    index = config.index ? openFindIndex(config.data, journal, keys) : undefined;
     health = await openHealth(config, journal, { report, clock });
-    const sources = await startSources(config, journal, report, taking.signal);
+    const sources = await startSources(
+      { config, journal, report, search: index && (await searcher(options, journal, index)) },
+      taking.signal,
+    );
     report.log("info", "started", {
       ...{ sources: sources.names.join(" "), data: config.data, log: options.log },
       ...(health && { health: health.url }),
@@ -62,7 +77,7 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
     const loops = startLoops(
       options,
       journal,
-      { report, clock },
+      { report, clock, index },
       { ending: ending.signal, draining: draining.signal },
     );
     await Promise.race([sources.ended, aborted(stop), loops.failed]);
@@ -83,6 +98,7 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
     taking.abort();
     ending.abort();
     await health?.close();
+    await index?.close();
     await journal.close();
   }
 }
@@ -109,18 +125,31 @@ async function openHealth(
   }
 }
 
+type Search = (request: Request) => Promise<Response>;
+type Shared = { journal: Journal; report: Report; search: Search | undefined };
+
+async function searcher(
+  { connection, log, keys, clock = openClock() }: AgentOptions,
+  journal: Journal,
+  index: FindIndex,
+): Promise<Search> {
+  const client = openClient({ ...connection, attempts: 1 });
+  const uses = await journal.intake(USES);
+  const proofs = (commitments: readonly Uint8Array[]) => client.proofs(log, commitments);
+  return (request) => searchAuditEvents({ index, uses, keys, proofs, now: clock.wall }, request);
+}
+
 // ---- sources ------------------------------------------------------------------------------------------------------------
 
 /** Resolves once all of them listen or read. `ended`: each has come to its end, by the signal or by itself. */
 async function startSources(
-  config: AgentConfig,
-  journal: Journal,
-  report: Report,
+  { config, ...shared }: Shared & { config: AgentConfig },
   signal: AbortSignal,
 ): Promise<{ names: string[]; ended: Promise<unknown> }> {
   const started = await Promise.all(
     config.sources.map(async (options) => {
-      const open = await opener(options, journal, report, signal);
+      const { report } = shared;
+      const open = await opener(options, shared, signal);
       const source = open();
       const run = source.run();
       // Until it is ready, what it cannot do is said to who starts the agent.
@@ -138,8 +167,7 @@ async function startSources(
 
 async function opener(
   options: SourceOptions,
-  journal: Journal,
-  report: Report,
+  { journal, report, search }: Shared,
   signal: AbortSignal,
 ): Promise<() => Source> {
   const { name } = options;
@@ -149,6 +177,7 @@ async function opener(
     signal,
     trouble: (key: string, what: string | undefined) => report.trouble(name, key, what),
     count: (counter: string, by?: number) => report.count(name, counter, by),
+    ...(search && { search }),
   };
   return () => openSource(options, host);
 }
@@ -186,7 +215,7 @@ async function keepRunning(
 function startLoops(
   { config, connection, log }: AgentOptions,
   journal: Journal,
-  { report, clock }: { report: Report; clock: Clock },
+  { report, clock, index }: { report: Report; clock: Clock; index: FindIndex | undefined },
   { ending, draining }: { ending: AbortSignal; draining: AbortSignal },
 ) {
   const client = openClient({ ...connection, attempts: 1, signal: ending });
@@ -203,6 +232,9 @@ function startLoops(
     every(EVERY.manifests, ending, async () => {
       await trying(report, "manifests", async () => report.count("manifests", "made", await makeManifests()));
     }),
+    every(EVERY.index, ending, () =>
+      trying(report, "index", async () => void (await index?.catchUp(ending))),
+    ),
     every(EVERY.time, ending, () => askTime(connection, clock, ending)),
     every(EVERY.alerts, ending, async () => alert(config, journal, report, clock)),
     every(EVERY.retention, ending, () => trying(report, "archive", () => dropOld(config, journal, clock))),

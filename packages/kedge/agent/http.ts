@@ -28,6 +28,8 @@ export const fhirSchema = z.strictObject({
   maxEvent: z.int().min(1024).max(MAX_BYTES).default(MIB),
   /** Octets, of a body that may hold several events. */
   maxBundle: z.int().min(1024).max(MAX_BYTES).default(MAX_BYTES),
+  /** Answers `GET /AuditEvent` (ITI-81) out of the journal, to whoever may send events here. */
+  search: z.boolean().default(false),
   upstream: upstreamSchema.optional(),
 });
 export type FhirOptions = z.output<typeof fhirSchema>;
@@ -76,6 +78,7 @@ export function openFhir(options: FhirOptions, host: Host): Source {
         unreadable: options.unreadable,
         room: { free: ROOM },
         ...(send && { forward: packRequest }),
+        ...(options.search && host.search && { search: host.search }),
         count: host.count,
         trouble(cause) {
           const what = cause instanceof Error ? cause.message : "the journal takes no events";
