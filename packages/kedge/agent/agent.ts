@@ -87,7 +87,11 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
   }
 }
 
-const aborted = (signal: AbortSignal): Promise<void> => pause(2 ** 31 - 1, signal);
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 
 const unposted = (journal: Journal): number =>
   Number(journal.sources().reduce((sum, { journalled, posted }) => sum + journalled - posted, 0n));

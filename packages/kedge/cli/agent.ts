@@ -25,15 +25,12 @@ type AgentFlags = SettingFlags & {
   config?: string;
   data?: string;
   health?: string;
+  json?: boolean;
   [source: string]: unknown;
 };
 
 export function agentCommand(command: Command): Command {
-  // So that `status --data` is the data of status.
-  command.enablePositionalOptions();
-  withSources(command)
-    .addHelpText("after", HELP)
-    .action((flags: AgentFlags) => telling(() => runCommand(flags)));
+  withSources(command).addHelpText("after", HELP).action(withFlags(runCommand));
   command
     .command("init")
     .description("write a commented configuration to begin with")
@@ -41,13 +38,13 @@ export function agentCommand(command: Command): Command {
     .action(init);
   withSources(command.command("check"))
     .description("say what the agent would do, and do nothing")
-    .action((flags: AgentFlags) => telling(() => check(flags)));
+    .action(withFlags(check));
   withTenantKey(withLog(command.command("status")))
     .description("how far each source has come")
     .option("--config <file>", "whose data it is")
     .option("--data <folder>", "of the journal")
     .option("--json", "as JSON")
-    .action((flags: AgentFlags & { json?: boolean }) => telling(() => status(flags)));
+    .action(withFlags(status));
   command
     .command("unit")
     .description("print a unit for systemd")
@@ -176,7 +173,7 @@ async function checkService(connection: ReturnType<typeof serviceConnection>, lo
 
 // ---- status -----------------------------------------------------------------------------------------------------------
 
-async function status(flags: AgentFlags & { json?: boolean }): Promise<void> {
+async function status(flags: AgentFlags): Promise<void> {
   const { readConfig } = await import("../agent/config.ts");
   const config = flags.config === undefined ? undefined : readConfig(flags.config);
   const folder = flags.data ?? config?.data;
@@ -215,11 +212,15 @@ function statusLines(sources: readonly SourceStatus[]): string[] {
 /** Gaps of a source that a person reads; all of them are in the JSON. */
 const MAX_SHOWN = 10;
 
-/** Errors whose message says what to do. */
-async function telling(run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    throw error instanceof AgentError || error instanceof JournalError ? misuse(error.message, error) : error;
-  }
-}
+/** Commander gives the flags of a subcommand to `agent`, which has them too. Errors of these kinds say what to do. */
+const withFlags =
+  (run: (flags: AgentFlags) => Promise<void>) =>
+  async (_: AgentFlags, command: Command): Promise<void> => {
+    try {
+      await run(command.optsWithGlobals<AgentFlags>());
+    } catch (error) {
+      throw error instanceof AgentError || error instanceof JournalError
+        ? misuse(error.message, error)
+        : error;
+    }
+  };
