@@ -57,21 +57,35 @@ export async function entryStatus(
   log: string,
   entry: Uint8Array,
 ): Promise<EntryStatus | undefined> {
-  const [position] = await locate(ctx, log, [entry]);
-  if (position === undefined || position === "pending") return position && { assurance: "pending" };
-  const { index, head } = position;
-  const [covering, sealed] = await Promise.all([
-    findCovering(ctx, position),
-    first(ctx.store, `log/${log}`, checkpointKey(log, index + 1n).sk, checkpointKey(log, head.published).sk),
+  const [status] = await entryStatuses(ctx, log, [entry]);
+  return status;
+}
+
+/** The same of many, in their order: the index, the pending entries and each checkpoint are read once for all of them. */
+export async function entryStatuses(
+  ctx: ProveContext,
+  log: string,
+  entries: readonly Uint8Array[],
+): Promise<(EntryStatus | undefined)[]> {
+  const positions = await locate(ctx, log, entries);
+  const [coverings, seals] = await Promise.all([
+    findCoverings(ctx, positions),
+    byCheckpoint(positions, ({ index, head }) => findSeal(ctx, index, head)),
   ]);
-  const { assurance, size, anchor } = covering;
-  return {
-    assurance,
-    index,
-    treeSize: size,
-    sealedAt: decodeCheckpoint(log, sealed).at,
-    ...(anchor && { anchoredAt: anchor.at }),
-  };
+  return positions.map((position) => {
+    if (position === undefined || position === "pending") return position && { assurance: position };
+    const covering = coverings.get(position);
+    const seal = seals.get(position);
+    if (covering === undefined || seal === undefined) return undefined;
+    const { assurance, size, anchor } = covering;
+    return {
+      assurance,
+      index: position.index,
+      treeSize: size,
+      sealedAt: seal.at,
+      ...(anchor && { anchoredAt: anchor.at }),
+    };
+  });
 }
 
 /** @returns for each entry its proof, "pending", or undefined when the log does not know it. */
@@ -188,30 +202,43 @@ async function findCoverings(
   ctx: ProveContext,
   positions: readonly (Position | "pending" | undefined)[],
 ): Promise<Map<Position, Covering>> {
-  const sorted = positions
-    .filter((position) => position !== undefined && position !== "pending")
-    .sort((a, b) => (a.index < b.index ? -1 : 1));
-  const coverings = new Map<Position, Covering>();
   // One object for all entries of a checkpoint, so that their common part of the proof is made once.
   const byNote = new Map<string, Covering>();
-  const find = async (position: Position): Promise<Covering> => {
+  return await byCheckpoint(positions, async (position) => {
     const found = await findCovering(ctx, position);
     const kept = byNote.get(found.note) ?? found;
     byNote.set(found.note, kept);
     return kept;
-  };
+  });
+}
+
+/** @param find the earliest checkpoint of its kind that covers an index: up to its size it is that of the next ones too. */
+async function byCheckpoint<T extends { readonly size: bigint }>(
+  positions: readonly (Position | "pending" | undefined)[],
+  find: (position: Position) => Promise<T>,
+): Promise<Map<Position, T>> {
+  const sorted = positions
+    .filter((position) => position !== undefined && position !== "pending")
+    .sort((a, b) => (a.index < b.index ? -1 : 1));
+  const checkpoints = new Map<Position, T>();
   const findStretch = async (stretch: readonly Position[]) => {
-    let last: Covering | undefined;
+    let last: T | undefined;
     for (const position of stretch) {
-      // The earliest anchored checkpoint that covers an index covers the next ones too, up to its size.
       if (last === undefined || position.index >= last.size) last = await find(position);
-      coverings.set(position, last);
+      checkpoints.set(position, last);
     }
   };
   const length = Math.max(Math.ceil(sorted.length / PARALLEL), STRETCH);
   const stretches = Array.from({ length: PARALLEL }, (_, i) => sorted.slice(i * length, (i + 1) * length));
   await Promise.all(stretches.map(findStretch));
-  return coverings;
+  return checkpoints;
+}
+
+/** The first of the log's own checkpoints that has the entry. */
+async function findSeal({ store }: ProveContext, index: bigint, { log, published }: Head) {
+  const { pk, sk: from } = checkpointKey(log, index + 1n);
+  const { note, at } = decodeCheckpoint(log, await first(store, pk, from, checkpointKey(log, published).sk));
+  return { at, size: parseCheckpoint(note).checkpoint.size };
 }
 
 async function findCovering(ctx: ProveContext, { index, head }: Position): Promise<Covering> {

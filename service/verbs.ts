@@ -12,7 +12,7 @@ import { readHead } from "./head.ts";
 import { consistency, history, newestCheckpoint, publishedTile } from "./history.ts";
 import { mayUse, type Principal, requireScope } from "./principal.ts";
 import { progress } from "./progress.ts";
-import { entryStatus, type ProveContext, prove } from "./prove.ts";
+import { entryStatus, entryStatuses, type ProveContext, prove } from "./prove.ts";
 import { type LogKeys, logVkeys } from "./sign.ts";
 import {
   createKey,
@@ -78,6 +78,9 @@ function onTenant<Input extends readonly unknown[], Output>(
 export const verbs = {
   append: onLog("write", (ctx, { id }, entries: Entries) => append(ctx, id, entries)),
   entryStatus: onLog("read", (ctx, { id }, entry: Uint8Array) => entryStatus(ctx, id, entry)),
+  entryStatuses: onLog("read", (ctx, { id }, entries: readonly Uint8Array[]) =>
+    entryStatuses(ctx, id, entries),
+  ),
   prove: onLog("read", (ctx, { id }, entries: readonly Uint8Array[]) => prove(ctx, id, entries)),
 
   readLog: onLog("read", async (ctx, log) => {

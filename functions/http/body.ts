@@ -1,4 +1,4 @@
-/** Request bodies: media type and size are settled before anything is parsed. */
+/** Bodies and their media types: of a request both are settled, and its size, before anything is parsed. */
 import { MAX_BODY } from "@kedge/cli/contract/limits";
 import type { Context } from "hono";
 import { readLimited } from "../../platform/limit.ts";
@@ -6,6 +6,8 @@ import { Problem } from "./problem.ts";
 
 export const JSON_TYPE = "application/json";
 export const OCTETS = "application/octet-stream";
+/** A text, so that generated clients hand it out: of application/x-ndjson they know nothing, and lose the answer. */
+export const NDJSON = "text/x-ndjson; charset=utf-8";
 
 /**
  * The body, in memory and within the limit. Where there is a validator, which reads the request, it finds the same there.

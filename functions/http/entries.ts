@@ -1,17 +1,30 @@
 /** Entries: post commitments, and see how far they have come. */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { MAX_ENTRIES } from "@kedge/cli/contract/limits";
-import { acceptedSchema, entryStatusSchema, newEntriesSchema, timeText } from "@kedge/cli/contract/wire";
+import {
+  acceptedSchema,
+  entryStatusSchema,
+  newEntriesSchema,
+  statusLineSchema,
+  statusRequestSchema,
+  timeText,
+} from "@kedge/cli/contract/wire";
 import { COMMITMENT_BYTES, COMMITMENT_HEX } from "@kedge/verify/events/commitment";
 import { countEntries, type Entries, encodeOctets } from "@kedge/verify/tlog/tile";
 import { hexToBytes } from "@noble/hashes/utils.js";
+import * as z from "zod";
 import type { ApiService } from "../../service/config.ts";
+import type { EntryStatus } from "../../service/prove.ts";
 import { verbs } from "../../service/verbs.ts";
 import { allow } from "./auth.ts";
-import { JSON_TYPE, mediaType, OCTETS } from "./body.ts";
+import { JSON_TYPE, mediaType, NDJSON, OCTETS } from "./body.ts";
 import type { ApiEnv } from "./env.ts";
 import { absentProblem, bodyProblems, invalidInput, keyProblems, noEntry, Problem } from "./problem.ts";
 import { entryParams, json, logParams } from "./schema.ts";
+import { openTurns } from "./turns.ts";
+
+/** For the whole process: ten thousand hashes are some 60 ms of work, and a tenant's next question waits for the one before. */
+const questions = openTurns(1);
 
 export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
   // By reference, because the older octets here are not for the framework to validate.
@@ -84,6 +97,44 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     return c.json({ accepted: countEntries(entries), receivedAt: timeText(receivedAt) }, 202);
   });
 
+  // Before the one of `{hash}`, which `status` would be taken for.
+  app.openAPIRegistry.register("StatusRequest", statusRequestSchema.clone());
+  app.openAPIRegistry.register("StatusLine", statusLineSchema.clone());
+  const postStatus = createRoute({
+    ...allow(service, verbs.entryStatuses, JSON_TYPE),
+    method: "post",
+    path: "/v1/logs/{log}/entries/status",
+    operationId: "getEntries",
+    summary: "See how far many entries have come",
+    description: `One line of JSON per hash, in order; 1 to ${MAX_ENTRIES} hashes. A line has how far its entry has come, or a problem. Times are by the operator's clock: informative, not evidence.`,
+    tags: ["Entries"],
+    request: {
+      params: logParams,
+      body: {
+        required: true,
+        // By reference, because ten thousand hashes are not for the framework to validate one by one.
+        content: { [JSON_TYPE]: { schema: { $ref: "#/components/schemas/StatusRequest" } } },
+      },
+    },
+    responses: {
+      200: {
+        description: "NDJSON: each line is a `StatusLine`.",
+        content: { [NDJSON]: { schema: z.string() } },
+      },
+      ...bodyProblems,
+      ...keyProblems,
+      ...absentProblem,
+    },
+  });
+  app.openapi(postStatus, async (c) => {
+    const { act, body, principal } = c.var;
+    const hashes = parseHashes(body);
+    c.set("entries", hashes.length);
+    const found = await questions(principal.tenant, () => act(hashes.map(hexToBytes)));
+    const lines = hashes.map((hash, i) => `${JSON.stringify(lineOf(hash, found[i]))}\n`);
+    return c.body(lines.join(""), 200, { "Content-Type": NDJSON });
+  });
+
   const getStatus = createRoute({
     ...allow(service, verbs.entryStatus),
     method: "get",
@@ -105,36 +156,40 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     const { hash } = c.req.valid("param");
     const found = await c.var.act(hexToBytes(hash));
     if (found === undefined) throw noEntry();
-    const { assurance } = found;
-    if (assurance === "pending") return c.json({ hash, assurance }, 200);
-    const { index, treeSize, sealedAt, anchoredAt } = found;
-    return c.json(
-      {
-        hash,
-        assurance,
-        index: Number(index),
-        treeSize: Number(treeSize),
-        sealedAt: timeText(sealedAt),
-        ...(anchoredAt !== undefined && { anchoredAt: timeText(anchoredAt) }),
-      },
-      200,
-    );
+    return c.json(statusOf(hash, found), 200);
   });
 }
 
+const lineOf = (hash: string, found: EntryStatus | undefined) =>
+  found === undefined ? { hash, problem: noEntry() } : statusOf(hash, found);
+
+function statusOf(hash: string, found: EntryStatus) {
+  const { assurance } = found;
+  if (assurance === "pending") return { hash, assurance };
+  const { index, treeSize, sealedAt, anchoredAt } = found;
+  return {
+    hash,
+    assurance,
+    index: Number(index),
+    treeSize: Number(treeSize),
+    sealedAt: timeText(sealedAt),
+    ...(anchoredAt !== undefined && { anchoredAt: timeText(anchoredAt) }),
+  };
+}
+
+const parseEntries = (body: Uint8Array): Entries =>
+  encodeOctets(Buffer.from(parseHashes(body).join(""), "hex"), COMMITMENT_BYTES);
+
 /** The same as `newEntriesSchema` takes, without its time a hash: it says what is wrong where something is. */
-function parseEntries(body: Uint8Array): Entries {
+function parseHashes(body: Uint8Array): readonly string[] {
   const parsed = parseJson(body);
   const hashes = hashesOf(parsed);
-  if (
-    hashes === undefined ||
-    !hashes.every((hash) => typeof hash === "string" && COMMITMENT_HEX.test(hash))
-  ) {
-    const refused = newEntriesSchema.safeParse(parsed);
-    throw refused.success ? new Problem("invalid", "The body is malformed.") : invalidInput(refused.error);
-  }
-  return encodeOctets(Buffer.from(hashes.join(""), "hex"), COMMITMENT_BYTES);
+  if (hashes?.every(isHash)) return hashes;
+  const refused = newEntriesSchema.safeParse(parsed);
+  throw refused.success ? new Problem("invalid", "The body is malformed.") : invalidInput(refused.error);
 }
+
+const isHash = (hash: unknown): hash is string => typeof hash === "string" && COMMITMENT_HEX.test(hash);
 
 /** The list of the one member that there may be, if it is of a length that is taken. */
 function hashesOf(parsed: unknown): readonly unknown[] | undefined {

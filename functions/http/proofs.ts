@@ -11,7 +11,7 @@ import { isIndexFault } from "../../service/index/fault.ts";
 import type { Proof } from "../../service/prove.ts";
 import { verbs } from "../../service/verbs.ts";
 import { allow } from "./auth.ts";
-import { JSON_TYPE } from "./body.ts";
+import { JSON_TYPE, NDJSON } from "./body.ts";
 import type { ApiEnv } from "./env.ts";
 import {
   absentProblem,
@@ -34,9 +34,6 @@ const SLICE = 100;
 
 /** For the whole process: a tenant's next slice begins when the one before is made, whichever request asks. */
 const slices = openTurns(1);
-
-/** A text, so that generated clients hand it out: of application/x-ndjson they know nothing, and lose the answer. */
-const NDJSON = "text/x-ndjson; charset=utf-8";
 
 export function proofRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
   const getProof = createRoute({

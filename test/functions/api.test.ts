@@ -338,6 +338,82 @@ test("one line per hash in their order: a proof, pending or not found", async ()
   expect([found[1]?.proof, found[1]?.assurance]).toEqual([await single.text(), "sealed"]);
 });
 
+const statusLine = z.strictObject({
+  hash: z.string(),
+  assurance: z.string().optional(),
+  ...{ index: z.int().optional(), treeSize: z.int().optional() },
+  ...{ sealedAt: z.string().optional(), anchoredAt: z.string().optional() },
+  problem: z.object({ type: z.string(), status: z.number() }).optional(),
+});
+
+test("how far many entries have come: a line per hash in their order, each what a question of its own is answered", async () => {
+  const { log, write, read } = await newTenant(kedge.service);
+  const [anchored = "", sealed = "", pending = "", unknown = ""] = hashes(4);
+  await postHashes(log.id, write, [anchored]);
+  await sealer({});
+  await anchorer();
+  await postHashes(log.id, write, [sealed, ...hashes(300)]);
+  await sealer({});
+  await postHashes(log.id, write, [pending]);
+  const asked = [unknown, sealed, pending, anchored, sealed, unknown, pending];
+  const path = `/v1/logs/${log.id}/entries/status`;
+  const response = await ok(kedge.app.request(path, json(read, { hashes: asked })));
+  expect(response.headers.get("content-type")).toBe("text/x-ndjson; charset=utf-8");
+  const text = await response.text();
+  const found = text
+    .split("\n")
+    .slice(0, -1)
+    .map((each) => statusLine.parse(JSON.parse(each)));
+  expect(found.map(({ hash }) => hash)).toEqual(asked);
+  for (const { hash, problem, ...status } of found) {
+    const single = await get(`/v1/logs/${log.id}/entries/${hash}`, read);
+    if (problem === undefined) expect(await single.json()).toEqual({ hash, ...status });
+    else expect([single.status, status, problem.status]).toEqual([404, {}, 404]);
+  }
+  expect(found.map(({ assurance }) => assurance)).toEqual([
+    ...[undefined, "sealed", "pending", "anchored", "sealed", undefined, "pending"],
+  ]);
+  expect([found[0]?.problem?.type, found[3]?.index]).toEqual(["urn:kedge:problem:not_found", 0]);
+});
+
+test("ten thousand hashes are answered at once, in few reads, and no more are taken", async () => {
+  const { log, write, read } = await newTenant(kedge.service);
+  const asked = hashes(10_000);
+  const path = `/v1/logs/${log.id}/entries/status`;
+  let reads = 0;
+  const counted = <Args extends readonly unknown[], Result>(read: (...args: Args) => Result) => {
+    return (...args: Args): Result => {
+      reads += 1;
+      return read(...args);
+    };
+  };
+  const { store, index } = kedge.service;
+  const app = createApp({
+    ...kedge.service,
+    store: { ...store, get: counted(store.get), query: counted(store.query) },
+    index: { ...index, read: counted(index.read) },
+  });
+  const ask = async () => {
+    reads = 0;
+    const body = await (await ok(app.request(path, json(read, { hashes: asked })))).text();
+    // JSON in JSON, as Lambda answers: a quote takes two bytes.
+    expect(JSON.stringify(body).length).toBeLessThan(6_000_000);
+    return body
+      .split("\n")
+      .slice(0, -1)
+      .map((each) => statusLine.parse(JSON.parse(each)).assurance);
+  };
+  await postHashes(log.id, write, asked);
+  expect(new Set(await ask())).toEqual(new Set(["pending"]));
+  expect(reads).toBeLessThan(40);
+  await sealer({});
+  await anchorer();
+  expect(new Set(await ask())).toEqual(new Set(["anchored"]));
+  expect(reads).toBeLessThan(200);
+  const more = await app.request(path, json(read, { hashes: [...asked, asked[0]] }));
+  expect(more.status).toBe(400);
+});
+
 test("an answer never outgrows what Lambda carries; asking again for the rest yields every proof", async () => {
   // A long domain makes long checkpoints, and so long proofs.
   const service = { ...openService(process.env), domain: `${"long".repeat(900)}.example` };

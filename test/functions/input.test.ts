@@ -195,9 +195,16 @@ describe("fuzz", () => {
     ...["a".repeat(64), "9".repeat(30), "constructor", "é", "{log}", ":log", "*"],
   ];
   const templates = () => [
-    ...["", "/entries", "/proofs", "/checkpoint", "/checkpoints", "/consistency", "/tile/0/000"].map(
-      (end) => `/v1/logs/${kedge.a.log.id}${end}`,
-    ),
+    ...[
+      "",
+      "/entries",
+      "/entries/status",
+      "/proofs",
+      "/checkpoint",
+      "/checkpoints",
+      "/consistency",
+      "/tile/0/000",
+    ].map((end) => `/v1/logs/${kedge.a.log.id}${end}`),
     ...["/v1/logs", "/v1/keys", "/anchor/tile/0/000", "/anchor/checkpoints/1", "/docs"],
   ];
   const path = () =>

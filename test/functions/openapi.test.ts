@@ -283,8 +283,8 @@ test("answers are of the media type and schema that the document declares", asyn
       operation.operationId,
       Object.keys(declared ?? {}),
     ]);
-    const schemaOfLine =
-      operation.operationId === "getProofs" && read.document.components.schemas["ProofLine"];
+    const lineOf: Record<string, string> = { getProofs: "ProofLine", getEntries: "StatusLine" };
+    const schemaOfLine = read.document.components.schemas[lineOf[operation.operationId] ?? ""];
     if (type !== "application/json" && !schemaOfLine) continue;
     const text = JSON.stringify(schemaOfLine || declared?.[type ?? ""]?.schema).replaceAll(
       "#/components/schemas/",

@@ -72,6 +72,7 @@ export type Target = {
 const BODIES: Record<string, (target: Target) => unknown> = {
   appendEntries: ({ hash }) => ({ hashes: [hash] }),
   appendOctets: ({ hash }) => hexToBytes(hash),
+  getEntries: ({ hash }) => ({ hashes: [hash] }),
   getProofs: ({ hash }) => ({ hashes: [hash] }),
   createLog: () => ({ name: "another log" }),
   createKey: ({ log }) => ({ name: "another key", scopes: ["read"], log }),

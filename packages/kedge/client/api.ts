@@ -12,7 +12,7 @@ import {
 import { logPath, openLogReader, parseAnswer, read } from "@kedge/verify/net/log";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import * as z from "zod";
-import { MAX_PROOFS } from "../contract/limits.ts";
+import { MAX_ENTRIES, MAX_PROOFS } from "../contract/limits.ts";
 import {
   acceptedSchema,
   apiKeySchema,
@@ -40,6 +40,8 @@ export function openClient(connection: Connection) {
       }),
     entry: (log: string, commitment: Uint8Array) =>
       call(connection, entrySchema, read(`${logPath(log)}/entries/${bytesToHex(commitment)}`)),
+    /** How far each has come, in order, without its proof. */
+    statuses: (log: string, commitments: readonly Uint8Array[]) => statuses(connection, log, commitments),
     proofs: (log: string, commitments: readonly Uint8Array[]) => proofs(connection, log, commitments),
     /** `vkeys` are all that sign its checkpoints now, by the service's own word. */
     log: (log: string) => call(connection, namedLogSchema, read(logPath(log))),
@@ -70,6 +72,20 @@ export type ProofAnswer = { hash: string } & (
   | { state: "unknown"; detail: string }
 );
 
+/** One hash's answer: how far it has come. `sealed` and all beyond it are in a tree; times are RFC 3339, by the service's word. */
+export type StatusAnswer = { hash: string } & (
+  | { state: "pending" }
+  | {
+      state: "sealed";
+      assurance: string;
+      index: number;
+      treeSize: number;
+      sealedAt: string;
+      anchoredAt?: string | undefined;
+    }
+  | { state: "unknown"; detail: string }
+);
+
 // The contract's answers, as a client reads them: what another version of the service may say in other words, or leave
 // out, is any text, or optional; what the calls rely on is checked.
 const anyText = z.string();
@@ -77,6 +93,11 @@ const countedSchema = acceptedSchema.extend({ accepted: z.int().nonnegative() })
 const entrySchema = entryStatusSchema.extend({ hash: anyText, assurance: anyText });
 const lineSchema = z.union([
   proofLineSchema.pick({ proof: true }).required().extend({ hash: anyText, assurance: anyText }),
+  z.object({ hash: anyText, problem: problemSchema }),
+]);
+const statusLineSchema = z.union([
+  entrySchema.required({ index: true, treeSize: true, sealedAt: true }),
+  z.object({ hash: anyText, assurance: z.literal("pending") }),
   z.object({ hash: anyText, problem: problemSchema }),
 ]);
 const namedLogSchema = logSchema
@@ -97,21 +118,7 @@ async function* proofs(
   const hashes = commitments.map(bytesToHex);
   for (let from = 0; from < hashes.length; ) {
     const asked = hashes.slice(from, from + MAX_PROOFS);
-    // An answer cut short is a network error that only shows once the lines are counted: hence retries of its own.
-    const lines = await withRetries(connection, true, async () =>
-      readProofLines(
-        await request(
-          { ...connection, attempts: 1 },
-          {
-            method: "POST",
-            path: `${logPath(log)}/proofs`,
-            body: { hashes: asked },
-            idempotent: true,
-          },
-        ),
-        asked,
-      ),
-    );
+    const lines = await askLines(connection, `${logPath(log)}/proofs`, asked, lineSchema);
     const isFull = (line: ProofLine): boolean =>
       "problem" in line && problemCode(line.problem) === "response_full";
     const firstFull = lines.findIndex(isFull);
@@ -122,17 +129,53 @@ async function* proofs(
   }
 }
 
-/** NDJSON, one line for each hash that was asked for, in that order. */
-function readProofLines(text: string, asked: readonly string[]): ProofLine[] {
+async function* statuses(
+  connection: Connection,
+  log: string,
+  commitments: readonly Uint8Array[],
+): AsyncGenerator<StatusAnswer> {
+  for (let from = 0; from < commitments.length; from += MAX_ENTRIES) {
+    const asked = commitments.slice(from, from + MAX_ENTRIES).map(bytesToHex);
+    const lines = await askLines(connection, `${logPath(log)}/entries/status`, asked, statusLineSchema);
+    yield* lines.map(statusOf);
+  }
+}
+
+/** What a question of many hashes is answered: NDJSON, one line for each in their order. */
+async function askLines<Line extends { hash: string }>(
+  connection: Connection,
+  path: string,
+  hashes: readonly string[],
+  schema: z.ZodType<Line>,
+): Promise<Line[]> {
+  // An answer cut short is a network error that only shows once the lines are counted: hence retries of its own.
+  const once = { ...connection, attempts: 1 };
+  const what = { method: "POST", path, body: { hashes }, idempotent: true } as const;
+  return await withRetries(connection, true, async () =>
+    readLines(await request(once, what), hashes, schema),
+  );
+}
+
+function readLines<Line extends { hash: string }>(
+  text: string,
+  asked: readonly string[],
+  schema: z.ZodType<Line>,
+): Line[] {
   const lines = text.split("\n");
   if (lines.pop() !== "" || lines.length < asked.length) {
     throw new ClientError("network", "The service's answer was cut short: try again");
   }
-  const parsed = lines.map((line) => parseAnswer(lineSchema, line));
+  const parsed = lines.map((line) => parseAnswer(schema, line));
   if (parsed.length > asked.length || parsed.some(({ hash }, i) => hash !== asked[i])) {
     throw new ClientError("protocol", "The service answered for other hashes than were asked for");
   }
   return parsed;
+}
+
+function statusOf(line: z.infer<typeof statusLineSchema>): StatusAnswer {
+  const { hash } = line;
+  if ("problem" in line) return { hash, state: "unknown", detail: detailOf(line.problem) };
+  return "index" in line ? { state: "sealed", ...line } : { hash, state: "pending" };
 }
 
 function answerOf(line: ProofLine): ProofAnswer {
@@ -140,8 +183,10 @@ function answerOf(line: ProofLine): ProofAnswer {
   if ("proof" in line) return { hash, state: "proof", assurance: line.assurance, proof: line.proof };
   const code = problemCode(line.problem);
   if (code === "pending") return { hash, state: "pending" };
-  return { hash, state: "unknown", detail: line.problem.detail ?? code };
+  return { hash, state: "unknown", detail: detailOf(line.problem) };
 }
+
+const detailOf = (problem: z.infer<typeof problemSchema>): string => problem.detail ?? problemCode(problem);
 
 function create(path: string, body: unknown) {
   return { method: "POST", path, body, idempotent: false } as const;

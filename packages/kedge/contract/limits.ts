@@ -1,6 +1,6 @@
 /** How much one request, one answer or one name may hold. */
 
-/** Commitments in one post. */
+/** Commitments in one post, and in one question of how far they have come. */
 export const MAX_ENTRIES = 10_000;
 /** Hashes in one request for proofs. */
 export const MAX_PROOFS = 1_000;

@@ -62,16 +62,17 @@ export const acceptedSchema = z
   })
   .meta({ id: "Accepted" });
 
-export const entryStatusSchema = z
-  .object({
-    hash: hashSchema,
-    assurance: assuranceSchema,
-    index: sizeSchema.optional().meta({ description: "Index of the leaf. Absent while pending." }),
-    treeSize: sizeSchema.optional().meta({ description: "Size of the tree that its proof is made for." }),
-    sealedAt: timeSchema.optional(),
-    anchoredAt: timeSchema.optional(),
-  })
-  .meta({ id: "EntryStatus" });
+const entryStatusParts = z.object({
+  hash: hashSchema,
+  assurance: assuranceSchema,
+  index: sizeSchema.optional().meta({ description: "Index of the leaf. Absent while pending." }),
+  treeSize: sizeSchema.optional().meta({ description: "Size of the tree that its proof is made for." }),
+  sealedAt: timeSchema.optional(),
+  anchoredAt: timeSchema.optional(),
+});
+export const entryStatusSchema = entryStatusParts.clone().meta({ id: "EntryStatus" });
+
+export const statusRequestSchema = newEntriesSchema.clone();
 
 export const proofsRequestSchema = z
   .strictObject({ hashes: z.array(hashSchema).min(1).max(MAX_PROOFS) })
@@ -103,13 +104,26 @@ export const notReadySchema = problemSchema
   .extend({ reasons: z.array(reasonSchema).min(1) })
   .meta({ id: "NotReady" });
 
+const lineProblemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+});
+
+export const statusLineSchema = entryStatusParts
+  .extend({
+    assurance: assuranceSchema.optional(),
+    problem: lineProblemSchema.optional().meta({ description: "Instead of the rest. Type `not_found`." }),
+  })
+  .meta({ id: "StatusLine", description: "One line of the answer." });
+
 export const proofLineSchema = z
   .object({
     hash: hashSchema,
     assurance: assuranceSchema.optional(),
     proof: z.string().optional().meta({ description: "The .tlog-proof file." }),
-    problem: z
-      .object({ type: z.string(), title: z.string(), status: z.int(), detail: z.string() })
+    problem: lineProblemSchema
       .optional()
       .meta({ description: "Instead of a proof. Type `not_found`, `pending` or `response_full`." }),
   })

@@ -22,6 +22,26 @@ export type Retries = {
   signal?: AbortSignal;
 };
 
+/** What is given to a fetch, whichever it is. */
+export type Sent = {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string | Uint8Array<ArrayBuffer>;
+  redirect: "manual";
+  signal: AbortSignal;
+};
+
+/** What is used of the answer. */
+export type Answer = {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: (AsyncIterable<Uint8Array> & { cancel(): Promise<void> }) | null;
+};
+
+/** A fetch through the proxy that a variable of the environment names. */
+export type NamedProxy = { readonly variable: string; fetch(url: URL, init: Sent): Promise<Answer> };
+
 /** Why `withTimeout` ended a call. */
 export class Late extends Error {
   constructor() {

@@ -1,20 +1,11 @@
 /** The one place where requests are made: through the proxy that the environment names, and within a time that holds. */
+// What a browser has in its place is in package.json.
+import { proxyFor } from "#proxy";
 import { ClientError } from "../error.ts";
-import { withTimeout } from "./exchange.ts";
-
-/** As of `fetch`. */
-type Init = { method?: string; headers?: Record<string, string>; body?: string };
+import { type Answer, type Sent, withTimeout } from "./exchange.ts";
 
 /** `timeout` in ms, for the whole answer. `signal` ends it with its reason. */
 type Limits = { timeout: number; signal?: AbortSignal | undefined };
-
-/** What is used of the answer that a fetch gives, whichever it is. */
-export type Answer = {
-  readonly ok: boolean;
-  readonly status: number;
-  readonly headers: { get(name: string): string | null };
-  readonly body: (AsyncIterable<Uint8Array> & { cancel(): Promise<void> }) | null;
-};
 
 /**
  * What `read` makes of the answer. No redirect is followed: it would carry the request, and what it holds, elsewhere.
@@ -22,14 +13,16 @@ export type Answer = {
  */
 export async function exchange<T>(
   url: URL,
-  init: Init,
+  init: Omit<Sent, "redirect" | "signal">,
   { timeout, signal }: Limits,
   read: (answer: Answer) => Promise<T>,
 ): Promise<T> {
-  const proxy = proxyVariable(url);
+  const proxy = isLoopback(url) ? undefined : proxyFor();
   const ask = async (ending: AbortSignal): Promise<T> => {
-    const request = { ...init, redirect: "manual", signal: ending } as const;
-    return await read(proxy === undefined ? await fetch(url, request) : await fetchByProxy(url, request));
+    const request: Sent = { ...init, redirect: "manual", signal: ending };
+    return await read(
+      proxy === undefined ? await fetchDirectly(url, request) : await proxy.fetch(url, request),
+    );
   };
   try {
     return await withTimeout(timeout, ask, signal);
@@ -37,34 +30,31 @@ export async function exchange<T>(
     signal?.throwIfAborted();
     if (cause instanceof ClientError) throw cause;
     const reason = reasonOf(cause);
-    const advice = proxy === undefined ? "the network" : `the network, for which ${proxy} names a proxy`;
+    const advice =
+      proxy === undefined ? "the network" : `the network, for which ${proxy.variable} names a proxy`;
     throw new ClientError("network", `Cannot reach ${url.origin} (${reason}): check the URL and ${advice}`, {
       cause,
     });
   }
 }
 
-/** The variables that name a proxy for https, in the order in which they count. */
-const PROXY_VARIABLES = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"] as const;
-
-/** Which of them names one for this URL; NO_PROXY is looked at later. This machine is never behind a proxy. */
-function proxyVariable(url: URL): string | undefined {
-  return isLoopback(url) ? undefined : PROXY_VARIABLES.find((name) => (process.env[name] ?? "") !== "");
+async function fetchDirectly(url: URL, sent: Sent): Promise<Answer> {
+  const { ok, status, headers, body } = await fetch(url, sent);
+  const parts = body && Object.assign(partsOf(body), { cancel: () => body.cancel() });
+  return { ok, status, headers, body: parts };
 }
 
-/** Loaded once there is a proxy: undici's own fetch, for a dispatcher belongs to the fetch that it came with. */
-async function fetchByProxy(
-  url: URL,
-  init: Init & { redirect: "manual"; signal: AbortSignal },
-): Promise<Answer> {
-  const undici = await import("undici");
-  agent ??= new undici.EnvHttpProxyAgent();
-  return await undici.fetch(url, { ...init, dispatcher: agent });
+/** By its reader: not every browser's streams can be iterated over. */
+async function* partsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+  } finally {
+    await reader.cancel();
+  }
 }
 
-/** One for all requests, so that connections are used again. */
-let agent: import("undici").EnvHttpProxyAgent | undefined;
-
+/** This machine is never behind a proxy. */
 export function isLoopback({ hostname }: URL): boolean {
   return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }

@@ -5,8 +5,8 @@ import { ClientError, type ClientErrorCode } from "../error.ts";
 import { HASH_SIZE } from "../tlog/merkle.ts";
 import { MAX_NOTE_SIZE } from "../tlog/note.ts";
 import { TILE_WIDTH, type Tile, tilePath } from "../tlog/tile.ts";
-import { readBounded, retryAfterMs, withRetries } from "./exchange.ts";
-import { type Answer, exchange } from "./fetch.ts";
+import { type Answer, readBounded, retryAfterMs, withRetries } from "./exchange.ts";
+import { exchange } from "./fetch.ts";
 import { checkUrl, codeOf } from "./http.ts";
 import { parseAnswer } from "./log.ts";
 

@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { ClientError, type ClientErrorCode } from "../error.ts";
 import { quoted } from "../text.ts";
-import { type Retries, readBounded, retryAfterMs, withRetries } from "./exchange.ts";
-import { type Answer, exchange, isLoopback } from "./fetch.ts";
+import { type Answer, type Retries, readBounded, retryAfterMs, withRetries } from "./exchange.ts";
+import { exchange, isLoopback } from "./fetch.ts";
 
 export type Connection = Retries & {
   /** Where the API is, such as `https://audit.example.org`. */
@@ -16,6 +16,7 @@ export type Connection = Retries & {
 export type ApiRequest = {
   method: "GET" | "POST" | "DELETE";
   path: string;
+  /** Sent as JSON, or bytes as they are. */
   body?: unknown;
   /** Whether to send it again when it is not known if the first one arrived. */
   idempotent: boolean;
@@ -44,15 +45,18 @@ export async function requestBytes(
     method,
     headers: {
       Authorization: `Bearer ${connection.apiKey}`,
-      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      ...(body === undefined ? {} : { "Content-Type": isOctets(body) ? OCTETS : "application/json" }),
     },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(body === undefined ? {} : { body: isOctets(body) ? body : JSON.stringify(body) }),
   };
   const limits = { timeout: connection.timeout ?? DEFAULT_TIMEOUT, signal: connection.signal };
   return await withRetries(connection, idempotent, () =>
     exchange(url, init, limits, (answer) => readAnswer(answer, limit)),
   );
 }
+
+const OCTETS = "application/octet-stream";
+const isOctets = (body: unknown): body is Uint8Array<ArrayBuffer> => body instanceof Uint8Array;
 
 async function readAnswer(answer: Answer, limit: number): Promise<Uint8Array> {
   const most = answer.ok ? limit : MAX_BODY;

@@ -17,7 +17,7 @@ function machine() {
   const start = () => {
     const clock = openClock(wall, () => world.real);
     const signal = new AbortController().signal;
-    void journal.intake("ehr");
+    journal.intake("ehr");
     return { clock, make: manifestMaker({ journal, sources: ["ehr"], clock, signal }) };
   };
   let agent = start();
@@ -35,8 +35,7 @@ function machine() {
         world.took += 1;
         return { bytes: new TextEncoder().encode(`event ${world.took}`), mediaType: "text/plain" };
       });
-      const intake = await journal.intake("ehr");
-      await intake.take({ arrivals });
+      await (await journal.intake("ehr")).take({ arrivals });
     },
     manifests: (): Manifest[] =>
       [...journal.entries(manifestSource("ehr"))].map(({ bytes }) =>
@@ -175,8 +174,9 @@ test("a service whose clock is wrong by years makes none", async () => {
 
 test("a source that is taken in no more has manifests up to its last event", async () => {
   const { world, hear, make, journal } = machine();
-  const intake = await journal.intake("old");
-  await intake.take({ arrivals: [{ bytes: new Uint8Array(1), mediaType: "text/plain" }] });
+  await (await journal.intake("old")).take({
+    arrivals: [{ bytes: new Uint8Array(1), mediaType: "text/plain" }],
+  });
   hear();
   world.real += 3 * HOUR;
   await make();

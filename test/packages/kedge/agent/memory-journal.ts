@@ -19,7 +19,7 @@ export function memoryJournal(now: () => number = Date.now) {
     return found;
   };
   const all = (): Stored[] => [...events.values()].flat();
-  const intake = async (source: string): Promise<Intake> => {
+  const intake = (source: string): Intake => {
     const mine = of(source);
     return {
       source,
@@ -47,13 +47,13 @@ export function memoryJournal(now: () => number = Date.now) {
     };
   };
   const journal: Journal = {
-    intake,
+    intake: async (source) => intake(source),
     sources: () =>
       [...events].map(([name, mine]) => {
         const count = (keep: (entry: Stored) => unknown) => BigInt(mine.filter(keep).length);
         const last = mine.at(-1)?.number;
         return {
-          ...{ name, gaps: 0n, forwarding: 0n, seen: count(() => true), journalled: count(() => true) },
+          ...{ name, seen: count(() => true), journalled: count(() => true), gaps: 0n, forwarding: 0n },
           ...{ posted: count(({ posted }) => posted), sealed: count(({ index }) => index !== undefined) },
           ...(last === undefined ? {} : { last }),
         };
@@ -83,8 +83,9 @@ export function memoryJournal(now: () => number = Date.now) {
         if (entry !== undefined) entry.index = index;
       }
     },
-    gaps: () => [],
     receipts: () => receipts,
+    gaps: () => [],
+    cursor: (source, key) => cursors.get(`${source} ${key}`),
     whenOutgoing: (signal) =>
       new Promise((resolve, reject) => {
         signal.throwIfAborted();

@@ -1,8 +1,8 @@
-import { openClient, type ProofAnswer } from "@kedge/cli/client/api";
+import { openClient, type ProofAnswer, type StatusAnswer } from "@kedge/cli/client/api";
 import { ClientError } from "@kedge/verify/error";
 import type { Connection } from "@kedge/verify/net/http";
 import { verifyEvent } from "@kedge/verify/proof/verify";
-import { bytesToHex } from "@noble/hashes/utils.js";
+import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { API_KEY, LOG_ID, reset, startServer } from "../../../support/fake-api.ts";
@@ -60,6 +60,32 @@ describe("on a good day", () => {
     const answers = await all(connect().proofs(LOG_ID, entries.slice(0, 3)));
     expect(answers.map(({ state }) => state)).toEqual(["proof", "pending", "unknown"]);
     expect(answers.map(({ hash }) => hash)).toEqual(entries.slice(0, 3).map(bytesToHex));
+  });
+
+  test("how far each has come is told without its proof, in the order of the question", async () => {
+    const [first, second, third] = entries;
+    if (first === undefined || second === undefined || third === undefined) expect.fail("too few");
+    await server.add([first]);
+    await server.seal();
+    await server.anchor();
+    await server.add([second]);
+    const asked = [third, second, first, second];
+    const answers: StatusAnswer[] = [];
+    for await (const answer of connect().statuses(LOG_ID, asked)) answers.push(answer);
+    expect(answers.map(({ hash }) => hash)).toEqual(asked.map(bytesToHex));
+    expect(answers.map(({ state }) => state)).toEqual(["unknown", "pending", "sealed", "pending"]);
+    expect(answers[2]).toMatchObject({ assurance: "anchored", index: 0, treeSize: 1 });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test("of more than one request takes the statuses come in several, each when it is asked for", async () => {
+    const many = Array.from({ length: 10_001 }, () => randomBytes(32));
+    const answers = connect().statuses(LOG_ID, many);
+    await answers.next();
+    expect(server.requests).toHaveLength(1);
+    let left = 0;
+    for await (const { hash } of answers) expect(hash).toBe(bytesToHex(many[++left] ?? new Uint8Array()));
+    expect([left, server.requests.length]).toEqual([10_000, 2]);
   });
 
   test("however few proofs fit into an answer, all come, once and in order", async () => {
