@@ -16,9 +16,9 @@ import type { Vkey } from "@kedge/verify/tlog/note";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import type { ProofAnswer } from "../client/api.ts";
+import { chunks } from "../client/chunks.ts";
 import { MAX_PROOFS } from "../contract/limits.ts";
 import { openNumberOf, withSource } from "./numbered.ts";
-import { batches } from "./post.ts";
 import { openProofStore, type ProofStore } from "./proof-store.ts";
 import { type RenewFlags, renewProofs } from "./renew.ts";
 import { openLog } from "./service.ts";
@@ -73,7 +73,7 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
   let written = 0;
   let asked = 0;
   try {
-    for await (const batch of batches(wanted(items, flags, { ...numbers, trouble }), MAX_PROOFS)) {
+    for await (const batch of chunks(wanted(items, flags, { ...numbers, trouble }), MAX_PROOFS)) {
       asked += batch.length;
       const commitments = batch.map(({ commitment }) => hexToBytes(commitment));
       let at = 0;
