@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { takeOwnership } from "@kedge/cli/numbering/owner";
+import { takeOwnership } from "@kedge/cli/lmdb/owner";
 import { withTimeout } from "@kedge/verify/net/exchange";
 import { z } from "zod";
 import { useEnvironment, useKms, writePrivately } from "../platform/embedded/embedded.ts";

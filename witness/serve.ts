@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { takeOwnership } from "@kedge/cli/numbering/owner";
+import { takeOwnership } from "@kedge/cli/lmdb/owner";
 import { formatVkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
 import {

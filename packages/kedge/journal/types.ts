@@ -40,6 +40,8 @@ export type Intake = {
   forwards(limit: number): { id: bigint; message: Uint8Array }[];
   /** The upstream has them, up to this one. */
   forwarded(id: bigint): Promise<void>;
+  /** Gives the source back, once all that was taken is written. */
+  close(): Promise<void>;
 };
 
 /** Of an event that is on its way: posted in the order of its source's numbers. */
@@ -65,6 +67,8 @@ export type Entry = Outgoing & {
   notes: readonly string[];
   /** Absent once the archive's retention has passed, or once its epoch was shredded. */
   bytes?: Uint8Array;
+  /** That of its opening, in place of the bytes once retention has passed: `openingOf`. */
+  nonce?: Uint8Array;
   /** Absent while it is not known to be sealed. */
   index?: bigint;
 };
@@ -74,6 +78,10 @@ export type SourceState = {
   /** Events met, journalled or not. */
   seen: bigint;
   journalled: bigint;
+  /** Of these: gaps that the agent saw. */
+  gaps: bigint;
+  /** Messages that the upstream does not have yet. */
+  forwarding: bigint;
   posted: bigint;
   sealed: bigint;
   /** The last number given; absent when none is. */
@@ -84,26 +92,58 @@ export type SourceState = {
   unpostedSince?: number;
 };
 
-export type Journal = {
-  /** Begins the source when it is new. One intake for each source at a time, in all processes. */
-  intake(source: string): Intake;
+/** Which events of a source: by number, both ends included, and by when they were journalled, ms since the epoch. */
+export type EntryRange = {
+  from?: bigint;
+  to?: bigint;
+  /** At this time or later. */
+  since?: number;
+  /** Before this time. */
+  before?: number;
+  /** Leaves `bytes` and `nonce` out, for who needs the commitments only. */
+  withoutBytes?: boolean;
+};
+
+/** What is read of a journal, also beside the agent that writes it. All of it throws JournalError `damaged`. */
+export type JournalReader = {
+  /** In the order of their names. */
   sources(): SourceState[];
-  /** Of a source by number, both ends included; or by time of journalling. Lazy, in order. */
-  entries(source: string, range?: { from?: bigint; to?: bigint }): Iterable<Entry>;
+  /** In the order of their numbers. Lazy: what is journalled meanwhile is included. */
+  entries(source: string, range?: EntryRange): Iterable<Entry>;
+  /** What a source last wrote under a key of its cursors. */
+  cursor(source: string, key: string): string | undefined;
+  /** Those of them that are gaps. */
+  gaps(source: string, range?: EntryRange): Iterable<Entry>;
+  /** By when they were posted, ms since the epoch: `from` included, `to` not. */
+  receipts(range?: { from?: number; to?: number }): Iterable<Receipt & { batch: readonly Outgoing[] }>;
+  close(): Promise<void>;
+};
+
+export type Journal = JournalReader & {
+  /**
+   * Begins the source when it is new. One intake for each source at a time, in all processes; but of `SHARED_SOURCES` any
+   * process may have one. Rejects with JournalError `in_use`.
+   */
+  intake(source: string): Promise<Intake>;
   /** What is not posted yet, by turns among the sources, each in the order of its numbers. */
   outbox(limit: number): Outgoing[];
-  /** Durable when it resolves. */
+  /** Of each source the next numbers that are not posted, as `outbox` gave them. Durable when it resolves. */
   posted(batch: readonly Outgoing[], receipt: Receipt): Promise<void>;
   /** Posted, and not yet known to be sealed: oldest first. */
   unsealed(limit: number): Outgoing[];
+  /** Durable when it resolves. Places that are known are passed by. */
   sealed(places: readonly (Outgoing & { index: bigint })[]): Promise<void>;
-  receipts(range?: { from?: number; to?: number }): Iterable<Receipt & { batch: readonly Outgoing[] }>;
   /** Resolves when there is something in the outbox, or rejects with the signal's reason. */
   whenOutgoing(signal: AbortSignal): Promise<void>;
-  /** Takes the bodies of events away that were journalled before; their numbers, commitments and what openings need stay. */
+  /**
+   * Takes the bodies of events away that were journalled before; their numbers, commitments and what openings need stay.
+   * @returns of how many
+   */
   dropBodies(source: string, before: number): Promise<number>;
-  close(): Promise<void>;
 };
+
+/** Sources of the agent itself that other commands add to beside it: searches and exports, and what became of keys. */
+export const SHARED_SOURCES: readonly string[] = ["kedge.journal", "kedge.keyring"];
 
 /** The tenant keys that the journal commits under, by their epochs. */
 export type EpochKeys = {

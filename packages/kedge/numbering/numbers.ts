@@ -3,13 +3,15 @@
  * folder for all sources of a tenant; whoever numbers, a command or a long-running process, shares it.
  */
 import { createHash, createHmac } from "node:crypto";
-import { chmodSync, closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs";
-import { copyFile, open as openFile } from "node:fs/promises";
+import { chmodSync, existsSync } from "node:fs";
+import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder } from "@kedge/verify/cli/files";
 import { quoted } from "@kedge/verify/text";
-import { open, type RootDatabase } from "lmdb";
-import { takeOwnership } from "./owner.ts";
+import { keyId } from "../keys/epoch-key.ts";
+import { appendBegun, readBegun } from "../lmdb/begun.ts";
+import { type Database, lookAt, openDatabase } from "../lmdb/file.ts";
+import { takeOwnership } from "../lmdb/owner.ts";
 
 /**
  * Why a source cannot be numbered. The set is closed.
@@ -33,14 +35,21 @@ export class NumberingError extends Error {
   }
 }
 
-/** Of one source of one tenant. `tenantKey` is 32 bytes. */
-export type NumberedSource = { folder: string; source: string; tenantKey: Uint8Array };
+/** Of one source of one tenant. */
+export type NumberedSource = {
+  folder: string;
+  source: string;
+  /** 32 bytes each, at least one: the first is committed under now, numbers may have been given under any. */
+  tenantKeys: readonly [Uint8Array, ...Uint8Array[]];
+  /** `keyId` of keys that the tenant had, and destroyed: the numbers go on all the same. */
+  shredded?: readonly string[];
+};
 
 /** The `occurrence`-th event with these bytes, from 0 on, in the file or stream that they came in. */
 export type Occurrence = { bytes: Uint8Array; occurrence: number };
 
-/** Makes the commitment (32 bytes) of an event under its number; called once for each event. */
-export type CommitAs = (sequence: bigint) => Uint8Array;
+/** Makes the commitment (32 bytes) of an event under its number, and the key that it was given under; called once for each. */
+export type CommitAs = (sequence: bigint, tenantKey: Uint8Array) => Uint8Array;
 
 export type Numbers = {
   /** The number that the event has. */
@@ -64,9 +73,9 @@ const BEGUN = "sources";
 
 /** To look numbers up, beside whoever owns the source; undefined when it was never begun here. Throws NumberingError. */
 export function readNumbers(of: NumberedSource): Numbers | undefined {
-  const begun = readBegun(of.folder);
+  const begun = begunIn(of.folder);
   if (!hasDatabase(of.folder, begun)) return undefined;
-  const db = openDatabase(of.folder, true);
+  const db = opened(of.folder, true);
   try {
     const header = readHeader(db, of, begun);
     if (header !== undefined) return { find: finder(db, of), close: () => db.close() };
@@ -89,16 +98,16 @@ export async function ownNumbers(of: NumberedSource): Promise<OwnedNumbers> {
       `Another process is numbering the source ${quoted(source)} in ${folder}: wait until it ends, or end it`,
     );
   }
-  let db: RootDatabase<Buffer, Buffer> | undefined;
+  let db: Database | undefined;
   try {
-    const begun = readBegun(folder);
+    const begun = begunIn(folder);
     hasDatabase(folder, begun);
-    db = openDatabase(folder, false);
+    db = opened(folder, false);
     const header = readHeader(db, of, begun);
     const isNew = header === undefined;
     // The database first: a source that is only in the other file counts as lost.
     if (isNew) writeHeader(db, of, 1n);
-    if (!begun.has(source)) await writing(folder, () => append(join(folder, BEGUN), source));
+    if (!begun.has(source)) await writing(folder, () => appendBegun(join(folder, BEGUN), source));
     const owned = db;
     return {
       isNew,
@@ -121,7 +130,7 @@ export async function ownNumbers(of: NumberedSource): Promise<OwnedNumbers> {
  * @returns the paths of the copies, for their writer to sync. Throws NumberingError.
  */
 export async function copyNumbers(folder: string, to: string): Promise<string[]> {
-  if (!hasDatabase(folder, readBegun(folder))) return [];
+  if (!hasDatabase(folder, begunIn(folder))) return [];
   await makeFolder(to, 0o700);
   const copies: string[] = [];
   // Before the database: a source that is only in this file counts as lost.
@@ -129,7 +138,7 @@ export async function copyNumbers(folder: string, to: string): Promise<string[]>
     await copyFile(join(folder, BEGUN), join(to, BEGUN));
     copies.push(join(to, BEGUN));
   }
-  const db = openDatabase(folder, true);
+  const db = opened(folder, true);
   try {
     await db.backup(join(to, DATABASE), true);
     copies.push(join(to, DATABASE));
@@ -140,18 +149,10 @@ export async function copyNumbers(folder: string, to: string): Promise<string[]>
   return copies;
 }
 
-/** The database is one file; a commit of its is on the disk when it returns, and other processes may read beside it. */
-function openDatabase(folder: string, readOnly: boolean): RootDatabase<Buffer, Buffer> {
-  const path = join(folder, DATABASE);
+/** Other processes may read beside it. */
+function opened(folder: string, readOnly: boolean): Database {
   try {
-    const db = open<Buffer, Buffer>({
-      ...{ path, noSubdir: true, readOnly },
-      ...{ encoding: "binary", keyEncoding: "binary", cache: false },
-      // Otherwise a commit returns before it is on the disk.
-      overlappingSync: false,
-    });
-    if (!readOnly) for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600);
-    return db;
+    return openDatabase(join(folder, DATABASE), { readOnly });
   } catch (cause) {
     throw damaged(folder, `${DATABASE} cannot be opened`, cause);
   }
@@ -159,7 +160,6 @@ function openDatabase(folder: string, readOnly: boolean): RootDatabase<Buffer, B
 
 // ---- what is in it ------------------------------------------------------------------------------------------------
 
-type Db = RootDatabase<Buffer, Buffer>;
 /** `next` is the number that no event has yet; `key` tells tenant keys apart and says nothing of them. */
 type Header = { v: 1; source: string; next: string; key: string };
 
@@ -176,8 +176,6 @@ const numberKey = (source: string, number: bigint): Buffer =>
 /** Keyed, for whoever finds the state may not test guesses of events with it. */
 const eventId = (tenantKey: Uint8Array, bytes: Uint8Array): Buffer =>
   createHmac("sha256", tenantKey).update("kedge/v1 number\0").update(bytes).digest().subarray(0, 16);
-const keyId = (tenantKey: Uint8Array): string =>
-  createHmac("sha256", tenantKey).update("kedge/v1 numbers key").digest("hex").slice(0, 16);
 
 function uint(value: bigint, length: 4 | 8): Buffer {
   const bytes = Buffer.alloc(8);
@@ -185,21 +183,21 @@ function uint(value: bigint, length: 4 | 8): Buffer {
   return bytes.subarray(8 - length);
 }
 
-function writeHeader(db: Db, { source, tenantKey }: NumberedSource, next: bigint): void {
-  const header: Header = { v: 1, source, next: `${next}`, key: keyId(tenantKey) };
+function writeHeader(db: Database, { source, tenantKeys: [current] }: NumberedSource, next: bigint): void {
+  const header: Header = { v: 1, source, next: `${next}`, key: keyId(current) };
   db.putSync(headerKey(source), Buffer.from(JSON.stringify(header)));
 }
 
 /** undefined for a source that nobody has begun here. */
-function readHeader(db: Db, of: NumberedSource, begun: ReadonlySet<string>): Header | undefined {
-  const { folder, source, tenantKey } = of;
+function readHeader(db: Database, of: NumberedSource, begun: ReadonlySet<string>): Header | undefined {
+  const { folder, source, tenantKeys, shredded = [] } = of;
   const bytes = get(db, of, headerKey(source));
   if (bytes === undefined && begun.has(source)) throw lost(folder, source);
   if (bytes === undefined) return undefined;
   const header = parseHeader(bytes);
   if (header?.source !== source)
     throw damaged(folder, `what it says of the source ${quoted(source)} is unreadable`);
-  if (header.key !== keyId(tenantKey)) {
+  if (![...tenantKeys.map(keyId), ...shredded].includes(header.key)) {
     throw new NumberingError(
       "other_key",
       `The source ${quoted(source)} in ${folder} is numbered under another tenant key: use that one, or another source`,
@@ -228,7 +226,7 @@ function parseHeader(bytes: Buffer): Header | undefined {
   }
 }
 
-function get(db: Db, { folder }: NumberedSource, key: Buffer): Buffer | undefined {
+function get(db: Database, { folder }: NumberedSource, key: Buffer): Buffer | undefined {
   try {
     return db.get(key);
   } catch (cause) {
@@ -236,28 +234,42 @@ function get(db: Db, { folder }: NumberedSource, key: Buffer): Buffer | undefine
   }
 }
 
-function finder(db: Db, of: NumberedSource) {
-  return ({ bytes, occurrence }: Occurrence): bigint | undefined =>
-    get(db, of, eventKey(of.source, eventId(of.tenantKey, bytes), occurrence))?.readBigUInt64BE();
+function finder(db: Database, of: NumberedSource) {
+  return (event: Occurrence): bigint | undefined => findGiven(db, of, event)?.number;
+}
+
+/** The number that it has, and the key that it was given under. */
+function findGiven(
+  db: Database,
+  of: NumberedSource,
+  { bytes, occurrence }: Occurrence,
+): { number: bigint; tenantKey: Uint8Array } | undefined {
+  for (const tenantKey of of.tenantKeys) {
+    const stored = get(db, of, eventKey(of.source, eventId(tenantKey, bytes), occurrence));
+    if (stored !== undefined) return { number: stored.readBigUInt64BE(), tenantKey };
+  }
+  return undefined;
 }
 
 function assign(
-  db: Db,
+  db: Database,
   of: NumberedSource,
   events: readonly (Occurrence & { commitAs: CommitAs })[],
 ): (bigint | NumberingError)[] {
-  const { folder, source, tenantKey } = of;
+  const { folder, source, tenantKeys } = of;
+  const [current] = tenantKeys;
   const first = nextOf(db, of);
   let next = first;
   const fresh = new Map<string, { number: bigint; commitment: Buffer }>();
   const puts: [key: Buffer, value: Buffer][] = [];
   const numbers = events.map(({ bytes, occurrence, commitAs }) => {
-    const key = eventKey(source, eventId(tenantKey, bytes), occurrence);
+    const key = eventKey(source, eventId(current, bytes), occurrence);
     const name = key.toString("latin1");
     const mine = fresh.get(name);
-    const stored = mine?.number ?? get(db, of, key)?.readBigUInt64BE();
+    const given = mine === undefined ? findGiven(db, of, { bytes, occurrence }) : undefined;
+    const stored = mine?.number ?? given?.number;
     const number = stored ?? next;
-    const commitment = Buffer.from(commitAs(number));
+    const commitment = Buffer.from(commitAs(number, given?.tenantKey ?? current));
     if (stored !== undefined) {
       const known = mine?.commitment ?? get(db, of, numberKey(source, stored));
       if (known?.equals(commitment)) return stored;
@@ -277,7 +289,7 @@ function assign(
 
 /** All or nothing, and on the disk when it returns; and only on top of what was read. */
 function store(
-  db: Db,
+  db: Database,
   of: NumberedSource,
   { first, next, puts }: { first: bigint; next: bigint; puts: readonly [Buffer, Buffer][] },
 ): void {
@@ -299,7 +311,7 @@ function store(
   }
 }
 
-function nextOf(db: Db, of: NumberedSource): bigint {
+function nextOf(db: Database, of: NumberedSource): bigint {
   const bytes = get(db, of, headerKey(of.source));
   const header = bytes === undefined ? undefined : parseHeader(bytes);
   if (header === undefined) throw damaged(of.folder, `the source ${quoted(of.source)} is gone from it`);
@@ -308,92 +320,43 @@ function nextOf(db: Db, of: NumberedSource): bigint {
 
 // ---- the files ----------------------------------------------------------------------------------------------------
 
-function readBegun(folder: string): ReadonlySet<string> {
-  const path = join(folder, BEGUN);
-  if (!existsSync(path)) return new Set();
+function begunIn(folder: string): ReadonlySet<string> {
   try {
-    const lines = readFileSync(path, "utf8").split("\n");
-    const begun = new Set<string>();
-    for (const [i, line] of lines.entries()) {
-      const name = parseName(line);
-      if (name !== undefined) begun.add(name);
-      else if (!isCut(line)) throw damaged(folder, `line ${i + 1} of ${BEGUN} is unreadable`);
-    }
-    return begun;
+    return readBegun(join(folder, BEGUN));
   } catch (cause) {
-    throw cause instanceof NumberingError ? cause : damaged(folder, `${BEGUN} cannot be read`, cause);
+    const what = cause instanceof SyntaxError ? `${cause.message} in ${BEGUN}` : `${BEGUN} cannot be read`;
+    throw damaged(folder, what, cause);
   }
 }
 
-/**
- * Whether a line is what a crash leaves of a name: its beginning, or bytes that never reached the disk. No number had been
- * given. It stays in the file: to take it away could take what the owner of another source adds meanwhile.
- */
-const isCut = (line: string): boolean => /^(?:"(?:[^"\\]|\\.)*\\?|\0*)$/.test(line);
-
-function parseName(line: string): string | undefined {
-  try {
-    const name: unknown = JSON.parse(line);
-    return typeof name === "string" ? name : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-async function append(path: string, source: string): Promise<void> {
-  const goesOn = existsSync(path) && !/(^|\n)$/.test(readFileSync(path, "utf8"));
-  const file = await openFile(path, "a", 0o600);
-  try {
-    await file.appendFile(`${goesOn ? "\n" : ""}${JSON.stringify(source)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-const PAGE_SIZE_AT = 48;
-const MAGIC_AT = 24;
-const LAST_PAGE_AT = 144;
-const TRANSACTION_AT = 152;
-const LMDB_MAGIC = 0xbeefc0de;
-
-/**
- * Whether the folder has a database. LMDB maps the file and reads what is not there as a fault of the machine, which ends
- * the process without a word, and takes an empty file for a new one: so its two heads are looked at before.
- */
+/** Whether the folder has a database. */
 function hasDatabase(folder: string, begun: ReadonlySet<string>): boolean {
-  const path = join(folder, DATABASE);
-  if (!existsSync(path)) {
-    const [name] = begun;
-    if (name !== undefined) throw lost(folder, name);
-    return false;
-  }
-  // Who was stopped between making the file and its first page had numbered nothing.
-  if (begun.size === 0 && statSync(path).size === 0) return false;
-  let file: number | undefined;
-  try {
-    file = openSync(path, "r");
-    const head = Buffer.alloc(2 << 16);
-    const read = readSync(file, head, 0, head.length, 0);
-    const pageSize = head.readUInt32LE(PAGE_SIZE_AT);
-    const heads = [0, pageSize].filter(
-      (at) => at + TRANSACTION_AT + 8 <= read && head.readUInt32LE(at + MAGIC_AT) === LMDB_MAGIC,
-    );
-    const [older, newer] = heads.toSorted((a, b) => Number(transactionOf(head, a) - transactionOf(head, b)));
-    if (older === undefined || newer === undefined || pageSize < 512 || pageSize > 1 << 16) {
-      throw damaged(folder, `${DATABASE} is not a database any more`);
+  switch (seen(folder)) {
+    case "absent": {
+      const [name] = begun;
+      if (name !== undefined) throw lost(folder, name);
+      return false;
     }
-    const pages = Number(head.readBigUInt64LE(newer + LAST_PAGE_AT)) + 1;
-    if (statSync(path).size < pages * pageSize) throw damaged(folder, `${DATABASE} is cut short`);
-    return true;
-  } catch (cause) {
-    throw cause instanceof NumberingError ? cause : damaged(folder, `${DATABASE} cannot be read`, cause);
-  } finally {
-    if (file !== undefined) closeSync(file);
+    case "empty":
+      // Who was stopped between making the file and its first page had numbered nothing.
+      if (begun.size === 0) return false;
+      throw damaged(folder, `${DATABASE} is not a database any more`);
+    case "foreign":
+      throw damaged(folder, `${DATABASE} is not a database any more`);
+    case "cut":
+      throw damaged(folder, `${DATABASE} is cut short`);
+    case "whole":
+      return true;
   }
 }
 
-const transactionOf = (head: Buffer, at: number): bigint => head.readBigUInt64LE(at + TRANSACTION_AT);
+function seen(folder: string) {
+  try {
+    return lookAt(join(folder, DATABASE));
+  } catch (cause) {
+    throw damaged(folder, `${DATABASE} cannot be read`, cause);
+  }
+}
 
 async function writing<T>(folder: string, run: () => Promise<T>): Promise<T> {
   try {

@@ -125,11 +125,20 @@ export function findTenantKey(flags: SettingFlags): Uint8Array | undefined {
   return key === undefined ? undefined : asMisuse(() => parseTenantKey(key));
 }
 
+/** The one of the credentials file alone. */
+export function storedTenantKey(flags: SettingFlags): Uint8Array | undefined {
+  const key = readCredentials(flags).members.tenantKey?.trim();
+  return key === undefined ? undefined : asMisuse(() => parseTenantKey(key));
+}
+
 export function needTenantKey(flags: SettingFlags): Uint8Array {
   const key = findTenantKey(flags);
-  if (key === undefined) throw misuse("No tenant key: set KEDGE_TENANT_KEY or use the credentials");
+  if (key === undefined) throw noTenantKey();
   return key;
 }
+
+export const noTenantKey = (): Error =>
+  misuse("No tenant key: set KEDGE_TENANT_KEY or use the credentials, or the keyring beside them");
 
 /** Where the credentials lie, or would lie: what belongs to them is kept beside them. */
 export function credentialsFolder(flags: SettingFlags): string {

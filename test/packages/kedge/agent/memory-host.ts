@@ -65,6 +65,7 @@ export function memoryHost({
       write(() => {
         queue = queue.filter((item) => item.id > id);
       }),
+    close: async () => undefined,
   };
   const host: MemoryHost = {
     ...{ intake, signal, arrivals: [], takings: [], passedBy: 0, counts: new Map(), troubles: new Map() },

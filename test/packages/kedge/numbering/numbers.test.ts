@@ -21,7 +21,7 @@ let folder: string;
 let of: NumberedSource;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-numbers-"));
-  of = { folder, source: "ehr", tenantKey: new Uint8Array(32).fill(7) };
+  of = { folder, source: "ehr", tenantKeys: [new Uint8Array(32).fill(7)] };
 });
 afterEach(() => rm(folder, { recursive: true }));
 
@@ -139,7 +139,7 @@ test("another commitment for an event that has a number is refused, and the othe
 test("sources are numbered apart, and another tenant key is refused", async () => {
   await owning((numbers) => numberFile(numbers, ["a", "b"]));
   expect(await owning((numbers) => numberFile(numbers, ["a"]), { source: "pacs" })).toEqual([1n]);
-  expect(await codeOf(ownNumbers({ ...of, tenantKey: new Uint8Array(32).fill(8) }))).toBe("other_key");
+  expect(await codeOf(ownNumbers({ ...of, tenantKeys: [new Uint8Array(32).fill(8)] }))).toBe("other_key");
 });
 
 test("the state is for its owner alone, and holds neither events nor the tenant key", async () => {
@@ -151,7 +151,7 @@ test("the state is for its owner alone, and holds neither events nor the tenant 
   }
   const stored = await readFile(join(folder, "numbers.mdb"));
   const guess = createHash("sha256").update(event).digest().subarray(0, 8);
-  for (const secret of [Buffer.from(of.tenantKey), guess]) expect(stored.includes(secret)).toBe(false);
+  for (const secret of [Buffer.from(of.tenantKeys[0]), guess]) expect(stored.includes(secret)).toBe(false);
 });
 
 describe("a copy", () => {
@@ -208,7 +208,7 @@ describe("two owners of one source", () => {
   test("that is killed leaves no lock, and every number that it said was given", async () => {
     const script = `
       import { ownNumbers } from "@kedge/cli/numbering/numbers";
-      const numbers = await ownNumbers({ folder: process.argv[1], source: "ehr", tenantKey: new Uint8Array(32).fill(7) });
+      const numbers = await ownNumbers({ folder: process.argv[1], source: "ehr", tenantKeys: [new Uint8Array(32).fill(7)] });
       for (let i = 0; ; i++) {
         const event = "event " + i;
         const commitAs = (n) => new TextEncoder().encode((event + " " + n).padEnd(32)).slice(0, 32);

@@ -1,0 +1,558 @@
+/**
+ * The journal of an agent: an LMDB database in which every event is, with its number and commitment, before its sender is told
+ * anything (docs/decisions/0025). One process or several write it; others read it beside them.
+ */
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { makeFolder } from "@kedge/verify/cli/files";
+import { parseSource } from "@kedge/verify/events/commitment";
+import { parseMediaType } from "@kedge/verify/events/media";
+import { quoted } from "@kedge/verify/text";
+import { decodeBase64 } from "@kedge/verify/tlog/bytes";
+import { appendBegun, readBegun } from "../lmdb/begun.ts";
+import { type Database, identityOf, lookAt, openDatabase } from "../lmdb/file.ts";
+import { takeOwnership } from "../lmdb/owner.ts";
+import { JournalError } from "./error.ts";
+import { MAX_CURSOR_KEY, sealNonce } from "./layout.ts";
+import { openingOf } from "./opening.ts";
+import type { Numbers, Operation, Outcome } from "./operations.ts";
+import { reading } from "./reading.ts";
+import {
+  type EpochKeys,
+  type Intake,
+  type Journal,
+  type JournalReader,
+  type Outgoing,
+  SHARED_SOURCES,
+  type Taking,
+} from "./types.ts";
+import type { Answer, Order, WriterData } from "./writer.ts";
+
+const DATABASE = "journal.mdb";
+/** The sources begun here: they tell a lost database from one that is new. */
+const BEGUN = "sources";
+
+/** Of an event, or of a message for the upstream, in bytes. */
+export const MAX_EVENT_BYTES = 64 << 20;
+/** About so much goes into one commit, so that none of those that share it waits long. */
+const COMMIT = { bytes: 16 << 20, events: 10_000 };
+/** How often it is looked whether another process has journalled something, in ms. */
+const LOOK_MS = 1_000;
+/** So many bodies are taken away in one commit. */
+const DROP = 256;
+
+export type JournalOptions = {
+  /** Made for its owner alone, if absent. */
+  folder: string;
+  keys: EpochKeys;
+  /** Ms since the epoch. */
+  now?: () => number;
+};
+
+/** To take events. Rejects with JournalError. */
+export async function openJournal({ folder, keys, now = Date.now }: JournalOptions): Promise<Journal> {
+  await makeFolder(folder, 0o700).catch((cause: unknown) => {
+    throw unwritable(folder, cause);
+  });
+  checkFiles(folder);
+  let files = openFiles(folder);
+  const { identity } = files;
+  let isClosed = false;
+  let renewing: Promise<void> | undefined;
+
+  const latest = (): Database => {
+    if (isClosed) throw closed(folder);
+    files.db.resetReadTxn();
+    return files.db;
+  };
+  const read = reading(folder, latest, keys);
+  const check = () => {
+    read.checkKeys(keys);
+    checkBegun(folder, (source) => read.header(source) !== undefined);
+  };
+  try {
+    check();
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+
+  /** The open files, opened anew where they are broken. */
+  const sound = async (): Promise<Files> => {
+    if (files.isSound()) return files;
+    renewing ??= (async () => {
+      await files.close();
+      if (identityOf(join(folder, DATABASE)) !== identity) throw replaced(folder);
+      checkFiles(folder);
+      files = openFiles(folder);
+    })().finally(() => {
+      renewing = undefined;
+    });
+    await renewing;
+    return files;
+  };
+
+  const waiting: Waiting[] = [];
+  let committing: Promise<void> | undefined;
+  const outgoing = new Set<() => void>();
+  const write = (operation: Operation, weight: Weight): Promise<Outcome> =>
+    new Promise((resolve, reject) => {
+      if (isClosed) return reject(closed(folder));
+      waiting.push({ operation, weight, resolve, reject });
+      committing ??= commitAll().finally(() => {
+        committing = undefined;
+      });
+    });
+  const commitAll = async () => {
+    while (waiting.length > 0) {
+      // What came together shares a commit.
+      await new Promise(setImmediate);
+      const group = takeGroup(waiting);
+      try {
+        const { writer } = await sound();
+        const operations = group.map(({ operation }) => operation);
+        const answer = await writer.commit({ operations, key: keys.current(), now: now() });
+        if ("error" in answer) throw refused(folder, answer);
+        for (const [i, { resolve, reject }] of group.entries()) {
+          const outcome = answer.outcomes[i];
+          if (outcome !== undefined && "done" in outcome) resolve(outcome.done);
+          else reject(refused(folder, outcome ?? { error: "no answer", isFull: false }));
+        }
+        for (const wake of outgoing) wake();
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+    }
+  };
+
+  const owned = new Map<string, () => Promise<void>>();
+  const own = async (source: string) => {
+    if (SHARED_SOURCES.includes(source)) return;
+    const release = await takeOwnership(folder, source).catch((cause: unknown) => {
+      throw unwritable(folder, cause);
+    });
+    if (release === undefined) {
+      throw new JournalError(
+        "in_use",
+        `Another process has the source ${quoted(source)} of the journal in ${folder}: end it, or give this source another name`,
+      );
+    }
+    owned.set(source, release);
+  };
+  const disown = async (source: string) => {
+    const release = owned.get(source);
+    owned.delete(source);
+    await release?.();
+  };
+
+  return {
+    sources: read.sources,
+    entries: read.entries,
+    gaps: read.gaps,
+    cursor: read.cursor,
+    receipts: read.receipts,
+    outbox: read.outbox,
+    unsealed: read.unsealed,
+
+    async intake(name) {
+      const source = parseSource(name);
+      if (isClosed) throw closed(folder);
+      await own(source);
+      try {
+        // The database first: a source that is only in the other file counts as lost.
+        await write({ kind: "begin", source }, NOTHING);
+        if (!begunIn(folder).has(source)) {
+          await appendBegun(join(folder, BEGUN), source).catch((cause: unknown) => {
+            throw unwritable(folder, cause);
+          });
+        }
+      } catch (error) {
+        await disown(source);
+        throw error;
+      }
+      return intakeOf(source, { read, write, close: () => disown(source) });
+    },
+
+    async posted(batch, receipt) {
+      await write({ kind: "posted", runs: runsOf(batch), receipt }, NOTHING);
+    },
+
+    async sealed(places) {
+      const indices = new Map(places.map(({ source, number, index }) => [`${number} ${source}`, index]));
+      await Promise.all(
+        runsOf(places).map(({ source, from, to }) => {
+          const found = numbersFrom(from, to).map((number) => indices.get(`${number} ${source}`) ?? 0n);
+          return write({ kind: "sealed", source, from, indices: found }, { bytes: 0, events: found.length });
+        }),
+      );
+    },
+
+    whenOutgoing: (signal) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          try {
+            if (read.isOutgoing()) end(resolve);
+          } catch (error) {
+            end(() => reject(error));
+          }
+        };
+        const abort = () => end(() => reject(signal.reason));
+        const timer = setInterval(look, LOOK_MS);
+        const end = (settle: () => void) => {
+          clearInterval(timer);
+          outgoing.delete(look);
+          signal.removeEventListener("abort", abort);
+          settle();
+        };
+        outgoing.add(look);
+        signal.addEventListener("abort", abort, { once: true });
+        if (signal.aborted) abort();
+        else look();
+      }),
+
+    async dropBodies(source, before) {
+      const first = (read.header(source)?.dropped ?? 0n) + 1n;
+      const [from, end] = read.boundsOf(source, { from: first, before });
+      for (let at = from; at < end; ) {
+        const to = at + BigInt(DROP) < end ? at + BigInt(DROP) : end;
+        const nonces: (Uint8Array | undefined)[] = [];
+        for (const entry of read.entries(source, { from: at, to: to - 1n })) {
+          const { bytes, number, epoch } = entry;
+          const key = keys.of(epoch);
+          const opening = bytes && key && openingOf(entry, keys);
+          nonces.push(
+            opening &&
+              key &&
+              sealNonce({ source, number }, decodeBase64(opening.nonce, "The nonce"), key.tenantKey),
+          );
+        }
+        await write({ kind: "drop", source, from: at, nonces }, { bytes: 0, events: nonces.length });
+        at = to;
+      }
+      return Number(end - from);
+    },
+
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      await committing;
+      for (const wake of outgoing) wake();
+      await renewing?.catch(() => undefined);
+      await files.close();
+      for (const source of [...owned.keys()]) await disown(source);
+    },
+  };
+}
+
+/** To read, beside whoever writes; undefined when there is none. Without keys it has no bytes. Throws JournalError. */
+export function readJournal({
+  folder,
+  keys,
+}: {
+  folder: string;
+  keys?: EpochKeys;
+}): JournalReader | undefined {
+  if (!checkFiles(folder)) return undefined;
+  const db = opened(folder, true);
+  let isClosed = false;
+  const read = reading(
+    folder,
+    () => {
+      if (isClosed) throw closed(folder);
+      db.resetReadTxn();
+      return db;
+    },
+    keys,
+  );
+  try {
+    if (keys !== undefined) read.checkKeys(keys);
+    checkBegun(folder, (source) => read.header(source) !== undefined);
+  } catch (error) {
+    void db.close();
+    throw error;
+  }
+  return {
+    sources: read.sources,
+    entries: read.entries,
+    gaps: read.gaps,
+    cursor: read.cursor,
+    receipts: read.receipts,
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      await db.close();
+    },
+  };
+}
+
+// ---- taking -----------------------------------------------------------------------------------------------------------
+
+type Weight = { bytes: number; events: number };
+const NOTHING: Weight = { bytes: 0, events: 0 };
+type Write = (operation: Operation, weight: Weight) => Promise<Outcome>;
+type Waiting = {
+  readonly operation: Operation;
+  readonly weight: Weight;
+  resolve(outcome: Outcome): void;
+  reject(error: unknown): void;
+};
+
+/** Takes the first, and those after it as far as they fit into one commit. */
+function takeGroup(waiting: Waiting[]): Waiting[] {
+  let [bytes, events] = [0, 0];
+  const end = waiting.findIndex(({ weight }, i) => {
+    bytes += weight.bytes;
+    events += weight.events;
+    return i > 0 && (bytes > COMMIT.bytes || events > COMMIT.events);
+  });
+  return waiting.splice(0, end === -1 ? waiting.length : end);
+}
+
+type Reading = ReturnType<typeof reading>;
+
+function intakeOf(
+  source: string,
+  { read, write, close }: { read: Reading; write: Write; close: () => Promise<void> },
+): Intake {
+  const pending = new Set<Promise<unknown>>();
+  let isClosed = false;
+  const begun = <T>(run: Promise<T>): Promise<T> => {
+    const done = run.catch(() => undefined).finally(() => pending.delete(done));
+    pending.add(done);
+    return run;
+  };
+  return {
+    source,
+    async take(taking) {
+      if (isClosed) throw new JournalError("closed", `The intake of the source ${quoted(source)} was closed`);
+      const operation = operationOf(source, taking);
+      const { arrivals, bytes } = operation;
+      const weight = { bytes: bytes.length, events: arrivals.length };
+      const first = (await begun(write(operation, weight))) ?? 0n;
+      return arrivals.map((_, i) => first + BigInt(i));
+    },
+    cursor: (key) => read.cursor(source, key),
+    cursors: (prefix) => read.cursors(source, prefix),
+    forwards: (limit) => read.forwards(source, limit),
+    async forwarded(id) {
+      await begun(write({ kind: "forwarded", source, id }, NOTHING));
+    },
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      await Promise.all(pending);
+      await close();
+    },
+  };
+}
+
+/** Copies the bytes. @throws EventError of a media type, RangeError of what is too long. */
+function operationOf(source: string, taking: Taking): Extract<Operation, { kind: "take" }> {
+  const { arrivals, cursors = new Map<string, undefined>(), forward = [], passedBy = 0 } = taking;
+  const parts = [...arrivals.map(({ bytes }) => bytes), ...forward];
+  if (parts.some(({ length }) => length > MAX_EVENT_BYTES)) {
+    throw new RangeError(`an event is of ${MAX_EVENT_BYTES} bytes at most`);
+  }
+  for (const key of cursors.keys()) {
+    if (Buffer.byteLength(key) > MAX_CURSOR_KEY)
+      throw new RangeError(`a cursor's key is of ${MAX_CURSOR_KEY} bytes at most`);
+  }
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return {
+    ...{ kind: "take", source, bytes, passedBy },
+    arrivals: arrivals.map((arrival) => ({
+      mediaType: parseMediaType(arrival.mediaType),
+      notes: arrival.notes ?? [],
+      length: arrival.bytes.length,
+    })),
+    forward: forward.map(({ length }) => length),
+    cursors: [...cursors],
+  };
+}
+
+/** Of each source, in the order of their numbers, as far as they follow on each other. */
+function runsOf(batch: readonly Outgoing[]): Numbers[] {
+  const numbers = new Map<string, bigint[]>();
+  for (const { source, number } of batch) {
+    const some = numbers.get(source) ?? [];
+    numbers.set(source, some);
+    some.push(number);
+  }
+  return [...numbers].flatMap(([source, some]) => {
+    const runs: Numbers[] = [];
+    for (const number of some.sort((a, b) => (a < b ? -1 : 1))) {
+      const last = runs.at(-1);
+      if (last !== undefined && number <= last.to + 1n) last.to = number;
+      else runs.push({ source, from: number, to: number });
+    }
+    return runs;
+  });
+}
+
+const numbersFrom = (from: bigint, to: bigint): bigint[] =>
+  Array.from({ length: Number(to - from) + 1 }, (_, i) => from + BigInt(i));
+
+// ---- the files --------------------------------------------------------------------------------------------------------
+
+type Files = {
+  readonly db: Database;
+  readonly writer: Writer;
+  /** Of the database; another in its place is another journal. */
+  readonly identity: string | undefined;
+  isSound(): boolean;
+  close(): Promise<void>;
+};
+
+function openFiles(folder: string): Files {
+  const db = opened(folder, false);
+  const identity = identityOf(join(folder, DATABASE));
+  const writer = startWriter({ path: join(folder, DATABASE), identity });
+  let isClosed: Promise<void> | undefined;
+  return {
+    db,
+    writer,
+    identity,
+    isSound: () => isClosed === undefined && !writer.isBroken(),
+    close() {
+      // Threads share what they have open: LMDB forgets it when the last has closed it.
+      isClosed ??= writer.close().then(() => db.close());
+      return isClosed;
+    },
+  };
+}
+
+type Writer = {
+  commit(order: Order): Promise<Answer>;
+  /** Nothing can be written before the files are opened anew. */
+  isBroken(): boolean;
+  close(): Promise<void>;
+};
+
+function startWriter(data: WriterData): Writer {
+  let isBroken = false;
+  let answer: (answer: Answer) => void = () => undefined;
+  const failed = (error: string) => {
+    isBroken = true;
+    answer({ error, isFull: false, isBroken });
+  };
+  // The compiled one, for a thread has no loader of TypeScript.
+  const root = createRequire(import.meta.url).resolve("@kedge/cli/package.json");
+  const file = join(dirname(root), "dist/journal/writer.js");
+  const worker = new Worker(file, { workerData: data, execArgv: [] });
+  worker.on("message", (message: Answer) => answer(message));
+  worker.on("error", (error) => failed(String(error)));
+  const exited = new Promise<void>((resolve) => {
+    worker.once("exit", (code) => {
+      failed(`its thread ended with ${code}`);
+      resolve();
+    });
+  });
+  // A process that waits for nothing else may end.
+  worker.unref();
+  return {
+    async commit(order) {
+      const answered = new Promise<Answer>((resolve) => {
+        answer = resolve;
+      });
+      worker.ref();
+      const bytes = order.operations.flatMap((one) => (one.kind === "take" ? [one.bytes.buffer] : []));
+      worker.postMessage(order, bytes);
+      const result = await answered;
+      worker.unref();
+      if ("error" in result) isBroken ||= result.isBroken;
+      return result;
+    },
+    isBroken: () => isBroken,
+    async close() {
+      worker.ref();
+      worker.postMessage(undefined);
+      await exited;
+    },
+  };
+}
+
+function opened(folder: string, readOnly: boolean): Database {
+  try {
+    return openDatabase(join(folder, DATABASE), { readOnly });
+  } catch (cause) {
+    throw unwritable(folder, cause);
+  }
+}
+
+function begunIn(folder: string): ReadonlySet<string> {
+  try {
+    return readBegun(join(folder, BEGUN));
+  } catch (cause) {
+    throw damaged(folder, `its file ${BEGUN} cannot be read`, cause);
+  }
+}
+
+/** Before LMDB maps it. @returns whether there is a journal. */
+function checkFiles(folder: string): boolean {
+  const begun = begunIn(folder);
+  const [name] = begun;
+  switch (lookedAt(folder)) {
+    case "absent":
+      if (name !== undefined) throw lost(folder, name);
+      return false;
+    case "empty":
+      // Who was stopped between making the file and its first page had journalled nothing.
+      if (name === undefined) return false;
+      throw damaged(folder, `${DATABASE} is not a database any more`);
+    case "foreign":
+      throw damaged(folder, `${DATABASE} is not a database any more`);
+    case "cut":
+      throw damaged(folder, `${DATABASE} is cut short`);
+    case "whole":
+      return true;
+  }
+}
+
+function lookedAt(folder: string) {
+  try {
+    return lookAt(join(folder, DATABASE));
+  } catch (cause) {
+    throw unwritable(folder, cause);
+  }
+}
+
+function checkBegun(folder: string, has: (source: string) => boolean): void {
+  for (const source of begunIn(folder)) if (!has(source)) throw lost(folder, source);
+}
+
+// ---- errors -----------------------------------------------------------------------------------------------------------
+
+const ANEW =
+  "Bring the folder back from a backup. If it is gone for good, begin in another folder and under other names of the sources: numbers that were given would be given again";
+
+const closed = (folder: string) => new JournalError("closed", `The journal in ${folder} has been closed`);
+const lost = (folder: string, source: string) =>
+  new JournalError(
+    "lost",
+    `The source ${quoted(source)} was begun in ${folder}, and its journal is not there. ${ANEW}`,
+  );
+const damaged = (folder: string, what: string, cause?: unknown) =>
+  new JournalError("damaged", `The journal in ${folder} is damaged: ${what}. ${ANEW}`, { cause });
+const unwritable = (folder: string, cause: unknown) =>
+  new JournalError(
+    "unwritable",
+    `The journal in ${folder} cannot be opened or written: is there permission, and a sound disk? Nothing was taken`,
+    { cause },
+  );
+const replaced = (folder: string) =>
+  new JournalError(
+    "unwritable",
+    `The files of the journal in ${folder} were removed or replaced while it was open: stop all that use it, bring them back, and start again`,
+  );
+function refused(folder: string, { error, isFull }: { error: string; isFull: boolean }): JournalError {
+  const cause = new Error(error);
+  if (!isFull) return unwritable(folder, cause);
+  const message = `There is no room for the journal in ${folder}: make some on its disk. What was refused was not taken; the sender may send it again`;
+  return new JournalError("full", message, { cause });
+}
