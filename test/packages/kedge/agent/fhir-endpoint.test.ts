@@ -479,7 +479,7 @@ describe("CloudEvents", () => {
       [`[${event},{}]`, { "content-type": "application/cloudevents-batch+json" }],
       ["{}", { ...rest, "content-type": "application/json" }],
       [`1,"id":"2"`, { ...binary, "content-type": "application/json" }],
-      ["{}", { ...binary, "ce-subject": "%FF", "content-type": "application/json" }],
+      ["[]", { ...binary, "ce-subject": "%FF", "content-type": "application/json" }],
     ] as const) {
       expect((await post("/events", body, headers)).status).toBe(400);
     }
