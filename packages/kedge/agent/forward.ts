@@ -2,7 +2,7 @@
  * Passes the original messages of a source on to its upstream, in order, for as long as it takes: the queue lies in the
  * journal, so a dead upstream, or an agent that is killed, loses none. What was on its way meanwhile may come twice.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import { type Backoff, insist } from "./insist.ts";
 import type { Host } from "./source.ts";
 
 /**
@@ -19,18 +19,16 @@ export type Forwarding = {
   done: Promise<void>;
 };
 
-/** Ms. A pause is anywhere between none and a limit, which doubles from the first to the longest. */
-export type Backoff = { first: number; longest: number };
-
-/** Messages at a time: of 1 MiB each, this is what is held of them in memory. */
-const BATCH = 64;
+/** Messages at a time; the journal bounds their octets. */
+const BATCH = 512;
 /** Ms that what is on its way has left once the source is stopped: cut off, it is sent again after the next start. */
 const GRACE = 5000;
+const QUEUE = "upstream queue";
 
 export function startForwarding({
   host,
   send,
-  backoff = { first: 500, longest: 60_000 },
+  backoff,
 }: {
   host: Pick<Host, "intake" | "signal" | "trouble" | "count">;
   send: Send;
@@ -45,31 +43,17 @@ export function startForwarding({
     grace = setTimeout(() => cut.abort(), GRACE);
   };
 
-  /** Until it succeeds: undefined when the source is stopped before. */
-  const insist = async <T>(trouble: string, attempt: () => T | Promise<T>): Promise<T | undefined> => {
-    for (let limit = backoff.first; ; limit = Math.min(2 * limit, backoff.longest)) {
-      try {
-        const result = await attempt();
-        host.trouble(trouble, undefined);
-        return result;
-      } catch (error) {
-        if (!signal.aborted) host.trouble(trouble, error instanceof Error ? error.message : "It failed");
-        await sleep(Math.random() * limit, undefined, { signal }).catch(() => undefined);
-        if (signal.aborted) return undefined;
-      }
-    }
-  };
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
-      const batch = await insist("journal", () => intake.forwards(BATCH));
+      const batch = await insist(host, QUEUE, () => intake.forwards(BATCH), backoff);
       if (batch?.length === 0) await bell.rung();
       if (batch === undefined || batch.length === 0) continue;
       const messages = batch.map(({ message }) => message);
-      const count = await insist("upstream", () => send(messages, cut.signal));
+      const count = await insist(host, "upstream", () => send(messages, cut.signal), backoff);
       const last = batch[(count ?? 0) - 1];
       if (count === undefined || last === undefined) continue;
       // Apart from the sending: what the upstream has does not go there again because the journal's disk is full.
-      await insist("journal", () => intake.forwarded(last.id));
+      await insist(host, QUEUE, () => intake.forwarded(last.id), backoff);
       host.count("forwarded", count);
     }
   };

@@ -16,6 +16,10 @@ export const tenantCommands: Commands = {
       summary: "post events, or the records that commit wrote",
       load: async () => (await import("./post.ts")).postCommand,
     },
+    agent: {
+      summary: "take events in, journal, number, commit and post them, for good",
+      load: async () => (await import("./agent.ts")).agentCommand,
+    },
     proof: {
       summary: "fetch, verify and write proof files",
       load: async () => (await import("./proof.ts")).proofCommand,
@@ -23,6 +27,10 @@ export const tenantCommands: Commands = {
     status: {
       summary: "how far the log, or a commitment, has come",
       load: async () => (await import("./status.ts")).statusCommand,
+    },
+    find: {
+      summary: "search an agent's journal: events with their openings and proofs",
+      load: async () => (await import("./find.ts")).findCommand,
     },
     policy: {
       summary: "the public keys that others verify your proofs with, as one file",

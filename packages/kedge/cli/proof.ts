@@ -1,7 +1,7 @@
 /** `kedge proof`: fetches proofs, and writes those that verify. */
 import { existsSync } from "node:fs";
 import { type NumberedFlags, type Tenant, withCommit } from "@kedge/verify/cli/committer";
-import { pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
+import { pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { PROOF_SUFFIX } from "@kedge/verify/cli/inputs";
 import { commitmentHex, isCommitment, repeated } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
@@ -50,7 +50,7 @@ type ProofFlags = NumberedFlags &
   WaitFlags &
   RenewFlags & { out: string; opening: boolean; commitment?: string[]; renew?: boolean };
 /** What a proof is wanted of; `file` is what a file of its own is called. */
-type Wanted = {
+export type Wanted = {
   name: string;
   commitment: string;
   opening?: Opening;
@@ -66,16 +66,32 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
   if (items.length === 0 && flags.commitment === undefined) {
     throw misuse("Give events, records or commitments whose proofs are wanted");
   }
+  const tenant = await openTenant(flags);
+  const trouble = new Trouble();
+  try {
+    const { asked, written } = await fetchProofs(wanted(items, flags, tenant, trouble), flags);
+    if (asked === 0 && trouble.isNone) throw misuse("There is no event in these files");
+    const counted = `${written} of ${asked} proofs fetched, verified and written to ${flags.out}`;
+    print([counted, ...trouble.tell()].join("; "));
+    if (written < asked || !trouble.isNone) process.exitCode = EXIT_FAILED;
+  } finally {
+    await tenant.close();
+  }
+}
+
+/** Fetches, verifies and writes to `out`; what could not be is warned of. */
+export async function fetchProofs(
+  wanted: AsyncIterable<Wanted>,
+  flags: SettingFlags & WaitFlags & { out: string },
+): Promise<{ asked: number; written: number }> {
   const keys = pinnedKeys(flags);
   const target = await openLog(flags);
   const store = await openProofStore(flags.out);
-  const tenant = await openTenant(flags);
-  const trouble = new Trouble();
   const shown = progress("proofs fetched");
   let written = 0;
   let asked = 0;
   try {
-    for await (const batch of batches(wanted(items, flags, tenant, trouble), MAX_PROOFS)) {
+    for await (const batch of batches(wanted, MAX_PROOFS)) {
       asked += batch.length;
       for await (const [item, answer] of answers(target, batch, flags)) {
         if (await keep(item, answer, keys, store)) written += 1;
@@ -85,13 +101,9 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
     }
   } finally {
     await store.close();
-    await tenant.close();
     shown.done();
   }
-  if (asked === 0 && trouble.isNone) throw misuse("There is no event in these files");
-  const counted = `${written} of ${asked} proofs fetched, verified and written to ${flags.out}`;
-  print([counted, ...trouble.tell()].join("; "));
-  if (written < asked || !trouble.isNone) process.exitCode = EXIT_FAILED;
+  return { asked, written };
 }
 
 async function* wanted(

@@ -1,0 +1,110 @@
+/**
+ * The source of kind `syslog`: a listener for the audit messages of IHE ATNA (ITI-20) over TLS, TCP or UDP. docs/hospital.md
+ * says what such a sender is told, and what it loses when nobody listens.
+ */
+import { type EventEmitter, once } from "node:events";
+import * as z from "zod";
+import { AgentError } from "./error.ts";
+import { startForwarding } from "./forward.ts";
+import { type Listener, listenSchema, readListener } from "./listen.ts";
+import type { Host, Source } from "./source.ts";
+import { openDatagrams } from "./syslog-datagrams.ts";
+import { openTake, type Take } from "./syslog-intake.ts";
+import { openStreams } from "./syslog-stream.ts";
+import { sendSyslog, syslogUpstreamSchema } from "./syslog-upstream.ts";
+
+/** DICOM PS3.15 A.6.1: messages of 32,768 octets have to be taken. */
+const MIN_MESSAGE = 32_768;
+
+export const syslogSchema = z.strictObject({
+  kind: z.literal("syslog"),
+  name: z.string(),
+  /** With the schemes tls, tcp and udp. */
+  listen: listenSchema,
+  /** What is no audit message: counted and passed by, or taken as a line of text. */
+  foreign: z.enum(["passBy", "lines"]).default("passBy"),
+  /** Octets; of a longer one is written down that it came. */
+  maxMessage: z
+    .int()
+    .min(MIN_MESSAGE)
+    .max(16 << 20)
+    .default(1 << 20),
+  maxConnections: z.int().min(1).max(100_000).default(1000),
+  upstream: syslogUpstreamSchema.optional(),
+});
+export type SyslogOptions = z.output<typeof syslogSchema>;
+
+/** Ms that a message may take to come, once it has begun to. */
+const PATIENCE = 60_000;
+
+/** @throws AgentError `config`. `run` rejects with AgentError `address`. */
+export function openSyslog(options: SyslogOptions, host: Host): Source {
+  const { listen, foreign, maxMessage, maxConnections } = options;
+  const listener = readListener(listen, ["tls", "tcp", "udp"]);
+  const send = options.upstream && sendSyslog(options.upstream);
+  let listening: (where: { url: string }) => void;
+  let failed: (error: unknown) => void;
+  const ready = new Promise<{ url: string }>((resolve, reject) => {
+    listening = resolve;
+    failed = reject;
+  });
+  // Who does not ask when it is ready learns it from `run`.
+  ready.catch(() => undefined);
+
+  async function serve(take: Take): Promise<void> {
+    if (listener.scheme === "udp") {
+      const { socket, run } = openDatagrams({ listener, limit: maxMessage, take }, host);
+      await bound(listener, socket, () => socket.bind(listener.port, listener.host));
+      listening({ url: urlOf(listener, socket.address().port) });
+      return await run();
+    }
+    const limits = { message: maxMessage, connections: maxConnections, patience: PATIENCE };
+    const { server, run } = openStreams({ listener, listen, limits, take }, host);
+    await bound(listener, server, () => server.listen(listener.port, listener.host));
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : listener.port;
+    listening({ url: urlOf(listener, port) });
+    return await run();
+  }
+  return {
+    ready: () => ready,
+    async run() {
+      const forwarding = send && startForwarding({ host, send });
+      try {
+        await serve(openTake(host, foreign, forwarding));
+      } catch (error) {
+        failed(error);
+        throw error;
+      } finally {
+        await forwarding?.done;
+      }
+    },
+  };
+}
+
+/** @throws AgentError `address` */
+async function bound(
+  { scheme, host, port }: Listener,
+  emitter: EventEmitter,
+  listen: () => void,
+): Promise<void> {
+  try {
+    listen();
+    await once(emitter, "listening");
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    const why =
+      code === "EADDRINUSE"
+        ? "is in use: name another"
+        : code === "EACCES"
+          ? "may not be listened on: take a port above 1023"
+          : "cannot be listened on: name another";
+    throw new AgentError("address", `The address ${scheme}://${host}:${port} ${why}`, { cause });
+  }
+  // A connection that cannot be taken, as with too many open files, is one sender's trouble.
+  emitter.on("error", () => undefined);
+}
+
+function urlOf({ scheme, host }: Listener, port: number): string {
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
