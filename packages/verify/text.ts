@@ -5,9 +5,13 @@ const UNSEEN = /(?! )[\p{C}\p{White_Space}\p{Default_Ignorable_Code_Point}\u2800
 
 /** As a JSON string on one line, cut at `max` characters, with U+FFFD for what a reader would not see as a character. */
 export function quoted(text: string, max = 100): string {
+  return JSON.stringify(visible(text, max));
+}
+
+/** Cut at `max` characters, with U+FFFD for what a reader would not see as a character: it stays on its line and in its cell. */
+export function visible(text: string, max: number): string {
   const shown = [...text.slice(0, 2 * max + 2).replace(UNSEEN, "\u{fffd}")];
-  const cut = shown.length > max ? [...shown.slice(0, max), "…"] : shown;
-  return JSON.stringify(cut.join(""));
+  return (shown.length > max ? [...shown.slice(0, max), "…"] : shown).join("");
 }
 
 /** `<name>+<key ID in hex>`: how a vkey begins. */

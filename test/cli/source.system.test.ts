@@ -100,7 +100,7 @@ test("proof and verify look the numbers up, two equal lines included, and give n
 
 test("a source that another process numbers is refused, and nothing is posted", async () => {
   const folder = join(cwd, "state");
-  const owner = await ownNumbers({ folder, source: "ehr", tenantKey: new Uint8Array(32).fill(7) });
+  const owner = await ownNumbers({ folder, source: "ehr", tenantKeys: [new Uint8Array(32).fill(7)] });
   const env = { KEDGE_STATE: folder };
   const { code, err } = await run(["post", "day", "--source", "ehr"], { env });
   expect([code, err]).toEqual([2, expect.stringMatching(/Another process is numbering.*wait until it ends/)]);

@@ -75,8 +75,8 @@ const monitor = async (): Promise<Result> => {
 };
 
 test("a backup is taken while events come in, and is its owner's only", { timeout: 120_000 }, async () => {
-  const tenantKey = Buffer.from(tenant.tenantKey, "hex");
-  const source = (name: string) => ({ folder: at(name, "sources"), source: "ehr", tenantKey });
+  const tenantKeys: [Uint8Array] = [Buffer.from(tenant.tenantKey, "hex")];
+  const source = (name: string) => ({ folder: at(name, "sources"), source: "ehr", tenantKeys });
   const numbers = await ownNumbers(source("data"));
   const event = { bytes: randomBytes(40), occurrence: 0 };
   numbers.assign([{ ...event, commitAs: () => new Uint8Array(32) }]);

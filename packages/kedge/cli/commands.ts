@@ -16,6 +16,10 @@ export const tenantCommands: Commands = {
       summary: "post events, or the records that commit wrote",
       load: async () => (await import("./post.ts")).postCommand,
     },
+    agent: {
+      summary: "take events in, journal, number, commit and post them, for good",
+      load: async () => (await import("./agent.ts")).agentCommand,
+    },
     proof: {
       summary: "fetch, verify and write proof files",
       load: async () => (await import("./proof.ts")).proofCommand,
@@ -24,12 +28,24 @@ export const tenantCommands: Commands = {
       summary: "how far the log, or a commitment, has come",
       load: async () => (await import("./status.ts")).statusCommand,
     },
+    find: {
+      summary: "search an agent's journal: events with their openings and proofs",
+      load: async () => (await import("./find.ts")).findCommand,
+    },
     policy: {
       summary: "the public keys that others verify your proofs with, as one file",
       load: async () => (await import("./policy.ts")).policyCommand,
     },
+    keys: {
+      summary: "list, rotate and seal the tenant keys that commitments are made under",
+      load: async () => (await import("./keys.ts")).keysCommand,
+    },
+    shred: {
+      summary: "destroy the tenant key of an epoch, for erasure, and have a record of it anchored",
+      load: async () => (await import("./shred.ts")).shredCommand,
+    },
     key: {
-      summary: "create, list and revoke API keys",
+      summary: "create, list and revoke API keys for the service",
       load: async () => (await import("./manage.ts")).keyCommand,
     },
     log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },
@@ -45,8 +61,9 @@ export const auditingCommands: Commands = {
       summary: "verify an event with its proof file, offline",
       async load() {
         const { verifyCommand } = await import("@kedge/verify/cli/verify");
-        const { openNumberOf, withSource } = await import("./numbered.ts");
-        return (command) => verifyCommand(withSource(command), openNumberOf);
+        const { openTenant, withTenant } = await import("./numbered.ts");
+        return (command) =>
+          verifyCommand(withTenant(command), (flags) => openTenant(flags, { mayAsk: false }));
       },
     },
   },

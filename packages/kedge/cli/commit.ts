@@ -6,12 +6,12 @@ import { withCredentials } from "@kedge/verify/cli/credentials";
 import { EXIT_FAILED, misuse, progress, warn } from "@kedge/verify/cli/output";
 import { createRecords, recordLine } from "@kedge/verify/cli/records";
 import type { Command } from "commander";
-import { openCommitting, withSource } from "./numbered.ts";
+import { openCommitting, withTenant } from "./numbered.ts";
 import { isNothing, survey, Trouble } from "./survey.ts";
 import { dryRun, INPUT_HELP, take } from "./take.ts";
 
 export function commitCommand(command: Command): Command {
-  return withSource(withCommit(withCredentials(command)))
+  return withTenant(withCommit(withCredentials(command)))
     .argument("<paths...>", "event files, folders, .ndjson files, or - (one a line)")
     .option("--out <file>", "where the records go (default: standard output)")
     .option(

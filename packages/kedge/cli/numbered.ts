@@ -5,9 +5,10 @@ import {
   type CommitRecord,
   committer,
   type NumberedFlags,
-  type OpenNumberOf,
+  type Tenant,
+  type TenantKeys,
 } from "@kedge/verify/cli/committer";
-import { credentialsFolder, needTenantKey } from "@kedge/verify/cli/credentials";
+import { credentialsFolder, noTenantKey } from "@kedge/verify/cli/credentials";
 import type { EventSource, InputFile, OnError } from "@kedge/verify/cli/inputs";
 import { CliError, misuse, warn } from "@kedge/verify/cli/output";
 import { parseSource } from "@kedge/verify/events/commitment";
@@ -16,14 +17,18 @@ import { quoted } from "@kedge/verify/text";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { NumberedSource, NumberingError, OwnedNumbers } from "../numbering/numbers.ts";
+import { type KeyringFlags, openTenantKeys, withKeyring } from "./keyring.ts";
 
-/** Sources of the agent's own manifests. */
-const RESERVED = "kedge.manifest/";
+/** Sources of our own: manifests, records of shredding, searches. */
+const RESERVED = "kedge.";
 /** Events of one file that are told apart by how often they came: what that takes of the memory is bounded. */
 const MAX_IN_FILE = 5_000_000;
 
-export function withSource(command: Command): Command {
-  return command
+/** The tenant's keys, and the numbers that events have under them. */
+export type TenantFlags = NumberedFlags & KeyringFlags;
+
+export function withTenant(command: Command): Command {
+  return withKeyring(command)
     .option(
       "--source <name>",
       "the system that the events are from: each gets its number there, and keeps it",
@@ -53,13 +58,13 @@ export type Committing = {
   close(): Promise<void>;
 };
 
-export function openCommitting(flags: NumberedFlags): Committing {
+export function openCommitting(flags: TenantFlags): Committing {
   const { source } = flags;
-  let commit: ReturnType<typeof committer> | undefined;
   if (source === undefined) {
+    let commit: ReturnType<typeof committer> | undefined;
     return {
       async commit(events) {
-        commit ??= committer(flags);
+        commit ??= committer(flags, flags.randomNonce ? undefined : await currentKey(flags));
         const make = commit;
         return events.map((event) => make(event));
       },
@@ -72,19 +77,23 @@ export function openCommitting(flags: NumberedFlags): Committing {
     );
   }
   const count = occurrences();
+  const makers = new Map<Uint8Array, ReturnType<typeof committer>>();
+  const makerOf = (tenantKey: Uint8Array): ReturnType<typeof committer> => {
+    const maker = makers.get(tenantKey) ?? committer(flags, tenantKey);
+    makers.set(tenantKey, maker);
+    return maker;
+  };
   let numbers: OwnedNumbers | undefined;
   return {
     close: async () => numbers?.close(),
     async commit(events, refuse) {
-      commit ??= committer(flags);
-      const make = commit;
-      numbers ??= await own({ ...stateOf(flags), source });
+      numbers ??= await own({ ...stateFolder(flags), ...(await numberingKeys(flags)), source });
       const records: CommitRecord[] = [];
       const asked = events.map((event, i) => ({
         bytes: event.bytes,
         occurrence: count(event),
-        commitAs(sequence: bigint) {
-          const record = make(event, { source, sequence });
+        commitAs(sequence: bigint, tenantKey: Uint8Array) {
+          const record = makerOf(tenantKey)(event, { source, sequence });
           records[i] = record;
           return hexToBytes(record.commitment);
         },
@@ -118,22 +127,38 @@ async function own(of: NumberedSource): Promise<OwnedNumbers> {
   return numbers;
 }
 
-/** Looks numbers up, and gives none; `numberOf` is undefined without `--source`. */
-export async function openNumberOf(
-  flags: NumberedFlags,
-  { mayBeNew = false } = {},
-): ReturnType<OpenNumberOf> {
+/**
+ * The keys, and with `--source` the numbers that events have; none is given. `mayAsk`: whether a passphrase may be asked for
+ * on the terminal; where it may not, a keyring that stays closed has no keys.
+ */
+export async function openTenant(
+  flags: TenantFlags,
+  { mayBeNew = false, mayAsk = true } = {},
+): Promise<Tenant> {
   const { source } = flags;
-  if (source === undefined) return { close: async () => undefined };
+  if (source === undefined) {
+    let keys: Promise<TenantKeys> | undefined;
+    const open = async () => (await openTenantKeys(flags, { mayAsk })).tenantKeys;
+    return {
+      tenantKeys() {
+        keys ??= open();
+        return keys;
+      },
+      close: async () => undefined,
+    };
+  }
   const { readNumbers } = await import("../numbering/numbers.ts");
-  const numbers = await numbering(async () => readNumbers({ ...stateOf(flags), source }));
+  const keys = await numberingKeys(flags);
+  const { folder } = stateFolder(flags);
+  const numbers = await numbering(async () => readNumbers({ folder, ...keys, source }));
   if (numbers === undefined && !mayBeNew) {
     throw misuse(
-      `No event has a number of the source ${quoted(source)} in ${stateOf(flags).folder}: name the state that it was posted with`,
+      `No event has a number of the source ${quoted(source)} in ${folder}: name the state that it was posted with`,
     );
   }
   const count = occurrences();
   return {
+    tenantKeys: async () => keys.tenantKeys,
     close: async () => numbers?.close(),
     numberOf(event) {
       const sequence = numbers?.find({ bytes: event.bytes, occurrence: count(event) });
@@ -142,9 +167,21 @@ export async function openNumberOf(
   };
 }
 
-function stateOf(flags: NumberedFlags): Omit<NumberedSource, "source"> {
-  const folder = flags.state ?? join(credentialsFolder(flags), "sources");
-  return { folder, tenantKey: needTenantKey(flags) };
+function stateFolder(flags: TenantFlags): { folder: string } {
+  return { folder: flags.state ?? join(credentialsFolder(flags), "sources") };
+}
+
+async function currentKey(flags: TenantFlags): Promise<Uint8Array> {
+  return (await numberingKeys(flags)).tenantKeys[0];
+}
+
+async function numberingKeys(flags: TenantFlags): Promise<Omit<NumberedSource, "folder" | "source">> {
+  const {
+    tenantKeys: [current, ...before],
+    shredded,
+  } = await openTenantKeys(flags);
+  if (current === undefined) throw noTenantKey();
+  return { tenantKeys: [current, ...before], shredded };
 }
 
 /** How often the bytes of an event came before in this reading of its file; files come one after the other. */

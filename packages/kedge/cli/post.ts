@@ -9,14 +9,14 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import type { Client } from "../client/api.ts";
 import { MAX_ENTRIES } from "../contract/limits.ts";
-import { openCommitting, withSource } from "./numbered.ts";
+import { openCommitting, withTenant } from "./numbered.ts";
 import { openLog } from "./service.ts";
 import { isNothing, survey, Trouble, tellSurvey } from "./survey.ts";
 import { dryRun, INPUT_HELP, take } from "./take.ts";
 import { askBefore, awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
 export function postCommand(command: Command): Command {
-  return withWait(withSource(withCommit(withLog(command))))
+  return withWait(withTenant(withCommit(withLog(command))))
     .argument("<paths...>", "event files, folders, .ndjson files, records of kedge commit, or - (one a line)")
     .option("--out <file>", "where the records of the events go (default: nowhere, they can be made again)")
     .option(

@@ -1,7 +1,7 @@
 /** `kedge proof`: fetches proofs, and writes those that verify. */
 import { existsSync } from "node:fs";
-import { type NumberedFlags, type NumberOf, withCommit } from "@kedge/verify/cli/committer";
-import { pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
+import { type NumberedFlags, type Tenant, withCommit } from "@kedge/verify/cli/committer";
+import { pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { PROOF_SUFFIX } from "@kedge/verify/cli/inputs";
 import { commitmentHex, isCommitment, repeated } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
@@ -17,7 +17,7 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import type { ProofAnswer } from "../client/api.ts";
 import { MAX_PROOFS } from "../contract/limits.ts";
-import { openNumberOf, withSource } from "./numbered.ts";
+import { openTenant, withTenant } from "./numbered.ts";
 import { batches } from "./post.ts";
 import { openProofStore, type ProofStore } from "./proof-store.ts";
 import { type RenewFlags, renewProofs } from "./renew.ts";
@@ -26,7 +26,7 @@ import { Trouble } from "./survey.ts";
 import { awaitProofs, type WaitFlags, withWait } from "./wait.ts";
 
 export function proofCommand(command: Command): Command {
-  return withWait(withVkeys(withSource(withCommit(withLog(command)))))
+  return withWait(withVkeys(withTenant(withCommit(withLog(command)))))
     .argument(
       "[items...]",
       "event files, folders, .ndjson files, records of kedge commit, -, or commitments in hex",
@@ -50,13 +50,15 @@ type ProofFlags = NumberedFlags &
   WaitFlags &
   RenewFlags & { out: string; opening: boolean; commitment?: string[]; renew?: boolean };
 /** What a proof is wanted of; `file` is what a file of its own is called. */
-type Wanted = {
+export type Wanted = {
   name: string;
   commitment: string;
   opening?: Opening;
   file: string;
   event?: string;
   line?: number;
+  /** What else it may have been posted as: under the tenant's keys of before. */
+  otherwise?: { commitment: string; opening?: Opening }[];
 };
 
 async function proof(items: string[], flags: ProofFlags): Promise<void> {
@@ -64,43 +66,53 @@ async function proof(items: string[], flags: ProofFlags): Promise<void> {
   if (items.length === 0 && flags.commitment === undefined) {
     throw misuse("Give events, records or commitments whose proofs are wanted");
   }
+  const tenant = await openTenant(flags);
+  const trouble = new Trouble();
+  try {
+    const { asked, written } = await fetchProofs(wanted(items, flags, tenant, trouble), flags);
+    if (asked === 0 && trouble.isNone) throw misuse("There is no event in these files");
+    const counted = `${written} of ${asked} proofs fetched, verified and written to ${flags.out}`;
+    print([counted, ...trouble.tell()].join("; "));
+    if (written < asked || !trouble.isNone) process.exitCode = EXIT_FAILED;
+  } finally {
+    await tenant.close();
+  }
+}
+
+/** Fetches, verifies and writes to `out`; what could not be is warned of. */
+export async function fetchProofs(
+  wanted: AsyncIterable<Wanted>,
+  flags: SettingFlags & WaitFlags & { out: string },
+): Promise<{ asked: number; written: number }> {
   const keys = pinnedKeys(flags);
   const target = await openLog(flags);
   const store = await openProofStore(flags.out);
-  const numbers = await openNumberOf(flags);
-  const trouble = new Trouble();
   const shown = progress("proofs fetched");
   let written = 0;
   let asked = 0;
   try {
-    for await (const batch of batches(wanted(items, flags, { ...numbers, trouble }), MAX_PROOFS)) {
+    for await (const batch of batches(wanted, MAX_PROOFS)) {
       asked += batch.length;
-      const commitments = batch.map(({ commitment }) => hexToBytes(commitment));
-      let at = 0;
-      for await (const answer of awaitProofs(target, commitments, flags)) {
-        const item = batch[at++];
-        if (item !== undefined && (await keep(item, answer, keys, store))) written += 1;
+      for await (const [item, answer] of answers(target, batch, flags)) {
+        if (await keep(item, answer, keys, store)) written += 1;
         shown.add(1);
       }
       await store.sync();
     }
   } finally {
     await store.close();
-    await numbers.close();
     shown.done();
   }
-  if (asked === 0 && trouble.isNone) throw misuse("There is no event in these files");
-  const counted = `${written} of ${asked} proofs fetched, verified and written to ${flags.out}`;
-  print([counted, ...trouble.tell()].join("; "));
-  if (written < asked || !trouble.isNone) process.exitCode = EXIT_FAILED;
+  return { asked, written };
 }
 
 async function* wanted(
   items: readonly string[],
   flags: ProofFlags,
-  { trouble, ...numbers }: { trouble: Trouble; numberOf?: NumberOf },
+  { tenantKeys, numberOf }: Tenant,
+  trouble: Trouble,
 ): AsyncGenerator<Wanted> {
-  const options = { ...numbers, onError: trouble.fail };
+  const options = { tenantKeys, ...(numberOf && { numberOf }), onError: trouble.fail };
   let only: string | undefined;
   /** Told before any is fetched, and not once the first is written. */
   const want = (one: Wanted): Wanted => {
@@ -123,12 +135,37 @@ async function* wanted(
       continue;
     }
     const records = readRecords([item], flags, trouble.leftOut, options);
-    for await (const { event, line, commitment, opening, below } of records) {
+    for await (const { event, line, below, otherwise, ...record } of records) {
       const place = { event, ...(line === undefined ? {} : { line }) };
       const name = line === undefined ? event : `${event}.${line}`;
       const file = proofName(below, line);
-      yield want({ name, commitment, file, ...place, ...(flags.opening ? { opening } : {}) });
+      const [commits, ...others] = [record, ...otherwise].map(({ commitment, opening }) => ({
+        commitment,
+        ...(flags.opening ? { opening } : {}),
+      }));
+      if (commits !== undefined) yield want({ name, file, ...place, ...commits, otherwise: others });
     }
+  }
+}
+
+/** What the log knows under no key is told of the last one. */
+async function* answers(
+  target: Parameters<typeof awaitProofs>[0],
+  batch: readonly Wanted[],
+  flags: WaitFlags,
+): AsyncGenerator<[Wanted, ProofAnswer]> {
+  for (let asking = batch; asking.length > 0; ) {
+    const again: Wanted[] = [];
+    const commitments = asking.map(({ commitment }) => hexToBytes(commitment));
+    let at = 0;
+    for await (const answer of awaitProofs(target, commitments, flags)) {
+      const item = asking[at++];
+      if (item === undefined) continue;
+      const [next, ...otherwise] = item.otherwise ?? [];
+      if (answer.state === "unknown" && next !== undefined) again.push({ ...item, ...next, otherwise });
+      else yield [item, answer];
+    }
+    asking = again;
   }
 }
 

@@ -3,7 +3,7 @@ import type { CommitRecord, NumberedFlags } from "@kedge/verify/cli/committer";
 import type { EventSource, InputFile } from "@kedge/verify/cli/inputs";
 import { CliError, misuse, print } from "@kedge/verify/cli/output";
 import { type Item, readItems } from "@kedge/verify/cli/records";
-import { type Committing, openNumberOf } from "./numbered.ts";
+import { type Committing, openTenant } from "./numbered.ts";
 import { checkedItems, type Survey, type SurveyedFile, survey, type Trouble, typesText } from "./survey.ts";
 
 /** What the help of both says of their inputs. */
@@ -91,10 +91,10 @@ export async function dryRun(
   flags: NumberedFlags,
   { takesRecords, trouble }: { takesRecords: boolean; trouble: Trouble },
 ): Promise<void> {
-  const numbers = await openNumberOf(flags, { mayBeNew: true });
+  const tenant = await openTenant(flags, { mayBeNew: true });
   let fresh = 0;
   const onEvent = (event: EventSource): void => {
-    if (numbers.numberOf !== undefined && numbers.numberOf(event) === undefined) fresh += 1;
+    if (tenant.numberOf !== undefined && tenant.numberOf(event) === undefined) fresh += 1;
   };
   try {
     const found = await survey(paths, flags, { takesRecords, trouble, onEvent });
@@ -107,7 +107,7 @@ export async function dryRun(
     );
     for (const name of trouble.litter) print(`passed by: ${name}`);
   } finally {
-    await numbers.close();
+    await tenant.close();
   }
 }
 

@@ -12,7 +12,7 @@ export type Arrival = {
   notes?: readonly string[];
 };
 
-/** What is written in one transaction. */
+/** What is written in one transaction. Its bytes stay as they are until it is. */
 export type Taking = {
   arrivals: readonly Arrival[];
   /** Where the source stands after them, by keys of its own; undefined removes one. */
@@ -110,6 +110,8 @@ export type JournalReader = {
   sources(): SourceState[];
   /** In the order of their numbers. Lazy: what is journalled meanwhile is included. */
   entries(source: string, range?: EntryRange): Iterable<Entry>;
+  /** What a source last wrote under a key of its cursors. */
+  cursor(source: string, key: string): string | undefined;
   /** Those of them that are gaps. */
   gaps(source: string, range?: EntryRange): Iterable<Entry>;
   /** By when they were posted, ms since the epoch: `from` included, `to` not. */

@@ -8,6 +8,7 @@ import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder } from "@kedge/verify/cli/files";
 import { quoted } from "@kedge/verify/text";
+import { keyId } from "../keys/epoch-key.ts";
 import { appendBegun, readBegun } from "../lmdb/begun.ts";
 import { type Database, lookAt, openDatabase } from "../lmdb/file.ts";
 import { takeOwnership } from "../lmdb/owner.ts";
@@ -34,14 +35,21 @@ export class NumberingError extends Error {
   }
 }
 
-/** Of one source of one tenant. `tenantKey` is 32 bytes. */
-export type NumberedSource = { folder: string; source: string; tenantKey: Uint8Array };
+/** Of one source of one tenant. */
+export type NumberedSource = {
+  folder: string;
+  source: string;
+  /** 32 bytes each, at least one: the first is committed under now, numbers may have been given under any. */
+  tenantKeys: readonly [Uint8Array, ...Uint8Array[]];
+  /** `keyId` of keys that the tenant had, and destroyed: the numbers go on all the same. */
+  shredded?: readonly string[];
+};
 
 /** The `occurrence`-th event with these bytes, from 0 on, in the file or stream that they came in. */
 export type Occurrence = { bytes: Uint8Array; occurrence: number };
 
-/** Makes the commitment (32 bytes) of an event under its number; called once for each event. */
-export type CommitAs = (sequence: bigint) => Uint8Array;
+/** Makes the commitment (32 bytes) of an event under its number, and the key that it was given under; called once for each. */
+export type CommitAs = (sequence: bigint, tenantKey: Uint8Array) => Uint8Array;
 
 export type Numbers = {
   /** The number that the event has. */
@@ -168,8 +176,6 @@ const numberKey = (source: string, number: bigint): Buffer =>
 /** Keyed, for whoever finds the state may not test guesses of events with it. */
 const eventId = (tenantKey: Uint8Array, bytes: Uint8Array): Buffer =>
   createHmac("sha256", tenantKey).update("kedge/v1 number\0").update(bytes).digest().subarray(0, 16);
-const keyId = (tenantKey: Uint8Array): string =>
-  createHmac("sha256", tenantKey).update("kedge/v1 numbers key").digest("hex").slice(0, 16);
 
 function uint(value: bigint, length: 4 | 8): Buffer {
   const bytes = Buffer.alloc(8);
@@ -177,21 +183,21 @@ function uint(value: bigint, length: 4 | 8): Buffer {
   return bytes.subarray(8 - length);
 }
 
-function writeHeader(db: Database, { source, tenantKey }: NumberedSource, next: bigint): void {
-  const header: Header = { v: 1, source, next: `${next}`, key: keyId(tenantKey) };
+function writeHeader(db: Database, { source, tenantKeys: [current] }: NumberedSource, next: bigint): void {
+  const header: Header = { v: 1, source, next: `${next}`, key: keyId(current) };
   db.putSync(headerKey(source), Buffer.from(JSON.stringify(header)));
 }
 
 /** undefined for a source that nobody has begun here. */
 function readHeader(db: Database, of: NumberedSource, begun: ReadonlySet<string>): Header | undefined {
-  const { folder, source, tenantKey } = of;
+  const { folder, source, tenantKeys, shredded = [] } = of;
   const bytes = get(db, of, headerKey(source));
   if (bytes === undefined && begun.has(source)) throw lost(folder, source);
   if (bytes === undefined) return undefined;
   const header = parseHeader(bytes);
   if (header?.source !== source)
     throw damaged(folder, `what it says of the source ${quoted(source)} is unreadable`);
-  if (header.key !== keyId(tenantKey)) {
+  if (![...tenantKeys.map(keyId), ...shredded].includes(header.key)) {
     throw new NumberingError(
       "other_key",
       `The source ${quoted(source)} in ${folder} is numbered under another tenant key: use that one, or another source`,
@@ -229,8 +235,20 @@ function get(db: Database, { folder }: NumberedSource, key: Buffer): Buffer | un
 }
 
 function finder(db: Database, of: NumberedSource) {
-  return ({ bytes, occurrence }: Occurrence): bigint | undefined =>
-    get(db, of, eventKey(of.source, eventId(of.tenantKey, bytes), occurrence))?.readBigUInt64BE();
+  return (event: Occurrence): bigint | undefined => findGiven(db, of, event)?.number;
+}
+
+/** The number that it has, and the key that it was given under. */
+function findGiven(
+  db: Database,
+  of: NumberedSource,
+  { bytes, occurrence }: Occurrence,
+): { number: bigint; tenantKey: Uint8Array } | undefined {
+  for (const tenantKey of of.tenantKeys) {
+    const stored = get(db, of, eventKey(of.source, eventId(tenantKey, bytes), occurrence));
+    if (stored !== undefined) return { number: stored.readBigUInt64BE(), tenantKey };
+  }
+  return undefined;
 }
 
 function assign(
@@ -238,18 +256,20 @@ function assign(
   of: NumberedSource,
   events: readonly (Occurrence & { commitAs: CommitAs })[],
 ): (bigint | NumberingError)[] {
-  const { folder, source, tenantKey } = of;
+  const { folder, source, tenantKeys } = of;
+  const [current] = tenantKeys;
   const first = nextOf(db, of);
   let next = first;
   const fresh = new Map<string, { number: bigint; commitment: Buffer }>();
   const puts: [key: Buffer, value: Buffer][] = [];
   const numbers = events.map(({ bytes, occurrence, commitAs }) => {
-    const key = eventKey(source, eventId(tenantKey, bytes), occurrence);
+    const key = eventKey(source, eventId(current, bytes), occurrence);
     const name = key.toString("latin1");
     const mine = fresh.get(name);
-    const stored = mine?.number ?? get(db, of, key)?.readBigUInt64BE();
+    const given = mine === undefined ? findGiven(db, of, { bytes, occurrence }) : undefined;
+    const stored = mine?.number ?? given?.number;
     const number = stored ?? next;
-    const commitment = Buffer.from(commitAs(number));
+    const commitment = Buffer.from(commitAs(number, given?.tenantKey ?? current));
     if (stored !== undefined) {
       const known = mine?.commitment ?? get(db, of, numberKey(source, stored));
       if (known?.equals(commitment)) return stored;

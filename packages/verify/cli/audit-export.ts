@@ -34,7 +34,7 @@ export async function readExport(
   };
   const shown = progress(areRecords ? "records read" : "events read");
   if (events === undefined) {
-    for await (const record of readRecords(records ?? [], flags, leftOut)) {
+    for await (const { otherwise: _, ...record } of readRecords(records ?? [], flags, leftOut)) {
       include(all, record, flags);
       shown.add(1);
     }
@@ -134,7 +134,7 @@ function sourcesWithoutEvents(all: Export, unused: readonly PairedRecord[]): Set
 
 async function readPairedRecords(files: readonly string[], flags: AuditFlags): Promise<PairedRecord[]> {
   const records: PairedRecord[] = [];
-  for await (const { below: _, ...record } of readRecords(files, flags)) {
+  for await (const { below: _, otherwise: __, ...record } of readRecords(files, flags)) {
     records.push({ ...record, path: proofName(record.event, record.line) });
   }
   return records;
@@ -148,7 +148,8 @@ async function* pairs(
   records: readonly PairedRecord[],
   { flags, leftOut, litter, onEvent }: Reading,
 ): AsyncGenerator<Pair> {
-  const derive = records.length === 0 || findTenantKey(flags) !== undefined ? committer(flags) : undefined;
+  const tenantKey = findTenantKey(flags);
+  const derive = records.length === 0 || tenantKey !== undefined ? committer(flags, tenantKey) : undefined;
   const pairing = startPairing(records);
   for (const path of paths) {
     // What is given by its own name is meant, whatever that looks like.

@@ -5,7 +5,7 @@ import type { Canonicalisation } from "../events/canonical.ts";
 import { commitEvent, type Opening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { mediaTypeOf, parseMediaType } from "../events/media.ts";
-import { findTenantKey, needTenantKey, type SettingFlags, withTenantKey } from "./credentials.ts";
+import { findTenantKey, noTenantKey, type SettingFlags, withTenantKey } from "./credentials.ts";
 import type { EventSource } from "./inputs.ts";
 import { CliError } from "./output.ts";
 
@@ -49,15 +49,35 @@ export type CommitRecord = { event: string; line?: number; commitment: string; o
 export type Numbered = { source: string; sequence: bigint };
 /** The number that an event has, or undefined when it has none. To be called for every event of a file, in order. */
 export type NumberOf = (source: EventSource) => Numbered | undefined;
-/** Opens what the flags name; `numberOf` is undefined when they name no source. */
-export type OpenNumberOf = (flags: NumberedFlags) => Promise<{ numberOf?: NumberOf; close(): Promise<void> }>;
 
-/** Commits to one event. The tenant key is there before the first event is read. */
-export function committer(flags: CommitFlags): (source: EventSource, numbered?: Numbered) => CommitRecord {
+/** A tenant's keys, 32 bytes each: what is committed to now is under the first, and what was before may be under any. */
+export type TenantKeys = readonly Uint8Array[];
+/**
+ * What is known of a tenant where the command runs. Who has a keyring is not asked for its passphrase before the keys are
+ * needed; `numberOf` is undefined when the flags name no source.
+ */
+export type Tenant = { tenantKeys(): Promise<TenantKeys>; numberOf?: NumberOf; close(): Promise<void> };
+export type OpenTenant = (flags: NumberedFlags) => Promise<Tenant>;
+
+/** For a program that knows no keyring and no numbers: the key of the flags or credentials, if they have one. */
+export async function plainTenant(flags: CommitFlags): Promise<Tenant> {
+  const tenantKey = findTenantKey(flags);
+  const tenantKeys = tenantKey === undefined ? [] : [tenantKey];
+  return { tenantKeys: async () => tenantKeys, close: async () => undefined };
+}
+
+/** Commits to one event. Without a tenant key that is misuse, except with random nonces. */
+export function committer(
+  flags: CommitFlags,
+  tenantKey: Uint8Array | undefined,
+): (source: EventSource, numbered?: Numbered) => CommitRecord {
   const fields = eventFields(flags);
-  const tenantKey = flags.randomNonce ? undefined : needTenantKey(flags);
+  if (!flags.randomNonce && tenantKey === undefined) throw noTenantKey();
   return (source, numbered) => {
-    const secret = tenantKey === undefined ? { nonce: new Uint8Array(randomBytes(32)) } : { tenantKey };
+    const secret =
+      flags.randomNonce || tenantKey === undefined
+        ? { nonce: new Uint8Array(randomBytes(32)) }
+        : { tenantKey };
     const { commitment, opening } = locating(source, () =>
       commitEvent({ ...fields(source), ...numbered }, secret),
     );
@@ -70,22 +90,24 @@ export function committer(flags: CommitFlags): (source: EventSource, numbered?: 
   };
 }
 
+/** The opening of bytes, under one of the keys; undefined for what cannot be committed to. */
+export type Derive = (bytes: Uint8Array) => Opening | undefined;
+
 /**
- * The openings that events were committed with if the tenant key and the options are those of then. To be called for
- * every event of a file, in order; what it returns, with the event's bytes, or with what they may have been before they were
- * converted. With `numberOf`, an event without a number has none.
+ * The openings that events were committed with if one of the tenant keys is that of then, and the options are. To be called
+ * for every event of a file, in order; what it returns, one for each key, with the event's bytes, or with what they may have
+ * been before they were converted. With `numberOf`, an event without a number has none.
  */
 export function deriveOpening(
   flags: CommitFlags,
+  tenantKeys: TenantKeys,
   numberOf?: NumberOf,
-): (source: EventSource) => (bytes: Uint8Array) => Opening | undefined {
-  const tenantKey = findTenantKey(flags);
-  if (tenantKey === undefined) return () => () => undefined;
+): (source: EventSource) => Derive[] {
   const fields = eventFields(flags);
   return (source) => {
     const numbered = numberOf?.(source);
-    if (numberOf !== undefined && numbered === undefined) return () => undefined;
-    return (bytes) => {
+    if (numberOf !== undefined && numbered === undefined) return [];
+    return tenantKeys.map((tenantKey) => (bytes) => {
       try {
         return commitEvent({ ...fields({ ...source, bytes }), ...numbered }, { tenantKey }).opening;
       } catch (error) {
@@ -93,7 +115,7 @@ export function deriveOpening(
         if (error instanceof EventError) return undefined;
         throw error;
       }
-    };
+    });
   };
 }
 

@@ -3,6 +3,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Opening, openCommitment } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import type { VerifyClaim, VerifyReport } from "../proof/verify.ts";
+import type { Derive } from "./committer.ts";
 import type { EventSource } from "./inputs.ts";
 import { type KeptProof, type ProofIndex, readKept } from "./proofs.ts";
 
@@ -10,8 +11,8 @@ import { type KeptProof, type ProofIndex, readKept } from "./proofs.ts";
 export type Claim = {
   source: EventSource;
   verifyClaim: (claim: VerifyClaim) => Promise<VerifyReport>;
-  /** Of the event's bytes, or of what they were before a conversion. */
-  derive: (bytes: Uint8Array) => Opening | undefined;
+  /** For each of the tenant's keys. */
+  derive: readonly Derive[];
   opening?: Opening;
 };
 
@@ -19,14 +20,17 @@ export async function verifySource(
   { source, verifyClaim, derive, opening }: Claim,
   proof: Uint8Array,
 ): Promise<VerifyReport> {
-  const derivedOpening = opening === undefined ? derive(source.bytes) : undefined;
-  return await verifyClaim({
-    event: source.bytes,
-    proof,
-    ...(opening === undefined ? {} : { opening }),
-    ...(derivedOpening === undefined ? {} : { derivedOpening }),
-    deriveOpening: derive,
-  });
+  const claim = { event: source.bytes, proof };
+  if (opening !== undefined) return await verifyClaim({ ...claim, opening });
+  let found: VerifyReport | undefined;
+  for (const deriveOpening of derive) {
+    const derivedOpening = deriveOpening(source.bytes);
+    const report = await verifyClaim({ ...claim, deriveOpening, ...(derivedOpening && { derivedOpening }) });
+    if (!isMismatch(report)) return report;
+    // Under another key than its own an event is only altered; under its own one it may be seen to be converted.
+    if (found === undefined || report.failure?.code === "converted") found = report;
+  }
+  return found ?? (await verifyClaim(claim));
 }
 
 /** The proof that was tried, and what it gave. `byContent`: no name led to it. */
@@ -53,9 +57,8 @@ export function isMismatch({ failure }: VerifyReport): boolean {
 /** By commitment, where the tenant key gives it; then by name; then by content: lines are re-ordered, files renamed. */
 export async function pairProof(claim: Claim, proofs: ProofIndex, search: Search): Promise<Pairing> {
   const { name, line } = claim.source;
-  const commitment = commitmentOf(claim);
   const named = new Set([
-    ...(commitment === undefined ? [] : proofs.of(commitment)),
+    ...commitmentsOf(claim).flatMap((commitment) => proofs.of(commitment)),
     ...proofs.named(name, line),
   ]);
   let first: Paired | undefined;
@@ -89,15 +92,17 @@ function* outwards(from: number, length: number): Generator<number> {
   }
 }
 
-/** Hex. Undefined without a tenant key. */
-function commitmentOf({ source, derive, opening }: Claim): string | undefined {
-  const own = opening ?? derive(source.bytes);
-  try {
-    return own && bytesToHex(openCommitment(own, source.bytes));
-  } catch (error) {
-    if (error instanceof EventError) return undefined; // it is not what that opening is of
-    throw error;
-  }
+/** Hex, one for each key; none without a tenant key. */
+function commitmentsOf({ source: { bytes }, derive, opening }: Claim): string[] {
+  const openings = opening === undefined ? derive.map((derived) => derived(bytes)) : [opening];
+  return openings.flatMap((own) => {
+    try {
+      return own === undefined ? [] : [bytesToHex(openCommitment(own, bytes))];
+    } catch (error) {
+      if (error instanceof EventError) return []; // it is not what that opening is of
+      throw error;
+    }
+  });
 }
 
 /** Why nothing can be told of an event that was not tried with every proof. */

@@ -8,6 +8,8 @@ import {
   committer,
   locating,
   type NumberOf,
+  plainTenant,
+  type TenantKeys,
   where,
 } from "./committer.ts";
 import { type EventSource, type InputFile, listFiles, type OnError, readEvents } from "./inputs.ts";
@@ -29,13 +31,19 @@ export async function createRecords(path: string): Promise<FileHandle> {
 }
 
 /** A record, and what names its proof: the path of the event, below the folder that was given. */
-export type LocatedRecord = CommitRecord & { below: string };
+export type LocatedRecord = CommitRecord & {
+  below: string;
+  /** What it would be under the tenant's other keys. None for what is a record already. */
+  otherwise: CommitRecord[];
+};
 
 export type ReadOptions = {
   /** Takes a file that cannot be read or used, and the others follow. Without it, the first ends all. */
   onError?: OnError;
   /** The numbers that events have. With it, one without a number cannot be used. */
   numberOf?: NumberOf;
+  /** In place of the one of the flags or credentials. */
+  tenantKeys?: (() => Promise<TenantKeys>) | undefined;
 };
 
 /** The records of the inputs: events are committed to here, and files that `commit` wrote are read. */
@@ -43,26 +51,36 @@ export async function* readRecords(
   paths: readonly string[],
   flags: CommitFlags,
   leftOut?: string[],
-  { onError, numberOf }: ReadOptions = {},
+  { onError, numberOf, tenantKeys }: ReadOptions = {},
 ): AsyncGenerator<LocatedRecord> {
-  let commit: ReturnType<typeof committer> | undefined;
+  let commit: ReturnType<typeof committer>[] | undefined;
   for await (const file of listFiles(paths, leftOut, { asBytes: flags.asBytes, onError })) {
     try {
       for await (const { record, event } of readItems(file, flags)) {
         if (event === undefined) {
-          yield { ...record, below: record.event };
+          yield { ...record, below: record.event, otherwise: [] };
           continue;
         }
         const numbered = numberOf?.(event);
         if (numberOf !== undefined && numbered === undefined) throw unnumbered(event);
-        commit ??= committer(flags);
-        yield { ...commit(event, numbered), below: event.below };
+        commit ??= await committers(flags, tenantKeys);
+        const [current, ...otherwise] = commit.map((make) => make(event, numbered));
+        if (current !== undefined) yield { ...current, below: event.below, otherwise };
       }
     } catch (error) {
       if (onError === undefined || !(error instanceof CliError)) throw error;
       onError(error);
     }
   }
+}
+
+/** At least one. */
+async function committers(
+  flags: CommitFlags,
+  given: (() => Promise<TenantKeys>) | undefined,
+): Promise<ReturnType<typeof committer>[]> {
+  const keys = await (given ?? (await plainTenant(flags)).tenantKeys)();
+  return (keys.length === 0 ? [undefined] : keys).map((key) => committer(flags, key));
 }
 
 const unnumbered = (event: EventSource): CliError =>

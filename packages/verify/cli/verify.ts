@@ -18,8 +18,9 @@ import { timestampVerifier } from "../time/timestamps.ts";
 import {
   deriveOpening,
   type NumberedFlags,
-  type NumberOf,
-  type OpenNumberOf,
+  type OpenTenant,
+  plainTenant,
+  type Tenant,
   where,
   withCommit,
 } from "./committer.ts";
@@ -49,11 +50,8 @@ import {
 import { holdsProofLines, indexProofs, isNamedNdjson, type KeptProof, readKept } from "./proofs.ts";
 import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
 
-/** `openNumberOf` is given by a program that knows the numbers of sources. */
-export function verifyCommand(
-  command: Command,
-  openNumberOf: OpenNumberOf = async () => ({ close: async () => undefined }),
-): Command {
+/** `openTenant` is given by a program that knows a keyring, and the numbers of sources. */
+export function verifyCommand(command: Command, openTenant: OpenTenant = plainTenant): Command {
   return withTimestamps(withCommit(withVkeys(withCredentials(command))))
     .argument(
       "<paths...>",
@@ -71,8 +69,8 @@ export function verifyCommand(
         "3 could not be read or told. Works without a network.",
     )
     .action(async (paths: string[], flags: VerifyFlags) => {
-      const numbers = await openNumberOf(flags);
-      await verify(paths, flags, numbers.numberOf).finally(() => numbers.close());
+      const tenant = await openTenant(flags);
+      await verify(paths, flags, tenant).finally(() => tenant.close());
     });
 }
 
@@ -97,7 +95,7 @@ const HINTS: Hints = {
 /** The keys that every proof of a run is held against, and the verifier that holds it against them. */
 type Trust = PinnedKeys & { verifyClaim: (claim: VerifyClaim) => Promise<VerifyReport> };
 
-async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf): Promise<void> {
+async function verify(paths: string[], flags: VerifyFlags, tenant: Tenant): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is proven: a reader may close the pipe before that
   const trust = await readTrust(flags);
   const [first, second, ...more] = paths;
@@ -113,10 +111,10 @@ async function verify(paths: string[], flags: VerifyFlags, numberOf?: NumberOf):
   const ofMany = await holdsMany(second);
   const isOne = flags.line !== undefined || (await isOneEvent(first, flags));
   if (ofMany && (!isOne || (await statOf(second)).isDirectory()) && flags.line === undefined) {
-    await verifyFolder(first, second, trust, flags, numberOf);
+    await verifyFolder(first, second, trust, flags, tenant);
     return;
   }
-  const derivedOf = deriveOpening(flags, numberOf);
+  const derivedOf = deriveOpening(flags, await tenant.tenantKeys(), tenant.numberOf);
   const { source, derive } = await readOne(first, flags, derivedOf);
   const opening = flags.opening === undefined ? undefined : await readOpening(flags.opening);
   const { verifyClaim } = trust;
@@ -266,12 +264,12 @@ async function verifyFolder(
   proofs: string,
   trust: Trust,
   flags: VerifyFlags,
-  numberOf?: NumberOf,
+  tenant: Tenant,
 ): Promise<void> {
   if (flags.opening !== undefined) throw misuse("--opening is for one event, not for a folder");
   const index = await indexProofs(proofs);
   const search = searchIn(index);
-  const derivedOf = deriveOpening(flags, numberOf);
+  const derivedOf = deriveOpening(flags, await tenant.tenantKeys(), tenant.numberOf);
   const shown = progress("events checked");
   const summary: Summary = {
     total: 0,

@@ -7,6 +7,7 @@
  * - `unknown_canonicalisation`: a canonicalisation that this version does not have.
  * - `malformed_opening`: not an opening of the form `kedge/v1`.
  * - `malformed_field`: a source or sequence that cannot stand in a commitment.
+ * - `malformed_event`: not what its format is; the message has line, column and reason.
  * - `malformed_key`: a tenant key or nonce of the wrong form.
  */
 export type EventErrorCode =
@@ -16,6 +17,7 @@ export type EventErrorCode =
   | "unknown_canonicalisation"
   | "malformed_opening"
   | "malformed_field"
+  | "malformed_event"
   | "malformed_key";
 
 /** The one error of `events/`. A message never quotes an event, an opening or a key: those hold PHI or secrets. */

@@ -1,7 +1,8 @@
 import { EventError } from "./error.ts";
 
 /** A JSON value as ECMAScript holds it. */
-export type Json = null | boolean | number | string | Json[] | { [member: string]: Json };
+export type Json = null | boolean | number | string | Json[] | JsonObject;
+export type JsonObject = { [member: string]: Json };
 
 /** Levels of arrays and objects that are read before the event is refused: audit events have about ten. */
 export const MAX_DEPTH = 128;
@@ -14,18 +15,31 @@ export const MAX_DEPTH = 128;
  *
  * Throws EventError `malformed_json` or `not_canonicalisable`, with the offset in bytes.
  */
-export function readJson(bytes: Uint8Array): Json {
+export function readJson(bytes: Uint8Array, look?: Look): Json {
+  const cursor: Cursor = { bytes, at: 0, look };
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
-    throw refused("a byte order mark", 0); // RFC 8259 §8.1
+    if (look === undefined) throw refused(cursor, "a byte order mark", 0); // RFC 8259 §8.1
+    cursor.at = 3;
   }
-  const cursor: Cursor = { bytes, at: 0 };
   const value = readValue(cursor, 0);
-  if (peek(cursor) !== undefined) throw refused("more text after the JSON value", cursor.at);
+  if (peek(cursor) !== undefined) throw refused(cursor, "more text after the JSON value", cursor.at);
   return value;
 }
 
+/**
+ * For JSON that is looked at and not hashed by its value: a byte order mark, lone surrogates and any number are let pass,
+ * duplicate member names are not, for readers differ in which of them they take.
+ */
+export type Look = {
+  /** What stands for a number, given as it is written. */
+  number(literal: string): Json;
+  /** Told of each object, with the offsets in bytes of its beginning and its end. */
+  object?(value: JsonObject, start: number, end: number): void;
+  refuse(reason: string, at: number): EventError;
+};
+
 /** The text being read; `at` is the offset of the next unread byte. */
-type Cursor = { readonly bytes: Uint8Array; at: number };
+type Cursor = { readonly bytes: Uint8Array; at: number; readonly look: Look | undefined };
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -39,14 +53,18 @@ const CLOSE_OBJECT = 0x7d;
 function readValue(cursor: Cursor, depth: number): Json {
   const byte = peek(cursor);
   if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
-    if (depth === MAX_DEPTH) throw refused(`more than ${MAX_DEPTH} levels of nesting`, cursor.at);
-    return byte === OPEN_OBJECT ? readObject(cursor, depth + 1) : readArray(cursor, depth + 1);
+    if (depth === MAX_DEPTH) throw refused(cursor, `more than ${MAX_DEPTH} levels of nesting`, cursor.at);
+    if (byte === OPEN_ARRAY) return readArray(cursor, depth + 1);
+    const start = cursor.at;
+    const value = readObject(cursor, depth + 1);
+    cursor.look?.object?.(value, start, cursor.at);
+    return value;
   }
   if (byte === QUOTE) return readString(cursor);
   return readLiteral(cursor);
 }
 
-function readObject(cursor: Cursor, depth: number): { [member: string]: Json } {
+function readObject(cursor: Cursor, depth: number): JsonObject {
   const members = new Map<string, Json>();
   cursor.at++;
   if (peek(cursor) === CLOSE_OBJECT) {
@@ -57,7 +75,7 @@ function readObject(cursor: Cursor, depth: number): { [member: string]: Json } {
     if (peek(cursor) !== QUOTE) throw malformed(cursor);
     const nameAt = cursor.at;
     const name = readString(cursor);
-    if (members.has(name)) throw refused("a duplicate member name", nameAt);
+    if (members.has(name)) throw refused(cursor, "a duplicate member name", nameAt);
     if (peek(cursor) !== COLON) throw malformed(cursor);
     cursor.at++;
     members.set(name, readValue(cursor, depth));
@@ -103,17 +121,20 @@ function readString(cursor: Cursor): string {
     }
   }
   cursor.at++;
-  const text = decode(bytes.subarray(start + 1, cursor.at - 1), start);
+  const text = decode(cursor, start);
   const value = isEscaped ? unescaped(text) : text;
-  if (/\p{Surrogate}/u.test(value)) throw refused("a string with a lone surrogate", start);
+  if (cursor.look === undefined && /\p{Surrogate}/u.test(value)) {
+    throw refused(cursor, "a string with a lone surrogate", start);
+  }
   return value;
 }
 
-function decode(bytes: Uint8Array, at: number): string {
+/** Of the string that ends before the cursor. */
+function decode(cursor: Cursor, start: number): string {
   try {
-    return utf8.decode(bytes);
+    return utf8.decode(cursor.bytes.subarray(start + 1, cursor.at - 1));
   } catch (cause) {
-    throw refused("a string that is not UTF-8", at, cause);
+    throw refused(cursor, "a string that is not UTF-8", start, cause);
   }
 }
 
@@ -128,7 +149,7 @@ function skipEscape(cursor: Cursor): void {
 const unescaped = (text: string): string => String(JSON.parse(`"${text}"`));
 
 /** `null`, `true`, `false` or a number: the run of bytes that could be one. */
-function readLiteral(cursor: Cursor): null | boolean | number {
+function readLiteral(cursor: Cursor): Json {
   const start = cursor.at;
   let end = start;
   while (isLiteralByte(cursor.bytes[end])) end++;
@@ -139,8 +160,9 @@ function readLiteral(cursor: Cursor): null | boolean | number {
   }
   cursor.at = end;
   if (decimal === null) return literal === "null" ? null : literal === "true";
+  if (cursor.look !== undefined) return cursor.look.number(literal);
   const value = Number(literal);
-  if (!namesItself(literal, value)) throw refused("a number that a double cannot hold", start);
+  if (!namesItself(literal, value)) throw refused(cursor, "a number that a double cannot hold", start);
   return value;
 }
 
@@ -201,19 +223,19 @@ function ascii(cursor: Cursor, start: number, end: number): string {
   return latin1.decode(cursor.bytes.subarray(start, end));
 }
 
-function malformed({ bytes, at }: Cursor): EventError {
-  const what = at < bytes.length ? `an unexpected byte at offset ${at}` : "an unexpected end";
-  return new EventError(
-    "malformed_json",
-    `The event is not JSON: ${what}. Correct it where it is written, or commit its raw bytes.`,
-  );
+const ADVICE = "Correct it where it is written, or commit its raw bytes.";
+
+function malformed({ bytes, at, look }: Cursor): EventError {
+  const what = at < bytes.length ? "an unexpected byte" : "an unexpected end";
+  if (look !== undefined) return look.refuse(what, at);
+  return new EventError("malformed_json", `The event is not JSON: ${what} at offset ${at}. ${ADVICE}`);
 }
 
-function refused(what: string, at: number, cause?: unknown): EventError {
+function refused({ look }: Cursor, what: string, at: number, cause?: unknown): EventError {
+  if (look !== undefined) return look.refuse(what, at);
   return new EventError(
     "not_canonicalisable",
-    `The event cannot be canonicalised without changing what it says: ${what} at offset ${at}. ` +
-      "Correct it where it is written, or commit its raw bytes.",
+    `The event cannot be canonicalised without changing what it says: ${what} at offset ${at}. ${ADVICE}`,
     { cause },
   );
 }

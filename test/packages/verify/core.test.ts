@@ -12,8 +12,8 @@ const packageFolder = fileURLToPath(new URL("../../../packages/verify/", import.
 /** Folders of the core. Of these files alone, which read and write files of the command line, zod is a part. */
 const CORE = ["tlog", "events", "proof", "audit", "monitor", "evidence"];
 const NOT_CORE = ["monitor/state.ts", "evidence/evidencefile.ts"];
-/** Minified bytes: 169,000 as it is, most of them @noble's. What a page loads before it can verify. */
-const MAX_BYTES = 175_000;
+/** Minified bytes: 177,000 as it is with the manifests of sources, most of them @noble's. What a page loads before it can verify. */
+const MAX_BYTES = 190_000;
 /** The same of what verifies proofs, and says so, and nothing else: 113,000 as it is. */
 const MAX_VERIFIER_BYTES = 127_000;
 
@@ -28,7 +28,10 @@ async function bundle(files: readonly string[]) {
 }
 
 const filesOfCore = CORE.flatMap((folder) =>
-  readdirSync(`${packageFolder}${folder}`).map((file) => `${folder}/${file}`),
+  // Files alone: events/formats, which has an XML parser, is read by what shows events, and verifies nothing.
+  readdirSync(`${packageFolder}${folder}`, { withFileTypes: true }).flatMap((entry) =>
+    entry.isFile() ? `${folder}/${entry.name}` : [],
+  ),
 ).filter((file) => !NOT_CORE.includes(file));
 
 let verifier: Awaited<ReturnType<typeof bundle>>;

@@ -85,6 +85,7 @@ export function memoryJournal(now: () => number = Date.now) {
     },
     receipts: () => receipts,
     gaps: () => [],
+    cursor: (source, key) => cursors.get(`${source} ${key}`),
     whenOutgoing: (signal) =>
       new Promise((resolve, reject) => {
         signal.throwIfAborted();

@@ -7,6 +7,7 @@ import { copyFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { keyId } from "@kedge/cli/keys/epoch-key";
 import {
   copyNumbers,
   type NumberedSource,
@@ -21,7 +22,7 @@ let folder: string;
 let of: NumberedSource;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-numbers-"));
-  of = { folder, source: "ehr", tenantKey: new Uint8Array(32).fill(7) };
+  of = { folder, source: "ehr", tenantKeys: [new Uint8Array(32).fill(7)] };
 });
 afterEach(() => rm(folder, { recursive: true }));
 
@@ -139,7 +140,48 @@ test("another commitment for an event that has a number is refused, and the othe
 test("sources are numbered apart, and another tenant key is refused", async () => {
   await owning((numbers) => numberFile(numbers, ["a", "b"]));
   expect(await owning((numbers) => numberFile(numbers, ["a"]), { source: "pacs" })).toEqual([1n]);
-  expect(await codeOf(ownNumbers({ ...of, tenantKey: new Uint8Array(32).fill(8) }))).toBe("other_key");
+  expect(await codeOf(ownNumbers({ ...of, tenantKeys: [new Uint8Array(32).fill(8)] }))).toBe("other_key");
+});
+
+test("over rotations an event keeps its number and the key it has it under; a key that was shredded stops nothing", async () => {
+  const key = (n: number) => new Uint8Array(32).fill(n);
+  const under = (first: number, ...rest: number[]) => ({
+    tenantKeys: [key(first), ...rest.map(key)] as const,
+  });
+  const assign = (numbers: OwnedNumbers, ...events: string[]) => {
+    const keys: (number | undefined)[] = [];
+    const given = numbers.assign(
+      events.map((event) => ({
+        ...{ bytes: text.encode(event), occurrence: 0 },
+        commitAs(sequence, tenantKey) {
+          keys.push(tenantKey[0]);
+          return commitmentOf(event + tenantKey, sequence);
+        },
+      })),
+    );
+    return [given, keys];
+  };
+  await owning((numbers) => assign(numbers, "a", "b"), under(7));
+  const after = await owning((numbers) => assign(numbers, "b", "c", "a"), under(8, 7));
+  expect(after).toEqual([
+    [2n, 3n, 1n],
+    [7, 8, 7],
+  ]);
+  const later = await owning((numbers) => assign(numbers, "c", "a", "d"), under(9, 8, 7));
+  expect(later).toEqual([
+    [3n, 1n, 4n],
+    [8, 7, 9],
+  ]);
+  const reader = readNumbers({ ...of, ...under(9, 8, 7) });
+  expect(reader?.find({ bytes: text.encode("a"), occurrence: 0 })).toBe(1n);
+  await reader?.close();
+  // Who has not heard of the rotation may not go on numbering.
+  expect(await codeOf(ownNumbers({ ...of, ...under(8, 7) }))).toBe("other_key");
+  const shredded = { ...under(10), shredded: [keyId(key(9))] };
+  expect(await owning((numbers) => assign(numbers, "a", "e"), shredded)).toEqual([
+    [5n, 6n],
+    [10, 10],
+  ]);
 });
 
 test("the state is for its owner alone, and holds neither events nor the tenant key", async () => {
@@ -151,7 +193,7 @@ test("the state is for its owner alone, and holds neither events nor the tenant 
   }
   const stored = await readFile(join(folder, "numbers.mdb"));
   const guess = createHash("sha256").update(event).digest().subarray(0, 8);
-  for (const secret of [Buffer.from(of.tenantKey), guess]) expect(stored.includes(secret)).toBe(false);
+  for (const secret of [Buffer.from(of.tenantKeys[0]), guess]) expect(stored.includes(secret)).toBe(false);
 });
 
 describe("a copy", () => {
@@ -208,7 +250,7 @@ describe("two owners of one source", () => {
   test("that is killed leaves no lock, and every number that it said was given", async () => {
     const script = `
       import { ownNumbers } from "@kedge/cli/numbering/numbers";
-      const numbers = await ownNumbers({ folder: process.argv[1], source: "ehr", tenantKey: new Uint8Array(32).fill(7) });
+      const numbers = await ownNumbers({ folder: process.argv[1], source: "ehr", tenantKeys: [new Uint8Array(32).fill(7)] });
       for (let i = 0; ; i++) {
         const event = "event " + i;
         const commitAs = (n) => new TextEncoder().encode((event + " " + n).padEnd(32)).slice(0, 32);

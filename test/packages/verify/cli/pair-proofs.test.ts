@@ -28,7 +28,7 @@ const verify = openVerifier({ logVkeys: [log.vkey], anchorVkeys: [] });
 const claimOf = (name: string, bytes: Uint8Array): Claim => ({
   source: { name, file: { name, below: name }, below: name, bytes },
   verifyClaim: async (claim) => verify(claim),
-  derive: () => undefined,
+  derive: [],
 });
 
 test("an event whose name has another's proof is paired by content, as long as there are tries", async () => {

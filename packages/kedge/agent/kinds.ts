@@ -1,0 +1,50 @@
+/** The kinds of sources that the agent has, and the flags that stand for one without a configuration. */
+import * as z from "zod";
+import { FHIR_SCHEMES, fhirSchema, openFhir } from "./http.ts";
+import { describeListener, type Listen, type Scheme } from "./listen.ts";
+import { openPoll, pollSchema } from "./poll.ts";
+import type { Host, Source } from "./source.ts";
+import { openStdin, stdinSchema } from "./stdin.ts";
+
+export const sourceSchema = z.discriminatedUnion("kind", [fhirSchema, pollSchema, stdinSchema]);
+export type SourceOptions = z.output<typeof sourceSchema>;
+
+/** Throws AgentError `config`. */
+export function openSource(options: SourceOptions, host: Host): Source {
+  switch (options.kind) {
+    case "fhir":
+      return openFhir(options, host);
+    case "poll":
+      return openPoll(options, host);
+    case "stdin":
+      return openStdin(options, host);
+  }
+}
+
+/** `--<flag> <name>=<value>`. */
+type Flag = { flag: string; value: string; what: string; options(name: string, value: string): unknown };
+
+export const FLAGS: readonly Flag[] = [
+  {
+    flag: "fhir",
+    value: "url",
+    what: "take FHIR, CloudEvents and plain POST at this address, such as http://127.0.0.1:8090",
+    options: (name, address) => ({ kind: "fhir", name, listen: { address } }),
+  },
+];
+
+/** Of a kind that listens: where, and the schemes that it has. */
+export function listenOf(options: SourceOptions): { listen: Listen; schemes: readonly Scheme[] } | undefined {
+  return options.kind === "fhir" ? { listen: options.listen, schemes: FHIR_SCHEMES } : undefined;
+}
+
+/** What the agent would do with a source, in lines. */
+export function describeSource(options: SourceOptions): string[] {
+  const listening = listenOf(options);
+  if (options.kind === "poll") {
+    const { url, resource, every, overlap } = options;
+    return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
+  }
+  if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
+  return ["reads standard input, a line an event"];
+}

@@ -1,0 +1,244 @@
+/**
+ * The index over a journal: which events say what, and when. It is derived: it may be behind, and may be deleted and made
+ * again. It follows each source by the number of the next event that it has not read.
+ */
+import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { EventError } from "@kedge/verify/events/error";
+import type { Columns } from "@kedge/verify/events/formats/columns";
+import { readColumns } from "@kedge/verify/events/formats/formats";
+import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
+import { type Database, lookAt, openDatabase } from "../lmdb/file.ts";
+import { FIELDS, type Field, type TermKey, termKey, timeOf, valuesOf } from "./terms.ts";
+
+/** Times in ms since the epoch, of the events' own, or of journalling where an event has none: from on, and before. */
+export type Query = { [field in Field | "source"]?: string | undefined } & {
+  from?: number | undefined;
+  to?: number | undefined;
+};
+export type Found = { entry: Entry; columns: Columns; when: number };
+
+/** What of the journal an index reads. */
+export type Searched = Pick<Journal, "sources" | "entries">;
+
+export type FindIndex = {
+  /** Reads on in the journal until its end or the signal. @returns how many events were read */
+  catchUp(signal?: AbortSignal): Promise<number>;
+  /** In the order of their times. Lazy: what is not read costs nothing. */
+  search(query: Query): Iterable<Found>;
+  close(): Promise<void>;
+};
+
+const DATABASE = "find.mdb";
+/** Of another layout the index is made again. */
+const LAYOUT = "1";
+/** Events in one transaction. */
+const GROUP = 2_000;
+
+const NOTHING = Buffer.alloc(1);
+
+/** For the agent and for whoever searches beside it: several may have it open. The folder is the journal's. */
+export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys): FindIndex {
+  const db = openIndex(folder);
+  const terms = new Map<number, TermKey | undefined>();
+  const termsOf = (epoch: number): TermKey | undefined => {
+    if (!terms.has(epoch)) {
+      const key = keys.of(epoch);
+      terms.set(epoch, key === undefined ? undefined : termKey(key));
+    }
+    return terms.get(epoch);
+  };
+  return {
+    async catchUp(signal) {
+      let read = 0;
+      for (const { name, last } of journal.sources()) {
+        for (let more = last !== undefined; more && signal?.aborted !== true; ) {
+          const group = readGroup(db, journal, name, termsOf);
+          read += group.count;
+          more = await store(db, group);
+          // Whoever takes events in goes first.
+          await setImmediate();
+        }
+      }
+      return read;
+    },
+    *search(query) {
+      const places = query.source === undefined ? undefined : sourceId(query.source);
+      const names = new Map(journal.sources().map(({ name }) => [sourceId(name).toString("latin1"), name]));
+      for (const { when, source, number } of candidates(db, query, keys, termsOf)) {
+        const name = names.get(source.toString("latin1"));
+        if (name === undefined || (places !== undefined && !places.equals(source))) continue;
+        for (const entry of journal.entries(name, { from: number, to: number })) {
+          yield { entry, columns: columnsOf(entry), when };
+        }
+      }
+    },
+    close: () => db.close(),
+  };
+}
+
+/** What cannot be read, or is of another layout, is made again: it is derived. */
+function openIndex(folder: string): Database {
+  const path = join(folder, DATABASE);
+  if (!["absent", "whole"].includes(lookAt(path))) {
+    for (const file of [path, `${path}-lock`]) rmSync(file, { force: true });
+  }
+  const db = openDatabase(path, { readOnly: false });
+  const layout = db.get(LAYOUT_KEY)?.toString();
+  if (layout !== LAYOUT) {
+    if (layout !== undefined) db.clearSync();
+    db.putSync(LAYOUT_KEY, Buffer.from(LAYOUT));
+  }
+  return db;
+}
+
+// ---- keys ---------------------------------------------------------------------------------------------------------
+
+const LAYOUT_KEY = Buffer.from("layout");
+const SOURCE_BYTES = 8;
+
+function sourceId(source: string): Buffer {
+  return createHash("sha256").update(source).digest().subarray(0, SOURCE_BYTES);
+}
+
+/** `c`, source: the number of the next event to read. */
+const cursorKey = (source: string): Buffer => Buffer.concat([Buffer.from("c"), sourceId(source)]);
+/** `w`: by time alone. */
+const TIMES = Buffer.from("w");
+/** `t`, field, term: by what an event says. */
+const termPrefix = (field: Field, term: Buffer): Buffer =>
+  Buffer.concat([Buffer.from("t"), Buffer.from([FIELDS.indexOf(field)]), term]);
+
+/** A prefix, and then time, source and number: so that what has a prefix lies in the order of time. */
+function placeKey(prefix: Buffer, when: number, source: Buffer, number: bigint): Buffer {
+  return Buffer.concat([prefix, uint(BigInt(when)), source, uint(number)]);
+}
+
+function uint(value: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(value);
+  return bytes;
+}
+
+// ---- writing ------------------------------------------------------------------------------------------------------
+
+type Group = { source: string; from: bigint; next: bigint; count: number; keys: Buffer[] };
+
+function readGroup(
+  db: Database,
+  journal: Searched,
+  source: string,
+  termsOf: (epoch: number) => TermKey | undefined,
+): Group {
+  const from = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
+  const group: Group = { source, from, next: from, count: 0, keys: [] };
+  for (const entry of journal.entries(source, { from })) {
+    group.keys.push(...keysOf(entry, termsOf(entry.epoch)));
+    group.next = entry.number + 1n;
+    group.count += 1;
+    if (group.count === GROUP) break;
+  }
+  return group;
+}
+
+function keysOf(entry: Entry, terms: TermKey | undefined): Buffer[] {
+  const columns = columnsOf(entry);
+  const when = timeOf(columns) ?? entry.at;
+  const source = sourceId(entry.source);
+  const said = terms === undefined ? [] : valuesOf(columns);
+  const prefixes = said.flatMap(([field, value]) => terms && termPrefix(field, terms(field, value)));
+  return [TIMES, ...prefixes.filter((prefix) => prefix !== undefined)].map((prefix) =>
+    placeKey(prefix, when, source, entry.number),
+  );
+}
+
+/** Whether there may be more. Nothing is written when another process has read on meanwhile. */
+async function store(db: Database, { source, from, next, count, keys }: Group): Promise<boolean> {
+  if (count === 0) return false;
+  await db.transaction(() => {
+    const now = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
+    if (now !== from) return;
+    // Sorted, neighbours fall into one page.
+    for (const key of keys.sort(Buffer.compare)) db.put(key, NOTHING);
+    db.put(cursorKey(source), uint(next));
+  });
+  return count === GROUP;
+}
+
+/** What cannot be read as its format says nothing, and is found by its time. */
+function columnsOf({ bytes, mediaType }: Entry): Columns {
+  if (bytes === undefined) return {};
+  try {
+    return readColumns(bytes, mediaType);
+  } catch (error) {
+    if (error instanceof EventError) return {};
+    throw error;
+  }
+}
+
+// ---- reading ------------------------------------------------------------------------------------------------------
+
+type Place = { when: number; source: Buffer; number: bigint };
+
+function* candidates(
+  db: Database,
+  query: Query,
+  keys: EpochKeys,
+  termsOf: (epoch: number) => TermKey | undefined,
+): Iterable<Place> {
+  const asked = FIELDS.flatMap((field) => {
+    const value = query[field];
+    return value === undefined ? [] : [{ field, value }];
+  });
+  if (asked.length === 0) {
+    yield* places(db, TIMES, query);
+    return;
+  }
+  const epochs = Array.from({ length: keys.current().epoch + 1 }, (_, epoch) => termsOf(epoch));
+  const scans = epochs.flatMap((terms) => {
+    if (terms === undefined) return [];
+    const [first, ...others] = asked.map(({ field, value }) => termPrefix(field, terms(field, value)));
+    return first === undefined ? [] : [having(db, places(db, first, query), others)];
+  });
+  yield* merge(scans);
+}
+
+function* places(db: Database, prefix: Buffer, { from = 0, to }: Query): Iterable<Place> {
+  const start = Buffer.concat([prefix, uint(BigInt(Math.max(0, from)))]);
+  const last = to === undefined ? Buffer.alloc(8, 0xff) : uint(BigInt(Math.max(0, to)));
+  const end = Buffer.concat([prefix, last]);
+  for (const key of db.getKeys({ start, end })) {
+    const at = prefix.length;
+    yield {
+      when: Number(key.readBigUInt64BE(at)),
+      source: Buffer.from(key.subarray(at + 8, at + 8 + SOURCE_BYTES)),
+      number: key.readBigUInt64BE(at + 8 + SOURCE_BYTES),
+    };
+  }
+}
+
+/** Those that say the others too. */
+function* having(db: Database, found: Iterable<Place>, prefixes: readonly Buffer[]): Iterable<Place> {
+  for (const place of found) {
+    const { when, source, number } = place;
+    if (prefixes.every((prefix) => db.doesExist(placeKey(prefix, when, source, number)))) yield place;
+  }
+}
+
+/** One order out of several, of which each is in order. */
+function* merge(scans: readonly Iterable<Place>[]): Iterable<Place> {
+  const heads = scans.flatMap((scan) => {
+    const rest = scan[Symbol.iterator]();
+    const { value, done } = rest.next();
+    return done === true ? [] : [{ place: value, rest }];
+  });
+  while (heads.length > 0) {
+    const first = heads.reduce((a, b) => (b.place.when < a.place.when ? b : a));
+    yield first.place;
+    const { value, done } = first.rest.next();
+    if (done === true) heads.splice(heads.indexOf(first), 1);
+    else first.place = value;
+  }
+}
