@@ -5,8 +5,9 @@ import { describeListener, type Listen, type Scheme } from "./listen.ts";
 import { openPoll, pollSchema } from "./poll.ts";
 import type { Host, Source } from "./source.ts";
 import { openStdin, stdinSchema } from "./stdin.ts";
+import { openSyslog, SYSLOG_SCHEMES, syslogSchema } from "./syslog.ts";
 
-export const sourceSchema = z.discriminatedUnion("kind", [fhirSchema, pollSchema, stdinSchema]);
+export const sourceSchema = z.discriminatedUnion("kind", [fhirSchema, pollSchema, stdinSchema, syslogSchema]);
 export type SourceOptions = z.output<typeof sourceSchema>;
 
 /** Throws AgentError `config`. */
@@ -18,6 +19,8 @@ export function openSource(options: SourceOptions, host: Host): Source {
       return openPoll(options, host);
     case "stdin":
       return openStdin(options, host);
+    case "syslog":
+      return openSyslog(options, host);
   }
 }
 
@@ -31,11 +34,24 @@ export const FLAGS: readonly Flag[] = [
     what: "take FHIR, CloudEvents and plain POST at this address, such as http://127.0.0.1:8090",
     options: (name, address) => ({ kind: "fhir", name, listen: { address } }),
   },
+  {
+    flag: "syslog",
+    value: "url",
+    what: "take ATNA audit messages at this address, such as tcp://127.0.0.1:6514",
+    options: (name, address) => ({ kind: "syslog", name, listen: { address } }),
+  },
 ];
 
 /** Of a kind that listens: where, and the schemes that it has. */
 export function listenOf(options: SourceOptions): { listen: Listen; schemes: readonly Scheme[] } | undefined {
-  return options.kind === "fhir" ? { listen: options.listen, schemes: FHIR_SCHEMES } : undefined;
+  switch (options.kind) {
+    case "fhir":
+      return { listen: options.listen, schemes: FHIR_SCHEMES };
+    case "syslog":
+      return { listen: options.listen, schemes: SYSLOG_SCHEMES };
+    default:
+      return undefined;
+  }
 }
 
 /** What the agent would do with a source, in lines. */
@@ -44,6 +60,16 @@ export function describeSource(options: SourceOptions): string[] {
   if (options.kind === "poll") {
     const { url, resource, every, overlap } = options;
     return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
+  }
+  if (listening !== undefined && options.kind === "syslog") {
+    const { foreign, upstream } = options;
+    return [
+      `listens on ${describeListener(listening.listen, listening.schemes)}`,
+      foreign === "passBy"
+        ? "counts what is no audit message, and passes it by"
+        : "takes what is no audit message as lines",
+      ...(upstream === undefined ? [] : [`passes each message on to ${upstream.url}`]),
+    ];
   }
   if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
   return ["reads standard input, a line an event"];

@@ -13,6 +13,7 @@ import { openTake, type Take } from "./syslog-intake.ts";
 import { openStreams, STREAM_LIMITS } from "./syslog-stream.ts";
 import { sendSyslog, syslogUpstreamSchema } from "./syslog-upstream.ts";
 
+export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 /** DICOM PS3.15 A.6.1: messages of 32,768 octets have to be taken. */
 const MIN_MESSAGE = 32_768;
 
@@ -37,7 +38,7 @@ export type SyslogOptions = z.output<typeof syslogSchema>;
 /** @throws AgentError `config`. `run` rejects with AgentError `address`. */
 export function openSyslog(options: SyslogOptions, host: Host): Source {
   const { listen, foreign, maxMessage, maxConnections } = options;
-  const listener = readListener(listen, ["tls", "tcp", "udp"]);
+  const listener = readListener(listen, SYSLOG_SCHEMES);
   const send = options.upstream && sendSyslog(options.upstream);
   let listening: (where: { url: string }) => void;
   let failed: (error: unknown) => void;
