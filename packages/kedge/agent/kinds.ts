@@ -1,5 +1,6 @@
 /** The kinds of sources that the agent has, and the flags that stand for one without a configuration. */
 import * as z from "zod";
+import { describeFiles, filesSchema, openFiles } from "./files.ts";
 import { FHIR_SCHEMES, fhirSchema, openFhir } from "./http.ts";
 import { describeListener, type Listen, type Scheme } from "./listen.ts";
 import { openPoll, pollSchema } from "./poll.ts";
@@ -7,7 +8,13 @@ import type { Host, Source } from "./source.ts";
 import { openStdin, stdinSchema } from "./stdin.ts";
 import { openSyslog, SYSLOG_SCHEMES, syslogSchema } from "./syslog.ts";
 
-export const sourceSchema = z.discriminatedUnion("kind", [fhirSchema, pollSchema, stdinSchema, syslogSchema]);
+export const sourceSchema = z.discriminatedUnion("kind", [
+  fhirSchema,
+  filesSchema,
+  pollSchema,
+  stdinSchema,
+  syslogSchema,
+]);
 export type SourceOptions = z.output<typeof sourceSchema>;
 
 /** Throws AgentError `config`. */
@@ -15,6 +22,8 @@ export function openSource(options: SourceOptions, host: Host): Source {
   switch (options.kind) {
     case "fhir":
       return openFhir(options, host);
+    case "files":
+      return openFiles(options, host);
     case "poll":
       return openPoll(options, host);
     case "stdin":
@@ -28,6 +37,12 @@ export function openSource(options: SourceOptions, host: Host): Source {
 type Flag = { flag: string; value: string; what: string; options(name: string, value: string): unknown };
 
 export const FLAGS: readonly Flag[] = [
+  {
+    flag: "follow",
+    value: "path",
+    what: "read this file and what it is rotated to, or all files below this folder",
+    options: (name, path) => ({ kind: "files", name, path }),
+  },
   {
     flag: "fhir",
     value: "url",
@@ -72,5 +87,6 @@ export function describeSource(options: SourceOptions): string[] {
     ];
   }
   if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
+  if (options.kind === "files") return describeFiles(options);
   return ["reads standard input, a line an event"];
 }
