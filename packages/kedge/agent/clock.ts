@@ -10,6 +10,8 @@ export type Clock = {
   trusted(): number | undefined;
   /** How far this machine's clock is ahead of the service's. */
   ahead(): number | undefined;
+  /** Whether it has told its time within so many ms. */
+  isFresh(ms: number): boolean;
   /** The service said that it was `time`, just now. */
   heard(time: number): void;
 };
@@ -17,6 +19,7 @@ export type Clock = {
 /** @param elapsed ms of a clock that does not jump, whatever it began with */
 export function openClock(wall = Date.now, elapsed = () => performance.now()): Clock {
   let offset: number | undefined;
+  let heardAt = Number.NEGATIVE_INFINITY;
   const service = () => (offset === undefined ? undefined : offset + elapsed());
   return {
     wall,
@@ -28,8 +31,11 @@ export function openClock(wall = Date.now, elapsed = () => performance.now()): C
       const time = service();
       return time === undefined ? undefined : wall() - time;
     },
+    isFresh: (ms) => elapsed() - heardAt <= ms,
     heard(time) {
-      if (Number.isFinite(time)) offset = time - elapsed();
+      if (!Number.isFinite(time)) return;
+      heardAt = elapsed();
+      offset = time - heardAt;
     },
   };
 }

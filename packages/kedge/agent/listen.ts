@@ -71,6 +71,19 @@ export function checkListener({ address, tls, tokenFile }: Listen, schemes: read
   return parsed;
 }
 
+/** Where, and who may connect, in words. Throws AgentError `config`. */
+export function describeListener(listen: Listen, schemes: readonly Scheme[]): string {
+  const { tls, tokenFile } = listen;
+  const { scheme, host, port } = checkListener(listen, schemes);
+  const who = [
+    isLoopback(host) ? "this machine alone" : "other machines",
+    ...(tls === undefined ? [] : [`TLS by ${tls.cert}`]),
+    ...(tls?.clientCa === undefined ? [] : [`with a client certificate issued by ${tls.clientCa}`]),
+    ...(tokenFile === undefined ? [] : [`with the bearer token of ${tokenFile}`]),
+  ];
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port} (${who.join(", ")})`;
+}
+
 /** As `checkListener`, and reads the files. @throws AgentError `config` */
 export function readListener(listen: Listen, schemes: readonly Scheme[]): Listener {
   const address = checkListener(listen, schemes);

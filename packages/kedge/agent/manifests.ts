@@ -10,7 +10,7 @@ import type { Clock } from "./clock.ts";
 
 /** Hours that are given one manifest each. Beyond, as after years in a cupboard or a leap of both clocks, one is for all. */
 const MAX_HOURS = 24 * 92;
-/** Entries that are hashed before others may go on. */
+/** Entries that are read and hashed before others may go on. */
 const CHUNK = 500;
 
 /** Under this key of the intake: what the last manifest ended with. JSON. */
@@ -108,8 +108,8 @@ async function gather(
     leaves = [];
   };
   for (let next = from; ; ) {
-    // A reader that is left open would keep the journal from using its pages again.
-    const chunk = [...journal.entries(source, { from: next, to: next + BigInt(CHUNK) - 1n })];
+    const range = { from: next, to: next + BigInt(CHUNK) - 1n, withoutBytes: true };
+    const chunk = [...journal.entries(source, range)];
     const counted = chunk.findIndex(({ at }) => at >= to && at <= now + HOUR);
     for (const { number, commitment } of counted === -1 ? chunk : chunk.slice(0, counted)) {
       leaves.push(leafHash(commitment));
@@ -125,13 +125,13 @@ async function gather(
 function commitmentOfLast(journal: Manifests["journal"], ownSource: string): Uint8Array | undefined {
   const last = journal.sources().find(({ name }) => name === ownSource)?.last;
   if (last === undefined) return undefined;
-  const [entry] = journal.entries(ownSource, { from: last, to: last });
+  const [entry] = journal.entries(ownSource, { from: last, to: last, withoutBytes: true });
   return entry?.commitment;
 }
 
 /** The hour of the first event, or else this one: what was journalled before the service told its time is in it. */
 function beginning(journal: Manifests["journal"], source: string, now: number): number {
-  const [first] = journal.entries(source, { from: 1n, to: 1n });
+  const [first] = journal.entries(source, { from: 1n, to: 1n, withoutBytes: true });
   const at = first === undefined ? now : Math.min(first.at, now);
   return hourOf(Math.max(at, now - MAX_HOURS * HOUR));
 }

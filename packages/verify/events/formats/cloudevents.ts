@@ -1,6 +1,6 @@
 /**
- * CloudEvents 1.0 in structured mode: the JSON event format, one event or a batch. In binary mode the event is the body
- * of a request, whatever its format is.
+ * CloudEvents 1.0 in structured mode: the JSON event format, one event or a batch. What came in binary mode the agent
+ * writes in this format too, its attributes in the order of their names, for they are in headers.
  *
  * The hash covers the whole object, its attributes and its data, as it stands in the body; one of a batch from its first
  * brace to its last. It covers no header of the request that brought it.

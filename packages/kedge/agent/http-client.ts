@@ -1,0 +1,194 @@
+/** The agent's own requests to other systems: where a secret may go and where it comes from, and bounded answers. */
+import { readRegular } from "@kedge/verify/cli/regular";
+import { readBounded, retryAfterMs, withTimeout } from "@kedge/verify/net/exchange";
+import * as z from "zod";
+import { AgentError } from "./error.ts";
+
+const MAX_SECRET = 1 << 16;
+const TIMEOUT = 120_000;
+const MAX_TOKEN_ANSWER = 1 << 20;
+const MAX_ERROR_ANSWER = 1 << 16;
+/** Ms. A server that asks for a longer pause is asked again all the same. */
+const LONGEST_PAUSE = 3_600_000;
+/** Ms before a token ends that another is asked for. */
+const RENEWAL = 30_000;
+
+/** Whether what is sent there cannot be read on the way. */
+export function isGuarded(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === "https:" || /^(127(\.\d+){3}|localhost|\[::1\])$/.test(hostname);
+}
+
+/** A file that holds one line. It is read anew each time, for whoever renews it. @throws AgentError `config` */
+export function secretOf(path: string): string {
+  const text = new TextDecoder().decode(readSecret(path)).trim();
+  if (/^[\x21-\x7e]+$/.test(text)) return text;
+  throw new AgentError("config", `${path} holds no token: it is one line without spaces.`);
+}
+
+function readSecret(path: string): Uint8Array {
+  try {
+    return readRegular(path, MAX_SECRET);
+  } catch (cause) {
+    throw new AgentError("config", cause instanceof Error ? cause.message : `${path} cannot be read`, {
+      cause,
+    });
+  }
+}
+
+/** A bearer token in a file, or the client credentials of OAuth 2.0 (RFC 6749 §4.4) that one is had for. */
+export const authorizationSchema = z.union([
+  z.strictObject({ tokenFile: z.string() }),
+  z.strictObject({
+    tokenUrl: z
+      .url({ protocol: /^https?$/ })
+      .refine(isGuarded, "http:// is for loopback alone: write https://"),
+    clientId: z.string().min(1),
+    secretFile: z.string(),
+    scope: z.string().optional(),
+  }),
+]);
+
+/** The message is in our own words, and quotes nothing that came. `retryAfter` in ms. */
+export class HttpError extends Error {
+  readonly status: number | undefined;
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    message: string,
+    {
+      status,
+      retryAfter,
+      ...options
+    }: ErrorOptions & { status?: number; retryAfter?: number | undefined } = {},
+  ) {
+    super(message, options);
+    this.name = "HttpError";
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export type Authorization = {
+  /** The header; undefined for none. @throws HttpError, AgentError `config` */
+  header(signal: AbortSignal): Promise<string | undefined>;
+  /** It was refused: another is asked for next time. */
+  refused(): void;
+};
+
+const tokenAnswer = z.object({
+  access_token: z.string().regex(/^[\x21-\x7e]+$/),
+  expires_in: z.number().optional(),
+});
+
+export function openAuthorization(options: z.output<typeof authorizationSchema> | undefined): Authorization {
+  if (options === undefined) return { header: async () => undefined, refused: () => undefined };
+  if ("tokenFile" in options) {
+    return { header: async () => `Bearer ${secretOf(options.tokenFile)}`, refused: () => undefined };
+  }
+  let kept: { token: string; until: number } | undefined;
+  return {
+    refused() {
+      kept = undefined;
+    },
+    async header(signal) {
+      if (kept === undefined || performance.now() > kept.until) {
+        const { tokenUrl, clientId, secretFile, scope } = options;
+        // RFC 6749 §2.3.1
+        const pair = [clientId, secretOf(secretFile)].map(encodeURIComponent).join(":");
+        const { bytes } = await requestBytes(new URL(tokenUrl), {
+          ...{ signal, limit: MAX_TOKEN_ANSWER, method: "POST" },
+          headers: {
+            Accept: "application/json",
+            Authorization: `Basic ${Buffer.from(pair).toString("base64")}`,
+            "Content-Type": "application/x-www-form-urlencoded",
+          },
+          body: new URLSearchParams({ grant_type: "client_credentials", ...(scope && { scope }) }).toString(),
+        });
+        const { success, data } = tokenAnswer.safeParse(jsonOf(bytes));
+        if (!success) throw new HttpError("the token server gave no token");
+        const lifetime = (data.expires_in ?? 300) * 1000 - RENEWAL;
+        kept = { token: data.access_token, until: performance.now() + lifetime };
+      }
+      return `Bearer ${kept.token}`;
+    },
+  };
+}
+
+type BytesRequest = {
+  authorization?: Authorization;
+  signal: AbortSignal;
+  /** Octets of the answer, decoded. */
+  limit: number;
+  headers: Record<string, string>;
+  method?: string;
+  body?: string;
+};
+
+/** The body of a 200, and the server's time. Redirects are not followed. @throws HttpError, or the signal's reason */
+export async function requestBytes(
+  url: URL,
+  { authorization, signal, limit, headers, ...init }: BytesRequest,
+): Promise<{ bytes: Uint8Array; date: number | undefined }> {
+  return withTimeout(
+    TIMEOUT,
+    async (ended) => {
+      const bearer = await authorization?.header(ended);
+      const sent = { ...headers, ...(bearer !== undefined && { Authorization: bearer }) };
+      const response = await exchange(url, { ...init, headers: sent, redirect: "manual", signal: ended });
+      if (response.status === 401) authorization?.refused();
+      if (response.status !== 200) throw await refusalOf(response);
+      const bytes = await whole(response, limit);
+      if (bytes === undefined)
+        throw new HttpError(`the server's answer is larger than ${limit} octets: ask for less at a time`);
+      const date = Date.parse(response.headers.get("date") ?? "");
+      return { bytes, date: Number.isNaN(date) ? undefined : date };
+    },
+    signal,
+  );
+}
+
+async function exchange(url: URL, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (cause) {
+    throw new HttpError("the server cannot be reached", { cause });
+  }
+}
+
+async function whole(response: Response, limit: number): Promise<Uint8Array | undefined> {
+  try {
+    return await readBounded(response.body, limit);
+  } catch (cause) {
+    throw new HttpError("the server's answer broke off", { cause });
+  }
+}
+
+async function refusalOf(response: Response): Promise<HttpError> {
+  const { status, headers } = response;
+  const asked = retryAfterMs(headers.get("retry-after"), headers.get("date"));
+  const retryAfter = asked === undefined ? undefined : Math.min(asked, LONGEST_PAUSE);
+  const codes = issueCodes(await whole(response, MAX_ERROR_ANSWER).catch(() => undefined));
+  const because = codes.length === 0 ? "" : ` (${codes.join(", ")})`;
+  const isRedirect = status >= 300 && status < 400;
+  const what = isRedirect
+    ? `${status}, which is elsewhere: name the address itself in url`
+    : `${status}${because}`;
+  return new HttpError(`the server answered ${what}`, { status, retryAfter });
+}
+
+const outcomeAnswer = z.object({ issue: z.array(z.object({ code: z.string().regex(/^[a-z-]{1,30}$/) })) });
+
+/** Of an OperationOutcome. Its texts may name a patient. */
+function issueCodes(bytes: Uint8Array | undefined): string[] {
+  const { data } = outcomeAnswer.safeParse(jsonOf(bytes ?? new Uint8Array()));
+  return data?.issue.slice(0, 5).map(({ code }) => code) ?? [];
+}
+
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+}

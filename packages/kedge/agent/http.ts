@@ -1,0 +1,148 @@
+/**
+ * The source of kind `fhir`: a listener for FHIR, CloudEvents and plain POST. The sender has the agent's own answer, with
+ * the agent's Location, once its events are in the journal; what goes on to the upstream goes later, and what the upstream
+ * says to it the sender never sees.
+ */
+import { createServer as createHttpServer, type Server } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import { getRequestListener } from "@hono/node-server";
+import { MAX_BYTES } from "@kedge/verify/events/formats/json";
+import * as z from "zod";
+import { AgentError } from "./error.ts";
+import { createFhirApp } from "./fhir-endpoint.ts";
+import { startForwarding } from "./forward.ts";
+import { packRequest, sendRequests, upstreamSchema } from "./http-upstream.ts";
+import { type Listener, listenSchema, mayEnter, readListener } from "./listen.ts";
+import type { Host, Source } from "./source.ts";
+
+const MIB = 1 << 20;
+export const FHIR_SCHEMES = ["http", "https"] as const;
+
+export const fhirSchema = z.strictObject({
+  kind: z.literal("fhir"),
+  name: z.string(),
+  listen: listenSchema,
+  /** `take` commits to the bytes of a body that cannot be read, too; `refuse` tells its sender, and is a gap. */
+  unreadable: z.enum(["refuse", "take"]).default("refuse"),
+  /** Octets. */
+  maxEvent: z.int().min(1024).max(MAX_BYTES).default(MIB),
+  /** Octets, of a body that may hold several events. */
+  maxBundle: z.int().min(1024).max(MAX_BYTES).default(MAX_BYTES),
+  upstream: upstreamSchema.optional(),
+});
+export type FhirOptions = z.output<typeof fhirSchema>;
+
+/** What one client may take of the listener. A body that comes more slowly than this is cut off. */
+const LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 60_000,
+  connectionsCheckingInterval: 5_000,
+  keepAliveTimeout: 10_000,
+  maxHeaderSize: 16_384,
+};
+const MAX_CONNECTIONS = 500;
+/** Octets, of bodies that are being received at a time. */
+const ROOM = 256 * MIB;
+/** Ms that requests under way have once the source is stopped. */
+const GRACE = 5_000;
+
+/** Throws AgentError `config` for what its files do not hold. `run` rejects with AgentError `address`. */
+export function openFhir(options: FhirOptions, host: Host): Source {
+  const listener = readListener(options.listen, FHIR_SCHEMES);
+  const send = options.upstream && sendRequests(options.upstream, host);
+  let listening: (where: { url: string }) => void;
+  let failed: (error: unknown) => void;
+  const ready = new Promise<{ url: string }>((resolve, reject) => {
+    listening = resolve;
+    failed = reject;
+  });
+  // Who does not ask when it is ready learns it from `run`.
+  ready.catch(() => undefined);
+  return {
+    ready: () => ready,
+    async run() {
+      const forwarding = send && startForwarding({ host, send });
+      const app = createFhirApp({
+        intake: {
+          async take(taking) {
+            const numbers = await host.intake.take(taking);
+            forwarding?.wake();
+            return numbers;
+          },
+        },
+        mayEnter: (authorization) => mayEnter(listener, authorization),
+        isOpen: listener.token === undefined && options.listen.tls?.clientCa === undefined,
+        limits: { event: options.maxEvent, bundle: Math.max(options.maxEvent, options.maxBundle) },
+        unreadable: options.unreadable,
+        room: { free: ROOM },
+        ...(send && { forward: packRequest }),
+        count: host.count,
+        trouble(cause) {
+          const what = cause instanceof Error ? cause.message : "the journal takes no events";
+          host.trouble("journal", cause === undefined ? undefined : what);
+        },
+      });
+      try {
+        const server = await listen(listener, (request) => app.fetch(request));
+        listening({ url: urlOf(listener, server) });
+        await aborted(host.signal);
+        await close(server);
+      } catch (error) {
+        failed(error);
+        throw error;
+      } finally {
+        await forwarding?.done;
+      }
+    },
+  };
+}
+
+type Answer = (request: Request) => Response | Promise<Response>;
+
+/** @throws AgentError `address` */
+function listen({ scheme, host, port, tls }: Listener, answer: Answer): Promise<Server> {
+  const handle = getRequestListener(answer, {
+    hostname: host,
+    errorHandler: () => new Response(null, { status: 400 }),
+  });
+  const server: Server =
+    scheme === "https" ? createHttpsServer({ ...LIMITS, ...tls }, handle) : createHttpServer(LIMITS, handle);
+  server.timeout = LIMITS.requestTimeout;
+  server.maxConnections = MAX_CONNECTIONS;
+  return new Promise((resolve, reject) => {
+    const refused = (cause: Error) => {
+      const why = "code" in cause && cause.code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
+      const message = `${scheme}://${host}:${port} ${why}: name another address in listen`;
+      reject(new AgentError("address", message, { cause }));
+    };
+    server.once("error", refused);
+    server.listen(port, host, () => {
+      server.off("error", refused);
+      // A connection that cannot be taken (too many open files) is one client's trouble.
+      server.on("error", () => undefined);
+      resolve(server);
+    });
+  });
+}
+
+function urlOf({ scheme, host, port }: Listener, server: Server): string {
+  const address = server.address();
+  const bound = typeof address === "object" && address !== null ? address.port : port;
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${bound}`;
+}
+
+async function close(server: Server): Promise<void> {
+  const cut = setTimeout(() => server.closeAllConnections(), GRACE);
+  await new Promise((closed) => {
+    server.close(closed);
+    server.closeIdleConnections();
+  });
+  clearTimeout(cut);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
