@@ -8,9 +8,9 @@
  * Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
  */
 import type { Json } from "../json.ts";
-import { columnsOf } from "./columns.ts";
+import { type Columns, columnsOf } from "./columns.ts";
 import { fhirColumns } from "./fhir.ts";
-import type { Columns, Format } from "./format.ts";
+import type { Format } from "./format.ts";
 import { at, first, isObject, lookAtJson } from "./json.ts";
 import { malformedEvent } from "./malformed.ts";
 import { sliceObjects } from "./slices.ts";

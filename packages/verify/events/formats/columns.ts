@@ -1,7 +1,28 @@
 /** The columns of the officer's table, and how what an event says becomes them. */
 import { visible } from "../../text.ts";
 import type { Json } from "../json.ts";
-import type { Columns } from "./format.ts";
+
+/**
+ * What an officer reads of an event. What the event does not say is absent. A text is one line of at most 256
+ * characters, an explanation of 1,024; what a reader would not see as a character is U+FFFD in it, so that no text can
+ * look like another row or another column. Escaping formulas is for whoever writes a spreadsheet.
+ */
+export type Columns = {
+  /** As the event has it, RFC 3339 where it can be told. */
+  when?: string;
+  user?: { name?: string; login?: string; role?: string; department?: string };
+  patient?: { name?: string; mrn?: string };
+  action?: string;
+  recordType?: string;
+  /** A workstation's name, or an address. */
+  workstation?: string;
+  reason?: { code?: string; explanation?: string };
+  outcome?: string;
+  /** The system that the event names as its source. */
+  source?: string;
+  /** What a trace asks for beside the patient: GTIN, lot, serial, EPC; a subject of a trial; further patients. At most 256. */
+  subjects?: readonly string[];
+};
 
 const MAX_TEXT = 256;
 const MAX_EXPLANATION = 1_024;

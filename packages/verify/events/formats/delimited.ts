@@ -7,8 +7,8 @@
  *
  * A row is refused whose fields are more or fewer than the header's, for a field would then stand under another's name.
  */
-import { columnsOf } from "./columns.ts";
-import type { Columns, Format } from "./format.ts";
+import { type Columns, columnsOf } from "./columns.ts";
+import type { Format } from "./format.ts";
 import { malformedEvent } from "./malformed.ts";
 import { rowFields, rowScanner } from "./rows.ts";
 

@@ -12,8 +12,8 @@
  * https://profiles.ihe.net/ITI/BALP/; XML http://hl7.org/fhir/R4/xml.html.
  */
 import type { Json, JsonObject } from "../json.ts";
-import { columnsOf, type Draft, patientId } from "./columns.ts";
-import type { Columns, Format, Slice } from "./format.ts";
+import { type Columns, columnsOf, type Draft, patientId } from "./columns.ts";
+import type { Format, Slice } from "./format.ts";
 import { at, each, first, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
 import { type Element, readXml, walkXml } from "./xml.ts";

@@ -1,28 +1,7 @@
 /** What the formats of audit events have in common: a file each beside this one. */
 import type { Beginning } from "./beginning.ts";
+import type { Columns } from "./columns.ts";
 import type { Header } from "./delimited.ts";
-
-/**
- * What an officer reads of an event. What the event does not say is absent. A text is one line of at most 256
- * characters, an explanation of 1,024; what a reader would not see as a character is U+FFFD in it, so that no text can
- * look like another row or another column. Escaping formulas is for whoever writes a spreadsheet.
- */
-export type Columns = {
-  /** As the event has it, RFC 3339 where it can be told. */
-  when?: string;
-  user?: { name?: string; login?: string; role?: string; department?: string };
-  patient?: { name?: string; mrn?: string };
-  action?: string;
-  recordType?: string;
-  /** A workstation's name, or an address. */
-  workstation?: string;
-  reason?: { code?: string; explanation?: string };
-  outcome?: string;
-  /** The system that the event names as its source. */
-  source?: string;
-  /** What a trace asks for beside the patient: GTIN, lot, serial, EPC; a subject of a trial; further patients. At most 256. */
-  subjects?: readonly string[];
-};
 
 export type Format = {
   /** A short name for configurations and reports, such as `fhir`. */

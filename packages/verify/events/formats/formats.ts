@@ -3,11 +3,12 @@ import { beginningOf } from "./beginning.ts";
 import { plainBytes } from "./bytes.ts";
 import { cloudevents } from "./cloudevents.ts";
 import { cloudtrail } from "./cloudtrail.ts";
+import type { Columns } from "./columns.ts";
 import { delimited, type Header } from "./delimited.ts";
 import { dicom } from "./dicom.ts";
 import { epcis } from "./epcis.ts";
 import { fhir } from "./fhir.ts";
-import type { Columns, Format } from "./format.ts";
+import type { Format } from "./format.ts";
 import { ocsf } from "./ocsf.ts";
 import { odm } from "./odm.ts";
 

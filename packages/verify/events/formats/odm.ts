@@ -20,8 +20,8 @@
  * Source: https://www.cdisc.org/standards/data-exchange/odm-xml, ODM 1.3.2 §3.1.4.1.1 (AuditRecord), §2.5 (keys).
  */
 import type { Json } from "../json.ts";
-import { columnsOf, MAX_SUBJECTS } from "./columns.ts";
-import type { Columns, Format, Slice } from "./format.ts";
+import { type Columns, columnsOf, MAX_SUBJECTS } from "./columns.ts";
+import type { Format, Slice } from "./format.ts";
 import { at, first, isObject, joined, lookAtJson } from "./json.ts";
 import { malformedEvent } from "./malformed.ts";
 import { type Element, readXml, type Tag, walkXml } from "./xml.ts";

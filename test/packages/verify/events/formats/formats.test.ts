@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { EventError } from "@kedge/verify/events/error";
-import type { Columns } from "@kedge/verify/events/formats/format";
+import type { Columns } from "@kedge/verify/events/formats/columns";
 import { FORMATS, formatOf, readColumns } from "@kedge/verify/events/formats/formats";
 import { mediaTypeOf } from "@kedge/verify/events/media";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
