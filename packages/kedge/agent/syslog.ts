@@ -32,6 +32,7 @@ export const syslogSchema = z.strictObject({
   maxConnections: z.int().min(1).max(100_000).default(1000),
   upstream: syslogUpstreamSchema.optional(),
 });
+export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 export type SyslogOptions = z.output<typeof syslogSchema>;
 
 /** Ms that a message may take to come, once it has begun to. */
@@ -40,7 +41,7 @@ const PATIENCE = 60_000;
 /** @throws AgentError `config`. `run` rejects with AgentError `address`. */
 export function openSyslog(options: SyslogOptions, host: Host): Source {
   const { listen, foreign, maxMessage, maxConnections } = options;
-  const listener = readListener(listen, ["tls", "tcp", "udp"]);
+  const listener = readListener(listen, SYSLOG_SCHEMES);
   const send = options.upstream && sendSyslog(options.upstream);
   let listening: (where: { url: string }) => void;
   let failed: (error: unknown) => void;
