@@ -283,6 +283,18 @@ describe("rotations", () => {
     });
   });
 
+  test("a short file that may be the beginning of another is read, after a while", async () => {
+    await through(agent(), async ({ pass, settle, intake }) => {
+      await writeFile(log, '{"resourceType":"AuditEvent","id":"1"}\n');
+      await pass();
+      await writeFile(`${log}.1`, '{"resourceType":\n');
+      await settle();
+      await unlink(log);
+      await settle();
+      expect(events(intake)).toEqual(['{"resourceType":"AuditEvent","id":"1"}', '{"resourceType":']);
+    });
+  });
+
   test("a compressed file that is cut is read as far as it goes, and the rest is a gap", async () => {
     const zipped = gzipSync(Array.from({ length: 5_000 }, (_, i) => `${i * 7919}\n`).join(""));
     await writeFile(`${log}.1.gz`, zipped.subarray(0, zipped.length - 9));
