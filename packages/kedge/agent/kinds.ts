@@ -71,6 +71,16 @@ export function describeSource(options: SourceOptions): string[] {
     const { url, resource, every, overlap } = options;
     return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
   }
+  if (listening !== undefined && options.kind === "syslog") {
+    const { foreign, upstream } = options;
+    return [
+      `listens on ${describeListener(listening.listen, listening.schemes)}`,
+      foreign === "passBy"
+        ? "counts what is no audit message, and passes it by"
+        : "takes what is no audit message as lines",
+      ...(upstream === undefined ? [] : [`passes each message on to ${upstream.url}`]),
+    ];
+  }
   if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
   if (options.kind === "files") return describeFiles(options);
   return ["reads standard input, a line an event"];
