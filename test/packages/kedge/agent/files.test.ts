@@ -377,6 +377,52 @@ describe("a folder", () => {
     });
   });
 
+  test("a Bundle's resources are events as they stand in its bytes; as a whole it is one where that is configured", async () => {
+    const path = join(folder, "in");
+    await mkdir(path);
+    const resources = [
+      '{ "resourceType": "AuditEvent",\n  "id": "1" }',
+      '{"resourceType":"AuditEvent","id":"2"}',
+    ];
+    const entries = resources.map((resource) => `{"resource":${resource}}`).join(",");
+    const bundle = `{"resourceType":"Bundle","type":"collection","entry":[${entries}]}`;
+    await writeFile(join(path, "1.json"), bundle);
+    for (const content of ["auto", "bundle"] as const) {
+      await through(agent({ path, content }), async ({ settle, restart, intake }) => {
+        await settle();
+        await restart();
+        await settle();
+        expect(events(intake)).toEqual(resources);
+        expect(intake.arrivals.every(({ mediaType }) => mediaType === "application/fhir+json")).toBe(true);
+      });
+    }
+    await through(agent({ path, content: "resource" }), async ({ settle, intake }) => {
+      await settle();
+      expect(events(intake)).toEqual([bundle]);
+    });
+  });
+
+  test("a file that is cut is taken once it stays so, whole or as a gap", async () => {
+    const path = join(folder, "in");
+    await mkdir(path);
+    const cut = '{"resourceType":"AuditEvent",';
+    await writeFile(join(path, "1.json"), cut);
+    await through(agent({ path }), async ({ pass, later, settle, intake }) => {
+      await pass();
+      later(30);
+      await pass();
+      expect(events(intake)).toEqual([]);
+      await settle();
+      expect(intake.arrivals.map(({ bytes, notes }) => [text(bytes), notes])).toEqual([
+        [cut, ["ends in the middle"]],
+      ]);
+    });
+    await through(agent({ path, refuse: true }), async ({ settle, intake }) => {
+      await settle();
+      expect(gaps(intake)).toMatchObject([{ kind: "unreadable", octets: cut.length }]);
+    });
+  });
+
   test("of a file above the limit a gap is told, of an empty one nothing", async () => {
     const path = join(folder, "in");
     await mkdir(path);
@@ -439,6 +485,23 @@ describe("delimited files", () => {
         ['3\t"4\n5"', "text/tab-separated-values", "header 2"],
         ["6\t7", "text/tab-separated-values", "header 2"],
       ]);
+    });
+  });
+
+  test("a first row without any of the preset's columns is no header, and so an event", async () => {
+    await writeFile(join(folder, "a.csv"), "2026-11-28,U1\n2026-11-29,U2\n");
+    for (const options of [{ preset: { "user.login": "USER_ID" } }, { header: false }]) {
+      await through(agent({ path: join(folder, "a.csv"), ...options }), async ({ settle, intake }) => {
+        await settle();
+        expect(events(intake)).toEqual(["2026-11-28,U1", "2026-11-29,U2"]);
+        expect(JSON.parse(intake.cursor("header/1") ?? "")).toMatchObject({ separator: ",", header: [] });
+      });
+    }
+    const preset = { "user.login": "EMP.USER_ID" };
+    await writeFile(join(folder, "b.csv"), "WHEN,USER_ID\n2026-11-28,U1\n");
+    await through(agent({ path: join(folder, "b.csv"), preset }), async ({ settle, intake }) => {
+      await settle();
+      expect(events(intake)).toEqual(["2026-11-28,U1"]);
     });
   });
 
