@@ -29,7 +29,7 @@ const LOCK_BYTES = 16_384;
 export function openDatabase(path: string, { readOnly }: { readOnly: boolean }): Database {
   if (!readOnly) makeLockFile(`${path}-lock`);
   const db = open<Buffer, Buffer>({
-    ...{ path, noSubdir: true, readOnly },
+    ...{ path, noSubdir: true, readOnly, permissionsMode: 0o600 },
     ...{ encoding: "binary", keyEncoding: "binary", cache: false },
     // Otherwise a commit returns before it is on the disk.
     overlappingSync: false,
@@ -92,10 +92,11 @@ export function lookAt(path: string): "absent" | "empty" | "whole" | "foreign" |
   if (identityOf(path) === undefined) return "absent";
   const file = openSync(path, "r");
   try {
-    const size = fstatSync(file).size;
-    if (size === 0) return "empty";
     const head = Buffer.alloc(2 << 16);
     const read = readSync(file, head, 0, head.length, 0);
+    // After the heads: whoever writes makes the file longer before it says so in one of them.
+    const size = fstatSync(file).size;
+    if (size === 0) return "empty";
     const pageSize = head.readUInt32LE(META.pageSize);
     const metas = [0, pageSize].filter(
       (at) => at + META.bytes <= read && head.readUInt32LE(at + META.magic) === MAGIC,

@@ -1,5 +1,5 @@
 /** Every event of a source is journalled once, in order, under a number without gaps, before its sender is told anything. */
-import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { link, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type JournalOptions, openJournal, readJournal } from "@kedge/cli/journal/journal";
@@ -88,6 +88,29 @@ test("a source has one intake at a time, in all processes, until it is closed", 
       "search 1",
       "search 2",
     ]);
+  });
+});
+
+test("of two that do not see each other, as from two containers, the first takes nothing more", async () => {
+  await journalling(async (journal) => {
+    const first = await journal.intake("ehr");
+    await first.take({ arrivals: [event("a")] });
+    // As if the folder were mounted elsewhere: the lock of the source is by the folder's identity.
+    const elsewhere = await mkdtemp(join(tmpdir(), "kedge-journal-"));
+    for (const file of ["journal.mdb", "journal.mdb-lock", "sources"]) {
+      await link(join(folder, file), join(elsewhere, file));
+    }
+    await journalling(
+      async (other) => {
+        const second = await other.intake("ehr");
+        expect(await second.take({ arrivals: [event("b")] })).toEqual([2n]);
+        const outcomes = [first.take({ arrivals: [event("c")] }), first.forwarded(1n)];
+        expect(await Promise.all(outcomes.map(codeOf))).toEqual(["in_use", "in_use"]);
+        expect(await second.take({ arrivals: [event("d")] })).toEqual([3n]);
+      },
+      { folder: elsewhere },
+    );
+    await rm(elsewhere, { recursive: true });
   });
 });
 
