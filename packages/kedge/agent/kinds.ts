@@ -1,12 +1,13 @@
 /** The kinds of sources that the agent has, and the flags that stand for one without a configuration. */
 import * as z from "zod";
+import { describeFiles, filesSchema, openFiles } from "./files.ts";
 import { FHIR_SCHEMES, fhirSchema, openFhir } from "./http.ts";
 import { describeListener, type Listen, type Scheme } from "./listen.ts";
 import { openPoll, pollSchema } from "./poll.ts";
 import type { Host, Source } from "./source.ts";
 import { openStdin, stdinSchema } from "./stdin.ts";
 
-export const sourceSchema = z.discriminatedUnion("kind", [fhirSchema, pollSchema, stdinSchema]);
+export const sourceSchema = z.discriminatedUnion("kind", [fhirSchema, filesSchema, pollSchema, stdinSchema]);
 export type SourceOptions = z.output<typeof sourceSchema>;
 
 /** Throws AgentError `config`. */
@@ -14,6 +15,8 @@ export function openSource(options: SourceOptions, host: Host): Source {
   switch (options.kind) {
     case "fhir":
       return openFhir(options, host);
+    case "files":
+      return openFiles(options, host);
     case "poll":
       return openPoll(options, host);
     case "stdin":
@@ -25,6 +28,12 @@ export function openSource(options: SourceOptions, host: Host): Source {
 type Flag = { flag: string; value: string; what: string; options(name: string, value: string): unknown };
 
 export const FLAGS: readonly Flag[] = [
+  {
+    flag: "follow",
+    value: "path",
+    what: "read this file and what it is rotated to, or all files below this folder",
+    options: (name, path) => ({ kind: "files", name, path }),
+  },
   {
     flag: "fhir",
     value: "url",
@@ -46,5 +55,6 @@ export function describeSource(options: SourceOptions): string[] {
     return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
   }
   if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
+  if (options.kind === "files") return describeFiles(options);
   return ["reads standard input, a line an event"];
 }
