@@ -2,7 +2,7 @@
 import { commitEvent } from "@kedge/verify/events/commitment";
 import { GAP_MEDIA_TYPE } from "@kedge/verify/events/gap";
 import { quoted } from "@kedge/verify/text";
-import type { Database } from "../lmdb/file.ts";
+import type { Database } from "../lmdb/open.ts";
 import { JournalError } from "./error.ts";
 import { NATIVE } from "./hashes.ts";
 import {
