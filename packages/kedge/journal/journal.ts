@@ -43,8 +43,8 @@ const MAX_TAKE_BYTES = 4 * MAX_EVENT_BYTES;
 const COMMIT = { bytes: 16 << 20, events: 4_000 };
 /** How often it is looked whether another process has journalled something, in ms. */
 const LOOK_MS = 1_000;
-/** So many bodies are taken away in one commit. */
-const DROP = 1_000;
+/** So many bodies are taken away in one commit, and made ready without a pause of the event loop. */
+const DROP = 256;
 
 export type JournalOptions = {
   /** Made for its owner alone, if absent. */
