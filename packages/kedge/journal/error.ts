@@ -47,7 +47,7 @@ export const otherKey = (folder: string, what: string) =>
 export const unwritable = (folder: string, cause: unknown) =>
   new JournalError(
     "unwritable",
-    `The journal in ${folder} cannot be opened or written: is there permission, and a sound disk? Nothing was taken`,
+    `The journal in ${folder} cannot be opened or written: is there permission, room within quotas, and a sound disk? Nothing was taken`,
     { cause },
   );
 export const replaced = (folder: string) =>

@@ -352,9 +352,20 @@ test("a take of what is no event is refused, and what stands beside it is taken"
       ehr.take({ arrivals: [event("a")] }),
       ehr.take({ arrivals: [{ bytes: new Uint8Array(1), mediaType: "not a type" }] }),
       ehr.take({ arrivals: [], cursors: new Map([["k".repeat(1025), "1"]]) }),
+      // This one is found out within the commit that they share.
+      journal.posted([{ source: "ehr", number: 9n, commitment: new Uint8Array(32) }], {
+        postedAt: 1,
+        ...RECEIPT,
+      }),
       ehr.take({ arrivals: [event("b")] }),
     ]);
-    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "rejected",
+      "rejected",
+      "fulfilled",
+    ]);
     expect([...journal.entries("ehr")].map(({ bytes }) => text(bytes))).toEqual(["a", "b"]);
   });
 });
