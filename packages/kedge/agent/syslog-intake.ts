@@ -12,8 +12,8 @@ export type Foreign = "passBy" | "lines";
 
 /** Resolves once all of it is in the journal: whoever reads waits for it, so that its sender is held meanwhile. */
 export type Take = (messages: Iterable<Framed | Lost>) => Promise<void>;
-/** Datagrams that there was no room for. */
-export type Lost = { kind: "lost"; datagrams: number; octets: number };
+/** Datagrams that there was no room for; their octets, where it was we who let them go. */
+export type Lost = { kind: "lost"; datagrams: number; octets?: number };
 
 // What is written at a time: of a piece that holds very many short messages not all become objects at once.
 const MAX_MESSAGES = 256;
@@ -36,9 +36,10 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
     group.messages += 1;
     if (framed.kind !== "message") {
       const { kind, octets } = framed;
-      const detail = kind === "lost" ? `${framed.datagrams} datagrams` : undefined;
-      host.count(kind, kind === "lost" ? framed.datagrams : 1);
-      group.arrivals.push(gap({ kind, octets, ...(detail !== undefined && { detail }) }));
+      const datagrams = kind === "lost" ? framed.datagrams : undefined;
+      host.count(kind, datagrams ?? 1);
+      const detail = datagrams === undefined ? {} : { detail: `${datagrams} datagrams` };
+      group.arrivals.push(gap({ kind, ...(octets !== undefined && { octets }), ...detail }));
       return;
     }
     const { bytes } = framed;
