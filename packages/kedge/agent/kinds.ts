@@ -52,21 +52,16 @@ export const FLAGS: readonly Flag[] = [
   {
     flag: "syslog",
     value: "url",
-    what: "take ATNA audit messages at this address, such as tcp://127.0.0.1:6514",
+    what: "take audit messages of IHE ATNA at this address, such as tcp://127.0.0.1:6514",
     options: (name, address) => ({ kind: "syslog", name, listen: { address } }),
   },
 ];
 
 /** Of a kind that listens: where, and the schemes that it has. */
 export function listenOf(options: SourceOptions): { listen: Listen; schemes: readonly Scheme[] } | undefined {
-  switch (options.kind) {
-    case "fhir":
-      return { listen: options.listen, schemes: FHIR_SCHEMES };
-    case "syslog":
-      return { listen: options.listen, schemes: SYSLOG_SCHEMES };
-    default:
-      return undefined;
-  }
+  if (options.kind === "fhir") return { listen: options.listen, schemes: FHIR_SCHEMES };
+  if (options.kind === "syslog") return { listen: options.listen, schemes: SYSLOG_SCHEMES };
+  return undefined;
 }
 
 /** What the agent would do with a source, in lines. */
