@@ -1,6 +1,7 @@
 /**
- * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged but the end of a connection: so no more is read while
- * what was read is not in the journal, and the sender that closes sees ours closed only when it is.
+ * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged: so no more is read while what was read is not in the
+ * journal, and a connection is closed after its sender's end only when it is, else reset. An agent that is killed loses what
+ * it had read and not written: docs/decisions/0026.
  */
 import { once } from "node:events";
 import { statSync } from "node:fs";
