@@ -18,6 +18,8 @@ export type Lost = { kind: "lost"; datagrams: number; octets?: number };
 // What is written at a time: of a piece that holds very many short messages not all become objects at once.
 const MAX_MESSAGES = 256;
 const MAX_OCTETS = 1 << 20;
+/** Ms: senders are held, and datagrams lost, meanwhile. */
+const BACKOFF = { first: 200, longest: 5000 };
 
 /** @param forwarding of the source that has an upstream: it gets what is passed by, too. */
 export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | undefined): Take {
@@ -63,7 +65,7 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
   async function write({ arrivals, forward, passedBy }: Group): Promise<void> {
     const taking: Taking = { arrivals, forward, passedBy };
     // Retried for as long as it takes: there is no other way to refuse a syslog message than to read no further.
-    await insist(host, "journal", () => host.intake.take(taking));
+    await insist(host, "journal", () => host.intake.take(taking), BACKOFF);
     forwarding?.wake();
   }
 }
