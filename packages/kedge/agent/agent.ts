@@ -313,14 +313,8 @@ type Client = ReturnType<typeof openClient>;
 
 async function placesOf(client: Client, log: string, commitments: readonly Uint8Array[]) {
   const places: (bigint | "pending" | "unknown")[] = [];
-  for (const commitment of commitments) {
-    try {
-      const { index } = await client.entry(log, commitment);
-      places.push(index === undefined ? "pending" : BigInt(index));
-    } catch (error) {
-      if (!(error instanceof ClientError) || error.code !== "not_found") throw error;
-      places.push("unknown");
-    }
+  for await (const answer of client.statuses(log, commitments)) {
+    places.push(answer.state === "sealed" ? BigInt(answer.index) : answer.state);
   }
   return places;
 }
