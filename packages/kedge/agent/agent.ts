@@ -58,7 +58,7 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
   const ending = new AbortController();
   const draining = new AbortController();
   const taking = new AbortController();
-  const journal = await openJournal({ folder: config.data, keys });
+  const journal = await openJournal({ folder: config.data, keys, now: clock.wall });
   let health: Awaited<ReturnType<typeof startHealth>> | undefined;
   try {
     health = await openHealth(config, journal, { report, clock });

@@ -66,12 +66,22 @@ export function listenOf(options: SourceOptions): { listen: Listen; schemes: rea
 
 /** What the agent would do with a source, in lines. */
 export function describeSource(options: SourceOptions): string[] {
+  const lines = describeInput(options);
+  const upstream = "upstream" in options ? options.upstream : undefined;
+  return upstream === undefined ? lines : [...lines, `passes each on, as it came, to ${upstream.url}`];
+}
+
+function describeInput(options: SourceOptions): string[] {
   const listening = listenOf(options);
-  if (options.kind === "poll") {
-    const { url, resource, every, overlap } = options;
-    return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
-  }
   if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
-  if (options.kind === "files") return describeFiles(options);
-  return ["reads standard input, a line an event"];
+  switch (options.kind) {
+    case "files":
+      return describeFiles(options);
+    case "poll":
+      return [
+        `asks ${options.url} for ${options.resource} every ${options.every} s, ${options.overlap} s of what it has asked for again`,
+      ];
+    default:
+      return ["reads standard input"];
+  }
 }

@@ -1,5 +1,5 @@
 import { configOfFlags, parseConfig } from "@kedge/cli/agent/config";
-import { initialConfig, UNIT } from "@kedge/cli/agent/init";
+import { EXAMPLES, initialConfig, UNIT } from "@kedge/cli/agent/init";
 import { describeSource } from "@kedge/cli/agent/kinds";
 import { expect, test } from "vitest";
 
@@ -12,7 +12,10 @@ test("what init writes is a configuration, its comments left out", () => {
   const config = parseConfig(bytesOf(initialConfig()));
   expect(JSON.stringify(config)).not.toContain('"//');
   expect(config.sources.length).toBeGreaterThan(0);
-  for (const source of config.sources) expect(describeSource(source).length).toBeGreaterThan(0);
+  const examples = parse({ data: "d", sources: EXAMPLES }).sources;
+  const all = [...config.sources, ...examples];
+  expect(new Set(all.map(({ kind }) => kind))).toEqual(new Set(["files", "syslog", "fhir", "poll", "stdin"]));
+  for (const source of all) expect(describeSource(source).join("\n")).not.toMatch(/undefined|\[object/);
 });
 
 test("the unit runs the command that there is, and keeps what it writes to itself", () => {
