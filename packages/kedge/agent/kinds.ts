@@ -73,7 +73,8 @@ export function describeSource(options: SourceOptions): string[] {
 
 function describeInput(options: SourceOptions): string[] {
   const listening = listenOf(options);
-  if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
+  const where =
+    listening === undefined ? [] : [`listens on ${describeListener(listening.listen, listening.schemes)}`];
   switch (options.kind) {
     case "files":
       return describeFiles(options);
@@ -81,7 +82,16 @@ function describeInput(options: SourceOptions): string[] {
       return [
         `asks ${options.url} for ${options.resource} every ${options.every} s, ${options.overlap} s of what it has asked for again`,
       ];
-    default:
+    case "stdin":
       return ["reads standard input"];
+    case "syslog":
+      return [
+        ...where,
+        options.foreign === "passBy"
+          ? "counts what is no audit message, and passes it by"
+          : "takes what is no audit message as lines",
+      ];
+    case "fhir":
+      return where;
   }
 }
