@@ -5,7 +5,6 @@ import {
   appendFileSync,
   existsSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -25,7 +24,7 @@ import { commitEvent } from "@kedge/verify/events/commitment";
 import { manifestSource, parseManifest } from "@kedge/verify/events/manifest";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { leafHash, rootOf } from "@kedge/verify/tlog/merkle";
-import { hexToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { afterAll, expect, test } from "vitest";
 import { serve, stop } from "../../../support/serve.ts";
 
@@ -76,6 +75,17 @@ async function startAgent(config: string, began: number): Promise<Running> {
 async function kill({ child }: Running): Promise<void> {
   await stop(child, "SIGKILL");
   children.delete(child);
+}
+
+const hexOf = (bytes: Uint8Array | undefined) => bytes && bytesToHex(bytes);
+
+/** The last number that a manifest has. */
+function lastCovered(journal: JournalReader, source: string): bigint {
+  let last = 0n;
+  for (const { bytes = new Uint8Array() } of journal.entries(manifestSource(source))) {
+    last = parseManifest(bytes).numbers?.last ?? last;
+  }
+  return last;
 }
 
 test("killed twenty times under load, the service coming and going: every event is once in the log, numbers unbroken, manifests right", async () => {
@@ -135,7 +145,7 @@ test("killed twenty times under load, the service coming and going: every event 
   let isUp = true;
   for (let round = 1; round <= KILLS; round++) {
     const agent = await startAgent(config, began);
-    const until = Date.now() + 800;
+    const until = Date.now() + 1_500;
     const loading = load(agent.urls, until + 300);
     if (round % 3 === 0) {
       if (isUp) await stop(running, round % 2 === 0 ? "SIGKILL" : "SIGTERM");
@@ -143,7 +153,7 @@ test("killed twenty times under load, the service coming and going: every event 
       children.add(running);
       isUp = !isUp;
     }
-    await sleep(Math.max(0, until - Date.now()) * Math.random());
+    await sleep((until - Date.now()) * (0.3 + 0.7 * Math.random()));
     await kill(agent);
     await loading;
     // By name and by copy; the writer goes on in the new file.
@@ -180,6 +190,9 @@ test("killed twenty times under load, the service coming and going: every event 
       long,
     )
     .toBe(0);
+  for (const source of ["ehr", "fhir", "atna"]) {
+    await expect.poll(() => read((journal) => lastCovered(journal, source)), long).toBe(state(source)?.last);
+  }
   expect(await stop(agent.child, "SIGTERM")).toBe(0);
 
   const entries = read(
@@ -214,9 +227,7 @@ test("killed twenty times under load, the service coming and going: every event 
   expect(indices.size).toBe(all.length);
   const client = openClient({ url: `http://127.0.0.1:${port}`, apiKey: apiKey ?? "" });
   const { size } = await client.log(log ?? "");
-  const { length: demonstration } = readdirSync(join(folder, "service")).includes("demo")
-    ? { length: 500 }
-    : { length: 0 };
+  const demonstration = existsSync(join(folder, "service/demo")) ? 500 : 0;
   expect(size).toBe(all.length + demonstration);
 
   // Each hour once, one after the other; each number in one of them, up to the last hour that was over.
@@ -228,16 +239,15 @@ test("killed twenty times under load, the service coming and going: every event 
     let end: number | undefined;
     for (const [i, { bytes = new Uint8Array() }] of chain.entries()) {
       const manifest = parseManifest(bytes);
-      expect(manifest.previous).toEqual(chain[i - 1]?.commitment);
+      expect(hexOf(manifest.previous)).toBe(hexOf(chain[i - 1]?.commitment));
       expect(manifest.from).toBe(end ?? manifest.from);
       expect(manifest.numbers?.first ?? last + 1n).toBe(last + 1n);
       const covered = events.slice(Number(last), Number(manifest.numbers?.last ?? last));
-      expect(manifest.root).toEqual(rootOf(covered.map(({ commitment }) => leafHash(commitment))));
+      expect(hexOf(manifest.root)).toBe(hexOf(rootOf(covered.map(({ commitment }) => leafHash(commitment)))));
       last = manifest.numbers?.last ?? last;
       end = manifest.to;
     }
     expect(last).toBe(BigInt(events.length));
   }
-  expect(existsSync(join(folder, "data/journal.mdb"))).toBe(true);
   await stop(running, "SIGTERM");
 }, 600_000);
