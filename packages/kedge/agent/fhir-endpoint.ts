@@ -31,8 +31,8 @@ export type Endpoint = {
   isOpen: boolean;
   /** Octets: of an event, and of a body that may hold several. */
   limits: { event: number; bundle: number };
-  /** What becomes of a body that cannot be read as what it says it is: `take` commits to its bytes all the same. */
-  unreadable: "refuse" | "take";
+  /** Whether a body that is not what it says it is is refused; if not, its bytes are committed to all the same. */
+  refuse: boolean;
   room: Room;
   /** The request as it is to go on to the upstream; undefined without one. */
   forward?(request: Request, sent: Uint8Array): Uint8Array;
@@ -308,7 +308,7 @@ async function orGap<T>({ endpoint, body }: Posted, read: () => T): Promise<T | 
   } catch (error) {
     if (error instanceof Refusal && error.code === "unsupported_media_type") throw error;
     const kind = gapKind(error);
-    if (kind === "unreadable" && endpoint.unreadable === "take") return undefined;
+    if (kind === "unreadable" && !endpoint.refuse) return undefined;
     const id = bytesToHex(sha256(body.bytes));
     // A sender may repeat for days what is refused each time: it is one gap.
     if (!endpoint.lately.has(id)) await leaveGap(endpoint, { kind, octets: body.bytes.length });

@@ -1,6 +1,6 @@
 /** Requests that go on to an upstream over HTTP as they came: how they lie in the queue, and how they are sent. */
 
-import { withTimeout } from "@kedge/verify/net/exchange";
+import { exchange } from "@kedge/verify/net/fetch";
 import { concatBytes } from "@kedge/verify/tlog/bytes";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
@@ -47,7 +47,7 @@ export function sendRequests(
     let sent = 0;
     try {
       for (const message of messages) {
-        const status = await withTimeout(TIMEOUT, (ended) => post(base, tokenFile, message, ended), signal);
+        const status = await post(base, tokenFile, message, signal);
         if (REFUSED.has(status)) {
           count("refusedByUpstream");
           trouble(
@@ -55,7 +55,9 @@ export function sendRequests(
             `It answered ${status} to an event: that is in the journal, and not there`,
           );
         } else if (status < 200 || status > 299) {
-          throw new Error(`the upstream answered ${status}`);
+          throw new Error(`The upstream answered ${status}`);
+        } else {
+          trouble("upstream refuses", undefined);
         }
         sent++;
       }
@@ -74,11 +76,13 @@ async function post(
 ): Promise<number> {
   const end = message.indexOf(LF);
   const head = packed.parse(JSON.parse(new TextDecoder().decode(message.subarray(0, end))));
-  const headers = new Headers(head.headers);
-  if (tokenFile !== undefined) headers.set("Authorization", `Bearer ${secretOf(tokenFile)}`);
-  const body = new Uint8Array(message.subarray(end + 1));
   const { method, path } = head;
-  const response = await fetch(`${base}${path}`, { method, headers, body, redirect: "manual", signal });
-  await response.body?.cancel();
-  return response.status;
+  const headers = Object.fromEntries(head.headers);
+  if (tokenFile !== undefined) headers["authorization"] = `Bearer ${secretOf(tokenFile)}`;
+  const body = new Uint8Array(message.subarray(end + 1));
+  const limits = { timeout: TIMEOUT, signal };
+  return exchange(new URL(`${base}${path}`), { method, headers, body }, limits, async (answer) => {
+    await answer.body?.cancel();
+    return answer.status;
+  });
 }

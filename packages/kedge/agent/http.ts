@@ -22,12 +22,12 @@ export const fhirSchema = z.strictObject({
   kind: z.literal("fhir"),
   name: z.string(),
   listen: listenSchema,
-  /** `take` commits to the bytes of a body that cannot be read, too; `refuse` tells its sender, and is a gap. */
-  unreadable: z.enum(["refuse", "take"]).default("refuse"),
-  /** Octets. */
-  maxEvent: z.int().min(1024).max(MAX_BYTES).default(MIB),
-  /** Octets, of a body that may hold several events. */
-  maxBundle: z.int().min(1024).max(MAX_BYTES).default(MAX_BYTES),
+  /** What is not as it says it is becomes a gap, and its sender is told; false commits to its bytes all the same. */
+  refuse: z.boolean().default(true),
+  /** Octets of the largest event: a larger one becomes a gap, and its sender is told. */
+  limit: z.int().min(1024).max(MAX_BYTES).default(MIB),
+  /** Octets of the largest body that may hold several events. */
+  bundleLimit: z.int().min(1024).max(MAX_BYTES).default(MAX_BYTES),
   upstream: upstreamSchema.optional(),
 });
 export type FhirOptions = z.output<typeof fhirSchema>;
@@ -72,8 +72,8 @@ export function openFhir(options: FhirOptions, host: Host): Source {
         },
         mayEnter: (authorization) => mayEnter(listener, authorization),
         isOpen: listener.token === undefined && options.listen.tls?.clientCa === undefined,
-        limits: { event: options.maxEvent, bundle: Math.max(options.maxEvent, options.maxBundle) },
-        unreadable: options.unreadable,
+        limits: { event: options.limit, bundle: Math.max(options.limit, options.bundleLimit) },
+        refuse: options.refuse,
         room: { free: ROOM },
         ...(send && { forward: packRequest }),
         count: host.count,

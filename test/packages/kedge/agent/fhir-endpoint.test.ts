@@ -13,7 +13,7 @@ function endpoint(options: Partial<Endpoint> = {}) {
     mayEnter: () => true,
     isOpen: true,
     limits: { event: 4096, bundle: 65_536 },
-    unreadable: "refuse",
+    refuse: true,
     room: { free: 1 << 20 },
     count: () => undefined,
     trouble: (cause) => troubles.push(cause),
@@ -298,7 +298,7 @@ describe("what cannot be read", () => {
   });
 
   test("is committed all the same where the source is configured so", async () => {
-    const { post, texts } = endpoint({ unreadable: "take" });
+    const { post, texts } = endpoint({ refuse: false });
     expect((await post("/AuditEvent", "{")).status).toBe(201);
     expect((await post("/", "{")).status).toBe(200);
     expect((await post("/events", "{", { "content-type": "application/cloudevents+json" })).status).toBe(201);

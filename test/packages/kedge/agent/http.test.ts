@@ -70,7 +70,7 @@ test("a sender that goes away before its body ends commits nothing", async () =>
 });
 
 test("a body in chunks that is too long is refused before its end, and the listener goes on", async () => {
-  const { port, url } = await listening({ maxEvent: 1024 });
+  const { port, url } = await listening({ limit: 1024 });
   const head = `POST /AuditEvent HTTP/1.1\r\nHost: a\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: chunked\r\n\r\n`;
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => undefined);
