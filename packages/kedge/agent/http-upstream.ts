@@ -25,11 +25,15 @@ const packed = z.strictObject({
 });
 const LF = 0x0a;
 
-/** A line of JSON, and the body as it was sent. */
-export function packRequest(request: Request, sent: Uint8Array): Uint8Array {
+/** A line of JSON, and the body as it was sent. `base` is what our own paths begin with, and the upstream's do not. */
+export function packRequest(request: Request, base: string, sent: Uint8Array): Uint8Array {
   const { pathname, search } = new URL(request.url);
   const headers = [...request.headers].filter(([name]) => KEPT.test(name));
-  const head: z.output<typeof packed> = { method: request.method, path: pathname + search, headers };
+  const head: z.output<typeof packed> = {
+    method: request.method,
+    path: pathname.slice(base.length) + search,
+    headers,
+  };
   return concatBytes(utf8ToBytes(`${JSON.stringify(head)}\n`), sent);
 }
 
