@@ -47,7 +47,10 @@ export const FLAGS: readonly Flag[] = [
     flag: "fhir",
     value: "url",
     what: "take FHIR, CloudEvents and plain POST at this address, such as http://127.0.0.1:8090",
-    options: (name, address) => ({ kind: "fhir", name, listen: { address } }),
+    options(name, url) {
+      const [, address = url, path = ""] = /^([a-z]+:\/\/[^/]+)(\/.*[^/])?\/?$/.exec(url) ?? [];
+      return { kind: "fhir", name, listen: { address }, path };
+    },
   },
   {
     flag: "syslog",
