@@ -6,8 +6,15 @@ import { describeListener, type Listen, type Scheme } from "./listen.ts";
 import { openPoll, pollSchema } from "./poll.ts";
 import type { Host, Source } from "./source.ts";
 import { openStdin, stdinSchema } from "./stdin.ts";
+import { openSyslog, SYSLOG_SCHEMES, syslogSchema } from "./syslog.ts";
 
-export const sourceSchema = z.discriminatedUnion("kind", [fhirSchema, filesSchema, pollSchema, stdinSchema]);
+export const sourceSchema = z.discriminatedUnion("kind", [
+  fhirSchema,
+  filesSchema,
+  pollSchema,
+  stdinSchema,
+  syslogSchema,
+]);
 export type SourceOptions = z.output<typeof sourceSchema>;
 
 /** Throws AgentError `config`. */
@@ -21,6 +28,8 @@ export function openSource(options: SourceOptions, host: Host): Source {
       return openPoll(options, host);
     case "stdin":
       return openStdin(options, host);
+    case "syslog":
+      return openSyslog(options, host);
   }
 }
 
@@ -40,11 +49,19 @@ export const FLAGS: readonly Flag[] = [
     what: "take FHIR, CloudEvents and plain POST at this address, such as http://127.0.0.1:8090",
     options: (name, address) => ({ kind: "fhir", name, listen: { address } }),
   },
+  {
+    flag: "syslog",
+    value: "url",
+    what: "take audit messages of IHE ATNA at this address, such as tcp://127.0.0.1:6514",
+    options: (name, address) => ({ kind: "syslog", name, listen: { address } }),
+  },
 ];
 
 /** Of a kind that listens: where, and the schemes that it has. */
 export function listenOf(options: SourceOptions): { listen: Listen; schemes: readonly Scheme[] } | undefined {
-  return options.kind === "fhir" ? { listen: options.listen, schemes: FHIR_SCHEMES } : undefined;
+  if (options.kind === "fhir") return { listen: options.listen, schemes: FHIR_SCHEMES };
+  if (options.kind === "syslog") return { listen: options.listen, schemes: SYSLOG_SCHEMES };
+  return undefined;
 }
 
 /** What the agent would do with a source, in lines. */
@@ -53,6 +70,16 @@ export function describeSource(options: SourceOptions): string[] {
   if (options.kind === "poll") {
     const { url, resource, every, overlap } = options;
     return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
+  }
+  if (listening !== undefined && options.kind === "syslog") {
+    const { foreign, upstream } = options;
+    return [
+      `listens on ${describeListener(listening.listen, listening.schemes)}`,
+      foreign === "passBy"
+        ? "counts what is no audit message, and passes it by"
+        : "takes what is no audit message as lines",
+      ...(upstream === undefined ? [] : [`passes each message on to ${upstream.url}`]),
+    ];
   }
   if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
   if (options.kind === "files") return describeFiles(options);

@@ -7,7 +7,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
-import type { Columns } from "@kedge/verify/events/formats/format";
+import type { Columns } from "@kedge/verify/events/formats/columns";
 import { readColumns } from "@kedge/verify/events/formats/formats";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
 import { type Database, lookAt, openDatabase } from "../lmdb/file.ts";

@@ -3,7 +3,7 @@
  * event's epoch, so whoever finds the index cannot test guesses of a patient, and shredding an epoch makes its terms mute.
  */
 import { createHmac, hkdfSync } from "node:crypto";
-import type { Columns } from "@kedge/verify/events/formats/format";
+import type { Columns } from "@kedge/verify/events/formats/columns";
 import type { EpochKey } from "../journal/types.ts";
 
 /** The fields that are in the index. A search that names several takes the first of them to read by. */
