@@ -466,10 +466,7 @@ describe("CloudEvents", () => {
     const { post, taken } = endpoint();
     const { "ce-id": _, ...rest } = binary;
     for (const [body, headers] of [
-      [
-        `{"specversion":"1.0","id":"1","source":"/"}`,
-        { "content-type": "application/cloudevents+json" },
-      ],
+      [`{"specversion":"1.0","id":"1","source":"/"}`, { "content-type": "application/cloudevents+json" }],
       [`[${event},{}]`, { "content-type": "application/cloudevents-batch+json" }],
       ["{}", { ...rest, "content-type": "application/json" }],
       [`1,"id":"2"`, { ...binary, "content-type": "application/json" }],
