@@ -27,7 +27,7 @@ import {
 } from "./state.ts";
 
 /** Taken last, keys.json before kms.json, which then has every key that it names. The tenant's may have been moved away. */
-const KEYS = ["keys.json", "kms.json", "credentials.json"];
+const KEYS = ["keys.json", "kms.json", "credentials.json", "keyring.json"];
 
 /** What is underway, or says who writes: no part of what is kept. */
 const isTransient = (name: string): boolean => name.startsWith(".") || /\.(tmp|lock)$/.test(name);

@@ -297,7 +297,8 @@ async function hasAny(store: Store, pk: string): Promise<boolean> {
 }
 
 /** What is for the owner alone, whatever the folder's own mode is: that may let a web server into published/anchor. */
-const PRIVATE = /^(keys\.json|kms\.json|environment\.json|credentials\.json|kedge\.log(\.\d+)?)$/;
+const PRIVATE =
+  /^(keys\.json|kms\.json|environment\.json|credentials\.json|keyring\.json|kedge\.log(\.\d+)?)$/;
 const PRIVATE_FOLDERS = [STORE, OLD_STORE, INDEX, "published/logs", "demo"];
 
 /** Sets the modes of what is there. */

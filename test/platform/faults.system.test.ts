@@ -9,6 +9,7 @@ import { folderPublication } from "../../platform/folder.ts";
 import { folderIndex } from "../../platform/index-folder.ts";
 import { lmdbStore } from "../../platform/lmdb.ts";
 import { type DurableProcess, expectRounds, startDurable } from "../support/durable-process.ts";
+import { randomFrom, reasonAgainst, reasonAgainstMounting, recorded } from "../support/faults.ts";
 import { buildRecorder, type DiskEvent, readJournal, replay, writeDisk } from "../support/power-cut.ts";
 
 let folder: string;
@@ -84,21 +85,6 @@ if (compiler !== undefined || process.platform !== "linux") {
       expect(said).toEqual(["put there", "put there", "unavailable absent", ...Array(3).fill("put there")]);
     });
   });
-}
-
-function recorded(library: string, watched: string, journal: string): Record<string, string> {
-  return { LD_PRELOAD: library, POWER_CUT_FOLDER: watched, POWER_CUT_JOURNAL: journal, UV_USE_IO_URING: "0" };
-}
-
-/** mulberry32 */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 // ---- a full disk -----------------------------------------------------------------------------------------------------
@@ -208,25 +194,6 @@ if (mounting !== undefined) {
 }
 
 const firstByte = (value: unknown) => (value instanceof Uint8Array ? value[0] : undefined);
-
-/** Why no disk can be mounted here; undefined where one can. */
-async function reasonAgainstMounting(): Promise<string | undefined> {
-  if (process.platform !== "linux") return "not on this system";
-  const point = await mkdtemp(join(tmpdir(), "kedge-mount-"));
-  const reason = reasonAgainst("mount", ["-t", "tmpfs", "tmpfs", point]);
-  if (reason === undefined) execFileSync("umount", [point]);
-  await rm(point, { recursive: true });
-  return reason;
-}
-
-function reasonAgainst(command: string, args: readonly string[]): string | undefined {
-  try {
-    execFileSync(command, args, { stdio: "pipe" });
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message.split("\n")[0] : String(error);
-  }
-}
 
 // ---- too many open files -----------------------------------------------------------------------------------------------
 

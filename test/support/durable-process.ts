@@ -1,4 +1,4 @@
-/** A process of durable-process.mjs, and whether what it said that it had written is there. */
+/** A process that says what it has done, by default of durable-process.mjs, and whether what that said is there. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { folderPublication } from "../../platform/folder.ts";
 import { folderIndex } from "../../platform/index-folder.ts";
 import { lmdbStore } from "../../platform/lmdb.ts";
 
-const SCRIPT = join(import.meta.dirname, "durable-process.mjs");
+const SCRIPT = "durable-process.mjs";
 
 export type DurableProcess = {
   readonly process: ChildProcess;
@@ -22,12 +22,12 @@ export type DurableProcess = {
   readonly ended: Promise<number | string>;
 };
 
-/** @param options.files how many files it may open. */
+/** @param options.files how many files it may open. @param options.script another, in this folder. */
 export function startDurable(
   args: readonly string[],
-  options: { env?: Readonly<Record<string, string>>; files?: number } = {},
+  options: { env?: Readonly<Record<string, string>>; files?: number; script?: string } = {},
 ): DurableProcess {
-  const command = [process.execPath, SCRIPT, ...args];
+  const command = [process.execPath, join(import.meta.dirname, options.script ?? SCRIPT), ...args];
   const limited = ["-c", `ulimit -n ${options.files}; exec "$@"`, "sh", ...command];
   const [file = "", ...rest] = options.files === undefined ? command : ["sh", ...limited];
   const child = spawn(file, rest, {

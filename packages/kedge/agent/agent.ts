@@ -26,13 +26,21 @@ export type AgentOptions = {
   /** Of the service; each call is tried once. */
   connection: Connection;
   log: string;
-  keys: EpochKeys;
+  /** `refresh` reads them again where they have changed, as by a rotation. */
+  keys: EpochKeys & { refresh?(): Promise<boolean> };
   report?: Report;
   clock?: Clock;
 };
 
 /** Ms. */
-const EVERY = { manifests: 5_000, alerts: 10_000, retention: 3_600_000, source: 60_000, time: 30_000 };
+const EVERY = {
+  manifests: 5_000,
+  keys: 10_000,
+  alerts: 10_000,
+  retention: 3_600_000,
+  source: 60_000,
+  time: 30_000,
+};
 /** How long a stop lets sources finish what they have begun, and then what is journalled be posted. */
 const GRACE = { sources: 10_000, posting: 10_000 };
 /** The service's word on the time counts so long: a machine that slept has a clock that stood still. */
@@ -87,7 +95,11 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
   }
 }
 
-const aborted = (signal: AbortSignal): Promise<void> => pause(2 ** 31 - 1, signal);
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 
 const unposted = (journal: Journal): number =>
   Number(journal.sources().reduce((sum, { journalled, posted }) => sum + journalled - posted, 0n));
@@ -184,7 +196,7 @@ async function keepRunning(
 // ---- what goes on beside them -------------------------------------------------------------------------------------------
 
 function startLoops(
-  { config, connection, log }: AgentOptions,
+  { config, connection, log, keys }: AgentOptions,
   journal: Journal,
   { report, clock }: { report: Report; clock: Clock },
   { ending, draining }: { ending: AbortSignal; draining: AbortSignal },
@@ -205,6 +217,7 @@ function startLoops(
     }),
     every(EVERY.time, ending, () => askTime(connection, clock, ending)),
     every(EVERY.alerts, ending, async () => alert(config, journal, report, clock)),
+    every(EVERY.keys, ending, () => trying(report, "keys", async () => void (await keys.refresh?.()))),
     every(EVERY.retention, ending, () => trying(report, "archive", () => dropOld(config, journal, clock))),
   ];
   return { posting, failed: rejected(loops), ended: Promise.all(loops) };

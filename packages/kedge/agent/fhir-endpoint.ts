@@ -6,6 +6,8 @@ import { EventError } from "@kedge/verify/events/error";
 import { type BundleEntry, readBundle, resourceType } from "@kedge/verify/events/formats/fhir";
 import { isXml } from "@kedge/verify/events/formats/malformed";
 import { GAP_MEDIA_TYPE, type Gap, type GapKind, gapBytes } from "@kedge/verify/events/gap";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Arrival, Intake } from "../journal/types.ts";
@@ -45,6 +47,7 @@ export type Counter = "requests" | "events" | "refused" | "gaps" | "unavailable"
 /** Of a Bundle, or a body of several events. */
 export const MAX_EVENTS = 10_000;
 const RETRY_AFTER = "5";
+const MAX_LATELY = 1000;
 
 const SYNTAXES: ReadonlyMap<string, Syntax> = new Map([
   ["application/fhir+json", "json"],
@@ -63,8 +66,9 @@ const ID = /^[A-Za-z0-9.-]{1,64}$/; // FHIR R4 §2.24.0.1
 /** Version 00 of https://www.w3.org/TR/trace-context/#traceparent-header. */
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-export function createFhirApp(endpoint: Endpoint): Hono {
+export function createFhirApp(options: Endpoint): Hono {
   const app = new Hono();
+  const endpoint: Running = { ...options, lately: new Set() };
   const { search, limits } = endpoint;
 
   app.use(async (c, next) => {
@@ -125,10 +129,12 @@ function refusalOf(endpoint: Endpoint, error: Error): Refusal {
 
 // ---- what a request becomes in the journal ------------------------------------------------------------------------
 
-type Posted = { endpoint: Endpoint; c: Context; body: Body };
+/** With SHA-256 of bodies that have left a gap. */
+type Running = Endpoint & { lately: Set<string> };
+type Posted = { endpoint: Running; c: Context; body: Body };
 
 async function withBody(
-  endpoint: Endpoint,
+  endpoint: Running,
   c: Context,
   limit: number,
   take: (posted: Posted) => Promise<Response>,
@@ -303,7 +309,12 @@ async function orGap<T>({ endpoint, body }: Posted, read: () => T): Promise<T | 
     if (error instanceof Refusal && error.code === "unsupported_media_type") throw error;
     const kind = gapKind(error);
     if (kind === "unreadable" && endpoint.unreadable === "take") return undefined;
-    await leaveGap(endpoint, { kind, octets: body.bytes.length });
+    const id = bytesToHex(sha256(body.bytes));
+    // A sender may repeat for days what is refused each time: it is one gap.
+    if (!endpoint.lately.has(id)) await leaveGap(endpoint, { kind, octets: body.bytes.length });
+    endpoint.lately.add(id);
+    const [oldest = id] = endpoint.lately;
+    if (endpoint.lately.size > MAX_LATELY) endpoint.lately.delete(oldest);
     throw error;
   }
 }

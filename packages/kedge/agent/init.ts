@@ -24,7 +24,24 @@ const INITIAL = {
   keepDays: {},
   "// sources":
     "Each has a name of its own, which stands in every commitment: choose it for good. Listeners are on loopback, or have tls and a clientCa or a tokenFile.",
-  sources: [{ "//": "Standard input, a line an event.", kind: "stdin", name: "stdin" }],
+  sources: [
+    {
+      "//": "A file that is written to and rotated, or a folder of files: NDJSON, lines, FHIR resources and Bundles, delimited files.",
+      kind: "files",
+      name: "ehr",
+      path: "/var/log/ehr.ndjson",
+    },
+    {
+      "//": "Epic's extracts: a row an event.",
+      kind: "files",
+      name: "epic",
+      path: "/srv/epic/access-log",
+      pattern: "*.txt",
+      content: "delimited",
+      preset: "epic",
+    },
+    { "//": "Standard input, a line an event.", kind: "stdin", name: "stdin" },
+  ],
 };
 
 /** For `systemctl`: the credentials come from systemd, so that they lie in no folder that others read. */

@@ -16,20 +16,22 @@ export type StreamLimits = {
   message: number;
   /** At a time; one more is refused. */
   connections: number;
-  /** Ms that a message may take to come. */
+  /** Ms that a message may take to come, once it has begun to. */
   patience: number;
+  /** Octets held of messages that have not come to their end, in all connections. */
+  held: number;
+  /** Ms between two looks at the files of the certificate. */
+  renewal: number;
 };
+export const STREAM_LIMITS = { patience: 60_000, held: 64 << 20, renewal: 30_000 };
 
-/** Octets held of messages that have not come to their end, in all connections. */
-const MAX_HELD = 64 << 20;
 const HANDSHAKE_TIMEOUT = 20_000;
 /** Ms without a word after which the system asks a peer whether it is there: one that was switched off says nothing. */
 const KEEP_ALIVE = 60_000;
-const TICK = 250;
+const TICK = 100;
 /** Once stopped: ms without anything new after which a connection is left, and after which each is. */
-const QUIET = 250;
+const QUIET = 150;
 const GRACE = 2000;
-const CERTIFICATE_LOOKS = 30_000;
 
 type Connection = {
   socket: Socket;
@@ -84,7 +86,7 @@ export function openStreams(
       connection.heardAt = performance.now();
       if (ended > 0 || before === 0) connection.since = connection.heardAt;
       hold(framing.held());
-      if (held > MAX_HELD) cutOldest();
+      if (held > limits.held) cutOldest();
     };
     let turn = Promise.resolve();
     socket.on("data", (piece: Uint8Array) => {
@@ -149,7 +151,8 @@ export function openStreams(
   };
   const run = async (): Promise<void> => {
     const ticking = setInterval(look, TICK);
-    const renewing = "setSecureContext" in server ? renewCertificate(server, listen, host) : undefined;
+    const renewing =
+      "setSecureContext" in server ? renewCertificate(server, listen, limits.renewal, host) : undefined;
     if (!host.signal.aborted) await once(host.signal, "abort");
     stoppedAt = performance.now();
     const closed = once(server, "close");
@@ -177,7 +180,7 @@ function* counting<T>(items: Iterable<T>, onItem: () => void): Generator<T> {
 }
 
 /** A certificate lives for months or days and the agent for years: new files are used for new connections. */
-function renewCertificate(server: TlsServer, listen: Listen, host: Host): NodeJS.Timeout {
+function renewCertificate(server: TlsServer, listen: Listen, every: number, host: Host): NodeJS.Timeout {
   const { cert, key, clientCa } = listen.tls ?? {};
   const paths = [cert, key, clientCa].filter((path) => path !== undefined);
   const stamp = (): string =>
@@ -198,5 +201,5 @@ function renewCertificate(server: TlsServer, listen: Listen, host: Host): NodeJS
         `The new certificate (${cert}) or its key cannot be used: the one before is`,
       );
     }
-  }, CERTIFICATE_LOOKS);
+  }, every);
 }

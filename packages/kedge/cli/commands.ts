@@ -36,8 +36,16 @@ export const tenantCommands: Commands = {
       summary: "the public keys that others verify your proofs with, as one file",
       load: async () => (await import("./policy.ts")).policyCommand,
     },
+    keys: {
+      summary: "list, rotate and seal the tenant keys that commitments are made under",
+      load: async () => (await import("./keys.ts")).keysCommand,
+    },
+    shred: {
+      summary: "destroy the tenant key of an epoch, for erasure, and have a record of it anchored",
+      load: async () => (await import("./shred.ts")).shredCommand,
+    },
     key: {
-      summary: "create, list and revoke API keys",
+      summary: "create, list and revoke API keys for the service",
       load: async () => (await import("./manage.ts")).keyCommand,
     },
     log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },

@@ -4,12 +4,14 @@ import { join } from "node:path";
 import type { TenantKeys } from "@kedge/verify/cli/committer";
 import {
   credentialsFolder,
+  dropTenantKey,
   findTenantKey,
   type SettingFlags,
   storedTenantKey,
 } from "@kedge/verify/cli/credentials";
 import { readInput } from "@kedge/verify/cli/files";
-import { misuse, warn } from "@kedge/verify/cli/output";
+import { misuse, print, warn } from "@kedge/verify/cli/output";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Command, Option } from "commander";
 import type { KeyringPlace } from "../keys/keyring.ts";
 
@@ -33,7 +35,7 @@ export function withKeyring(command: Command): Command {
 export function keyringPlace(flags: KeyringFlags, { mayAsk = true } = {}): KeyringPlace {
   return {
     path: flags.keyring ?? join(credentialsFolder(flags), "keyring.json"),
-    tenantKey: storedTenantKey(flags),
+    tenantKey: findTenantKey(flags),
     passphrase: () => givenPassphrase(flags, mayAsk),
   };
 }
@@ -47,8 +49,11 @@ export async function openTenantKeys(
   { mayAsk = true } = {},
 ): Promise<{ tenantKeys: TenantKeys; shredded: string[] }> {
   const given = flags.tenantKey === undefined ? undefined : findTenantKey(flags);
-  if (given !== undefined) return { tenantKeys: [given], shredded: [] };
   const place = keyringPlace(flags, { mayAsk });
+  if (given !== undefined) {
+    if (existsSync(place.path)) warn(`the tenant key that was given is used, and not ${place.path}`);
+    return { tenantKeys: [given], shredded: [] };
+  }
   if (!existsSync(place.path)) {
     if (flags.keyring !== undefined) throw misuse(`There is no keyring at ${place.path}`);
     return { tenantKeys: place.tenantKey === undefined ? [] : [place.tenantKey], shredded: [] };
@@ -65,6 +70,27 @@ export async function openTenantKeys(
       "the keyring is sealed, so events are held against the openings in their proofs alone: --passphrase-file opens it",
     );
     return { tenantKeys: [], shredded: [] };
+  }
+}
+
+/** Destroys what the credentials hold of a tenant key that is no more, or that is sealed elsewhere; `id` is its `keyId`. */
+export async function dropStoredKey(flags: SettingFlags, id: string): Promise<void> {
+  const stored = storedTenantKey(flags);
+  const { keyId } = await import("../keys/epoch-key.ts");
+  if (stored === undefined || keyId(stored.key) !== id) return;
+  const { overwriteIn } = await import("../keys/shred.ts");
+  await keyringMisuse(() => overwriteIn(stored.path, bytesToHex(stored.key)));
+  await dropTenantKey(flags);
+  print(`The tenant key is taken out of ${stored.path}.`);
+}
+
+/** What is wrong with a keyring is for who runs the command to mend. */
+export async function keyringMisuse<T>(run: () => Promise<T>): Promise<T> {
+  const { KeyringError } = await import("../keys/error.ts");
+  try {
+    return await run();
+  } catch (error) {
+    throw error instanceof KeyringError ? misuse(error.message, error) : error;
   }
 }
 

@@ -14,6 +14,10 @@ type KeyFlags = JsonFlags & { scope: string[]; expiresAt?: number };
 const scope = matching(new RegExp(`^(${SCOPES.join("|")})$`), `Allowed choices are ${SCOPES.join(", ")}`);
 
 export function keyCommand(command: Command): Command {
+  command.addHelpText(
+    "after",
+    "\nAPI keys let a program talk to the service. The tenant keys, which commitments are made under, are `kedge keys`.",
+  );
   withService(command.command("create"))
     .description("create an API key; it is shown once")
     .argument("<name>")

@@ -1,5 +1,8 @@
+/** Why the journal cannot do what it was asked to, and what to do next. */
+import { quoted } from "@kedge/verify/text";
+
 /**
- * Why the journal cannot do what it was asked to. The set is closed.
+ * The set is closed.
  *
  * - `full`: no room on the disk; it goes on once there is
  * - `in_use`: another process, or this one, has the intake of the source
@@ -19,5 +22,57 @@ export class JournalError extends Error {
     super(message, options);
     this.name = "JournalError";
     this.code = code;
+  }
+}
+
+// ---- what each says ---------------------------------------------------------------------------------------------------
+
+const ANEW =
+  "Bring the folder back from a backup. If it is gone for good, begin in another folder and under other names of the sources: numbers that were given would be given again";
+
+export const closed = (folder: string) =>
+  new JournalError("closed", `The journal in ${folder} has been closed`);
+export const lost = (folder: string, source: string) =>
+  new JournalError(
+    "lost",
+    `The source ${quoted(source)} was begun in ${folder}, and its journal is not there. ${ANEW}`,
+  );
+export const damaged = (folder: string, what: string, cause?: unknown) =>
+  new JournalError("damaged", `The journal in ${folder} is damaged: ${what}. ${ANEW}`, { cause });
+export const otherKey = (folder: string, what: string) =>
+  new JournalError(
+    "other_key",
+    `The journal in ${folder} is kept under other keys (${what}): use those that it was begun with, or another folder`,
+  );
+export const unwritable = (folder: string, cause: unknown) =>
+  new JournalError(
+    "unwritable",
+    `The journal in ${folder} cannot be opened or written: is there permission, and a sound disk? Nothing was taken`,
+    { cause },
+  );
+export const replaced = (folder: string) =>
+  new JournalError(
+    "unwritable",
+    `The files of the journal in ${folder} were removed or replaced while it was open: stop all that use it, bring them back, and start again`,
+  );
+/** What the thread that writes has said. */
+export function refused(
+  folder: string,
+  { code, error }: { code: JournalErrorCode; error: string },
+): JournalError {
+  const cause = new Error(error);
+  switch (code) {
+    case "full":
+      return new JournalError(
+        code,
+        `There is no room for the journal in ${folder}: make some on its disk. What was refused was not taken, and may be sent again`,
+        { cause },
+      );
+    case "damaged":
+      return damaged(folder, error);
+    case "other_key":
+      return otherKey(folder, error);
+    default:
+      return unwritable(folder, cause);
   }
 }

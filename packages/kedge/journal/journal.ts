@@ -13,7 +13,7 @@ import { decodeBase64 } from "@kedge/verify/tlog/bytes";
 import { appendBegun, readBegun } from "../lmdb/begun.ts";
 import { type Database, identityOf, lookAt, openDatabase } from "../lmdb/file.ts";
 import { takeOwnership } from "../lmdb/owner.ts";
-import { JournalError } from "./error.ts";
+import { closed, damaged, JournalError, lost, refused, replaced, unwritable } from "./error.ts";
 import { MAX_CURSOR_KEY, sealNonce } from "./layout.ts";
 import { openingOf } from "./opening.ts";
 import type { Numbers, Operation, Outcome } from "./operations.ts";
@@ -36,11 +36,11 @@ const BEGUN = "sources";
 /** Of an event, or of a message for the upstream, in bytes. */
 export const MAX_EVENT_BYTES = 64 << 20;
 /** About so much goes into one commit, so that none of those that share it waits long. */
-const COMMIT = { bytes: 16 << 20, events: 10_000 };
+const COMMIT = { bytes: 16 << 20, events: 4_000 };
 /** How often it is looked whether another process has journalled something, in ms. */
 const LOOK_MS = 1_000;
 /** So many bodies are taken away in one commit. */
-const DROP = 256;
+const DROP = 1_000;
 
 export type JournalOptions = {
   /** Made for its owner alone, if absent. */
@@ -96,13 +96,11 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
   const waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
   const outgoing = new Set<() => void>();
-  const write = (operation: Operation, weight: Weight): Promise<Outcome> =>
+  const write: Write = (operation, weight = NOTHING) =>
     new Promise((resolve, reject) => {
       if (isClosed) return reject(closed(folder));
       waiting.push({ operation, weight, resolve, reject });
-      committing ??= commitAll().finally(() => {
-        committing = undefined;
-      });
+      committing ??= commitAll();
     });
   const commitAll = async () => {
     while (waiting.length > 0) {
@@ -111,19 +109,25 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
       const group = takeGroup(waiting);
       try {
         const { writer } = await sound();
-        const operations = group.map(({ operation }) => operation);
+        const operations = group.map(({ operation }) => operation());
         const answer = await writer.commit({ operations, key: keys.current(), now: now() });
-        if ("error" in answer) throw refused(folder, answer);
+        if ("error" in answer) {
+          // Before it is said: until the files are opened anew nothing can be read either.
+          await sound().catch(() => undefined);
+          throw refused(folder, answer);
+        }
         for (const [i, { resolve, reject }] of group.entries()) {
           const outcome = answer.outcomes[i];
           if (outcome !== undefined && "done" in outcome) resolve(outcome.done);
-          else reject(refused(folder, outcome ?? { error: "no answer", isFull: false }));
+          else reject(refused(folder, outcome ?? { code: "unwritable", error: "no answer" }));
         }
         for (const wake of outgoing) wake();
       } catch (error) {
         for (const { reject } of group) reject(error);
       }
     }
+    // At once, for who was answered may write the next before anything else runs.
+    committing = undefined;
   };
 
   const owned = new Map<string, () => Promise<void>>();
@@ -161,7 +165,7 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
       await own(source);
       try {
         // The database first: a source that is only in the other file counts as lost.
-        await write({ kind: "begin", source }, NOTHING);
+        await write(() => ({ kind: "begin", source }));
         if (!begunIn(folder).has(source)) {
           await appendBegun(join(folder, BEGUN), source).catch((cause: unknown) => {
             throw unwritable(folder, cause);
@@ -175,7 +179,7 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
     },
 
     async posted(batch, receipt) {
-      await write({ kind: "posted", runs: runsOf(batch), receipt }, NOTHING);
+      await write(() => ({ kind: "posted", runs: runsOf(batch), receipt }));
     },
 
     async sealed(places) {
@@ -183,7 +187,10 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
       await Promise.all(
         runsOf(places).map(({ source, from, to }) => {
           const found = numbersFrom(from, to).map((number) => indices.get(`${number} ${source}`) ?? 0n);
-          return write({ kind: "sealed", source, from, indices: found }, { bytes: 0, events: found.length });
+          return write(() => ({ kind: "sealed", source, from, indices: found }), {
+            bytes: 0,
+            events: found.length,
+          });
         }),
       );
     },
@@ -227,7 +234,11 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
               sealNonce({ source, number }, decodeBase64(opening.nonce, "The nonce"), key.tenantKey),
           );
         }
-        await write({ kind: "drop", source, from: at, nonces }, { bytes: 0, events: nonces.length });
+        const start = at;
+        await write(() => ({ kind: "drop", source, from: start, nonces }), {
+          bytes: 0,
+          events: nonces.length,
+        });
         at = to;
       }
       return Number(end - from);
@@ -290,9 +301,10 @@ export function readJournal({
 
 type Weight = { bytes: number; events: number };
 const NOTHING: Weight = { bytes: 0, events: 0 };
-type Write = (operation: Operation, weight: Weight) => Promise<Outcome>;
+/** Made when its turn has come: until then it takes no memory. */
+type Write = (operation: () => Operation, weight?: Weight) => Promise<Outcome>;
 type Waiting = {
-  readonly operation: Operation;
+  readonly operation: () => Operation;
   readonly weight: Weight;
   resolve(outcome: Outcome): void;
   reject(error: unknown): void;
@@ -326,17 +338,21 @@ function intakeOf(
     source,
     async take(taking) {
       if (isClosed) throw new JournalError("closed", `The intake of the source ${quoted(source)} was closed`);
-      const operation = operationOf(source, taking);
-      const { arrivals, bytes } = operation;
-      const weight = { bytes: bytes.length, events: arrivals.length };
-      const first = (await begun(write(operation, weight))) ?? 0n;
+      const { arrivals, forward = [] } = taking;
+      check(taking);
+      const bytes = [...arrivals.map((of) => of.bytes), ...forward].reduce(
+        (sum, { length }) => sum + length,
+        0,
+      );
+      const weight = { bytes, events: arrivals.length };
+      const first = (await begun(write(() => operationOf(source, taking, bytes), weight))) ?? 0n;
       return arrivals.map((_, i) => first + BigInt(i));
     },
     cursor: (key) => read.cursor(source, key),
     cursors: (prefix) => read.cursors(source, prefix),
     forwards: (limit) => read.forwards(source, limit),
     async forwarded(id) {
-      await begun(write({ kind: "forwarded", source, id }, NOTHING));
+      await begun(write(() => ({ kind: "forwarded", source, id })));
     },
     async close() {
       if (isClosed) return;
@@ -347,18 +363,26 @@ function intakeOf(
   };
 }
 
-/** Copies the bytes. @throws EventError of a media type, RangeError of what is too long. */
-function operationOf(source: string, taking: Taking): Extract<Operation, { kind: "take" }> {
-  const { arrivals, cursors = new Map<string, undefined>(), forward = [], passedBy = 0 } = taking;
-  const parts = [...arrivals.map(({ bytes }) => bytes), ...forward];
-  if (parts.some(({ length }) => length > MAX_EVENT_BYTES)) {
-    throw new RangeError(`an event is of ${MAX_EVENT_BYTES} bytes at most`);
+/** @throws EventError of a media type, RangeError of what is too long. */
+function check({ arrivals, cursors = new Map(), forward = [] }: Taking): void {
+  for (const { bytes, mediaType } of arrivals) {
+    parseMediaType(mediaType);
+    if (bytes.length > MAX_EVENT_BYTES) throw new RangeError(`an event has ${MAX_EVENT_BYTES} bytes at most`);
+  }
+  for (const { length } of forward) {
+    if (length > MAX_EVENT_BYTES) throw new RangeError(`a message has ${MAX_EVENT_BYTES} bytes at most`);
   }
   for (const key of cursors.keys()) {
-    if (Buffer.byteLength(key) > MAX_CURSOR_KEY)
-      throw new RangeError(`a cursor's key is of ${MAX_CURSOR_KEY} bytes at most`);
+    const length = Buffer.byteLength(key);
+    if (length > MAX_CURSOR_KEY) throw new RangeError(`a cursor's key has ${MAX_CURSOR_KEY} bytes at most`);
   }
-  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+}
+
+/** Its bytes are copies, in memory that can be given to the other thread. */
+function operationOf(source: string, taking: Taking, length: number): Operation {
+  const { arrivals, cursors = [], forward = [], passedBy = 0 } = taking;
+  const bytes = new Uint8Array(length);
+  const parts = [...arrivals.map((of) => of.bytes), ...forward];
   let at = 0;
   for (const part of parts) {
     bytes.set(part, at);
@@ -366,10 +390,8 @@ function operationOf(source: string, taking: Taking): Extract<Operation, { kind:
   }
   return {
     ...{ kind: "take", source, bytes, passedBy },
-    arrivals: arrivals.map((arrival) => ({
-      mediaType: parseMediaType(arrival.mediaType),
-      notes: arrival.notes ?? [],
-      length: arrival.bytes.length,
+    arrivals: arrivals.map(({ mediaType, notes = [], bytes: { length: of } }) => ({
+      ...{ mediaType, notes, length: of },
     })),
     forward: forward.map(({ length }) => length),
     cursors: [...cursors],
@@ -439,7 +461,7 @@ function startWriter(data: WriterData): Writer {
   let answer: (answer: Answer) => void = () => undefined;
   const failed = (error: string) => {
     isBroken = true;
-    answer({ error, isFull: false, isBroken });
+    answer({ code: "unwritable", error, isBroken });
   };
   // The compiled one, for a thread has no loader of TypeScript.
   const root = createRequire(import.meta.url).resolve("@kedge/cli/package.json");
@@ -524,35 +546,4 @@ function lookedAt(folder: string) {
 
 function checkBegun(folder: string, has: (source: string) => boolean): void {
   for (const source of begunIn(folder)) if (!has(source)) throw lost(folder, source);
-}
-
-// ---- errors -----------------------------------------------------------------------------------------------------------
-
-const ANEW =
-  "Bring the folder back from a backup. If it is gone for good, begin in another folder and under other names of the sources: numbers that were given would be given again";
-
-const closed = (folder: string) => new JournalError("closed", `The journal in ${folder} has been closed`);
-const lost = (folder: string, source: string) =>
-  new JournalError(
-    "lost",
-    `The source ${quoted(source)} was begun in ${folder}, and its journal is not there. ${ANEW}`,
-  );
-const damaged = (folder: string, what: string, cause?: unknown) =>
-  new JournalError("damaged", `The journal in ${folder} is damaged: ${what}. ${ANEW}`, { cause });
-const unwritable = (folder: string, cause: unknown) =>
-  new JournalError(
-    "unwritable",
-    `The journal in ${folder} cannot be opened or written: is there permission, and a sound disk? Nothing was taken`,
-    { cause },
-  );
-const replaced = (folder: string) =>
-  new JournalError(
-    "unwritable",
-    `The files of the journal in ${folder} were removed or replaced while it was open: stop all that use it, bring them back, and start again`,
-  );
-function refused(folder: string, { error, isFull }: { error: string; isFull: boolean }): JournalError {
-  const cause = new Error(error);
-  if (!isFull) return unwritable(folder, cause);
-  const message = `There is no room for the journal in ${folder}: make some on its disk. What was refused was not taken; the sender may send it again`;
-  return new JournalError("full", message, { cause });
 }

@@ -233,10 +233,7 @@ export function writeBody(
   }
   head[0] = ENCRYPTED;
   // Random, for a number is given again where a commit failed.
-  return Buffer.concat([
-    head,
-    encrypt(key.bodyKey, randomBytes(GCM.iv), associated(kind, source, number), bytes),
-  ]);
+  return Buffer.concat([head, encrypt(key.bodyKey, associated(kind, source, number), bytes)]);
 }
 
 /**
@@ -264,7 +261,7 @@ export const sealNonce = (
   { source, number }: { source: string; number: bigint },
   nonce: Uint8Array,
   tenantKey: Uint8Array,
-): Buffer => encrypt(nonceKey(tenantKey), randomBytes(GCM.iv), associated("nonce", source, number), nonce);
+): Buffer => encrypt(nonceKey(tenantKey), associated("nonce", source, number), nonce);
 
 /** @throws Error when it is not what was written under this number. */
 export const openNonce = (
@@ -273,9 +270,19 @@ export const openNonce = (
   tenantKey: Uint8Array,
 ): Buffer => decrypt(nonceKey(tenantKey), sealed, associated("nonce", source, number));
 
-function encrypt(key: Uint8Array, iv: Buffer, data: Buffer, bytes: Uint8Array): Buffer {
+function encrypt(key: Uint8Array, data: Buffer, bytes: Uint8Array): Buffer {
+  const iv = freshIv();
   const cipher = createCipheriv("aes-256-gcm", key, iv).setAAD(data);
   return Buffer.concat([iv, cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** Random bytes cost as much as the cipher when they are asked for one by one. */
+let pool = Buffer.alloc(0);
+function freshIv(): Buffer {
+  if (pool.length === 0) pool = randomBytes(256 * GCM.iv);
+  const iv = pool.subarray(0, GCM.iv);
+  pool = pool.subarray(GCM.iv);
+  return iv;
 }
 
 function decrypt(key: Uint8Array, stored: Buffer, data: Buffer): Buffer {

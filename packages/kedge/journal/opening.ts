@@ -2,6 +2,7 @@
 import { commitEvent, type Opening } from "@kedge/verify/events/commitment";
 import { encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { JournalError } from "./error.ts";
+import { NATIVE } from "./hashes.ts";
 import type { Entry, EpochKeys } from "./types.ts";
 
 /**
@@ -18,7 +19,7 @@ export function openingOf(entry: Entry, keys: EpochKeys): Opening | undefined {
   }
   const key = keys.of(entry.epoch);
   if (bytes === undefined || key === undefined) return undefined;
-  const made = commitEvent({ bytes, mediaType, source, sequence: number }, key);
+  const made = commitEvent({ bytes, mediaType, source, sequence: number }, key, NATIVE);
   if (Buffer.compare(made.commitment, commitment) === 0) return made.opening;
   throw new JournalError(
     "damaged",

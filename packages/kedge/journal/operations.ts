@@ -2,6 +2,8 @@
 import { commitEvent } from "@kedge/verify/events/commitment";
 import { GAP_MEDIA_TYPE } from "@kedge/verify/events/gap";
 import type { Database } from "../lmdb/file.ts";
+import { JournalError } from "./error.ts";
+import { NATIVE } from "./hashes.ts";
 import {
   cursorKey,
   epochKey,
@@ -54,7 +56,11 @@ export type Moment = { key: EpochKey; now: number };
 /** What a take gave: its first number, for the others follow it. */
 export type Outcome = bigint | undefined;
 
-/** The changes of one transaction. @throws Error on what contradicts itself: nothing may be committed then. */
+/** Its message is the end of a sentence. */
+const damaged = (what: string) => new JournalError("damaged", what);
+const otherKey = (epoch: number) => new JournalError("other_key", `epoch ${epoch} has another tenant key`);
+
+/** The changes of one transaction. @throws JournalError on what contradicts itself: nothing may be committed then. */
 export function transaction(db: Database, { key, now }: Moment) {
   const headers = new Map<string, Header>();
   const headerOf = (source: string): Header => {
@@ -62,7 +68,7 @@ export function transaction(db: Database, { key, now }: Moment) {
     if (known !== undefined) return known;
     const stored = db.get(headerKey(source));
     const header = stored && readHeader(stored);
-    if (header?.source !== source) throw new Error("a source is gone from it, or unreadable");
+    if (header?.source !== source) throw damaged("a source is gone from it, or unreadable");
     headers.set(source, header);
     return header;
   };
@@ -102,7 +108,7 @@ export function transaction(db: Database, { key, now }: Moment) {
     for (const { mediaType, notes, length } of taking.arrivals) {
       const number = header.next++;
       const body = part(length);
-      const { commitment } = commitEvent({ bytes: body, mediaType, source, sequence: number }, key);
+      const { commitment } = commitEvent({ bytes: body, mediaType, source, sequence: number }, key, NATIVE);
       const record = {
         at: header.at,
         epoch: key.epoch,
@@ -133,7 +139,7 @@ export function transaction(db: Database, { key, now }: Moment) {
     for (const { source, from, to } of runs) {
       const header = headerOf(source);
       if (from > header.posted + 1n || to >= header.next)
-        throw new Error("what was posted is not what is next");
+        throw damaged("what was posted is not what is next");
       // Posted before, by another.
       if (to <= header.posted) continue;
       const first = header.posted + 1n;
@@ -157,11 +163,11 @@ export function transaction(db: Database, { key, now }: Moment) {
   const sealed = ({ source, from, indices }: Extract<Operation, { kind: "sealed" }>): undefined => {
     const header = headerOf(source);
     const to = from + BigInt(indices.length) - 1n;
-    if (to > header.posted) throw new Error("what is sealed was never posted");
+    if (to > header.posted) throw damaged("what is sealed was never posted");
     for (const [i, index] of indices.entries()) {
       const recordKey = numberKey("record", source, from + BigInt(i));
       const record = db.get(recordKey);
-      if (record === undefined) throw new Error(`the record of number ${from + BigInt(i)} is gone from it`);
+      if (record === undefined) throw damaged(`the record of number ${from + BigInt(i)} is gone from it`);
       if (!setIndex(record, index)) continue;
       header.sealed++;
       db.putSync(recordKey, record);
@@ -192,7 +198,7 @@ export function transaction(db: Database, { key, now }: Moment) {
       db.removeSync(numberKey("body", source, number));
       const stored = db.get(numberKey("record", source, number));
       const record = stored && readRecord(stored);
-      if (record === undefined) throw new Error(`the record of number ${number} is gone from it`);
+      if (record === undefined) throw damaged(`the record of number ${number} is gone from it`);
       if (nonce === undefined || record.nonce !== undefined) continue;
       db.putSync(numberKey("record", source, number), writeRecord({ ...record, nonce: Buffer.from(nonce) }));
     }
@@ -209,7 +215,9 @@ export function transaction(db: Database, { key, now }: Moment) {
     apply,
     /** Before the commit. */
     finish() {
-      if (db.get(epochKey(key.epoch)) === undefined) db.putSync(epochKey(key.epoch), keyCheck(key.tenantKey));
+      const known = db.get(epochKey(key.epoch));
+      if (known === undefined) db.putSync(epochKey(key.epoch), keyCheck(key.tenantKey));
+      else if (!known.equals(keyCheck(key.tenantKey))) throw otherKey(key.epoch);
       for (const [source, header] of headers) db.putSync(headerKey(source), writeHeader(header));
     },
   };

@@ -1,7 +1,7 @@
 /** What is read of a journal: by the process that writes it, and by others beside that. */
 import { quoted } from "@kedge/verify/text";
 import type { Database } from "../lmdb/file.ts";
-import { JournalError } from "./error.ts";
+import { damaged as damagedIn, JournalError, otherKey, unwritable } from "./error.ts";
 import {
   allOf,
   commitmentOf,
@@ -31,19 +31,17 @@ const FORWARD_BYTES = 16 << 20;
 
 /** @param latest the database, as it was committed by now. Without keys no bytes are read. */
 export function reading(folder: string, latest: () => Database, keys: EpochKeys | undefined) {
-  const damaged = (what: string, cause?: unknown) =>
-    new JournalError(
-      "damaged",
-      `The journal in ${folder} is damaged: ${what}. Stop the agent, and bring the folder back from a backup`,
-      { cause },
-    );
+  const damaged = (what: string, cause?: unknown) => damagedIn(folder, what, cause);
   /** Reads what was committed by now. */
   const read = <T>(run: (db: Database) => T): T => {
     const db = latest();
     try {
       return run(db);
     } catch (cause) {
-      throw cause instanceof JournalError ? cause : damaged("it cannot be read", cause);
+      if (cause instanceof JournalError) throw cause;
+      // A disk that failed: the files are about to be opened anew.
+      if (/MDB_PANIC/.test(String(cause))) throw unwritable(folder, cause);
+      throw damaged("it cannot be read", cause);
     }
   };
 
@@ -237,8 +235,9 @@ export function reading(folder: string, latest: () => Database, keys: EpochKeys 
         const waiting = headers(db).filter(({ next, posted }) => posted + 1n < next);
         turn = (turn + 1) % Math.max(1, waiting.length);
         const order = [...waiting.slice(turn), ...waiting.slice(0, turn)];
+        const given = shares(order, limit);
         return order.flatMap(({ source, posted }, i) =>
-          outgoing(db, source, posted + 1n, posted + 1n + (shares(order, limit)[i] ?? 0n)),
+          outgoing(db, source, posted + 1n, posted + 1n + (given[i] ?? 0n)),
         );
       }),
     unsealed: (limit: number): Outgoing[] =>
@@ -261,10 +260,7 @@ export function reading(folder: string, latest: () => Database, keys: EpochKeys 
         for (const { key, value } of db.getRange(allOf("epoch"))) {
           const known = of.of(epochOf(key));
           if (known === undefined || keyCheck(known.tenantKey).equals(value)) continue;
-          throw new JournalError(
-            "other_key",
-            `The journal in ${folder} is kept under another tenant key of epoch ${epochOf(key)}: use the keys that it was begun with, or another folder`,
-          );
+          throw otherKey(folder, `epoch ${epochOf(key)} has another tenant key`);
         }
       }),
   };

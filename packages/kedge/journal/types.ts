@@ -12,7 +12,7 @@ export type Arrival = {
   notes?: readonly string[];
 };
 
-/** What is written in one transaction. */
+/** What is written in one transaction. Its bytes stay as they are until it is. */
 export type Taking = {
   arrivals: readonly Arrival[];
   /** Where the source stands after them, by keys of its own; undefined removes one. */

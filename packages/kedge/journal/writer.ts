@@ -4,8 +4,11 @@
  * By synchronous transactions. lmdb's own asynchronous ones print a stack trace where a commit fails, reject a promise
  * that nobody holds, and wait for ever where a transaction cannot begin (lmdb 3.5, write.js and writer.cpp).
  */
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { type Database, identityOf, openDatabase } from "../lmdb/file.ts";
+import { JournalError, type JournalErrorCode } from "./error.ts";
 import { type Moment, type Operation, type Outcome, transaction } from "./operations.ts";
 
 /** Of the file as it was when it was opened: what goes into one that nobody finds again is not journalled. */
@@ -15,7 +18,7 @@ export type Order = Moment & { operations: readonly Operation[] };
 export type Answer =
   | { outcomes: readonly ({ done: Outcome } | Failure)[] }
   | (Failure & { isBroken: boolean });
-type Failure = { error: string; isFull: boolean };
+export type Failure = { code: JournalErrorCode; error: string };
 
 /** Readers of processes that were killed would keep old pages for ever. */
 const READER_CHECK_MS = 60_000;
@@ -35,10 +38,10 @@ function write(to: NonNullable<typeof parentPort>, { path, identity }: WriterDat
         checked = performance.now();
         db.readerCheck();
       }
-      const outcomes = commitAll(db, order);
+      const outcomes = commitAll(db, path, order);
       return isInPlace() ? { outcomes } : GONE;
     } catch (error) {
-      return { error: String(error), isFull: isFull(error), isBroken: !isReadable(db) };
+      return { ...failureOf(error, path, order), isBroken: !isReadable(db) };
     }
   };
 
@@ -48,33 +51,51 @@ function write(to: NonNullable<typeof parentPort>, { path, identity }: WriterDat
   });
 }
 
-const GONE: Answer = { error: "its files were removed or replaced", isFull: false, isBroken: true };
+const GONE: Answer = { code: "unwritable", error: "its files were removed or replaced", isBroken: true };
 
 /** One transaction; or where one of the operations is refused, one for each, so that it takes no other with it. */
-function commitAll(db: Database, { operations, ...moment }: Order): ({ done: Outcome } | Failure)[] {
+function commitAll(db: Database, path: string, order: Order): ({ done: Outcome } | Failure)[] {
   const together = (some: readonly Operation[]) =>
     db.transactionSync(() => {
-      const { apply, finish } = transaction(db, moment);
+      const { apply, finish } = transaction(db, order);
       const outcomes = some.map((operation) => ({ done: apply(operation) }));
       finish();
       return outcomes;
     });
   try {
-    return together(operations);
+    return together(order.operations);
   } catch (error) {
-    if (operations.length === 1 || isFull(error) || !isReadable(db)) throw error;
+    // What the disk refuses to one it refuses to all.
+    if (order.operations.length === 1 || isOfDisk(error)) throw error;
   }
-  return operations.flatMap((operation): ({ done: Outcome } | Failure)[] => {
+  return order.operations.flatMap((operation): ({ done: Outcome } | Failure)[] => {
     try {
       return together([operation]);
     } catch (error) {
-      return [{ error: String(error), isFull: isFull(error) }];
+      return [failureOf(error, path, order)];
     }
   });
 }
 
-const isFull = (error: unknown): boolean =>
-  /No space left|Disk quota exceeded|File too large/.test(String(error));
+/** LMDB gives its own number, or that of the system. */
+const isOfDisk = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && typeof error.code === "number";
+
+function failureOf(error: unknown, path: string, order: Order): Failure {
+  if (error instanceof JournalError) return { code: error.code, error: error.message };
+  return { code: isFull(error, path, order) ? "full" : "unwritable", error: String(error) };
+}
+
+/** What a file system has in its last corner, and LMDB takes to write so much. */
+const MARGIN = 1 << 20;
+
+/** LMDB says EIO where the disk has taken a part of what it was to write: then its room tells. */
+function isFull(error: unknown, path: string, { operations }: Order): boolean {
+  if (/No space left|Disk quota exceeded|File too large/.test(String(error))) return true;
+  const { bavail, bsize } = statfsSync(dirname(path));
+  const wanted = operations.reduce((sum, one) => sum + (one.kind === "take" ? one.bytes.length : 0), 0);
+  return bavail * bsize < 2 * wanted + MARGIN;
+}
 
 /** After a failure to write a meta page LMDB refuses everything (MDB_PANIC) until it is opened anew. */
 function isReadable(db: Database): boolean {

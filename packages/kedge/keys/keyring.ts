@@ -8,7 +8,15 @@ import { takeOwnership } from "../lmdb/owner.ts";
 import { epochKey, keyId } from "./epoch-key.ts";
 import { KeyringError } from "./error.ts";
 import { type EpochRecord, type KeyringFile, readKeyringFile, writeKeyringFile } from "./keyring-file.ts";
-import { newSealing, type SealingKey, type SealWith, seal, sealingKey, unseal } from "./sealing.ts";
+import {
+  newSealing,
+  type Sealing,
+  type SealingKey,
+  type SealWith,
+  seal,
+  sealingKey,
+  unseal,
+} from "./sealing.ts";
 
 export type KeyringPlace = {
   /** Of `keyring.json`; it need not be there. */
@@ -66,7 +74,7 @@ async function load(place: KeyringPlace): Promise<Opened> {
   const { key } = await unlock(file, place);
   const keys = new Map<number, EpochKey>();
   for (const record of file.epochs) {
-    const tenantKey = keyOf(record, key);
+    const tenantKey = keyOfEpoch(record, key);
     if (tenantKey !== undefined) keys.set(record.epoch, epochKey(record.epoch, tenantKey));
   }
   const current = keys.get(file.epochs.length - 1);
@@ -76,7 +84,10 @@ async function load(place: KeyringPlace): Promise<Opened> {
 }
 
 /** undefined once its shredding was begun: whoever was told that it is gone is not to meet it again. */
-function keyOf({ epoch, id, key: sealed, shred }: EpochRecord, key: SealingKey): Uint8Array | undefined {
+export function keyOfEpoch(
+  { epoch, id, key: sealed, shred }: EpochRecord,
+  key: SealingKey,
+): Uint8Array | undefined {
   if (sealed === undefined || shred !== undefined) return undefined;
   const tenantKey = unseal(sealed, key, epochName(epoch));
   if (keyId(tenantKey) === id) return tenantKey;
@@ -107,7 +118,10 @@ const noKey = (path: string): KeyringError =>
  * Begins the next epoch: what is committed to from now on is under a new key, and the old ones stay. Without a keyring
  * this makes it, the tenant key of the credentials taken over as epoch 0. Throws KeyringError.
  */
-export async function rotate(place: KeyringPlace, now: number): Promise<{ epoch: number; isNew: boolean }> {
+export async function rotate(
+  place: KeyringPlace,
+  now: number,
+): Promise<{ epoch: number; isNew: boolean; sealing: Sealing["by"] }> {
   return await changing(place, async (found) => {
     const { file, key } = found ?? (await begin(place, { by: "plain" }, now));
     const epoch = file.epochs.length;
@@ -115,7 +129,7 @@ export async function rotate(place: KeyringPlace, now: number): Promise<{ epoch:
       ...file,
       epochs: [...file.epochs, newEpoch(epoch, randomKey(), key, now)],
     });
-    return { epoch, isNew: found === undefined };
+    return { epoch, isNew: found === undefined, sealing: file.sealing.by };
   });
 }
 
@@ -125,6 +139,14 @@ export async function sealAnew(place: KeyringPlace, wish: SealWith, now: number)
     if (found === undefined) {
       await writeKeyringFile(place.path, (await begin(place, wish, now)).file);
       return;
+    }
+    const begun = found.file.epochs.find(({ key, shred }) => key !== undefined && shred !== undefined);
+    if (begun !== undefined) {
+      const { epoch } = begun;
+      throw new KeyringError(
+        "refused",
+        `Epoch ${epoch} is being shredded: finish it, kedge shred --epoch ${epoch}`,
+      );
     }
     const { sealing, key } = await newSealing(wish);
     const { file, key: before } = found;

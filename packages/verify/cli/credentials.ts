@@ -121,14 +121,20 @@ function pauses(): NonNullable<Connection["onPause"]> {
 
 /** undefined when none is set. */
 export function findTenantKey(flags: SettingFlags): Uint8Array | undefined {
-  const key = setting(flags.tenantKey, readCredentials(flags).members.tenantKey);
-  return key === undefined ? undefined : asMisuse(() => parseTenantKey(key));
+  if (flags.tenantKey === undefined) return storedTenantKey(flags)?.key;
+  const key = flags.tenantKey.trim();
+  return asMisuse(() => parseTenantKey(key));
 }
 
-/** The one of the credentials file alone. */
-export function storedTenantKey(flags: SettingFlags): Uint8Array | undefined {
-  const key = readCredentials(flags).members.tenantKey?.trim();
-  return key === undefined ? undefined : asMisuse(() => parseTenantKey(key));
+/** What is left of a key that was destroyed, should the machine have stopped before it was taken out. */
+const OVERWRITTEN = /^0+$/;
+
+/** The one of the credentials file alone, and its path. */
+export function storedTenantKey(flags: SettingFlags): { key: Uint8Array; path: string } | undefined {
+  const { members, path } = readCredentials(flags);
+  const key = members.tenantKey?.trim();
+  if (key === undefined || OVERWRITTEN.test(key)) return undefined;
+  return { key: asMisuse(() => parseTenantKey(key)), path };
 }
 
 export function needTenantKey(flags: SettingFlags): Uint8Array {
@@ -241,6 +247,13 @@ export async function keepLogVkeys(
   const kept: Credentials = { ...members, logVkey: [...known, ...fresh].join(" ") };
   await replaceFile(path, `${JSON.stringify(kept, undefined, 2)}\n`, 0o600);
   return path;
+}
+
+/** Takes the tenant key out of the credentials. Throws CliError `misuse` when they cannot be written. */
+export async function dropTenantKey(flags: SettingFlags): Promise<void> {
+  const { members, path } = readCredentials(flags);
+  const { tenantKey: _, ...kept } = members;
+  await replaceFile(path, `${JSON.stringify(kept, undefined, 2)}\n`, 0o600);
 }
 
 const setting = (given: string | undefined, stored: string | undefined): string | undefined =>

@@ -161,12 +161,12 @@ function ownFile(text: string): Oddity | undefined {
   if (text.startsWith("c2sp.org/tlog-proof@")) return { is: "proof" };
   if (text.startsWith("PRIVATE+KEY+")) return { is: "credentials" };
   if (areVkeys(text)) return { is: "vkeys" };
-  if (!/"(?:proof|apiKey|tenantKey|seed|KEDGE_LOG_KEY)"/.test(text)) return undefined;
+  if (!/"(?:proof|apiKey|tenantKey|seed|sealing|KEDGE_LOG_KEY)"/.test(text)) return undefined;
   const value = parseOr(text) ?? parseOr(text.slice(0, text.indexOf("\n") + 1));
   if (!isObject(value)) return undefined;
   const { commitment, proof } = value;
   if (isText(proof, /^c2sp\.org\/tlog-proof@/) && isText(commitment, COMMITMENT_HEX)) return { is: "proof" };
-  const hasKeys = isCredentials(value) || isKmsFile(value) || isKeysFile(value);
+  const hasKeys = isCredentials(value) || isKmsFile(value) || isKeysFile(value) || isKeyring(value);
   return hasKeys ? { is: "credentials" } : undefined;
 }
 
@@ -190,6 +190,10 @@ function isKmsFile(value: { [member: string]: unknown }): boolean {
     keys.every((key) => isObject(key) && isText(key["seed"], /^[0-9a-f]{64}$/) && "keySpec" in key)
   );
 }
+
+/** Tenant keys, plain or sealed, by epochs. */
+const isKeyring = (value: { [member: string]: unknown }): boolean =>
+  ["v", "sealing", "signer", "epochs"].every((member) => member in value) && Object.keys(value).length === 4;
 
 /** keys.json of a data folder: the ids of its keys, and nothing else. */
 const isKeysFile = (value: { [member: string]: unknown }): boolean =>

@@ -45,6 +45,14 @@ export type Opening = {
   nonce: string;
 };
 
+/** SHA-256 and its HMAC (RFC 2104), of whichever library is at hand. */
+export type Hashes = {
+  sha256(bytes: Uint8Array): Uint8Array;
+  hmac(key: Uint8Array, bytes: Uint8Array): Uint8Array;
+};
+/** Runs anywhere, a browser included. */
+const PORTABLE: Hashes = { sha256, hmac: (key, bytes) => hmac(sha256, key, bytes) };
+
 /**
  * Commits to an event: HMAC-SHA256 under a nonce of its own, so the 32 bytes say nothing to who lacks the opening.
  *
@@ -58,15 +66,16 @@ export type Opening = {
 export function commitEvent(
   event: EventInput,
   secret: { tenantKey: Uint8Array } | { nonce: Uint8Array },
+  hashes: Hashes = PORTABLE,
 ): { commitment: Uint8Array; opening: Opening } {
   const fields = fieldsOf(event);
   const message = messageOf(fields, event.bytes);
   const nonce =
     "nonce" in secret
       ? checkLength(secret.nonce, NONCE_BYTES, "nonce")
-      : deriveNonce(checkLength(secret.tenantKey, TENANT_KEY_BYTES, "tenant key"), message);
+      : deriveNonce(checkLength(secret.tenantKey, TENANT_KEY_BYTES, "tenant key"), message, hashes);
   return {
-    commitment: hmac(sha256, nonce, message),
+    commitment: hashes.hmac(nonce, message),
     opening: { v: VERSION, ...fields, nonce: encodeBase64(nonce) },
   };
 }
@@ -136,8 +145,8 @@ function messageOf({ canonicalisation, mediaType, source, sequence }: Fields, by
   return concatBytes(utf8ToBytes(head), canonicalise(canonicalisation, bytes));
 }
 
-function deriveNonce(tenantKey: Uint8Array, message: Uint8Array): Uint8Array {
-  return hmac(sha256, tenantKey, concatBytes(utf8ToBytes(`${VERSION} nonce\0`), sha256(message)));
+function deriveNonce(tenantKey: Uint8Array, message: Uint8Array, hashes: Hashes): Uint8Array {
+  return hashes.hmac(tenantKey, concatBytes(utf8ToBytes(`${VERSION} nonce\0`), hashes.sha256(message)));
 }
 
 /**

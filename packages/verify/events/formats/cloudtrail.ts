@@ -31,6 +31,8 @@ export const cloudtrail: Format = {
 };
 
 function cloudTrailRecord(record: Json) {
+  // A log file has none: its records are the events.
+  const name = first(at(record, "eventName"));
   const identity = at(record, "userIdentity");
   const session = at(identity, "sessionContext", "sessionIssuer");
   const error = joined([at(record, "errorCode"), at(record, "errorMessage")], ": ");
@@ -41,12 +43,12 @@ function cloudTrailRecord(record: Json) {
       login: first(at(identity, "arn"), at(identity, "principalId"), at(identity, "invokedBy")),
       role: at(identity, "type"),
     },
-    action: at(record, "eventName"),
+    action: name,
     recordType: joined(
       each(record, "resources").map((resource) => first(at(resource, "type"), at(resource, "ARN"))),
     ),
     workstation: at(record, "sourceIPAddress"),
-    outcome: error === undefined ? "success" : `failure: ${error}`,
+    outcome: error === undefined ? name && "success" : `failure: ${error}`,
     source: joined([at(record, "eventSource"), at(record, "awsRegion")], " at "),
     subjects: each(record, "resources").map((resource) => at(resource, "ARN")),
   });

@@ -1,6 +1,7 @@
 /** What the formats of audit events have in common: a file each beside this one. */
 import type { Beginning } from "./beginning.ts";
 import type { Columns } from "./columns.ts";
+import type { Header } from "./delimited.ts";
 
 export type Format = {
   /** A short name for configurations and reports, such as `fhir`. */
@@ -9,8 +10,12 @@ export type Format = {
   mediaTypes: readonly string[];
   /** Whether an event is of this format, by its beginning. */
   recognises(beginning: Beginning): boolean;
-  /** Throws EventError `malformed_event` with line, column and reason in its message; quotes nothing of the event. */
-  read(bytes: Uint8Array): Columns;
+  /**
+   * Throws EventError `malformed_event` with line, column and reason in its message; quotes nothing of the event.
+   *
+   * @param header of a row of a delimited file
+   */
+  read(bytes: Uint8Array, header?: Header): Columns;
   /**
    * The events that one document holds, as they stand in its bytes: a FHIR Bundle's resources, the events of an EPCIS
    * document. Of what is an event and no document: itself. Absent where there are no such documents. Throws EventError

@@ -4,6 +4,7 @@ import { plainBytes } from "./bytes.ts";
 import { cloudevents } from "./cloudevents.ts";
 import { cloudtrail } from "./cloudtrail.ts";
 import type { Columns } from "./columns.ts";
+import { delimited, type Header } from "./delimited.ts";
 import { dicom } from "./dicom.ts";
 import { epcis } from "./epcis.ts";
 import { fhir } from "./fhir.ts";
@@ -20,6 +21,7 @@ export const FORMATS: readonly Format[] = [
   cloudevents,
   cloudtrail,
   ocsf,
+  delimited,
   plainBytes,
 ];
 
@@ -39,7 +41,8 @@ export function formatOf(bytes: Uint8Array, mediaType?: string): Format {
  * it is not what its format is.
  *
  * @param mediaType as it was committed with
+ * @param header of a row of a delimited file: without it a row has no columns
  */
-export function readColumns(bytes: Uint8Array, mediaType: string): Columns {
-  return formatOf(bytes, mediaType).read(bytes);
+export function readColumns(bytes: Uint8Array, mediaType: string, header?: Header): Columns {
+  return formatOf(bytes, mediaType).read(bytes, header);
 }

@@ -60,6 +60,7 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
   let depth = 0;
   let start = 0;
   let attributes = 0;
+  let isAfterProlog = false;
   let isAtEnd = false;
 
   parser.on("error", ({ message }) => {
@@ -71,12 +72,13 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
     throw refuse(text.lastIndexOf("<!DOCTYPE", parser.position), "a document type declaration");
   });
   parser.on("processinginstruction", () => {
-    if (depth > 0)
+    if (isAfterProlog)
       throw refuse(text.lastIndexOf("<?", parser.position), "a processing instruction within the document");
   });
   parser.on("opentagstart", () => {
     start = text.lastIndexOf("<", parser.position - 1);
     attributes = 0;
+    isAfterProlog = true;
     depth++;
     if (depth > MAX_DEPTH) throw refuse(start, `more than ${MAX_DEPTH} levels`);
   });

@@ -1,12 +1,15 @@
 /** Every event of a source is journalled once, in order, under a number without gaps, before its sender is told anything. */
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type JournalOptions, openJournal, readJournal } from "@kedge/cli/journal/journal";
 import { openingOf } from "@kedge/cli/journal/opening";
 import type { Arrival, EpochKey, EpochKeys, Journal, Outgoing } from "@kedge/cli/journal/types";
 import { openCommitment } from "@kedge/verify/events/commitment";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { GAP_MEDIA_TYPE, gapBytes } from "@kedge/verify/events/gap";
+import fc from "fast-check";
+import { open } from "lmdb";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 let folder: string;
 beforeEach(async () => {
@@ -130,6 +133,7 @@ test("its files are for their owner alone, and hold nothing of an event", async 
     await ehr.take({ arrivals: [event(secret)], forward: [new TextEncoder().encode(secret)] });
     expect(text(ehr.forwards(1)[0]?.message)).toBe(secret);
   });
+  expect((await readFile(join(folder, "journal.mdb"))).includes(secret)).toBe(false);
   if (process.platform !== "win32") {
     for (const file of ["journal.mdb", "journal.mdb-lock", "sources"])
       expect((await stat(join(folder, file))).mode & 0o077).toBe(0);
@@ -146,5 +150,325 @@ test("who only reads has what is committed by then, beside who writes", async ()
     expect(reader && [...reader.entries("ehr")].map(({ bytes }) => text(bytes))).toEqual(["a", "b"]);
     expect(reader?.sources()).toMatchObject([{ name: "ehr", journalled: 2n, last: 2n }]);
     await reader?.close();
+  });
+});
+
+// ---- any course of things ---------------------------------------------------------------------------------------------
+
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("take"), source: fc.nat(2), n: fc.nat(3) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("post"), n: fc.integer({ min: 1, max: 6 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("seal"), n: fc.nat(), every: fc.integer({ min: 1, max: 3 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("clock"), by: fc.integer({ min: -5_000, max: 5_000 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("drop"), source: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("reopen") }) },
+);
+
+test("whatever comes, in whatever order, each source has its events once, in order, unbroken, and stands where it should", async () => {
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      run++;
+      const here = join(folder, `${run}`);
+      let clock = 1_000_000;
+      const begin = async () => {
+        const journal = await openJournal({ folder: here, keys, now: () => clock });
+        return { journal, intakes: await Promise.all(["a", "b", "c"].map((name) => journal.intake(name))) };
+      };
+      let { journal, intakes } = await begin();
+      const model = intakes.map(({ source }) => ({
+        source,
+        events: [""],
+        cursor: "",
+        posted: 0,
+        sealed: new Set(),
+      }));
+      const under = (some: readonly Outgoing[]) =>
+        some.map(({ source, number }) => `${source} ${number}`).sort();
+      const taking: Promise<unknown>[] = [];
+      try {
+        for (const one of steps) {
+          const of = "source" in one ? model[one.source] : undefined;
+          if (one.do !== "take") await Promise.all(taking.splice(0));
+          if ("by" in one) clock += one.by;
+          else if (one.do === "take" && of !== undefined && "n" in one) {
+            const names = Array.from({ length: one.n }, (_, i) => `${of.source}${of.events.length + i}`);
+            of.events.push(...names);
+            of.cursor = `at ${of.events.length}`;
+            const cursors = new Map([["key", of.cursor]]);
+            taking.push(
+              intakes[model.indexOf(of)]?.take({ arrivals: names.map(event), cursors }) ?? Promise.reject(),
+            );
+          } else if (one.do === "post" && "n" in one) {
+            const batch = journal.outbox(one.n);
+            await journal.posted(batch, { postedAt: clock, ...RECEIPT });
+            for (const { posted, source } of model.map((m) => ({
+              ...m,
+              posted: batch.filter((b) => b.source === m.source),
+            }))) {
+              const m = model.find((other) => other.source === source);
+              for (const { number } of posted) expect(Number(number)).toBe((m && ++m.posted) ?? 0);
+            }
+          } else if ("every" in one) {
+            const chosen = journal.unsealed(100).filter((_, i) => i % one.every === one.n % one.every);
+            await journal.sealed(chosen.map((place) => ({ ...place, index: place.number + 100n })));
+            for (const { source, number } of chosen)
+              model.find((m) => m.source === source)?.sealed.add(Number(number));
+          } else if (one.do === "drop" && of !== undefined) {
+            await journal.dropBodies(of.source, clock - 1_000);
+          } else {
+            await journal.close();
+            ({ journal, intakes } = await begin());
+          }
+        }
+        await Promise.all(taking.splice(0));
+        for (const [i, { source, events, cursor, posted, sealed }] of model.entries()) {
+          const entries = [...journal.entries(source)];
+          expect(entries.map(({ number }) => Number(number))).toEqual(events.slice(1).map((_, n) => n + 1));
+          let before = 0;
+          for (const entry of entries) {
+            const name = events[Number(entry.number)] ?? "";
+            expect(entry.at).toBeGreaterThanOrEqual(before);
+            before = entry.at;
+            expect(entry.index).toBe(sealed.has(Number(entry.number)) ? entry.number + 100n : undefined);
+            if (entry.bytes !== undefined) expect(text(entry.bytes)).toBe(name);
+            const opening = openingOf(entry, keys);
+            expect(
+              opening && Buffer.from(openCommitment(opening, event(name).bytes)).equals(entry.commitment),
+            ).toBe(true);
+          }
+          expect(intakes[i]?.cursor("key") ?? "").toBe(cursor);
+          expect(journal.sources()[i]).toMatchObject({
+            ...{ name: source, journalled: BigInt(events.length - 1) },
+            ...{ posted: BigInt(posted), sealed: BigInt(sealed.size) },
+          });
+        }
+        const left = model.flatMap(({ source, events, posted }) =>
+          events.flatMap((_, n) => (n > posted ? [`${source} ${n}`] : [])),
+        );
+        expect(under(journal.outbox(1_000))).toEqual(left.sort());
+        const unsealed = model.flatMap(({ source, posted, sealed }) =>
+          Array.from({ length: posted }, (_, n) => n + 1).flatMap((n) =>
+            sealed.has(n) ? [] : [`${source} ${n}`],
+          ),
+        );
+        expect(under(journal.unsealed(1_000))).toEqual(unsealed.sort());
+      } finally {
+        await journal.close();
+      }
+    }),
+    { numRuns: 12 },
+  );
+});
+
+test("a clock that is set back lets no event of a source be older than the one before it", async () => {
+  let clock = 0;
+  await journalling(
+    async (journal) => {
+      const ehr = await journal.intake("ehr");
+      for (const now of [5_000, 9_000, 2_000, 8_999, 9_500]) {
+        clock = now;
+        await ehr.take({ arrivals: [event(`${now}`)] });
+      }
+      const ats = [...journal.entries("ehr")].map(({ at }) => at);
+      expect(ats).toEqual([5_000, 9_000, 9_000, 9_000, 9_500]);
+      const between = (since: number, before: number) =>
+        [...journal.entries("ehr", { since, before, withoutBytes: true })].map(({ number }) => number);
+      expect(between(5_000, 9_000)).toEqual([1n]);
+      expect(between(9_000, 9_001)).toEqual([2n, 3n, 4n]);
+      expect(between(9_001, 10_000)).toEqual([5n]);
+      expect(between(0, 5_000)).toEqual([]);
+      expect(between(10_000, 20_000)).toEqual([]);
+    },
+    { now: () => clock },
+  );
+});
+
+test("what goes on to the upstream is kept in its order until the upstream has it", async () => {
+  const message = (n: number) => new TextEncoder().encode(`message ${n}`);
+  await journalling(async (journal) => {
+    const ehr = await journal.intake("ehr");
+    await ehr.take({ arrivals: [event("a")], forward: [message(1), message(2)] });
+    await ehr.take({ arrivals: [], forward: [message(3)], passedBy: 2 });
+    expect(journal.sources()).toMatchObject([{ seen: 3n, journalled: 1n, forwarding: 3n }]);
+    const [first] = ehr.forwards(2);
+    expect(ehr.forwards(2).map((of) => text(of.message))).toEqual(["message 1", "message 2"]);
+    await ehr.forwarded(first?.id ?? 0n);
+  });
+  await journalling(async (journal) => {
+    const ehr = await journal.intake("ehr");
+    const left = ehr.forwards(10);
+    expect(left.map((of) => text(of.message))).toEqual(["message 2", "message 3"]);
+    await ehr.forwarded(left.at(-1)?.id ?? 0n);
+    expect(ehr.forwards(10)).toEqual([]);
+    await ehr.take({ arrivals: [], forward: [message(4)] });
+    expect(ehr.forwards(10).map(({ id }) => id)).toEqual([4n]);
+  });
+});
+
+test("gaps are events of their source, and found without reading the others", async () => {
+  await journalling(async (journal) => {
+    const ehr = await journal.intake("ehr");
+    const gap = { bytes: gapBytes({ kind: "overlong", octets: 2_000_000 }), mediaType: GAP_MEDIA_TYPE };
+    await ehr.take({ arrivals: [event("a"), gap, event("b")] });
+    expect([...journal.gaps("ehr")].map(({ number }) => number)).toEqual([2n]);
+    expect(journal.sources()).toMatchObject([{ journalled: 3n, gaps: 1n }]);
+  });
+});
+
+test("a take of what is no event is refused, and what stands beside it is taken", async () => {
+  await journalling(async (journal) => {
+    const ehr = await journal.intake("ehr");
+    const outcomes = await Promise.allSettled([
+      ehr.take({ arrivals: [event("a")] }),
+      ehr.take({ arrivals: [{ bytes: new Uint8Array(1), mediaType: "not a type" }] }),
+      ehr.take({ arrivals: [], cursors: new Map([["k".repeat(1025), "1"]]) }),
+      ehr.take({ arrivals: [event("b")] }),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
+    expect([...journal.entries("ehr")].map(({ bytes }) => text(bytes))).toEqual(["a", "b"]);
+  });
+});
+
+test("who waits for something to post is told, by this process and of what another has taken; or that it is over", async () => {
+  await journalling(async (journal) => {
+    const ehr = await journal.intake("ehr");
+    const told = journal.whenOutgoing(AbortSignal.abort("stop")).catch((reason: unknown) => reason);
+    expect(await told).toBe("stop");
+    const waiting = journal.whenOutgoing(new AbortController().signal);
+    await ehr.take({ arrivals: [event("a")] });
+    await waiting;
+    await journal.posted(journal.outbox(1), { postedAt: 1, ...RECEIPT });
+    const closing = codeOf(journal.whenOutgoing(new AbortController().signal));
+    await journal.close();
+    expect(await closing).toBe("closed");
+    expect(await codeOf(ehr.take({ arrivals: [event("b")] }))).toBe("closed");
+  });
+});
+
+// ---- keys -------------------------------------------------------------------------------------------------------------
+
+describe("keys", () => {
+  test("events are committed under the key that is current, and one that is shredded takes its bodies with it", async () => {
+    let known = keysOf(keyOf(0));
+    const changing: EpochKeys = { current: () => known.current(), of: (epoch) => known.of(epoch) };
+    await journalling(
+      async (journal) => {
+        const ehr = await journal.intake("ehr");
+        await ehr.take({ arrivals: [event("a")], forward: [event("a").bytes] });
+        known = keysOf(keyOf(0), keyOf(1));
+        await ehr.take({ arrivals: [event("b")], forward: [event("b").bytes] });
+        expect([...journal.entries("ehr")].map(({ epoch }) => epoch)).toEqual([0, 1]);
+        await journal.dropBodies("ehr", Number.MAX_SAFE_INTEGER);
+        known = keysOf(keyOf(1));
+        const entries = [...journal.entries("ehr")];
+        expect(entries.map((entry) => openingOf(entry, known) !== undefined)).toEqual([false, true]);
+        expect(entries.map(({ nonce }) => nonce?.length)).toEqual([undefined, 32]);
+        expect(ehr.forwards(9).map(({ message }) => text(message))).toEqual(["b"]);
+      },
+      { keys: changing },
+    );
+  });
+
+  test("another tenant key is refused when it is opened, and when it comes later", async () => {
+    await journalling(async (journal) => {
+      await (await journal.intake("ehr")).take({ arrivals: [event("a")] });
+    });
+    const other = { ...keyOf(0), tenantKey: new Uint8Array(32).fill(99) };
+    expect(await codeOf(openJournal({ folder, keys: keysOf(other) }))).toBe("other_key");
+    expect(() => readJournal({ folder, keys: keysOf(other) })).toThrow(
+      expect.objectContaining({ code: "other_key" }),
+    );
+    let known = keysOf(keyOf(0));
+    await journalling(
+      async (journal) => {
+        const ehr = await journal.intake("ehr");
+        known = keysOf(other);
+        expect(await codeOf(ehr.take({ arrivals: [event("b")] }))).toBe("other_key");
+      },
+      { keys: { current: () => known.current(), of: (epoch) => known.of(epoch) } },
+    );
+  });
+
+  test("a journal that is kept plain has the bodies, and nothing to decrypt", async () => {
+    const plain = keysOf(keyOf(0, true));
+    await journalling(
+      async (journal) => {
+        await (await journal.intake("ehr")).take({ arrivals: [event("a")] });
+        expect([...journal.entries("ehr")].map(({ bytes }) => text(bytes))).toEqual(["a"]);
+      },
+      { keys: plain },
+    );
+  });
+});
+
+// ---- damage -----------------------------------------------------------------------------------------------------------
+
+describe("a journal that", () => {
+  const path = () => join(folder, "journal.mdb");
+  beforeEach(() =>
+    journalling(async (journal) => {
+      const ehr = await journal.intake("ehr");
+      const arrivals = Array.from({ length: 20 }, (_, n) => [
+        { bytes: new Uint8Array(3000).fill(n), mediaType: "text/plain" },
+        event(`event ${n}`),
+      ]);
+      await ehr.take({ arrivals: arrivals.flat() });
+    }),
+  );
+
+  test.each([1, 4_000, 8_192, 40_000])("was cut to %i bytes is damaged", async (length) => {
+    await truncate(path(), length);
+    expect(await codeOf(openJournal({ folder, keys }))).toBe("damaged");
+    expect(() => readJournal({ folder })).toThrow(expect.objectContaining({ code: "damaged" }));
+  });
+
+  test("is empty, or all zeroes, is damaged", async () => {
+    await writeFile(path(), new Uint8Array((await stat(path())).size));
+    expect(await codeOf(openJournal({ folder, keys }))).toBe("damaged");
+    await truncate(path(), 0);
+    expect(await codeOf(openJournal({ folder, keys }))).toBe("damaged");
+  });
+
+  test("is gone, or another, is lost", async () => {
+    await rm(path());
+    expect(await codeOf(openJournal({ folder, keys }))).toBe("lost");
+    const other = join(folder, "other");
+    await journalling((journal) => journal.intake("pacs"), { folder: other });
+    await writeFile(path(), await readFile(join(other, "journal.mdb")));
+    expect(await codeOf(openJournal({ folder, keys }))).toBe("lost");
+    expect(() => readJournal({ folder })).toThrow(expect.objectContaining({ code: "lost" }));
+  });
+
+  test("has a body that stands in the place of another is damaged there, and readable elsewhere", async () => {
+    const db = open<Buffer, Buffer>({
+      path: path(),
+      noSubdir: true,
+      encoding: "binary",
+      keyEncoding: "binary",
+    });
+    const bodies = [...db.getRange({ start: Buffer.from("b"), end: Buffer.from("c") })];
+    const body = (n: number) => bodies[n] ?? { key: Buffer.alloc(0), value: Buffer.alloc(0) };
+    db.putSync(body(3).key, body(5).value);
+    await db.close();
+    await journalling((journal) => {
+      expect(() => [...journal.entries("ehr", { from: 4n, to: 4n })]).toThrow(
+        expect.objectContaining({ code: "damaged" }),
+      );
+      expect([...journal.entries("ehr", { from: 5n })]).toHaveLength(36);
+    });
+  });
+
+  test("is opened again after its bodies were taken away, however short its file is then", async () => {
+    await journalling((journal) => journal.dropBodies("ehr", Number.MAX_SAFE_INTEGER));
+    await journalling((journal) => {
+      expect([...journal.entries("ehr")].map(({ nonce }) => nonce?.length)).toEqual(Array(40).fill(32));
+    });
   });
 });

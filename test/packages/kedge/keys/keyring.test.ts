@@ -34,7 +34,7 @@ test("without a keyring the tenant key is epoch 0; the first rotation takes it o
   const place: KeyringPlace = { path, tenantKey };
   const before = await openKeyring(place);
   expect(before.current()).toMatchObject({ epoch: 0, tenantKey });
-  expect(await rotate(place, now)).toEqual({ epoch: 1, isNew: true });
+  expect(await rotate(place, now)).toEqual({ epoch: 1, isNew: true, sealing: "plain" });
   const after = await openKeyring({ path });
   expect(after.of(0)).toEqual(before.current());
   expect(after.current().epoch).toBe(1);

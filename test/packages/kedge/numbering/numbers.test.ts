@@ -7,6 +7,7 @@ import { copyFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { keyId } from "@kedge/cli/keys/epoch-key";
 import {
   copyNumbers,
   type NumberedSource,
@@ -140,6 +141,47 @@ test("sources are numbered apart, and another tenant key is refused", async () =
   await owning((numbers) => numberFile(numbers, ["a", "b"]));
   expect(await owning((numbers) => numberFile(numbers, ["a"]), { source: "pacs" })).toEqual([1n]);
   expect(await codeOf(ownNumbers({ ...of, tenantKeys: [new Uint8Array(32).fill(8)] }))).toBe("other_key");
+});
+
+test("over rotations an event keeps its number and the key it has it under; a key that was shredded stops nothing", async () => {
+  const key = (n: number) => new Uint8Array(32).fill(n);
+  const under = (first: number, ...rest: number[]) => ({
+    tenantKeys: [key(first), ...rest.map(key)] as const,
+  });
+  const assign = (numbers: OwnedNumbers, ...events: string[]) => {
+    const keys: (number | undefined)[] = [];
+    const given = numbers.assign(
+      events.map((event) => ({
+        ...{ bytes: text.encode(event), occurrence: 0 },
+        commitAs(sequence, tenantKey) {
+          keys.push(tenantKey[0]);
+          return commitmentOf(event + tenantKey, sequence);
+        },
+      })),
+    );
+    return [given, keys];
+  };
+  await owning((numbers) => assign(numbers, "a", "b"), under(7));
+  const after = await owning((numbers) => assign(numbers, "b", "c", "a"), under(8, 7));
+  expect(after).toEqual([
+    [2n, 3n, 1n],
+    [7, 8, 7],
+  ]);
+  const later = await owning((numbers) => assign(numbers, "c", "a", "d"), under(9, 8, 7));
+  expect(later).toEqual([
+    [3n, 1n, 4n],
+    [8, 7, 9],
+  ]);
+  const reader = readNumbers({ ...of, ...under(9, 8, 7) });
+  expect(reader?.find({ bytes: text.encode("a"), occurrence: 0 })).toBe(1n);
+  await reader?.close();
+  // Who has not heard of the rotation may not go on numbering.
+  expect(await codeOf(ownNumbers({ ...of, ...under(8, 7) }))).toBe("other_key");
+  const shredded = { ...under(10), shredded: [keyId(key(9))] };
+  expect(await owning((numbers) => assign(numbers, "a", "e"), shredded)).toEqual([
+    [5n, 6n],
+    [10, 10],
+  ]);
 });
 
 test("the state is for its owner alone, and holds neither events nor the tenant key", async () => {

@@ -173,6 +173,8 @@ describe("a file of lines", () => {
     const proofs = JSON.stringify({ event: "a", commitment: hex, proof });
     expect(oddLines(`${proofs}\n${proofs}\n`)).toEqual({ is: "proof" });
     expect(oddLines(`{"tenantKey":"${"07".repeat(32)}"}\n`)).toEqual({ is: "credentials" });
+    const keyring = JSON.stringify({ v: 1, sealing: { by: "plain" }, signer: {}, epochs: [] });
+    expect(oddLines(`${keyring}\n`)).toEqual({ is: "credentials" });
   });
 });
 

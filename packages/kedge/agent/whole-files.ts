@@ -1,0 +1,185 @@
+/**
+ * Files that are an event each, or a document of several: taken once, whole, when they are no longer written to. What was taken
+ * is remembered by a hash of its name, its size and its time, so that a million of them need no memory.
+ */
+import { createHash } from "node:crypto";
+import type { BigIntStats } from "node:fs";
+import { oddFile } from "@kedge/verify/cli/recognise";
+import { openRegular, RegularFileError } from "@kedge/verify/cli/regular";
+import { EventError } from "@kedge/verify/events/error";
+import { mediaTypeOf } from "@kedge/verify/events/media";
+import type { Arrival } from "../journal/types.ts";
+import type { Found } from "./follow-file.ts";
+import { gapArrival, isBlank } from "./line-events.ts";
+import { refusedAs } from "./refused.ts";
+import type { Host } from "./source.ts";
+
+export type Split = (
+  bytes: Uint8Array,
+  mediaType: string,
+) => { bytes: Uint8Array; mediaType: string }[] | undefined;
+
+export type WholeOptions = {
+  /** The events that a document holds; undefined for one that is an event itself. Throws EventError. */
+  split: Split;
+  mediaType?: string | undefined;
+  refuse?: boolean | undefined;
+  asBytes?: boolean | undefined;
+  limit: number;
+  /** Ms for which a file must not have changed. */
+  settle: number;
+  /** Ms after which one that ends in the middle of its JSON or XML is taken as it is. */
+  closedAfter: number;
+  host: Host;
+  now?: () => number;
+};
+
+export type WholeFiles = {
+  /** Takes it when it is new and settled; sooner or later, as those before it are. */
+  offer(found: Found): Promise<void>;
+  /**
+   * Takes what is left of a look over all files.
+   * @returns whether there was anything
+   */
+  end(): Promise<boolean>;
+};
+
+/** Files that are read together, and their bytes. */
+const GROUP = 256;
+const GROUP_BYTES = 8 << 20;
+/** Files that are watched until they settle: more have their turn after these. */
+const MAX_WATCHED = 100_000;
+/** Ms by which a file server's clock may differ: what is older than that is settled. */
+const MAX_SKEW = 600_000;
+
+export const CUT_NOTE = "ends in the middle";
+export const UNSPLIT_NOTE = "taken whole, for it cannot be split";
+
+type Taken = { key: string; stamp: string; arrivals: Arrival[] };
+
+export function openWholeFiles(options: WholeOptions): WholeFiles {
+  const { host, limit, settle, closedAfter, now = Date.now } = options;
+  const { intake, signal } = host;
+  let watched = new Map<string, { stamp: string; since: number }>();
+  let stillWatched: typeof watched = new Map();
+  let group: (Found & { key: string; quiet: number })[] = [];
+  let bytes = 0;
+  let isBusy = false;
+  let writing: Promise<unknown> | undefined;
+
+  /** Ms for which it has not changed, as far as was seen. */
+  function quietOf(key: string, stats: BigIntStats): number {
+    const age = now() - Number(stats.mtimeMs) - MAX_SKEW;
+    const stamp = stampOf(stats);
+    const before = watched.get(key);
+    const since = before?.stamp === stamp ? before.since : now();
+    const quiet = Math.max(age, now() - since);
+    if (quiet < Math.max(settle, closedAfter) && stillWatched.size < MAX_WATCHED)
+      stillWatched.set(key, { stamp, since });
+    return quiet;
+  }
+
+  async function flush(): Promise<void> {
+    const files = group;
+    group = [];
+    bytes = 0;
+    const taken = (await Promise.all(files.map(read))).filter((file) => file !== undefined);
+    await writing;
+    if (taken.length === 0 || signal.aborted) return;
+    isBusy = true;
+    const arrivals = taken.flatMap((file) => file.arrivals);
+    writing = intake
+      .take({ arrivals, cursors: new Map(taken.map(({ key, stamp }) => [key, stamp])) })
+      .then(() => host.count("files", taken.length));
+    writing.catch(() => undefined); // it is awaited before the next, and at the end
+  }
+
+  /** undefined for one that is to be looked at again. */
+  async function read({ path, key, name, stats, quiet }: (typeof group)[number]): Promise<Taken | undefined> {
+    const stamp = stampOf(stats);
+    const size = Number(stats.size);
+    if (size > limit) return { key, stamp, arrivals: [gapArrival({ kind: "overlong", octets: size })] };
+    const event = await readSettled(path, stamp);
+    if (event === undefined) return undefined;
+    const arrivals = arrivalsOf(event, name, quiet);
+    return arrivals && { key, stamp, arrivals };
+  }
+
+  async function readSettled(path: string, stamp: string): Promise<Uint8Array | undefined> {
+    try {
+      const handle = await openRegular(path);
+      try {
+        const event = new Uint8Array(await handle.readFile());
+        return stampOf(await handle.stat({ bigint: true })) === stamp ? event : undefined;
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      if (!(error instanceof RegularFileError)) throw error;
+      if (error.code !== "absent") {
+        host.trouble("open", "a file of the source cannot be opened: give its reader permission");
+      }
+      return undefined;
+    }
+  }
+
+  /** undefined for one that seems to be written still. */
+  function arrivalsOf(event: Uint8Array, name: string, quiet: number): Arrival[] | undefined {
+    if (isBlank(event)) return [];
+    const refused = options.asBytes ? undefined : refusedAs(event);
+    if (refused !== undefined) {
+      host.trouble("refused", `a file is passed by, for it is ${refused.what}`);
+      if (!refused.mayHoldEvents) return [];
+      return [gapArrival({ kind: "unreadable", octets: event.length, detail: refused.what })];
+    }
+    const isCut = !options.asBytes && oddFile(event, name)?.is === "cut";
+    if (isCut && quiet < closedAfter) return undefined;
+    const mediaType = options.mediaType ?? mediaTypeOf(name, event);
+    const notes = isCut ? [CUT_NOTE] : [];
+    try {
+      if (isCut && options.refuse) return [unreadable(event, "a file that ends in the middle")];
+      const events = options.split(event, mediaType);
+      if (events !== undefined) return events;
+    } catch (error) {
+      if (!(error instanceof EventError)) throw error;
+      if (options.refuse) return [unreadable(event, "a file that is not of its format")];
+      if (!isCut) notes.push(UNSPLIT_NOTE);
+    }
+    return [{ bytes: event, mediaType, ...(notes.length === 0 ? {} : { notes }) }];
+  }
+
+  return {
+    async offer(found) {
+      const key = keyOf(found.name);
+      if (found.stats.size === 0n || intake.cursor(key) === stampOf(found.stats)) return;
+      const quiet = quietOf(key, found.stats);
+      if (quiet < settle) return;
+      group.push({ ...found, key, quiet });
+      bytes += Math.min(limit, Number(found.stats.size));
+      if (group.length >= GROUP || bytes >= GROUP_BYTES) await flush();
+    },
+    async end() {
+      try {
+        await flush();
+        await writing;
+      } finally {
+        watched = stillWatched;
+        stillWatched = new Map();
+        group = [];
+        writing = undefined;
+      }
+      const was = isBusy;
+      isBusy = false;
+      return was;
+    },
+  };
+}
+
+const unreadable = (event: Uint8Array, detail: string): Arrival =>
+  gapArrival({ kind: "unreadable", octets: event.length, detail });
+
+/** Names may say whose record it is. */
+const keyOf = (name: string): string =>
+  `seen/${createHash("sha256").update(name).digest("base64url").slice(0, 22)}`;
+
+const stampOf = ({ size, mtimeNs }: BigIntStats): string => `${size} ${mtimeNs}`;

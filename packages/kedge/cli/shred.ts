@@ -1,0 +1,115 @@
+/** `kedge shred`: destroys the key of an epoch, and has a record of it anchored. */
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { type PinnedKeys, pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
+import { replaceFile } from "@kedge/verify/cli/files";
+import { wholeNumber } from "@kedge/verify/cli/options";
+import { CliError, EXIT_FAILED, misuse, print, warn } from "@kedge/verify/cli/output";
+import { ClientError } from "@kedge/verify/error";
+import { withOpening } from "@kedge/verify/proof/extra";
+import { verifyEvent } from "@kedge/verify/proof/verify";
+import { sayFailure } from "@kedge/verify/proof/words";
+import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import type { Command } from "commander";
+import type { Shredding } from "../keys/shred.ts";
+import { dropStoredKey, type KeyringFlags, keyringMisuse, keyringPlace, withKeyring } from "./keyring.ts";
+import { openLog } from "./service.ts";
+import { awaitProofs, withTimeout } from "./wait.ts";
+
+const HELP = `
+First a signed record that it happened is posted, then the key is destroyed, then the record's proof is awaited and kept beside
+the keyring. Run it again if it was stopped, or the service did not answer: it goes on where it was.
+Afterwards nobody can derive the openings of that epoch's events again, nor read their bodies in the journal. What keeps its
+opening, as a proof file does, is proven as before. Copies of the keyring and of the credentials, in backups say, hold the
+key as long as you keep them: destroy those too.`;
+
+type ShredFlags = KeyringFlags & { epoch: number; yes?: boolean; offline?: boolean; timeout: number };
+
+export function shredCommand(command: Command): Command {
+  return withTimeout(withVkeys(withKeyring(withLog(command))), "how long to wait until it is anchored")
+    .requiredOption("--epoch <n>", "whose key is destroyed, see kedge keys list", wholeNumber(0))
+    .option("--yes", "without asking")
+    .option("--offline", "destroy it now; the record is posted when this is run again without")
+    .addHelpText("after", HELP)
+    .action(shred);
+}
+
+async function shred(flags: ShredFlags): Promise<void> {
+  process.exitCode = EXIT_FAILED; // until it is done
+  const keys = flags.offline ? undefined : pinnedKeys(flags);
+  const target = flags.offline ? undefined : await openLog(flags);
+  const place = keyringPlace(flags);
+  const { epoch } = flags;
+  const { beginShred, destroyKey, noteShred } = await import("../keys/shred.ts");
+  if (!flags.yes) await confirm(epoch);
+  const shredding = await keyringMisuse(() => beginShred(place, epoch, Date.now()));
+  if (target !== undefined && !shredding.posted) {
+    await post(target, shredding);
+    await keyringMisuse(() => noteShred(place, epoch, { posted: true }));
+  }
+  await keyringMisuse(() => destroyKey(place, epoch));
+  await dropStoredKey(flags, shredding.id);
+  print(`The key of epoch ${epoch} is destroyed here. Destroy it in your backups of the keyring too.`);
+  if (target === undefined || keys === undefined) {
+    warn("no record of it is in the log yet: run this again without --offline");
+    return;
+  }
+  if (!shredding.anchored) {
+    const kept = await keepProof(target, shredding, { flags, keys, folder: dirname(place.path) });
+    await keyringMisuse(() => noteShred(place, epoch, { anchored: true }));
+    print(`That it happened is anchored: ${kept} and its proof beside it.`);
+  }
+  process.exitCode = 0;
+}
+
+async function confirm(epoch: number): Promise<void> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw misuse(`This destroys the key of epoch ${epoch} for good: say so with --yes`);
+  }
+  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  const asked = `Events of epoch ${epoch} that have no opening of their own can never be proven again. Type "shred ${epoch}": `;
+  const answer = await asking.question(asked).finally(() => asking.close());
+  if (answer.trim() !== `shred ${epoch}`) throw misuse("Nothing was destroyed");
+}
+
+type Target = Awaited<ReturnType<typeof openLog>>;
+
+async function post({ client, log }: Target, { epoch, commitment }: Shredding): Promise<void> {
+  try {
+    await client.post(log, [hexToBytes(commitment)]);
+  } catch (cause) {
+    if (!(cause instanceof ClientError)) throw cause;
+    throw new CliError(
+      "failed",
+      `${cause.message}. The key of epoch ${epoch} is used no more, and is not destroyed yet: run this again, or with --offline`,
+      { cause },
+    );
+  }
+}
+
+/** The record and its proof, with the opening: nobody needs a key to verify them. */
+async function keepProof(
+  target: Target,
+  { epoch, record, commitment, opening }: Shredding,
+  { flags, keys, folder }: { flags: ShredFlags; keys: PinnedKeys; folder: string },
+): Promise<string> {
+  const path = join(folder, `shred-${epoch}.note`);
+  for await (const answer of awaitProofs(target, [hexToBytes(commitment)], { ...flags, wait: "anchored" })) {
+    if (answer.state !== "proof") break;
+    const proof = withOpening(answer.proof, opening);
+    const { failure } = verifyEvent({ event: utf8ToBytes(record), proof, ...keys });
+    if (failure !== undefined) {
+      throw new CliError(
+        "failed",
+        `The service's proof of the record does not verify. ${sayFailure(failure)}`,
+      );
+    }
+    await replaceFile(path, record);
+    await replaceFile(`${path}.tlog-proof`, proof);
+    return path;
+  }
+  throw new CliError(
+    "failed",
+    "The log does not have the record, though it was accepted: run this again later",
+  );
+}
