@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
 /** What takes long, or what a machine may lack, by file name: each has a script of its own, `npm run test:<name>`. */
-const SUITES = ["artefact", "deploy", "interop", "package", "soak", "system"];
+const SUITES = ["artefact", "deploy", "fuzz", "interop", "package", "soak", "system"];
 const suite = process.env["KEDGE_SUITE"];
 
 export default defineConfig({

@@ -29,7 +29,8 @@ export type AgentOptions = {
   /** Of the service; each call is tried once. */
   connection: Connection;
   log: string;
-  keys: EpochKeys;
+  /** `refresh` reads them again where they have changed, as by a rotation. */
+  keys: EpochKeys & { refresh?(): Promise<boolean> };
   report?: Report;
   clock?: Clock;
 };
@@ -38,7 +39,8 @@ export type AgentOptions = {
 const EVERY = {
   manifests: 5_000,
   index: 2_000,
-  alerts: 10_000,
+  keys: 10_000,
+  alerts: 2_000,
   retention: 3_600_000,
   source: 60_000,
   time: 30_000,
@@ -55,12 +57,12 @@ const DAY = 86_400_000;
  * Runs until `stop` is aborted, or until all sources have come to their end by themselves and all is posted. Rejects with
  * AgentError or JournalError when it cannot start.
  */
-export async function runAgent(options: AgentOptions, stop: AbortSignal): Promise<void> {
+export async function runAgent(options: AgentOptions, stop: AbortSignal, grace = GRACE): Promise<void> {
   const { config, keys, report = openReport(), clock = openClock() } = options;
   const ending = new AbortController();
   const draining = new AbortController();
   const taking = new AbortController();
-  const journal = await openJournal({ folder: config.data, keys });
+  const journal = await openJournal({ folder: config.data, keys, now: clock.wall });
   let health: Awaited<ReturnType<typeof startHealth>> | undefined;
   let index: FindIndex | undefined;
   try {
@@ -83,12 +85,12 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
     await Promise.race([sources.ended, aborted(stop), loops.failed]);
     report.log("info", "stopping", { reason: stop.aborted ? "signal" : "the sources have ended" });
     taking.abort();
-    await Promise.race([sources.ended, pause(GRACE.sources, ending.signal)]);
+    await Promise.race([sources.ended, pause(grace.sources, ending.signal)]);
     draining.abort();
     // Who ends by itself has the time that it takes; who is told to has not.
     await Promise.race([
       loops.posting,
-      aborted(stop).then(() => pause(GRACE.posting, ending.signal)),
+      aborted(stop).then(() => pause(grace.posting, ending.signal)),
       loops.failed,
     ]);
     ending.abort();
@@ -103,7 +105,11 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
   }
 }
 
-const aborted = (signal: AbortSignal): Promise<void> => pause(2 ** 31 - 1, signal);
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 
 const unposted = (journal: Journal): number =>
   Number(journal.sources().reduce((sum, { journalled, posted }) => sum + journalled - posted, 0n));
@@ -213,7 +219,7 @@ async function keepRunning(
 // ---- what goes on beside them -------------------------------------------------------------------------------------------
 
 function startLoops(
-  { config, connection, log }: AgentOptions,
+  { config, connection, log, keys }: AgentOptions,
   journal: Journal,
   { report, clock, index }: { report: Report; clock: Clock; index: FindIndex | undefined },
   { ending, draining }: { ending: AbortSignal; draining: AbortSignal },
@@ -237,6 +243,7 @@ function startLoops(
     ),
     every(EVERY.time, ending, () => askTime(connection, clock, ending)),
     every(EVERY.alerts, ending, async () => alert(config, journal, report, clock)),
+    every(EVERY.keys, ending, () => trying(report, "keys", async () => void (await keys.refresh?.()))),
     every(EVERY.retention, ending, () => trying(report, "archive", () => dropOld(config, journal, clock))),
   ];
   return { posting, failed: rejected(loops), ended: Promise.all(loops) };
@@ -332,14 +339,8 @@ type Client = ReturnType<typeof openClient>;
 
 async function placesOf(client: Client, log: string, commitments: readonly Uint8Array[]) {
   const places: (bigint | "pending" | "unknown")[] = [];
-  for (const commitment of commitments) {
-    try {
-      const { index } = await client.entry(log, commitment);
-      places.push(index === undefined ? "pending" : BigInt(index));
-    } catch (error) {
-      if (!(error instanceof ClientError) || error.code !== "not_found") throw error;
-      places.push("unknown");
-    }
+  for await (const answer of client.statuses(log, commitments)) {
+    places.push(answer.state === "sealed" ? BigInt(answer.index) : answer.state);
   }
   return places;
 }

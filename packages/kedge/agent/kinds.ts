@@ -6,8 +6,15 @@ import { describeListener, type Listen, type Scheme } from "./listen.ts";
 import { openPoll, pollSchema } from "./poll.ts";
 import type { Host, Source } from "./source.ts";
 import { openStdin, stdinSchema } from "./stdin.ts";
+import { openSyslog, SYSLOG_SCHEMES, syslogSchema } from "./syslog.ts";
 
-export const sourceSchema = z.discriminatedUnion("kind", [fhirSchema, filesSchema, pollSchema, stdinSchema]);
+export const sourceSchema = z.discriminatedUnion("kind", [
+  fhirSchema,
+  filesSchema,
+  pollSchema,
+  stdinSchema,
+  syslogSchema,
+]);
 export type SourceOptions = z.output<typeof sourceSchema>;
 
 /** Throws AgentError `config`. */
@@ -21,6 +28,8 @@ export function openSource(options: SourceOptions, host: Host): Source {
       return openPoll(options, host);
     case "stdin":
       return openStdin(options, host);
+    case "syslog":
+      return openSyslog(options, host);
   }
 }
 
@@ -38,23 +47,54 @@ export const FLAGS: readonly Flag[] = [
     flag: "fhir",
     value: "url",
     what: "take FHIR, CloudEvents and plain POST at this address, such as http://127.0.0.1:8090",
-    options: (name, address) => ({ kind: "fhir", name, listen: { address } }),
+    options(name, url) {
+      const [, address = url, path = ""] = /^([a-z]+:\/\/[^/]+)(\/.*[^/])?\/?$/.exec(url) ?? [];
+      return { kind: "fhir", name, listen: { address }, path };
+    },
+  },
+  {
+    flag: "syslog",
+    value: "url",
+    what: "take audit messages of IHE ATNA at this address, such as tcp://127.0.0.1:6514",
+    options: (name, address) => ({ kind: "syslog", name, listen: { address } }),
   },
 ];
 
 /** Of a kind that listens: where, and the schemes that it has. */
 export function listenOf(options: SourceOptions): { listen: Listen; schemes: readonly Scheme[] } | undefined {
-  return options.kind === "fhir" ? { listen: options.listen, schemes: FHIR_SCHEMES } : undefined;
+  if (options.kind === "fhir") return { listen: options.listen, schemes: FHIR_SCHEMES };
+  if (options.kind === "syslog") return { listen: options.listen, schemes: SYSLOG_SCHEMES };
+  return undefined;
 }
 
 /** What the agent would do with a source, in lines. */
 export function describeSource(options: SourceOptions): string[] {
+  const lines = describeInput(options);
+  const upstream = "upstream" in options ? options.upstream : undefined;
+  return upstream === undefined ? lines : [...lines, `passes each on, as it came, to ${upstream.url}`];
+}
+
+function describeInput(options: SourceOptions): string[] {
   const listening = listenOf(options);
-  if (options.kind === "poll") {
-    const { url, resource, every, overlap } = options;
-    return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
+  const where =
+    listening === undefined ? [] : [`listens on ${describeListener(listening.listen, listening.schemes)}`];
+  switch (options.kind) {
+    case "files":
+      return describeFiles(options);
+    case "poll":
+      return [
+        `asks ${options.url} for ${options.resource} every ${options.every} s, ${options.overlap} s of what it has asked for again`,
+      ];
+    case "stdin":
+      return ["reads standard input"];
+    case "syslog":
+      return [
+        ...where,
+        options.foreign === "passBy"
+          ? "counts what is no audit message, and passes it by"
+          : "takes what is no audit message as lines",
+      ];
+    case "fhir":
+      return where;
   }
-  if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
-  if (options.kind === "files") return describeFiles(options);
-  return ["reads standard input, a line an event"];
 }

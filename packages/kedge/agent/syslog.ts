@@ -10,9 +10,10 @@ import { type Listener, listenSchema, readListener } from "./listen.ts";
 import type { Host, Source } from "./source.ts";
 import { openDatagrams } from "./syslog-datagrams.ts";
 import { openTake, type Take } from "./syslog-intake.ts";
-import { openStreams } from "./syslog-stream.ts";
+import { openStreams, STREAM_LIMITS } from "./syslog-stream.ts";
 import { sendSyslog, syslogUpstreamSchema } from "./syslog-upstream.ts";
 
+export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 /** DICOM PS3.15 A.6.1: messages of 32,768 octets have to be taken. */
 const MIN_MESSAGE = 32_768;
 
@@ -34,13 +35,10 @@ export const syslogSchema = z.strictObject({
 });
 export type SyslogOptions = z.output<typeof syslogSchema>;
 
-/** Ms that a message may take to come, once it has begun to. */
-const PATIENCE = 60_000;
-
 /** @throws AgentError `config`. `run` rejects with AgentError `address`. */
 export function openSyslog(options: SyslogOptions, host: Host): Source {
   const { listen, foreign, maxMessage, maxConnections } = options;
-  const listener = readListener(listen, ["tls", "tcp", "udp"]);
+  const listener = readListener(listen, SYSLOG_SCHEMES);
   const send = options.upstream && sendSyslog(options.upstream);
   let listening: (where: { url: string }) => void;
   let failed: (error: unknown) => void;
@@ -58,7 +56,7 @@ export function openSyslog(options: SyslogOptions, host: Host): Source {
       listening({ url: urlOf(listener, socket.address().port) });
       return await run();
     }
-    const limits = { message: maxMessage, connections: maxConnections, patience: PATIENCE };
+    const limits = { ...STREAM_LIMITS, message: maxMessage, connections: maxConnections };
     const { server, run } = openStreams({ listener, listen, limits, take }, host);
     await bound(listener, server, () => server.listen(listener.port, listener.host));
     const address = server.address();

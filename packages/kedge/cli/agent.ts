@@ -1,15 +1,7 @@
 /** `kedge agent`: takes events in, journals, numbers, commits and posts them, for as long as it runs. */
 import { existsSync, readdirSync } from "node:fs";
 import { open } from "node:fs/promises";
-import {
-  findTenantKey,
-  namedLog,
-  needTenantKey,
-  type SettingFlags,
-  serviceConnection,
-  withLog,
-  withTenantKey,
-} from "@kedge/verify/cli/credentials";
+import { namedLog, serviceConnection, withLog, withTenantKey } from "@kedge/verify/cli/credentials";
 import { collect } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, printJson } from "@kedge/verify/cli/output";
 import { ClientError } from "@kedge/verify/error";
@@ -19,21 +11,18 @@ import { AgentError } from "../agent/error.ts";
 import { FLAGS } from "../agent/kinds.ts";
 import type { SourceStatus } from "../agent/status.ts";
 import { JournalError } from "../journal/error.ts";
-import type { EpochKeys } from "../journal/types.ts";
+import { type KeyringFlags, keyringMisuse, keyringPlace, withKeyring } from "./keyring.ts";
 
-type AgentFlags = SettingFlags & {
+type AgentFlags = KeyringFlags & {
   config?: string;
   data?: string;
   health?: string;
+  json?: boolean;
   [source: string]: unknown;
 };
 
 export function agentCommand(command: Command): Command {
-  // So that `status --data` is the data of status.
-  command.enablePositionalOptions();
-  withSources(command)
-    .addHelpText("after", HELP)
-    .action((flags: AgentFlags) => telling(() => runCommand(flags)));
+  withSources(command).addHelpText("after", HELP).action(withFlags(runCommand));
   command
     .command("init")
     .description("write a commented configuration to begin with")
@@ -41,13 +30,13 @@ export function agentCommand(command: Command): Command {
     .action(init);
   withSources(command.command("check"))
     .description("say what the agent would do, and do nothing")
-    .action((flags: AgentFlags) => telling(() => check(flags)));
-  withTenantKey(withLog(command.command("status")))
+    .action(withFlags(check));
+  withKeyring(withTenantKey(withLog(command.command("status"))))
     .description("how far each source has come")
     .option("--config <file>", "whose data it is")
     .option("--data <folder>", "of the journal")
     .option("--json", "as JSON")
-    .action((flags: AgentFlags & { json?: boolean }) => telling(() => status(flags)));
+    .action(withFlags(status));
   command
     .command("unit")
     .description("print a unit for systemd")
@@ -63,7 +52,7 @@ Without a configuration, each source is a flag, and service and key are from the
   kedge agent --data DIR ${FLAGS.map(({ flag, value }) => `--${flag} NAME=${value}`).join(" ")}`;
 
 function withSources(command: Command): Command {
-  withTenantKey(withLog(command))
+  withKeyring(withTenantKey(withLog(command)))
     .option("--config <file>", "the configuration: kedge agent init writes one")
     .option("--data <folder>", "of the journal, without a configuration")
     .option("--health <url>", "where health and metrics are, or off (default: http://127.0.0.1:9465)");
@@ -92,7 +81,8 @@ async function runCommand(flags: AgentFlags): Promise<void> {
 async function settingsOf(flags: AgentFlags) {
   const config = await configOf(flags);
   const named = withConfig(flags, config);
-  const keys = await keysOf(needTenantKey(named));
+  const { openKeyring } = await import("../keys/keyring.ts");
+  const keys = await keyringMisuse(() => openKeyring(keyringPlace(named)));
   return { config, connection: serviceConnection(named), log: namedLog(named), keys };
 }
 
@@ -113,13 +103,16 @@ const textsOf = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
 
 /** A flag counts before the configuration. */
-function withConfig(flags: SettingFlags, { credentials }: Pick<AgentConfig, "credentials">): SettingFlags {
-  return { ...(credentials === undefined ? {} : { credentials }), ...flags };
-}
-
-async function keysOf(tenantKey: Uint8Array): Promise<EpochKeys> {
-  const key = { epoch: 0, tenantKey };
-  return { current: () => key, of: (epoch) => (epoch === 0 ? key : undefined) };
+function withConfig(
+  flags: KeyringFlags,
+  { credentials, keyring, passphraseFile }: Pick<AgentConfig, "credentials" | "keyring" | "passphraseFile">,
+): KeyringFlags {
+  return {
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(keyring === undefined ? {} : { keyring }),
+    ...(passphraseFile === undefined ? {} : { passphraseFile }),
+    ...flags,
+  };
 }
 
 async function init(file: string): Promise<void> {
@@ -176,15 +169,14 @@ async function checkService(connection: ReturnType<typeof serviceConnection>, lo
 
 // ---- status -----------------------------------------------------------------------------------------------------------
 
-async function status(flags: AgentFlags & { json?: boolean }): Promise<void> {
+async function status(flags: AgentFlags): Promise<void> {
   const { readConfig } = await import("../agent/config.ts");
   const config = flags.config === undefined ? undefined : readConfig(flags.config);
   const folder = flags.data ?? config?.data;
   if (folder === undefined) throw misuse("Name the folder of the journal with --data, or the configuration");
   const { readJournal } = await import("../journal/journal.ts");
   const { statusOf } = await import("../agent/status.ts");
-  const tenantKey = findTenantKey(withConfig(flags, config ?? {}));
-  const keys = tenantKey === undefined ? undefined : await keysOf(tenantKey);
+  const keys = await keysAtHand(withConfig(flags, config ?? {}));
   const journal = readJournal({ folder, ...(keys && { keys }) });
   if (journal === undefined)
     throw misuse(`There is no journal in ${folder}: has the agent run with this --data?`);
@@ -194,6 +186,18 @@ async function status(flags: AgentFlags & { json?: boolean }): Promise<void> {
     else print(...statusLines(found.sources));
   } finally {
     await journal.close();
+  }
+}
+
+/** Without the keys, all is told but what kind each gap is of. */
+async function keysAtHand(flags: KeyringFlags) {
+  const { openKeyring } = await import("../keys/keyring.ts");
+  const { KeyringError } = await import("../keys/error.ts");
+  try {
+    return await openKeyring(keyringPlace(flags, { mayAsk: false }));
+  } catch (error) {
+    if (error instanceof KeyringError) return undefined;
+    throw error;
   }
 }
 
@@ -215,11 +219,15 @@ function statusLines(sources: readonly SourceStatus[]): string[] {
 /** Gaps of a source that a person reads; all of them are in the JSON. */
 const MAX_SHOWN = 10;
 
-/** Errors whose message says what to do. */
-async function telling(run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    throw error instanceof AgentError || error instanceof JournalError ? misuse(error.message, error) : error;
-  }
-}
+/** Commander gives the flags of a subcommand to `agent`, which has them too. Errors of these kinds say what to do. */
+const withFlags =
+  (run: (flags: AgentFlags) => Promise<void>) =>
+  async (_: AgentFlags, command: Command): Promise<void> => {
+    try {
+      await run(command.optsWithGlobals<AgentFlags>());
+    } catch (error) {
+      throw error instanceof AgentError || error instanceof JournalError
+        ? misuse(error.message, error)
+        : error;
+    }
+  };

@@ -5,15 +5,17 @@ import { withLog } from "@kedge/verify/cli/credentials";
 import { wholeNumber } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
 import { createRecords, recordLine } from "@kedge/verify/cli/records";
+import type { Assurance } from "@kedge/verify/proof/verify";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import type { Client } from "../client/api.ts";
+import { chunks } from "../client/chunks.ts";
 import { MAX_ENTRIES } from "../contract/limits.ts";
 import { openCommitting, withTenant } from "./numbered.ts";
 import { openLog } from "./service.ts";
 import { isNothing, survey, Trouble, tellSurvey } from "./survey.ts";
 import { dryRun, INPUT_HELP, take } from "./take.ts";
-import { askBefore, awaitProofs, type WaitFlags, withWait } from "./wait.ts";
+import { askBefore, awaitStatuses, type WaitFlags, withWait } from "./wait.ts";
 
 export function postCommand(command: Command): Command {
   return withWait(withTenant(withCommit(withLog(command))))
@@ -65,11 +67,11 @@ async function postAll(paths: string[], flags: PostFlags, trouble: Trouble): Pro
     print(`${["There is no event in what was given: nothing was posted", ...trouble.tell()].join("; ")}.`);
     return;
   }
-  const asked = flags.wait !== undefined;
-  const isNew = asked ? `, ${posted.fresh} of them new to the log` : "";
+  const isNew = flags.wait === undefined ? "" : `, ${posted.fresh} of them new to the log`;
   print(`${[`${posted.accepted} accepted${isNew}`, ...copies(posted), ...trouble.tell()].join("; ")}.`);
-  if (!asked) warn("how many of them are new to the log is not known: with --wait, that is asked");
-  else await awaitAll(target, posted, flags);
+  if (flags.wait === undefined) {
+    warn("how many of them are new to the log is not known: with --wait, that is asked");
+  } else await awaitAll(target, posted, { ...flags, wait: flags.wait });
 }
 
 /** What the service has taken so far. */
@@ -97,7 +99,7 @@ async function postRecords(
   };
   process.once("SIGINT", interrupted);
   try {
-    for await (const batch of batches(records, flags.batch)) {
+    for await (const batch of chunks(records, flags.batch)) {
       // First the openings, then the commitments: none is posted that could not be opened.
       if (flags.out !== undefined) out ??= await createRecords(flags.out);
       await keep(out, batch);
@@ -121,8 +123,12 @@ async function postRecords(
   }
 }
 
-async function awaitAll(target: Target, { waiting }: Posted, flags: PostFlags): Promise<void> {
-  for await (const answer of awaitProofs(target, waiting, flags)) {
+async function awaitAll(
+  target: Target,
+  { waiting }: Posted,
+  flags: { wait: Assurance; timeout: number },
+): Promise<void> {
+  for await (const answer of awaitStatuses(target, waiting, flags)) {
     if (answer.state === "unknown") throw new CliError("failed", `The log does not know ${answer.hash}`);
   }
   print(`All are ${flags.wait}.`);
@@ -136,15 +142,4 @@ function copies({ distinct, accepted }: Posted): string[] {
 async function keep(out: FileHandle | undefined, records: readonly CommitRecord[]): Promise<void> {
   await out?.appendFile(records.map(recordLine).join(""));
   await out?.sync();
-}
-
-export async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
-  let batch: T[] = [];
-  for await (const item of items) {
-    batch.push(item);
-    if (batch.length < size) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
 }

@@ -16,9 +16,9 @@ import type { Vkey } from "@kedge/verify/tlog/note";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import type { ProofAnswer } from "../client/api.ts";
+import { chunks } from "../client/chunks.ts";
 import { MAX_PROOFS } from "../contract/limits.ts";
 import { openTenant, withTenant } from "./numbered.ts";
-import { batches } from "./post.ts";
 import { openProofStore, type ProofStore } from "./proof-store.ts";
 import { type RenewFlags, renewProofs } from "./renew.ts";
 import { openLog } from "./service.ts";
@@ -91,7 +91,7 @@ export async function fetchProofs(
   let written = 0;
   let asked = 0;
   try {
-    for await (const batch of batches(wanted, MAX_PROOFS)) {
+    for await (const batch of chunks(wanted, MAX_PROOFS)) {
       asked += batch.length;
       for await (const [item, answer] of answers(target, batch, flags)) {
         if (await keep(item, answer, keys, store)) written += 1;

@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { seconds } from "@kedge/verify/cli/options";
 import { CliError } from "@kedge/verify/cli/output";
-import { ASSURANCES, type Assurance } from "@kedge/verify/proof/verify";
-import { hexToBytes } from "@noble/hashes/utils.js";
+import { ClientError } from "@kedge/verify/error";
+import { ASSURANCES, type Assurance, isAtLeast } from "@kedge/verify/proof/verify";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, Option } from "commander";
-import type { Client, ProofAnswer } from "../client/api.ts";
+import type { Client, Followed, ProofAnswer } from "../client/api.ts";
 
 const FIRST_PAUSE = 500;
 const MAX_PAUSE = 10_000;
@@ -27,7 +28,7 @@ export function withTimeout(command: Command, description: string): Command {
 
 /** The answers for these commitments once each has come as far as is asked for; as they are, without `wait`. */
 export async function* awaitProofs(
-  { client, log }: { client: Client; log: string },
+  { client, log }: { client: Pick<Client, "proofs">; log: string },
   commitments: readonly Uint8Array[],
   { wait, timeout }: WaitFlags,
 ): AsyncGenerator<ProofAnswer> {
@@ -43,13 +44,29 @@ export async function* awaitProofs(
     if (wait === undefined || from === commitments.length) return;
     const left = deadline - performance.now();
     if (left <= 0) {
-      throw new CliError(
-        "failed",
-        `${commitments.length - from} of ${commitments.length} are not ${wait} in time: ask later, or give a longer --timeout`,
-      );
+      throw late(commitments.length - from, commitments.length, wait);
     }
     // To the end, and then once more: the last pause is as long as what is left.
     await sleep(Math.min(pause, left));
+  }
+}
+
+/** Each of these once it has come as far as is asked for, or is unknown to the log, which no waiting changes. */
+export async function* awaitStatuses(
+  { client, log }: { client: Pick<Client, "follow">; log: string },
+  commitments: readonly Uint8Array[],
+  { wait, timeout }: { wait: Assurance; timeout: number },
+): AsyncGenerator<Followed> {
+  const distinct = new Set(commitments.map(bytesToHex)).size;
+  let reached = 0;
+  try {
+    for await (const answer of client.follow(log, commitments, { to: wait, patience: timeout })) {
+      reached += 1;
+      yield answer;
+    }
+  } catch (error) {
+    if (!(error instanceof ClientError && error.code === "pending")) throw error;
+    throw late(distinct - reached, distinct, wait);
   }
 }
 
@@ -58,23 +75,29 @@ export async function* awaitProofs(
  * which have not come so far as is asked for. What has is not to be asked for again: an assurance never falls.
  */
 export async function askBefore(
-  { client, log }: { client: Client; log: string },
+  { client, log }: { client: Pick<Client, "statuses">; log: string },
   commitments: readonly Uint8Array[],
   wait: Assurance,
 ): Promise<{ unknown: number; waiting: Uint8Array[] }> {
   const unknown = new Set<string>();
   const waiting: Uint8Array[] = [];
-  for await (const answer of client.proofs(log, commitments)) {
+  for await (const answer of client.statuses(log, commitments)) {
     if (answer.state === "unknown") unknown.add(answer.hash);
-    if (answer.state === "unknown" || !hasReached(answer, wait)) waiting.push(hexToBytes(answer.hash));
+    if (answer.state !== "sealed" || !isAtLeast(answer.assurance, wait)) {
+      waiting.push(hexToBytes(answer.hash));
+    }
   }
   return { unknown: unknown.size, waiting };
 }
 
+const late = (missing: number, all: number, wait: Assurance) =>
+  new CliError(
+    "failed",
+    `${missing} of ${all} are not ${wait} in time: ask later, or give a longer --timeout`,
+  );
+
 /** What the log does not know will not come by waiting. */
 function hasReached(answer: ProofAnswer, wanted: Assurance): boolean {
-  if (answer.state === "unknown") return true;
-  if (answer.state === "pending") return false;
-  const ranks: readonly string[] = ASSURANCES;
-  return ranks.indexOf(answer.assurance) >= ranks.indexOf(wanted);
+  if (answer.state === "proof") return isAtLeast(answer.assurance, wanted);
+  return answer.state === "unknown";
 }

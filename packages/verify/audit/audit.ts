@@ -6,6 +6,7 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { COMMITMENT_BYTES, type Opening } from "../events/commitment.ts";
+import type { Gap } from "../events/gap.ts";
 import { type Evidence, type Fork, forkOf } from "../evidence/evidence.ts";
 import { equalBytes } from "../tlog/bytes.ts";
 import { parseCheckpoint } from "../tlog/checkpoint.ts";
@@ -116,16 +117,16 @@ export function emptyExport(kind: { areRecords?: boolean; isPartial?: boolean } 
   return { count: 0, words, slots, lines, found, roles, ...rest };
 }
 
-/** A commitment has the first role that it is given. */
+/** A commitment has the first role that it is given. False when it has one already. */
 export function addEvent(
   to: Export,
   { event, line = 0, commitment, opening }: ExportedEvent,
   role: Role = "event",
-): void {
+): boolean {
   const slot = slotOf(to, hexToBytes(commitment));
   if (to.slots[slot] !== 0) {
     if (role === "event") to.copies += 1;
-    return;
+    return false;
   }
   if (to.count === to.lines.length) grow(to);
   to.words.set(KEY, to.count * WORDS);
@@ -139,8 +140,15 @@ export function addEvent(
   const { source, sequence } = opening;
   // The opening of a record that opened no event is nobody's word but its own: it fills no gap.
   const isNumbered = role === "event" || role === "changed";
-  if (!isNumbered || source === undefined || sequence === undefined) return;
+  if (!isNumbered || source === undefined || sequence === undefined) return true;
   addSequence(to.sources, source, BigInt(sequence));
+  return true;
+}
+
+/** The index of a commitment's entry, once the log was read; undefined when it is not in it. */
+export function indexOf(events: Export, commitment: Uint8Array): bigint | undefined {
+  const found = events.found[numberOf(events, commitment)] ?? 0;
+  return found === 0 ? undefined : BigInt(found - 1);
 }
 
 function grow(to: Export): void {
@@ -271,6 +279,14 @@ function sequence(
  * - `untold`: too many events and records to know which belong together
  * - `sequence_missing`, `sequence_repeated`: the export has a gap, or two events under one number
  * - `incomplete`: the log could not be read to its end
+ * - `gap_seen`: an event that says that the agent saw one it could not take, or that one is lost
+ * - `manifest_missing`, `manifest_repeated`: an hour of a source has no manifest, or a second one, which counts for nothing
+ * - `manifest_chain`: a manifest does not name the one before it
+ * - `manifest_numbers`: between two manifests numbers are left out, or they have some twice
+ * - `manifest_root`: a period's events have the numbers of its manifest, and are not those that it counts
+ * - `manifest_late`: a manifest came into the log long after its hour
+ * - `manifest_malformed`: what was committed as a manifest is none
+ * - `no_manifest`: nothing says how many events a source had
  */
 export type AuditFindingKind =
   | "root_differs"
@@ -290,7 +306,16 @@ export type AuditFindingKind =
   | "untold"
   | "sequence_missing"
   | "sequence_repeated"
-  | "incomplete";
+  | "incomplete"
+  | "gap_seen"
+  | "manifest_missing"
+  | "manifest_repeated"
+  | "manifest_chain"
+  | "manifest_numbers"
+  | "manifest_root"
+  | "manifest_late"
+  | "manifest_malformed"
+  | "no_manifest";
 
 /** Sizes, indices and numbers are decimal, hashes hex; `event` is a name, never what the event holds. */
 export type AuditFinding = {
@@ -304,6 +329,9 @@ export type AuditFinding = {
   source?: string;
   first?: string;
   last?: string;
+  /** Of a manifest's period, RFC 3339. */
+  from?: string;
+  to?: string;
   detail?: {
     /** Where the checkpoint of `size` is from; absent: the log's history. */
     checkpoint?: string;
@@ -322,6 +350,12 @@ export type AuditFinding = {
     /** How many. */
     events?: number;
     records?: number;
+    /** The numbers are in two manifests. */
+    isTwice?: boolean;
+    /** After the end of its hour. */
+    hours?: number;
+    /** What the agent saw, where the event itself was given. */
+    gap?: Gap;
   };
 };
 

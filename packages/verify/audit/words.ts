@@ -1,4 +1,6 @@
 /** What an audit found, in words for people. No sentence names a command's flag. */
+
+import type { Gap } from "../events/gap.ts";
 import { quoted } from "../text.ts";
 import type { AuditFinding } from "./audit.ts";
 
@@ -16,6 +18,8 @@ function sentence({ finding, detail = {}, ...found }: AuditFinding): string {
   const entry = `Entry ${found.index}, ${found.entry}`;
   const source = `The source ${quoted(found.source ?? "")}`;
   const numbers = found.first === found.last ? `${found.first}` : `${found.first} to ${found.last}`;
+  const period = `${found.from} to ${found.to}`;
+  const manifest = `The manifest of ${quoted(found.source ?? "")} for ${period}`;
   const name = detail.checkpoint ?? "in the log's history";
   switch (finding) {
     case "root_differs": {
@@ -63,11 +67,54 @@ function sentence({ finding, detail = {}, ...found }: AuditFinding): string {
     case "period_beyond_log":
       return `The period goes to entry ${found.last}, and the log has ${found.size} entries: what is beyond was never in it, or is no longer shown.`;
     case "sequence_missing":
-      return `${source} has no event of number ${numbers}.`;
+      return found.from === undefined
+        ? `${source} has no event of number ${numbers}.`
+        : `${source} has no event of number ${numbers}: its manifest for ${period} counts it, and it is not in what you gave.`;
     case "sequence_repeated":
       return `${source} has two events or more of number ${numbers}.`;
     case "incomplete":
       return `The log could not be read to its end. ${detail.cause?.message ?? ""}`;
+    case "gap_seen":
+      return `${source} says under number ${numbers} that something is missing there: ${gapSays(detail.gap)}`;
+    case "manifest_missing": {
+      const left = found.first === undefined ? "" : ` Numbers ${numbers} are in no manifest that you gave.`;
+      return `${source} has no manifest for ${period}: how many events there were then is not known.${left}`;
+    }
+    case "manifest_repeated":
+      return `${manifest} is not the first: another for that time was in the log before it, and counts. ${SECOND}`;
+    case "manifest_chain":
+      return `${manifest} does not follow the one before it: one of the two was made for another history, or one between them is missing.`;
+    case "manifest_numbers":
+      return detail.isTwice
+        ? `${manifest} counts number ${numbers}, which one before it has counted.`
+        : `${manifest} does not go on where the one before it ended: number ${numbers} is left out.`;
+    case "manifest_root":
+      return `${manifest} counts other events than you gave: every number is there, and what stands under one of them is not what stood there when the manifest was made.`;
+    case "manifest_late":
+      return `${manifest} came into the log ${detail.hours} hours after that time was over, by the operator's clock: until then nobody but the sender knew what it counts.`;
+    case "manifest_malformed":
+      return `${event} was committed as a manifest, and is none: ${detail.cause?.message ?? "it cannot be read"}`;
+    case "no_manifest":
+      return `${source} has no manifest: whether it is complete cannot be told. Between the first and the last number that you gave a gap would show, before and after not.`;
+  }
+}
+
+const SECOND = "An agent makes one; a second one is a fault, or an attempt to count anew.";
+
+/** What an agent wrote down is text of others. */
+function gapSays(gap: Gap | undefined): string {
+  if (gap === undefined) return "its event was not given, only its record.";
+  const octets = gap.octets === undefined ? "" : ` of ${gap.octets} octets`;
+  const detail = gap.detail === undefined ? "" : ` (${quoted(gap.detail)})`;
+  switch (gap.kind) {
+    case "overlong":
+      return `a message${octets} was too long, and passed over${detail}.`;
+    case "truncated":
+      return `a message${octets} came cut short; what came is the next event${detail}.`;
+    case "unreadable":
+      return `a message${octets} could not be read as an event${detail}.`;
+    case "lost":
+      return `what was there was gone before it was read${octets}${detail}.`;
   }
 }
 

@@ -1,5 +1,6 @@
 /** A tenant's export for `kedge audit`: events, with the openings that records or the tenant key give them. */
 import { basename } from "node:path";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import {
   type AuditFinding,
   addEvent,
@@ -8,8 +9,12 @@ import {
   emptyExport,
   sequenceFindings,
 } from "../audit/audit.ts";
+import { addNumbered, noNumbered } from "../audit/completeness.ts";
 import { type Pair, type PairedEvent, type PairedRecord, startPairing } from "../audit/pairing.ts";
-import type { AuditFlags, ComparedExport, Findings } from "./audit-report.ts";
+import { EventError } from "../events/error.ts";
+import { GAP_MEDIA_TYPE, type Gap, parseGap } from "../events/gap.ts";
+import { MANIFEST_MEDIA_TYPE, manifestSource, parseManifest } from "../events/manifest.ts";
+import type { AuditFlags, ComparedExport, Findings, Numbering } from "./audit-report.ts";
 import { committer, where } from "./committer.ts";
 import { findTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
@@ -24,24 +29,33 @@ export async function readExport(
   found: Findings,
   { leftOut, litter }: { leftOut: string[]; litter: string[] },
 ): Promise<ComparedExport | undefined> {
-  const { events, records } = flags;
+  const { events, records, manifests } = flags;
   if (events === undefined && records === undefined) return undefined;
   const areRecords = events === undefined;
   const all: ComparedExport = {
     ...emptyExport({ areRecords, isPartial: flags.source !== undefined }),
     others: new Map(),
     absentSources: undefined,
+    ...(manifests && { numbered: { events: new Map(), manifests: new Map(), areEvents: !areRecords } }),
   };
   const shown = progress(areRecords ? "records read" : "events read");
+  const opened = new Set<string>();
+  const reading = { flags, leftOut, litter, onEvent: () => shown.add(1) };
   if (events === undefined) {
+    for await (const pair of manifestPairs(reading)) {
+      if (pair.kind === "unused") continue; // it is told of among the records
+      if (pair.kind === "opened") opened.add(pair.record.commitment);
+      await found.tell(includePair(all, pair, { flags, hasRecords: true, isUnread: false }));
+    }
     for await (const { otherwise: _, ...record } of readRecords(records ?? [], flags, leftOut)) {
-      include(all, record, flags);
+      if (opened.has(record.commitment)) continue;
+      await found.tell(include(all, record, flags));
       shown.add(1);
     }
   } else {
     const paired = await readPairedRecords(records ?? [], flags);
     const unused: PairedRecord[] = [];
-    for await (const pair of pairs(events, paired, { flags, leftOut, litter, onEvent: () => shown.add(1) })) {
+    for await (const pair of pairs([...events, ...(manifests ?? [])], paired, reading)) {
       const isUnread = pair.kind === "unused" && mayBeIn(litter, pair.record);
       await found.tell(includePair(all, pair, { flags, hasRecords: paired.length > 0, isUnread }));
       if (pair.kind === "unused") unused.push(pair.record);
@@ -51,20 +65,86 @@ export async function readExport(
   await found.tell(leftOut.map((event): AuditFinding => ({ finding: "left_out", event })));
   shown.done();
   if (all.count === 0) warn(`There is no ${areRecords ? "record" : "event"} in the export`);
-  await found.tell(sequenceFindings(all));
+  const isJudged = (source: string): boolean => all.numbered?.manifests.has(source) ?? false;
+  // Of a source with manifests they say what is missing.
+  await found.tell(
+    [...sequenceFindings(all)].filter(
+      ({ finding, source = "" }) => finding !== "sequence_missing" || !isJudged(source),
+    ),
+  );
   return all;
 }
 
+/** One that is asked for, or the manifests of one. */
 const isCompared = ({ opening: { source } }: ExportedEvent, { source: wanted }: AuditFlags): boolean =>
-  wanted === undefined || (source !== undefined && wanted.includes(source));
+  wanted === undefined || wanted.some((name) => source === name || source === manifestSource(name));
 
-function include(all: ComparedExport, event: ExportedEvent, flags: AuditFlags): void {
-  if (isCompared(event, flags)) {
-    addEvent(all, event);
-    return;
+const isOfManifest = ({ opening }: ExportedEvent): boolean => opening.mediaType === MANIFEST_MEDIA_TYPE;
+
+/** `bytes` where the event itself was given, not only its record. */
+function include(
+  all: ComparedExport,
+  event: ExportedEvent,
+  flags: AuditFlags,
+  bytes?: Uint8Array,
+): AuditFinding[] {
+  if (!isCompared(event, flags)) {
+    addEvent(all, event, "other");
+    countOther(all, event);
+    return [];
   }
-  addEvent(all, event, "other");
-  countOther(all, event);
+  if (!addEvent(all, event)) return [];
+  number(all, event);
+  if (event.opening.mediaType === GAP_MEDIA_TYPE) return [gapSeen(event, bytes)];
+  if (all.numbered === undefined || bytes === undefined || !isOfManifest(event)) return [];
+  return includeManifest(all.numbered, event, bytes);
+}
+
+function number({ numbered }: ComparedExport, { commitment, opening: { source, sequence } }: ExportedEvent) {
+  if (numbered === undefined || source === undefined || sequence === undefined) return;
+  const events = numbered.events.get(source) ?? noNumbered();
+  numbered.events.set(source, events);
+  addNumbered(events, BigInt(sequence), commitment);
+}
+
+function includeManifest({ manifests }: Numbering, event: ExportedEvent, bytes: Uint8Array): AuditFinding[] {
+  const { source, sequence } = event.opening;
+  try {
+    const manifest = parseManifest(bytes);
+    if (source !== manifestSource(manifest.source) || sequence === undefined) {
+      throw new EventError(
+        "malformed_field",
+        "It was not committed with a number of the source's manifests.",
+      );
+    }
+    const ofSource = manifests.get(manifest.source) ?? [];
+    manifests.set(manifest.source, ofSource);
+    ofSource.push({ manifest, number: BigInt(sequence), commitment: hexToBytes(event.commitment) });
+    return [];
+  } catch (cause) {
+    if (!(cause instanceof EventError)) throw cause;
+    return [{ finding: "manifest_malformed", ...named(event), detail: { cause } }];
+  }
+}
+
+function gapSeen({ event, line, opening }: ExportedEvent, bytes: Uint8Array | undefined): AuditFinding {
+  const { source = "", sequence = "" } = opening;
+  const gap = bytes && readGap(bytes);
+  return {
+    finding: "gap_seen",
+    ...named({ event, ...(line === undefined ? {} : { line }) }),
+    ...{ source, first: sequence, last: sequence },
+    ...(gap && { detail: { gap } }),
+  };
+}
+
+function readGap(bytes: Uint8Array): Gap | undefined {
+  try {
+    return parseGap(bytes);
+  } catch (error) {
+    if (error instanceof EventError) return undefined;
+    throw error;
+  }
 }
 
 function countOther(all: ComparedExport, { opening: { source = "" } }: ExportedEvent): void {
@@ -83,10 +163,11 @@ function includePair(
   switch (pair.kind) {
     case "opened": {
       const { commitment, opening } = pair.record;
-      include(all, { ...named(pair.event), commitment, opening }, flags);
-      return [];
+      return include(all, { ...named(pair.event), commitment, opening }, flags, pair.event.bytes);
     }
     case "changed":
+      // Its number is not missing, and what stood under it is what the record was made of.
+      if (isCompared(pair.record, flags)) number(all, pair.record);
       addEvent(all, isCompared(pair.record, flags) ? pair.record : unnumbered(pair.record), "changed");
       return [{ finding: "event_changed", ...named(pair.event) }];
     case "unopened":
@@ -95,8 +176,9 @@ function includePair(
         if (hasRecords && !isCompared(pair.event.derived, flags)) {
           addEvent(all, pair.event.derived, "unsourced");
           countOther(all, pair.event.derived);
-        } else include(all, pair.event.derived, flags);
-        return [];
+          return [];
+        }
+        return include(all, pair.event.derived, flags, pair.event.bytes);
       }
       return [{ finding: "event_without_opening", ...named(pair.event) }];
     case "unused":
@@ -141,6 +223,14 @@ async function readPairedRecords(files: readonly string[], flags: AuditFlags): P
 }
 
 type Reading = { flags: AuditFlags; leftOut: string[]; litter: string[]; onEvent: () => void };
+
+/** Of manifests beside records alone. */
+async function* manifestPairs(reading: Reading): AsyncGenerator<Pair> {
+  const { manifests, records } = reading.flags;
+  if (manifests === undefined) return;
+  const paired = await readPairedRecords(records ?? [], reading.flags);
+  yield* pairs(manifests, paired.filter(isOfManifest), reading);
+}
 
 /** Each event with the record that opens it, or without. */
 async function* pairs(

@@ -7,6 +7,14 @@ import {
   type Export,
   sequences,
 } from "../audit/audit.ts";
+import {
+  type GivenManifest,
+  type JudgedPeriod,
+  type NumberedEvents,
+  type PeriodVerdict,
+  type SourceCompleteness,
+  timeOf,
+} from "../audit/completeness.ts";
 import type { NamedHead, SignedHead } from "../audit/heads.ts";
 import { tellAuditFinding } from "../audit/words.ts";
 import type { Evidence } from "../evidence/evidence.ts";
@@ -23,6 +31,7 @@ import { EXIT_FAILED, EXIT_UNREAD, print, printJson, warn } from "./output.ts";
 export type AuditFlags = Omit<CommitFlags, "source"> & {
   events?: string[];
   records?: string[];
+  manifests?: string[];
   source?: string[];
   fromIndex?: bigint;
   toIndex?: bigint;
@@ -46,6 +55,15 @@ export type ComparedExport = Export & {
   others: Map<string, number>;
   /** Sources that have a record without an event, and no event; undefined when some such record is of another or none. */
   absentSources: Set<string> | undefined;
+  /** Where completeness is asked for. */
+  numbered?: Numbering;
+};
+
+/** By source. `areEvents`: events were given, and one of a source of which there is none is missing. */
+export type Numbering = {
+  events: Map<string, NumberedEvents>;
+  manifests: Map<string, GivenManifest[]>;
+  areEvents: boolean;
 };
 
 /** What an audit has come to; what was not reached is absent. */
@@ -55,6 +73,8 @@ export type AuditOutcome = {
   period?: Range & { clockWentBack?: boolean };
   audit?: Audit;
   evidence: Evidence[];
+  /** Of each source that has manifests. */
+  completeness?: SourceCompleteness[];
   leftOut: string[];
   /** What an editor or a desktop leaves, by its name: not read either. */
   litter: string[];
@@ -94,12 +114,13 @@ export function findings(json: boolean) {
 }
 
 /** What says that something could not be known, and nothing of what is. */
-const UNDECIDED: readonly AuditFindingKind[] = ["incomplete", "untold", "left_out"];
+const UNDECIDED: readonly AuditFindingKind[] = ["incomplete", "untold", "left_out", "no_manifest"];
 /** What may be no more than that a file of the export was not read. */
 const MISSING: readonly AuditFindingKind[] = [
   "entry_without_event",
   "record_without_event",
   "sequence_missing",
+  "manifest_missing",
 ];
 
 /** What says that the log itself is not as it was signed, or was not read. */
@@ -138,6 +159,7 @@ export async function conclude(outcome: AuditOutcome, found: Findings, basis: Ba
     ...periodLines(outcome, basis).map((line) => `  ${line}`),
     ...found.lines().map((line) => `  ${line}`),
     ...hints(found, basis).map((line) => `  ${line}`),
+    ...completenessLines(outcome).map((line) => `  ${line}`),
     ...evidenceLines(outcome, flags),
     ...(exitCode !== EXIT_FAILED && outcome.audit !== undefined && found.counts.size === 0
       ? statements(outcome, basis).map((line) => `  ${line}`)
@@ -291,6 +313,7 @@ function caveats(
   if (events.areRecords) {
     lines.push("That there is an event behind each record: records were compared, and no events (--events).");
   }
+  if (events.numbered !== undefined) lines.push(...LOST_BEFORE);
   lines.push(
     events.sources.size === 0
       ? "That every event was posted: no opening has a source and a number, so one that is missing would not be noticed."
@@ -298,6 +321,56 @@ function caveats(
   );
   lines.push("That what the events say is true.");
   return lines;
+}
+
+/** What no number can show. */
+const LOST_BEFORE = [
+  "That the agent was given every event: what a system lost on the way to it, by a full queue, a datagram or a process that fell, was given no number and is in no count.",
+  "That events happened in the hour whose manifest counts them: it counts what was written down then.",
+];
+
+/** Periods of a source that are shown one by one. */
+const MAX_PERIODS = 20;
+
+const SAID: Record<PeriodVerdict, string> = {
+  complete: "complete",
+  incomplete: "NOT complete: the findings say what is missing",
+  untold: "cannot tell: its events were not given, or its manifests do not hold",
+};
+
+/** By source, periods that follow each other and are alike as one. */
+function completenessLines({ completeness = [] }: AuditOutcome): string[] {
+  return completeness.flatMap(({ source, periods }) => {
+    const lines = alike(periods).map(({ from, to, count, first, last, manifests, verdict }) => {
+      const numbers = first === undefined ? "no events" : `${count} events, numbers ${first} to ${last}`;
+      const by = manifests === 1 ? "one manifest" : `${manifests} manifests`;
+      return `Source ${quoted(source)}, ${timeOf(from)} to ${timeOf(to)}: ${SAID[verdict]} (${numbers}, by ${by}).`;
+    });
+    const more = lines.length - MAX_PERIODS;
+    return more <= 0
+      ? lines
+      : [...lines.slice(0, MAX_PERIODS), `… and ${more} more times: --json lists all.`];
+  });
+}
+
+type Alike = Omit<JudgedPeriod, "numbers"> & { first?: bigint; last?: bigint; manifests: number };
+
+function alike(periods: readonly JudgedPeriod[]): Alike[] {
+  const runs: Alike[] = [];
+  for (const { numbers, ...period } of periods) {
+    const run = runs.at(-1);
+    if (run === undefined || run.verdict !== period.verdict || run.to !== period.from) {
+      runs.push({ ...period, ...numbers, manifests: 1 });
+      continue;
+    }
+    run.to = period.to;
+    run.count += period.count;
+    run.manifests += 1;
+    if (numbers === undefined) continue;
+    run.first ??= numbers.first;
+    run.last = numbers.last;
+  }
+  return runs;
 }
 
 /** What is of other sources is a hash and no more: it is counted, and nothing is said of it. */
@@ -329,7 +402,7 @@ function otherSources(
 }
 
 function reportOf(
-  { origin, head, period, audit, evidence, leftOut, litter }: AuditOutcome,
+  { origin, head, period, audit, evidence, completeness, leftOut, litter }: AuditOutcome,
   found: Findings,
   basis: Basis,
 ) {
@@ -368,6 +441,15 @@ function reportOf(
           },
         }),
       },
+    }),
+    ...(completeness && {
+      completeness: completeness.map(({ source, periods }) => ({
+        source,
+        periods: periods.map(({ from, to, count, numbers, verdict }) => ({
+          ...{ from: timeOf(from), to: timeOf(to), verdict, count: `${count}` },
+          ...(numbers && { first: `${numbers.first}`, last: `${numbers.last}` }),
+        })),
+      })),
     }),
     findings: Object.fromEntries(found.counts),
     leftOut,

@@ -5,13 +5,17 @@ import {
   BUNDLED,
   compareLater,
   decodeCommitments,
+  type Export,
+  indexOf,
   type Published,
   periodByTime,
   startAudit,
   tilesCompleted,
 } from "../audit/audit.ts";
+import { judgeSource, noNumbered, type SourceCompleteness } from "../audit/completeness.ts";
 import { type NamedHead, openHead, type PinnedLog, parseHead, type SignedHead } from "../audit/heads.ts";
 import { ClientError } from "../error.ts";
+import { manifestSource } from "../events/manifest.ts";
 import type { Evidence } from "../evidence/evidence.ts";
 import { type LogReader, openLogReader } from "../net/log.ts";
 import { MAYBE_ROTATED, quoted } from "../text.ts";
@@ -28,6 +32,7 @@ import {
   type Findings,
   findings,
   keysLine,
+  type Numbering,
 } from "./audit-report.ts";
 import { withCommit } from "./committer.ts";
 import {
@@ -50,6 +55,11 @@ export function auditCommand(command: Command): Command {
     .argument("[log]", "the log's id (KEDGE_LOG, or of the credentials)")
     .option("--events <path>", "the export: an event file, a folder or .ndjson; may be repeated", collect)
     .option("--records <file>", "its openings, as kedge commit or post --out wrote them", collect)
+    .option(
+      "--manifests <path>",
+      "the sources' manifests, whose openings are among the records: is each source complete? may be repeated",
+      collect,
+    )
     .option(
       "--source <name>",
       "compare what is of this source alone, by the openings: for a log of several systems; may be repeated",
@@ -139,7 +149,10 @@ function keysOf(log: string, { logVkeys }: PinnedKeys): PinnedLog {
   return { origin: first.name, vkeys };
 }
 
-function checkPeriod({ fromIndex, toIndex, from, to, events, records, source }: AuditFlags): void {
+function checkPeriod({ fromIndex, toIndex, from, to, events, records, manifests, source }: AuditFlags): void {
+  if (manifests !== undefined && records === undefined) {
+    throw misuse("A manifest is opened by its record, which has its number: give --records too");
+  }
   if (source !== undefined && (events ?? records) === undefined) {
     throw misuse("A source is of events: give --events or --records, or leave it out");
   }
@@ -205,6 +218,7 @@ async function readLog(
   const audit = startAudit({ log: keys, head, kept, period, ...(events && { events }) });
   outcome.audit = audit;
 
+  const published = publishedTimes();
   const history = upTo(readHistory(target, head.size));
   const shown = progress("entries read");
   try {
@@ -213,6 +227,7 @@ async function readLog(
     )) {
       const entries = decodeCommitments(tile, bundle); // not before its turn: as objects they are ten times as large
       const heads = await history(audit.size + BigInt(entries.length));
+      if (events?.numbered !== undefined) for (const earlier of heads) published.add(earlier);
       await found.tell(audit.add({ entries, history: heads, ...(tiles && { tiles }) }));
       shown.add(entries.length);
     }
@@ -220,8 +235,64 @@ async function readLog(
     shown.done();
   }
   await learn(audit.finish());
+  if (events?.numbered !== undefined) {
+    outcome.completeness = judgeSources(events, events.numbered, published);
+    await found.tell(outcome.completeness.flatMap(({ findings }) => findings));
+    await found.tell(withoutManifests(events, events.numbered));
+  }
   const again = { ...openServed(await log.checkpoint(), keys), name: "shown when the audit ended" };
   await learn(compareLater(head, again));
+}
+
+type PublishedTimes = ReturnType<typeof publishedTimes>;
+
+/** When entries were first in a published checkpoint, sixteen bytes for each of the history. */
+function publishedTimes() {
+  const sizes: number[] = [];
+  const times: number[] = [];
+  return {
+    add({ size, at }: Published): void {
+      sizes.push(Number(size));
+      times.push(at);
+    },
+    /** undefined where the history does not say. */
+    of(index: bigint): number | undefined {
+      let [low, high] = [0, sizes.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((sizes[middle] ?? 0) <= Number(index)) low = middle + 1;
+        else high = middle;
+      }
+      return times[low];
+    },
+  };
+}
+
+function judgeSources(
+  all: Export,
+  { manifests, events, areEvents }: Numbering,
+  published: PublishedTimes,
+): SourceCompleteness[] {
+  return [...manifests].map(([source, given]) => {
+    const placed = given.map((one) => {
+      const index = indexOf(all, one.commitment);
+      const sealedAt = index === undefined ? undefined : published.of(index);
+      return {
+        ...one,
+        ...(index === undefined ? {} : { index }),
+        ...(sealedAt === undefined ? {} : { sealedAt }),
+      };
+    });
+    return judgeSource(source, placed, events.get(source) ?? (areEvents ? noNumbered() : undefined));
+  });
+}
+
+/** Manifests have none of their own, and neither has a keyring: each of its records says what its number is. */
+function withoutManifests({ sources }: Export, { manifests }: Numbering): AuditFinding[] {
+  const own = [manifestSource(""), "kedge.keyring/"];
+  return [...sources.keys()]
+    .filter((source) => !manifests.has(source) && !own.some((name) => source.startsWith(name)))
+    .map((source) => ({ finding: "no_manifest", source }));
 }
 
 function openServed(note: string, keys: PinnedLog): SignedHead {

@@ -122,7 +122,8 @@ export async function withRetries<T>(
   }
 }
 
-async function pauseFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+/** Throws the reason of the signal, also of one that was aborted before. */
+export async function pauseFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted();
   await new Promise<void>((resolve) => {
     const end = (): void => {

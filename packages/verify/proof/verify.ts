@@ -29,6 +29,12 @@ import { kept } from "./kept.ts";
 export const ASSURANCES = ["sealed", "anchored", "witnessed", "timestamped"] as const;
 export type Assurance = (typeof ASSURANCES)[number];
 
+/** An assurance in other words, as another version of the service may have, is below all. */
+export const isAtLeast = (assurance: string, wanted: Assurance): boolean => {
+  const ranks: readonly string[] = ASSURANCES;
+  return ranks.indexOf(assurance) >= ranks.indexOf(wanted);
+};
+
 /** What proofs are held against. */
 export type VerifyTrust = {
   /** Pinned keys of the tenant's logs, those of before a rotation too; a key's name is the origin of its log. */
@@ -560,7 +566,7 @@ function checkRequirements(shown: Shown): void {
 function unmet(shown: Shown): VerifyFailure | undefined {
   const { trust, anchor, anchoring, timestamps, assurance: reached } = shown;
   const { require: required } = trust;
-  if (required !== undefined && ASSURANCES.indexOf(reached) < ASSURANCES.indexOf(required)) {
+  if (required !== undefined && !isAtLeast(reached, required)) {
     return { step: "requirement", code: "too_low", reached, required, why: whyNotHigher(shown) };
   }
   if (trust.requireAllKeys) {

@@ -1,12 +1,11 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type ServerOptions } from "node:http";
 import { connect } from "node:net";
 import { fhirSchema, openFhir } from "@kedge/cli/agent/http";
-import type { Host } from "@kedge/cli/agent/source";
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import type * as z from "zod";
-import { memoryIntake } from "./memory-intake.ts";
+import { memoryHost } from "./memory-host.ts";
 
 const EVENT = `{"resourceType":"AuditEvent" , "action":"R"}`;
 const ends: (() => Promise<unknown>)[] = [];
@@ -14,19 +13,14 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-async function listening(options: Omit<z.input<typeof fhirSchema>, "kind" | "name" | "listen"> = {}) {
-  const memory = memoryIntake();
+async function listening(
+  options: Omit<z.input<typeof fhirSchema>, "kind" | "name" | "listen"> = {},
+  limits?: ServerOptions,
+) {
   const controller = new AbortController();
-  const troubles = new Map<string, string | undefined>();
-  const counts = new Map<string, number>();
-  const host: Host = {
-    intake: memory.intake,
-    signal: controller.signal,
-    trouble: (key, what) => troubles.set(key, what),
-    count: (name, by = 1) => counts.set(name, (counts.get(name) ?? 0) + by),
-  };
+  const host = memoryHost({ signal: controller.signal });
   const listen = { address: "http://127.0.0.1:0" };
-  const source = openFhir(fhirSchema.parse({ kind: "fhir", name: "ehr", listen, ...options }), host);
+  const source = openFhir(fhirSchema.parse({ kind: "fhir", name: "ehr", listen, ...options }), host, limits);
   const running = source.run();
   const stop = () => {
     controller.abort();
@@ -34,7 +28,8 @@ async function listening(options: Omit<z.input<typeof fhirSchema>, "kind" | "nam
   };
   ends.push(stop);
   const { url = "" } = await source.ready();
-  return { ...memory, url, port: Number(new URL(url).port), troubles, counts, stop };
+  const texts = () => host.arrivals.map(({ bytes }) => new TextDecoder().decode(bytes));
+  return { ...host, texts, url, port: Number(new URL(url).port), stop };
 }
 
 const request = (body: string, length = Buffer.byteLength(body)) =>
@@ -68,17 +63,23 @@ test("a request is the same event however it is cut up on its way", async () => 
 });
 
 test("a sender that goes away before its body ends commits nothing", async () => {
-  const { port, taken, counts } = await listening();
+  const { port, arrivals, counts } = await listening();
   const socket = connect(port, "127.0.0.1");
   socket.write(request(EVENT, 1000));
   await expect.poll(() => counts.get("requests"), { timeout: 5000 }).toBe(1);
   socket.destroy();
   await expect.poll(() => counts.get("refused"), { timeout: 5000 }).toBe(1);
-  expect(taken).toEqual([]);
+  expect(arrivals).toEqual([]);
+});
+
+test("a body that comes too slowly is cut off, and commits nothing", async () => {
+  const { port, arrivals } = await listening({}, { requestTimeout: 200, connectionsCheckingInterval: 20 });
+  expect(await answerTo(port, [Buffer.from(request(EVENT, 1000))])).toMatch(/^HTTP\/1.1 408 /);
+  expect(arrivals).toEqual([]);
 });
 
 test("a body in chunks that is too long is refused before its end, and the listener goes on", async () => {
-  const { port, url } = await listening({ maxEvent: 1024 });
+  const { port, url } = await listening({ limit: 1024 });
   const head = `POST /AuditEvent HTTP/1.1\r\nHost: a\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: chunked\r\n\r\n`;
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => undefined);
@@ -108,13 +109,7 @@ test("what is no HTTP is refused, and the listener goes on", async () => {
 
 test("the address of a listener that is taken is told", async () => {
   const { url } = await listening();
-  const controller = new AbortController();
-  const host: Host = {
-    intake: memoryIntake().intake,
-    signal: controller.signal,
-    trouble: () => undefined,
-    count: () => undefined,
-  };
+  const host = memoryHost({ signal: new AbortController().signal });
   const source = openFhir(fhirSchema.parse({ kind: "fhir", name: "b", listen: { address: url } }), host);
   await expect(source.run()).rejects.toMatchObject({ code: "address" });
   await expect(source.ready()).rejects.toMatchObject({ code: "address" });
@@ -145,8 +140,8 @@ async function upstreamAnswering(...statuses: number[]) {
 }
 
 test("the upstream has each request as it came, in order, also those that it failed at first", async () => {
-  const { got, url: upstream } = await upstreamAnswering(503, 201, 422);
-  const { url, intake, troubles } = await listening({ upstream: { url: upstream } });
+  const { got, url: upstream } = await upstreamAnswering(503, 201, 201, 422);
+  const { url, intake, troubles } = await listening({ path: "/r4", upstream: { url: upstream } });
   const bodies = [1, 2, 3].map((number) => `{"resourceType":"AuditEvent", "id":"${number}"}`);
   for (const body of bodies) {
     const headers = {
@@ -167,5 +162,6 @@ test("the upstream has each request as it came, in order, also those that it fai
     prefer: "return=minimal",
   });
   expect(got[0]?.headers).not.toHaveProperty("authorization");
+  expect(troubles.get("upstream refuses")).toMatch("422");
   expect([...troubles.values()].join()).not.toContain("patient");
 });
