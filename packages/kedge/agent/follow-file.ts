@@ -302,8 +302,9 @@ export function openFollower(options: FollowOptions): Follower {
     { handle, isGzip, size, isRotated }: Compared,
   ): Promise<Likeness> {
     if (state.offset === 0) {
-      // Of what was not read at all, its length is all that is known.
-      return { is: isRotated && state.size > 0 && size >= state.size ? "whole" : "differs" };
+      // Of what was not read at all its length is all that is known, and not that of a compressed file.
+      const isLongEnough = state.size > 0 && (isGzip || size >= state.size);
+      return { is: isRotated && isLongEnough ? "whole" : "differs" };
     }
     try {
       return await likeness(fingerprintOf(state), isGzip ? unzipped(handle) : partsOf(handle, 0, size));
