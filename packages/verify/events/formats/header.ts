@@ -1,4 +1,4 @@
-/** What has to be known of a delimited file to read a row of it. */
+/** What stands above the rows of a delimited file, and which of its columns is what to the officer. */
 
 /** Where the columns of a row come from: what stood above it in its file. */
 export type Header = {
