@@ -14,7 +14,7 @@
 import type { Json, JsonObject } from "../json.ts";
 import { type Columns, columnsOf, type Draft, patientId } from "./columns.ts";
 import type { Format, Slice } from "./format.ts";
-import { at, each, first, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
+import { at, each, first, firstOf, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
 import { type Element, readXml, type Tag, walkXml } from "./xml.ts";
 
@@ -250,8 +250,8 @@ function auditEvent(event: JsonObject): Draft {
     },
     action: joined([ACTIONS.get(code) ?? code, kind], ": "),
     recordType: joined(objects.map(recordTypeOf)) ?? (patients.length === 0 ? undefined : "Patient"),
-    workstation: first(
-      ...[agent, ...agents].flatMap((one) => [
+    workstation: firstOf(
+      [agent, ...agents].flatMap((one) => [
         at(one, "network", "address"),
         at(one, "networkString"),
         at(one, "networkUri"),
@@ -306,12 +306,14 @@ const reference = (value: Json | undefined): string | undefined =>
 
 /** A CodeableConcept, a Coding or a code in words. */
 const words = (concept: Json | undefined): string | undefined =>
-  first(
-    concept,
-    at(concept, "text"),
-    ...each(concept ?? null, "coding").flatMap((coding) => [at(coding, "display"), at(coding, "code")]),
-    at(concept, "display"),
-    at(concept, "code"),
+  firstOf(
+    [
+      concept,
+      at(concept, "text"),
+      ...each(concept ?? null, "coding").flatMap((coding) => [at(coding, "display"), at(coding, "code")]),
+      at(concept, "display"),
+      at(concept, "code"),
+    ].flatMap((one) => one ?? []),
   );
 
 /** The codes of a CodeableConcept or a Coding. */

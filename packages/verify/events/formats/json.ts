@@ -4,6 +4,8 @@ import { malformedEvent } from "./malformed.ts";
 
 /** What is read into memory as values; a larger document may still be taken as bytes. */
 export const MAX_BYTES = 16 << 20;
+/** Of ordinary events there are some 800,000 in as many bytes. */
+const MAX_VALUES = 1_000_000;
 
 /** A number is the text that it is written as. Throws EventError `malformed_event`. */
 export function lookAtJson(bytes: Uint8Array): Json {
@@ -24,7 +26,7 @@ function look(bytes: Uint8Array, object?: (value: JsonObject, start: number, end
   const refuse = (reason: string, at: number) => malformedEvent(bytes, at, reason);
   if (bytes.length > MAX_BYTES) throw refuse(`more than ${MAX_BYTES >> 20} MiB`, 0);
   const number = (literal: string) => literal;
-  return readJson(bytes, object === undefined ? { number, refuse } : { number, refuse, object });
+  return readJson(bytes, { maxValues: MAX_VALUES, number, refuse, ...(object && { object }) });
 }
 
 export const isObject = (value: Json | undefined): value is JsonObject =>
@@ -52,7 +54,10 @@ export const each = (value: Json | undefined, name: string): readonly Json[] =>
   all(value).flatMap((one) => (isObject(one) && Object.hasOwn(one, name) ? all(one[name]) : []));
 
 /** The first that is a text with something in it. */
-export function first(...values: (Json | undefined)[]): string | undefined {
+export const first = (...values: (Json | undefined)[]): string | undefined => firstOf(values);
+
+/** As `first`, of as many as an event has: a call cannot have any number of arguments. */
+export function firstOf(values: readonly (Json | undefined)[]): string | undefined {
   for (const value of values) if (typeof value === "string" && value.trim() !== "") return value;
   return undefined;
 }

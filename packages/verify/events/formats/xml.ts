@@ -9,9 +9,10 @@ import { hasByteOrderMark, malformedEvent } from "./malformed.ts";
 
 const MAX_DEPTH = 100;
 const MAX_ATTRIBUTES = 256;
+/** Of what is only gone through. */
+const MAX_ELEMENTS = 2_000_000;
 /** Of elements and attributes, of what becomes a tree in memory. */
 const MAX_NODES = 100_000;
-/** What is only gone through. */
 const MAX_WALKED_BYTES = 64 << 20;
 
 export type Tag = {
@@ -59,6 +60,7 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
   });
   let depth = 0;
   let start = 0;
+  let elements = 0;
   let attributes = 0;
   let isAfterProlog = false;
   let isAtEnd = false;
@@ -78,6 +80,8 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
   parser.on("opentagstart", () => {
     start = text.lastIndexOf("<", parser.position - 1);
     attributes = 0;
+    elements++;
+    if (elements > MAX_ELEMENTS) throw refuse(start, `more than ${MAX_ELEMENTS} elements`);
     isAfterProlog = true;
     depth++;
     if (depth > MAX_DEPTH) throw refuse(start, `more than ${MAX_DEPTH} levels`);
