@@ -1,6 +1,7 @@
 /**
- * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged but the end of a connection: so no more is read while
- * what was read is not in the journal, and the sender that closes sees ours closed only when it is.
+ * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged: so no more is read while what was read is not in the
+ * journal, and a connection is closed after its sender's end only when it is, else reset. An agent that is killed loses what
+ * it had read and not written: docs/decisions/0026.
  */
 import { once } from "node:events";
 import { statSync } from "node:fs";
@@ -16,20 +17,22 @@ export type StreamLimits = {
   message: number;
   /** At a time; one more is refused. */
   connections: number;
-  /** Ms that a message may take to come. */
+  /** Ms that a message may take to come, once it has begun to. */
   patience: number;
+  /** Octets held of messages that have not come to their end, in all connections. */
+  held: number;
+  /** Ms between two looks at the files of the certificate. */
+  renewal: number;
 };
+export const STREAM_LIMITS = { patience: 60_000, held: 64 << 20, renewal: 30_000 };
 
-/** Octets held of messages that have not come to their end, in all connections. */
-const MAX_HELD = 64 << 20;
 const HANDSHAKE_TIMEOUT = 20_000;
 /** Ms without a word after which the system asks a peer whether it is there: one that was switched off says nothing. */
 const KEEP_ALIVE = 60_000;
-const TICK = 250;
+const TICK = 100;
 /** Once stopped: ms without anything new after which a connection is left, and after which each is. */
-const QUIET = 250;
+const QUIET = 150;
 const GRACE = 2000;
-const CERTIFICATE_LOOKS = 30_000;
 
 type Connection = {
   socket: Socket;
@@ -84,7 +87,7 @@ export function openStreams(
       connection.heardAt = performance.now();
       if (ended > 0 || before === 0) connection.since = connection.heardAt;
       hold(framing.held());
-      if (held > MAX_HELD) cutOldest();
+      if (held > limits.held) cutOldest();
     };
     let turn = Promise.resolve();
     socket.on("data", (piece: Uint8Array) => {
@@ -115,9 +118,17 @@ export function openStreams(
     if (oldest !== undefined) cut(oldest);
   }
 
-  function cut({ socket }: Connection): void {
+  function cut(connection: Connection): void {
     host.count("connectionsCut");
-    socket.destroy();
+    leave(connection);
+  }
+
+  /** What is not read is not ours: a reset tells the sender so, where the closing of TLS would not. */
+  function leave({ socket }: Connection): void {
+    for (const below of accepted) {
+      const isIts = below.remotePort === socket.remotePort && below.remoteAddress === socket.remoteAddress;
+      if (isIts) below.resetAndDestroy();
+    }
   }
 
   const { tls } = listener;
@@ -125,6 +136,7 @@ export function openStreams(
     tls === undefined
       ? createServer({ allowHalfOpen: true }, accept)
       : createTlsServer({ ...tls, allowHalfOpen: true, handshakeTimeout: HANDSHAKE_TIMEOUT }, accept);
+  /** The connections of TCP, beneath TLS or not. */
   const accepted = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     accepted.add(socket);
@@ -141,20 +153,19 @@ export function openStreams(
       const { isBusy, held, since, heardAt } = connection;
       if (isBusy || connection.socket.destroyed) continue;
       if (held > 0 && now - since > limits.patience) cut(connection);
-      // What is not read is not ours: a reset tells the sender so.
-      else if (stoppedAt <= now && (now - Math.max(heardAt, stoppedAt) > QUIET || now - stoppedAt > GRACE)) {
-        leave(connection.socket);
-      }
+      else if (stoppedAt <= now && (now - Math.max(heardAt, stoppedAt) > QUIET || now - stoppedAt > GRACE))
+        leave(connection);
     }
   };
   const run = async (): Promise<void> => {
     const ticking = setInterval(look, TICK);
-    const renewing = "setSecureContext" in server ? renewCertificate(server, listen, host) : undefined;
+    const renewing =
+      "setSecureContext" in server ? renewCertificate(server, listen, limits.renewal, host) : undefined;
     if (!host.signal.aborted) await once(host.signal, "abort");
     stoppedAt = performance.now();
     const closed = once(server, "close");
     server.close();
-    await Promise.all([...connections].map(({ done }) => done));
+    while (connections.size > 0) await Promise.all([...connections].map(({ done }) => done));
     // What is left has not ended its handshake.
     for (const socket of accepted) socket.destroy();
     await closed;
@@ -162,11 +173,6 @@ export function openStreams(
     clearInterval(renewing);
   };
   return { server, run };
-}
-
-function leave(socket: Socket): void {
-  if ("encrypted" in socket) socket.destroy();
-  else socket.resetAndDestroy();
 }
 
 function* counting<T>(items: Iterable<T>, onItem: () => void): Generator<T> {
@@ -177,7 +183,7 @@ function* counting<T>(items: Iterable<T>, onItem: () => void): Generator<T> {
 }
 
 /** A certificate lives for months or days and the agent for years: new files are used for new connections. */
-function renewCertificate(server: TlsServer, listen: Listen, host: Host): NodeJS.Timeout {
+function renewCertificate(server: TlsServer, listen: Listen, every: number, host: Host): NodeJS.Timeout {
   const { cert, key, clientCa } = listen.tls ?? {};
   const paths = [cert, key, clientCa].filter((path) => path !== undefined);
   const stamp = (): string =>
@@ -198,5 +204,5 @@ function renewCertificate(server: TlsServer, listen: Listen, host: Host): NodeJS
         `The new certificate (${cert}) or its key cannot be used: the one before is`,
       );
     }
-  }, CERTIFICATE_LOOKS);
+  }, every);
 }

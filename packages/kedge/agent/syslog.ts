@@ -10,7 +10,7 @@ import { type Listener, listenSchema, readListener } from "./listen.ts";
 import type { Host, Source } from "./source.ts";
 import { openDatagrams } from "./syslog-datagrams.ts";
 import { openTake, type Take } from "./syslog-intake.ts";
-import { openStreams } from "./syslog-stream.ts";
+import { openStreams, STREAM_LIMITS } from "./syslog-stream.ts";
 import { sendSyslog, syslogUpstreamSchema } from "./syslog-upstream.ts";
 
 /** DICOM PS3.15 A.6.1: messages of 32,768 octets have to be taken. */
@@ -32,11 +32,7 @@ export const syslogSchema = z.strictObject({
   maxConnections: z.int().min(1).max(100_000).default(1000),
   upstream: syslogUpstreamSchema.optional(),
 });
-export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 export type SyslogOptions = z.output<typeof syslogSchema>;
-
-/** Ms that a message may take to come, once it has begun to. */
-const PATIENCE = 60_000;
 
 /** @throws AgentError `config`. `run` rejects with AgentError `address`. */
 export function openSyslog(options: SyslogOptions, host: Host): Source {
@@ -59,7 +55,7 @@ export function openSyslog(options: SyslogOptions, host: Host): Source {
       listening({ url: urlOf(listener, socket.address().port) });
       return await run();
     }
-    const limits = { message: maxMessage, connections: maxConnections, patience: PATIENCE };
+    const limits = { ...STREAM_LIMITS, message: maxMessage, connections: maxConnections };
     const { server, run } = openStreams({ listener, listen, limits, take }, host);
     await bound(listener, server, () => server.listen(listener.port, listener.host));
     const address = server.address();
