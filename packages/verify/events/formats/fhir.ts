@@ -16,7 +16,7 @@ import { type Columns, columnsOf, type Draft, patientId } from "./columns.ts";
 import type { Format, Slice } from "./format.ts";
 import { at, each, first, firstOf, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
-import { type Element, readXml, type Tag, walkXml } from "./xml.ts";
+import { byName, type Element, readXml, type Tag, walkXml } from "./xml.ts";
 
 const JSON_TYPE = "application/fhir+json";
 const XML_TYPE = "application/fhir+xml";
@@ -186,16 +186,9 @@ function checked(bytes: Uint8Array, value: Json): JsonObject {
 function jsonOf(element: Element, uri: string): Json {
   const value = element.attributes.get("value");
   if (value !== undefined) return value;
-  const members = new Map<string, Json[]>();
-  for (const child of element.children) {
-    if (child.uri !== uri) continue;
-    const others = members.get(child.local);
-    const json = jsonOf(child, uri);
-    if (others === undefined) members.set(child.local, [json]);
-    else others.push(json);
-  }
   const url = element.attributes.get("url");
-  return { ...(url !== undefined && { url }), ...Object.fromEntries(members) };
+  const children = element.children.filter((child) => child.uri === uri);
+  return { ...(url !== undefined && { url }), ...byName(children, (child) => jsonOf(child, uri)) };
 }
 
 /** Of a resource that was read already. */

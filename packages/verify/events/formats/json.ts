@@ -35,13 +35,20 @@ export const isObject = (value: Json | undefined): value is JsonObject =>
 /** What a path of member names leads to. Of an array on the way, the first element that has the next name; at its end, the first. */
 export function at(value: Json | undefined, ...names: string[]): Json | undefined {
   let here = value;
-  for (const name of names) {
-    here = all(here)
-      .map((one) => (isObject(one) && Object.hasOwn(one, name) ? one[name] : undefined))
-      .find((one) => one !== undefined);
-  }
+  for (const name of names) here = Array.isArray(here) ? firstMember(here, name) : member(here, name);
   return Array.isArray(here) ? here[0] : here;
 }
+
+function firstMember(values: readonly Json[], name: string): Json | undefined {
+  for (const value of values) {
+    const found = member(value, name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const member = (value: Json | undefined, name: string): Json | undefined =>
+  isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 
 /** The elements of an array; of another value itself, for XML has no arrays of one; of undefined nothing. */
 export function all(value: Json | undefined): readonly Json[] {
@@ -51,7 +58,7 @@ export function all(value: Json | undefined): readonly Json[] {
 
 /** All that a member holds, as `all`. */
 export const each = (value: Json | undefined, name: string): readonly Json[] =>
-  all(value).flatMap((one) => (isObject(one) && Object.hasOwn(one, name) ? all(one[name]) : []));
+  all(value).flatMap((one) => all(member(one, name)));
 
 /** The first that is a text with something in it. */
 export const first = (...values: (Json | undefined)[]): string | undefined => firstOf(values);

@@ -4,6 +4,7 @@
  * attributes of an element. Names are told by the URI of their namespace, never by their prefix.
  */
 import { SaxesParser, type SaxesTagNS } from "saxes";
+import type { Json, JsonObject } from "../json.ts";
 import { MAX_BYTES } from "./json.ts";
 import { hasByteOrderMark, malformedEvent } from "./malformed.ts";
 
@@ -140,6 +141,17 @@ export function readXml(bytes: Uint8Array, options: XmlOptions = {}): Element {
   );
   if (root === undefined) throw malformedEvent(bytes, bytes.length, "no element");
   return root;
+}
+
+/** Elements as JSON has members: by their local names, an array each. */
+export function byName(elements: readonly Element[], jsonOf: (element: Element) => Json): JsonObject {
+  const members = new Map<string, Json[]>();
+  for (const element of elements) {
+    const others = members.get(element.local);
+    if (others === undefined) members.set(element.local, [jsonOf(element)]);
+    else others.push(jsonOf(element));
+  }
+  return Object.fromEntries(members);
 }
 
 function tagOf({ local, uri, attributes }: SaxesTagNS, start: number, undeclared = ""): Tag {
