@@ -70,21 +70,35 @@ export function listenOf(options: SourceOptions): { listen: Listen; schemes: rea
 /** What the agent would do with a source, in lines. */
 export function describeSource(options: SourceOptions): string[] {
   const listening = listenOf(options);
-  if (options.kind === "poll") {
-    const { url, resource, every, overlap } = options;
-    return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
+  const listens = listening && `listens on ${describeListener(listening.listen, listening.schemes)}`;
+  switch (options.kind) {
+    case "fhir": {
+      const { path, refuse, upstream } = options;
+      return [
+        `${listens}${path === "" ? "" : `, under ${path}`}`,
+        refuse
+          ? "refuses what it cannot read, and writes a gap"
+          : "takes the bytes of what it cannot read all the same",
+        ...(upstream === undefined ? [] : [`passes each request on to ${upstream.url}`]),
+      ];
+    }
+    case "syslog": {
+      const { foreign, upstream } = options;
+      return [
+        `${listens}`,
+        foreign === "passBy"
+          ? "counts what is no audit message, and passes it by"
+          : "takes what is no audit message as lines",
+        ...(upstream === undefined ? [] : [`passes each message on to ${upstream.url}`]),
+      ];
+    }
+    case "poll": {
+      const { url, resource, every, overlap } = options;
+      return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
+    }
+    case "files":
+      return describeFiles(options);
+    case "stdin":
+      return ["reads standard input, a line an event"];
   }
-  if (listening !== undefined && options.kind === "syslog") {
-    const { foreign, upstream } = options;
-    return [
-      `listens on ${describeListener(listening.listen, listening.schemes)}`,
-      foreign === "passBy"
-        ? "counts what is no audit message, and passes it by"
-        : "takes what is no audit message as lines",
-      ...(upstream === undefined ? [] : [`passes each message on to ${upstream.url}`]),
-    ];
-  }
-  if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
-  if (options.kind === "files") return describeFiles(options);
-  return ["reads standard input, a line an event"];
 }
