@@ -69,36 +69,37 @@ export function listenOf(options: SourceOptions): { listen: Listen; schemes: rea
 
 /** What the agent would do with a source, in lines. */
 export function describeSource(options: SourceOptions): string[] {
+  const lines = describeInput(options);
+  const upstream = "upstream" in options ? options.upstream : undefined;
+  return upstream === undefined ? lines : [...lines, `passes each on, as it came, to ${upstream.url}`];
+}
+
+function describeInput(options: SourceOptions): string[] {
   const listening = listenOf(options);
-  const listens = listening && `listens on ${describeListener(listening.listen, listening.schemes)}`;
+  const where =
+    listening === undefined ? [] : [`listens on ${describeListener(listening.listen, listening.schemes)}`];
   switch (options.kind) {
-    case "fhir": {
-      const { path, refuse, upstream } = options;
-      return [
-        `${listens}${path === "" ? "" : `, under ${path}`}`,
-        refuse
-          ? "refuses what it cannot read, and writes a gap"
-          : "takes the bytes of what it cannot read all the same",
-        ...(upstream === undefined ? [] : [`passes each request on to ${upstream.url}`]),
-      ];
-    }
-    case "syslog": {
-      const { foreign, upstream } = options;
-      return [
-        `${listens}`,
-        foreign === "passBy"
-          ? "counts what is no audit message, and passes it by"
-          : "takes what is no audit message as lines",
-        ...(upstream === undefined ? [] : [`passes each message on to ${upstream.url}`]),
-      ];
-    }
-    case "poll": {
-      const { url, resource, every, overlap } = options;
-      return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
-    }
     case "files":
       return describeFiles(options);
+    case "poll":
+      return [
+        `asks ${options.url} for ${options.resource} every ${options.every} s, ${options.overlap} s of what it has asked for again`,
+      ];
     case "stdin":
-      return ["reads standard input, a line an event"];
+      return ["reads standard input"];
+    case "syslog":
+      return [
+        ...where,
+        options.foreign === "passBy"
+          ? "counts what is no audit message, and passes it by"
+          : "takes what is no audit message as lines",
+      ];
+    case "fhir":
+      return [
+        ...where.map((line) => (options.path === "" ? line : `${line}, below ${options.path}`)),
+        options.refuse
+          ? "refuses what is not as it says it is, and writes down a gap"
+          : "takes the bytes of what is not as it says it is",
+      ];
   }
 }
