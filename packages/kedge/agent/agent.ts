@@ -36,7 +36,7 @@ export type AgentOptions = {
 const EVERY = {
   manifests: 5_000,
   keys: 10_000,
-  alerts: 10_000,
+  alerts: 2_000,
   retention: 3_600_000,
   source: 60_000,
   time: 30_000,
@@ -53,12 +53,12 @@ const DAY = 86_400_000;
  * Runs until `stop` is aborted, or until all sources have come to their end by themselves and all is posted. Rejects with
  * AgentError or JournalError when it cannot start.
  */
-export async function runAgent(options: AgentOptions, stop: AbortSignal): Promise<void> {
+export async function runAgent(options: AgentOptions, stop: AbortSignal, grace = GRACE): Promise<void> {
   const { config, keys, report = openReport(), clock = openClock() } = options;
   const ending = new AbortController();
   const draining = new AbortController();
   const taking = new AbortController();
-  const journal = await openJournal({ folder: config.data, keys });
+  const journal = await openJournal({ folder: config.data, keys, now: clock.wall });
   let health: Awaited<ReturnType<typeof startHealth>> | undefined;
   try {
     health = await openHealth(config, journal, { report, clock });
@@ -76,12 +76,12 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
     await Promise.race([sources.ended, aborted(stop), loops.failed]);
     report.log("info", "stopping", { reason: stop.aborted ? "signal" : "the sources have ended" });
     taking.abort();
-    await Promise.race([sources.ended, pause(GRACE.sources, ending.signal)]);
+    await Promise.race([sources.ended, pause(grace.sources, ending.signal)]);
     draining.abort();
     // Who ends by itself has the time that it takes; who is told to has not.
     await Promise.race([
       loops.posting,
-      aborted(stop).then(() => pause(GRACE.posting, ending.signal)),
+      aborted(stop).then(() => pause(grace.posting, ending.signal)),
       loops.failed,
     ]);
     ending.abort();
@@ -313,14 +313,8 @@ type Client = ReturnType<typeof openClient>;
 
 async function placesOf(client: Client, log: string, commitments: readonly Uint8Array[]) {
   const places: (bigint | "pending" | "unknown")[] = [];
-  for (const commitment of commitments) {
-    try {
-      const { index } = await client.entry(log, commitment);
-      places.push(index === undefined ? "pending" : BigInt(index));
-    } catch (error) {
-      if (!(error instanceof ClientError) || error.code !== "not_found") throw error;
-      places.push("unknown");
-    }
+  for await (const answer of client.statuses(log, commitments)) {
+    places.push(answer.state === "sealed" ? BigInt(answer.index) : answer.state);
   }
   return places;
 }

@@ -47,7 +47,10 @@ export const FLAGS: readonly Flag[] = [
     flag: "fhir",
     value: "url",
     what: "take FHIR, CloudEvents and plain POST at this address, such as http://127.0.0.1:8090",
-    options: (name, address) => ({ kind: "fhir", name, listen: { address } }),
+    options(name, url) {
+      const [, address = url, path = ""] = /^([a-z]+:\/\/[^/]+)(\/.*[^/])?\/?$/.exec(url) ?? [];
+      return { kind: "fhir", name, listen: { address }, path };
+    },
   },
   {
     flag: "syslog",
@@ -66,22 +69,32 @@ export function listenOf(options: SourceOptions): { listen: Listen; schemes: rea
 
 /** What the agent would do with a source, in lines. */
 export function describeSource(options: SourceOptions): string[] {
+  const lines = describeInput(options);
+  const upstream = "upstream" in options ? options.upstream : undefined;
+  return upstream === undefined ? lines : [...lines, `passes each on, as it came, to ${upstream.url}`];
+}
+
+function describeInput(options: SourceOptions): string[] {
   const listening = listenOf(options);
-  if (options.kind === "poll") {
-    const { url, resource, every, overlap } = options;
-    return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
+  const where =
+    listening === undefined ? [] : [`listens on ${describeListener(listening.listen, listening.schemes)}`];
+  switch (options.kind) {
+    case "files":
+      return describeFiles(options);
+    case "poll":
+      return [
+        `asks ${options.url} for ${options.resource} every ${options.every} s, ${options.overlap} s of what it has asked for again`,
+      ];
+    case "stdin":
+      return ["reads standard input"];
+    case "syslog":
+      return [
+        ...where,
+        options.foreign === "passBy"
+          ? "counts what is no audit message, and passes it by"
+          : "takes what is no audit message as lines",
+      ];
+    case "fhir":
+      return where;
   }
-  if (listening !== undefined && options.kind === "syslog") {
-    const { foreign, upstream } = options;
-    return [
-      `listens on ${describeListener(listening.listen, listening.schemes)}`,
-      foreign === "passBy"
-        ? "counts what is no audit message, and passes it by"
-        : "takes what is no audit message as lines",
-      ...(upstream === undefined ? [] : [`passes each message on to ${upstream.url}`]),
-    ];
-  }
-  if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
-  if (options.kind === "files") return describeFiles(options);
-  return ["reads standard input, a line an event"];
 }
