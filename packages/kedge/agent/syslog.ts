@@ -32,6 +32,7 @@ export const syslogSchema = z.strictObject({
   maxConnections: z.int().min(1).max(100_000).default(1000),
   upstream: syslogUpstreamSchema.optional(),
 });
+export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 export type SyslogOptions = z.output<typeof syslogSchema>;
 
 /** @throws AgentError `config`. `run` rejects with AgentError `address`. */
