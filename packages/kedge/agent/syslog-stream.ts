@@ -1,7 +1,7 @@
 /**
  * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged: so no more is read while what was read is not in the
  * journal, and a connection is closed after its sender's end only when it is, else reset. An agent that is killed loses what
- * it had read and not written: docs/decisions/0026.
+ * it had read and not written: docs/decisions/0032.
  */
 import { once } from "node:events";
 import { statSync } from "node:fs";
