@@ -13,6 +13,7 @@ import { openTake, type Take } from "./syslog-intake.ts";
 import { openStreams, STREAM_LIMITS } from "./syslog-stream.ts";
 import { sendSyslog, syslogUpstreamSchema } from "./syslog-upstream.ts";
 
+export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 /** DICOM PS3.15 A.6.1: messages of 32,768 octets have to be taken. */
 const MIN_MESSAGE = 32_768;
 

@@ -27,7 +27,7 @@ afterAll(async () => {
 
 test("an event is posted, and then a day of them, followed, proven and verified", async () => {
   const example = await codeOf("packages/kedge/README.md", "ts");
-  
+
   await build({
     stdin: { contents: example, resolveDir: packageFolder, loader: "ts" },
     ...{ bundle: true, platform: "node", format: "esm", conditions: ["source"], external: ["undici"] },
