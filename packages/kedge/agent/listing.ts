@@ -23,7 +23,7 @@ export type ListingOptions = {
 /** Files that are looked at together. */
 const GROUP = 256;
 
-export function list({ path, pattern }: ListingOptions, host: Host): Listing {
+export function list({ path, pattern }: ListingOptions, host: Pick<Host, "trouble">): Listing {
   let isAll = true;
   const matches = pattern === undefined ? () => true : matcher(pattern);
 
