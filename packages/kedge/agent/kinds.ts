@@ -81,7 +81,7 @@ export async function lookAt(options: SourceOptions): Promise<string[]> {
   if (listening !== undefined) readListener(listening.listen, listening.schemes);
   if (options.kind !== "files") return [];
   const troubles = new Set<string>();
-  const listing = list(options, { trouble: (_, what) => void (what && troubles.add(what)) });
+  const listing = list(options, { tell: (_, what) => void troubles.add(what), end: () => undefined });
   let [files, bytes] = [0, 0n];
   for await (const { stats } of listing.files()) {
     files += 1;
