@@ -21,7 +21,7 @@ import { KeyringError } from "../keys/error.ts";
 import { openKeyring } from "../keys/keyring.ts";
 import { type KeyringFlags, keyringPlace, withKeyring } from "./keyring.ts";
 import { fetchProofs, type Wanted } from "./proof.ts";
-import { type WaitFlags, withTimeout } from "./wait.ts";
+import { type WaitFlags, withWait } from "./wait.ts";
 
 const HELP = `
 What is asked for stays on this machine, and the search itself is journalled: it is an event of the source ${USES}.
@@ -29,10 +29,7 @@ What stands on a command line can be read by others on this machine, and is kept
 An event without an offset in its time counts as UTC.`;
 
 export function findCommand(command: Command): Command {
-  return withTimeout(
-    withKeyring(withVkeys(withTenantKey(withLog(command)))),
-    "with --export: how long to wait for the proofs",
-  )
+  return withWait(withKeyring(withVkeys(withTenantKey(withLog(command)))))
     .requiredOption("--data <dir>", "the data folder of the agent; it may be running")
     .option("--patient <id>", "a patient's MRN or name")
     .option("--user <id>", "a user's login or name")
@@ -50,13 +47,13 @@ export function findCommand(command: Command): Command {
 
 type FindFlags = SettingFlags &
   KeyringFlags &
+  WaitFlags &
   Query & {
     data: string;
     query?: string;
     limit?: number;
     json?: boolean;
     export?: string;
-    timeout: number;
   };
 
 async function find(flags: FindFlags): Promise<void> {
