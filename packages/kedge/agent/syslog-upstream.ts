@@ -11,8 +11,10 @@ import type { Send } from "./forward.ts";
 export const syslogUpstreamSchema = z.strictObject({
   /** `tls://host:port`, `tcp://…` or `udp://…`. */
   url: z.string(),
-  /** Over TCP and TLS: a length before each message (RFC 5425, RFC 6587), or LF after it for what knows only that, and
-   * takes one with line ends of its own for several. */
+  /**
+   * Over TCP and TLS: a length before each message (RFC 5425, RFC 6587), or LF after it for an upstream that knows only that
+   * (it takes a message with line ends of its own for several).
+   */
   framing: z.enum(["counted", "lines"]).default("counted"),
   /** Over TCP and UDP to another machine everybody on the way can read the events: it has to be wanted. */
   unencrypted: z.boolean().default(false),
