@@ -1,6 +1,6 @@
 /** What the examples have in common: they run the `kedge` command as a person would, and show what it says. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,8 +13,10 @@ export type Story = {
   tell(heading: string, ...lines: string[]): void;
   /** Writes a file below the folder, and returns its path. */
   write(name: string, text: string): string;
-  /** Runs `kedge` with these arguments, and shows both. Rejects when it ends with another code than is expected. */
-  kedge(args: readonly string[], expected?: number): Promise<string>;
+  /** Copies a folder below the folder, and returns the path of the copy. */
+  copy(path: string, name: string): string;
+  /** Runs `kedge` with these arguments, and shows both. Rejects when it ends with another code than `expected`. */
+  kedge(args: readonly string[], expected?: number, below?: string): Promise<string>;
   /**
    * Runs `kedge agent` with these sources until so many events are sealed, and returns its data folder, of that name. What
    * `meanwhile` does is its input.
@@ -46,10 +48,15 @@ export function beginStory(name: string): Story {
       writeFileSync(path, text);
       return path;
     },
-    async kedge(args, expected = 0) {
+    copy(path, name) {
+      const copied = join(folder, name);
+      cpSync(path, copied, { recursive: true });
+      return copied;
+    },
+    async kedge(args, expected = 0, below = "") {
       const shown = args.map((arg) => (arg.startsWith(folder) ? relative(folder, arg) : arg));
-      show(`$ kedge ${shown.map((arg) => (/[\s*]/.test(arg) ? `'${arg}'` : arg)).join(" ")}\n`);
-      const { code, output } = await run(args, folder);
+      show(`${below === "" ? "" : `$ cd ${below}\n`}$ kedge ${shown.map((arg) => (/[\s*]/.test(arg) ? `'${arg}'` : arg)).join(" ")}\n`);
+      const { code, output } = await run(args, join(folder, below));
       show(`${output.replace(/^(?=.)/gm, "  ")}\n`);
       if (code !== expected) throw new Error(`kedge ${args[0]} ended with ${code}, and not with ${expected}`);
       return output;
@@ -69,7 +76,9 @@ export function beginStory(name: string): Story {
         ]);
       } finally {
         process.kill("SIGTERM");
-        await ended;
+        const { output } = await ended;
+        // What it says is for who runs it, and of interest when something is wrong.
+        writeFileSync(join(folder, `${name}.log`), output);
       }
       await story.kedge(["agent", "status", "--data", data]);
       return data;

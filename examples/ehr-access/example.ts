@@ -74,5 +74,5 @@ export async function ehrAccess(story: Story): Promise<void> {
     "5. And the rows that were kept are proven",
     "Offline, from the event, its proof and the pinned keys.",
   );
-  await kedge(["verify", `${evidence}/events`, `${evidence}/proofs.ndjson`]);
+  await kedge(["verify", "events", "proofs.ndjson"], 0, "evidence");
 }

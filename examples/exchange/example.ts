@@ -99,11 +99,7 @@ export async function exchange({ tell, write, kedge, agent, folder }: Story): Pr
     if (i + 1 !== DENIED) write(`handed-over/node-b-${i + 1}.xml`, text);
 
   tell("5. What the arbiter sees", "The hospital proves that it had logged the disclosure by then.");
-  await kedge([
-    "verify",
-    `${folder}/hospital/events/node-a-${DENIED}.xml`,
-    `${folder}/hospital/proofs.ndjson`,
-  ]);
+  await kedge(["verify", `events/node-a-${DENIED}.xml`, "proofs.ndjson"], 0, "hospital");
   tell("", "And what the clinic handed over is not all that its own log has of its node.");
   await kedge(
     [

@@ -44,5 +44,5 @@ export async function remoteMonitoring({ tell, write, kedge, agent, folder }: St
     ["audit", "--events", handedOver, "--records", `${kept}/records.ndjson`, "--source", "monitor-77"],
     1,
   );
-  await kedge(["verify", `${kept}/events/monitor-77-90.json`, `${kept}/proofs.ndjson`]);
+  await kedge(["verify", "events/monitor-77-90.json", "proofs.ndjson"], 0, "kept");
 }

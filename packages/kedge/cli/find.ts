@@ -229,8 +229,9 @@ async function exportAll(
         continue;
       }
       const file = `${encodeURIComponent(entry.source)}-${entry.number}.${extensionOf(entry.mediaType)}`;
-      const event = join(folder, file);
-      await writeFile(event, entry.bytes, { flag: "wx", mode: 0o600 });
+      // Below the folder, which may be handed over and stand anywhere.
+      const event = `events/${file}`;
+      await writeFile(join(folder, file), entry.bytes, { flag: "wx", mode: 0o600 });
       const commitment = bytesToHex(entry.commitment);
       await records.appendFile(recordLine({ event, commitment, opening }));
       count += 1;
@@ -241,7 +242,7 @@ async function exportAll(
     const { written } = await fetchProofs(wanted(), { ...flags, out: join(out, "proofs.ndjson") });
     await records.sync();
     print(
-      `${count} events, their openings and ${written} proofs are in ${out}: kedge verify ${out}/events ${out}/proofs.ndjson`,
+      `${count} events, their openings and ${written} proofs are in ${out}. There: kedge verify events proofs.ndjson`,
     );
     if (without > 0) warn(`${without} found events have no body or no key any more, and are not exported`);
     if (written < count || without > 0 || count === 0) process.exitCode = EXIT_FAILED;
