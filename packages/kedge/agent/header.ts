@@ -1,5 +1,5 @@
 /** The first row of delimited files: never an event, and kept so that the rows can be read (verify/events/formats/delimited.ts). */
-import { ROW_COLUMNS } from "@kedge/verify/events/formats/delimited";
+import { ROW_COLUMNS } from "@kedge/verify/events/formats/header";
 import { type RowOptions, rowFields } from "@kedge/verify/events/formats/rows";
 import { z } from "zod";
 import type { Intake } from "../journal/types.ts";

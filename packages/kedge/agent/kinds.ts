@@ -48,7 +48,10 @@ export const FLAGS: readonly Flag[] = [
     flag: "fhir",
     value: "url",
     what: "take FHIR, CloudEvents and plain POST at this address, such as http://127.0.0.1:8090",
-    options: (name, address) => ({ kind: "fhir", name, listen: { address } }),
+    options(name, url) {
+      const [, address = url, path = ""] = /^([a-z]+:\/\/[^/]+)(\/.*[^/])?\/?$/.exec(url) ?? [];
+      return { kind: "fhir", name, listen: { address }, path };
+    },
   },
   {
     flag: "syslog",
@@ -78,7 +81,7 @@ export async function lookAt(options: SourceOptions): Promise<string[]> {
   if (listening !== undefined) readListener(listening.listen, listening.schemes);
   if (options.kind !== "files") return [];
   const troubles = new Set<string>();
-  const listing = list(options, { trouble: (_, what) => void (what && troubles.add(what)) });
+  const listing = list(options, { tell: (_, what) => void troubles.add(what), end: () => undefined });
   let [files, bytes] = [0, 0n];
   for await (const { stats } of listing.files()) {
     files += 1;

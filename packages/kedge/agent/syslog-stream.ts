@@ -1,6 +1,7 @@
 /**
- * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged but the end of a connection: so no more is read while
- * what was read is not in the journal, and the sender that closes sees ours closed only when it is.
+ * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged: so no more is read while what was read is not in the
+ * journal, and a connection is closed after its sender's end only when it is, else reset. An agent that is killed loses what
+ * it had read and not written: docs/decisions/0026.
  */
 import { once } from "node:events";
 import { statSync } from "node:fs";
@@ -117,9 +118,17 @@ export function openStreams(
     if (oldest !== undefined) cut(oldest);
   }
 
-  function cut({ socket }: Connection): void {
+  function cut(connection: Connection): void {
     host.count("connectionsCut");
-    socket.destroy();
+    leave(connection);
+  }
+
+  /** What is not read is not ours: a reset tells the sender so, where the closing of TLS would not. */
+  function leave({ socket }: Connection): void {
+    for (const below of accepted) {
+      const isIts = below.remotePort === socket.remotePort && below.remoteAddress === socket.remoteAddress;
+      if (isIts) below.resetAndDestroy();
+    }
   }
 
   const { tls } = listener;
@@ -127,6 +136,7 @@ export function openStreams(
     tls === undefined
       ? createServer({ allowHalfOpen: true }, accept)
       : createTlsServer({ ...tls, allowHalfOpen: true, handshakeTimeout: HANDSHAKE_TIMEOUT }, accept);
+  /** The connections of TCP, beneath TLS or not. */
   const accepted = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     accepted.add(socket);
@@ -143,10 +153,8 @@ export function openStreams(
       const { isBusy, held, since, heardAt } = connection;
       if (isBusy || connection.socket.destroyed) continue;
       if (held > 0 && now - since > limits.patience) cut(connection);
-      // What is not read is not ours: a reset tells the sender so.
-      else if (stoppedAt <= now && (now - Math.max(heardAt, stoppedAt) > QUIET || now - stoppedAt > GRACE)) {
-        leave(connection.socket);
-      }
+      else if (stoppedAt <= now && (now - Math.max(heardAt, stoppedAt) > QUIET || now - stoppedAt > GRACE))
+        leave(connection);
     }
   };
   const run = async (): Promise<void> => {
@@ -157,7 +165,7 @@ export function openStreams(
     stoppedAt = performance.now();
     const closed = once(server, "close");
     server.close();
-    await Promise.all([...connections].map(({ done }) => done));
+    while (connections.size > 0) await Promise.all([...connections].map(({ done }) => done));
     // What is left has not ended its handshake.
     for (const socket of accepted) socket.destroy();
     await closed;
@@ -165,11 +173,6 @@ export function openStreams(
     clearInterval(renewing);
   };
   return { server, run };
-}
-
-function leave(socket: Socket): void {
-  if ("encrypted" in socket) socket.destroy();
-  else socket.resetAndDestroy();
 }
 
 function* counting<T>(items: Iterable<T>, onItem: () => void): Generator<T> {

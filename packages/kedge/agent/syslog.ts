@@ -13,6 +13,7 @@ import { openTake, type Take } from "./syslog-intake.ts";
 import { openStreams, STREAM_LIMITS } from "./syslog-stream.ts";
 import { sendSyslog, syslogUpstreamSchema } from "./syslog-upstream.ts";
 
+export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 /** DICOM PS3.15 A.6.1: messages of 32,768 octets have to be taken. */
 const MIN_MESSAGE = 32_768;
 
@@ -32,7 +33,6 @@ export const syslogSchema = z.strictObject({
   maxConnections: z.int().min(1).max(100_000).default(1000),
   upstream: syslogUpstreamSchema.optional(),
 });
-export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 export type SyslogOptions = z.output<typeof syslogSchema>;
 
 /** @throws AgentError `config`. `run` rejects with AgentError `address`. */

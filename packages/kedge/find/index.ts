@@ -10,7 +10,8 @@ import { EventError } from "@kedge/verify/events/error";
 import type { Columns } from "@kedge/verify/events/formats/columns";
 import { readColumns } from "@kedge/verify/events/formats/formats";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
-import { type Database, lookAt, openDatabase } from "../lmdb/file.ts";
+import { lookAt } from "../lmdb/files.ts";
+import { type Database, openDatabase } from "../lmdb/open.ts";
 import { FIELDS, type Field, type TermKey, termKey, timeOf, valuesOf } from "./terms.ts";
 
 /** Times in ms since the epoch, of the events' own, or of journalling where an event has none: from on, and before. */

@@ -16,7 +16,7 @@ import { type Columns, columnsOf, type Draft, patientId } from "./columns.ts";
 import type { Format, Slice } from "./format.ts";
 import { at, each, first, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
-import { type Element, readXml, walkXml } from "./xml.ts";
+import { type Element, readXml, type Tag, walkXml } from "./xml.ts";
 
 const JSON_TYPE = "application/fhir+json";
 const XML_TYPE = "application/fhir+xml";
@@ -38,9 +38,22 @@ export const fhir: Format = {
   },
 };
 
-/** The type of the outermost resource. Throws EventError `malformed_event`. */
+/** The type of the outermost resource, all of which is gone through. Throws EventError `malformed_event`. */
 export function resourceType(bytes: Uint8Array): string {
-  return first(readResource(bytes)["resourceType"]) ?? "";
+  if (!isXml(bytes)) return first(readResource(bytes)["resourceType"]) ?? "";
+  let type = "";
+  walkXml(
+    bytes,
+    {
+      open(tag, depth) {
+        if (depth > 1) return;
+        checkRoot(bytes, tag);
+        type = tag.local;
+      },
+    },
+    OF_A_SLICE,
+  );
+  return type;
 }
 
 export type BundleEntry = {
@@ -151,11 +164,17 @@ function text<K extends string>(name: K, value: Json | undefined): { [P in K]?: 
 
 function readResource(bytes: Uint8Array): JsonObject {
   if (!isXml(bytes)) return checked(bytes, lookAtJson(bytes));
-  // What was cut out of a Bundle lacks the namespaces that stood around it.
-  const root = readXml(bytes, { undeclared: NAMESPACE });
-  if (root.uri !== NAMESPACE && root.uri !== "") throw malformedEvent(bytes, root.start, "no FHIR resource");
+  const root = readXml(bytes, OF_A_SLICE);
+  checkRoot(bytes, root);
   const value = jsonOf(root, root.uri);
   return { ...(isObject(value) ? value : {}), resourceType: root.local };
+}
+
+/** What was cut out of a Bundle lacks the namespaces that stood around it. */
+const OF_A_SLICE = { undeclared: NAMESPACE };
+
+function checkRoot(bytes: Uint8Array, { uri, start }: Tag): void {
+  if (uri !== NAMESPACE && uri !== "") throw malformedEvent(bytes, start, "no FHIR resource");
 }
 
 function checked(bytes: Uint8Array, value: Json): JsonObject {
