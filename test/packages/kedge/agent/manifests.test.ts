@@ -228,6 +228,6 @@ test("whatever comes, crashes and leaps: each number is in one manifest, the hou
       }
       expect(expectChain({ journal, manifests })).toBe(BigInt(world.took));
     }),
-    { numRuns: 50 },
+    { numRuns: 30 },
   );
 });
