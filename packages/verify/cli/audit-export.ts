@@ -42,8 +42,7 @@ export async function readExport(
   const opened = new Set<string>();
   const reading = { flags, leftOut, litter, onEvent: () => shown.add(1) };
   if (events === undefined) {
-    const ofManifests = manifests && (await readPairedRecords(records ?? [], flags)).filter(isOfManifest);
-    for await (const pair of pairs(manifests ?? [], ofManifests ?? [], reading)) {
+    for await (const pair of manifestPairs(reading)) {
       if (pair.kind === "unused") continue; // it is told of among the records
       if (pair.kind === "opened") opened.add(pair.record.commitment);
       await found.tell(includePair(all, pair, { flags, hasRecords: true, isUnread: false }));
@@ -224,6 +223,14 @@ async function readPairedRecords(files: readonly string[], flags: AuditFlags): P
 }
 
 type Reading = { flags: AuditFlags; leftOut: string[]; litter: string[]; onEvent: () => void };
+
+/** Of manifests beside records alone. */
+async function* manifestPairs(reading: Reading): AsyncGenerator<Pair> {
+  const { manifests, records } = reading.flags;
+  if (manifests === undefined) return;
+  const paired = await readPairedRecords(records ?? [], reading.flags);
+  yield* pairs(manifests, paired.filter(isOfManifest), reading);
+}
 
 /** Each event with the record that opens it, or without. */
 async function* pairs(

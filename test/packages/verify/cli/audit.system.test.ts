@@ -6,8 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClientError } from "@kedge/verify/error";
 import { commitEvent } from "@kedge/verify/events/commitment";
+import { GAP_MEDIA_TYPE, gapBytes } from "@kedge/verify/events/gap";
+import { HOUR, MANIFEST_MEDIA_TYPE, manifestBytes, manifestSource } from "@kedge/verify/events/manifest";
 import { openLogReader } from "@kedge/verify/net/log";
-import { leafHash } from "@kedge/verify/tlog/merkle";
+import { leafHash, rootOf } from "@kedge/verify/tlog/merkle";
 import { formatVkey } from "@kedge/verify/tlog/note";
 import { encodeBundle, extendTiles, parseTilePath, TILE_WIDTH, tileKey } from "@kedge/verify/tlog/tile";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -377,6 +379,141 @@ describe("records", () => {
     await writeFile(join(cwd, "numbered.ndjson"), `${numbered.join("\n")}\n`);
     const { code, out } = await withoutKey("--records", "numbered.ndjson");
     expect([code, out]).toEqual([1, expect.stringMatching(/"ehr" has no event of number 4 to 5/)]);
+  });
+});
+
+describe("manifests", () => {
+  const START = Date.UTC(2026, 2, 2, 5);
+  const commit = (source: string, n: number, mediaType: string, bytes: Uint8Array) =>
+    commitEvent({ bytes, mediaType, source, sequence: BigInt(n) }, { tenantKey: TENANT_KEY });
+  const line = (event: string, n: number, made: ReturnType<typeof commitEvent>) =>
+    JSON.stringify({
+      ...{ event, line: n, commitment: Buffer.from(made.commitment).toString("hex"), opening: made.opening },
+    });
+  /** Three hours of `ehr`: two events, none, three of which one says that a message was too long. */
+  const HOURS = [2, 0, 3];
+  const GAP = gapBytes({ kind: "overlong", octets: 2_000_000 });
+  let events: string[];
+  beforeEach(async () => {
+    const utf8 = new TextEncoder();
+    events = [1, 2, 3, 4].map((n) => JSON.stringify({ n }));
+    const ofEvents = [
+      ...events.map((text, i) => commit("ehr", i + 1, "application/json", utf8.encode(text))),
+      commit("ehr", 5, GAP_MEDIA_TYPE, GAP),
+    ];
+    let next = 1;
+    let previous: Uint8Array | undefined;
+    const manifests = HOURS.map((count, i) => {
+      const leaves = ofEvents.slice(next - 1, next - 1 + count).map(({ commitment }) => leafHash(commitment));
+      const bytes = manifestBytes({
+        ...{ source: "ehr", from: START + i * HOUR, to: START + (i + 1) * HOUR, root: rootOf(leaves) },
+        ...(count > 0 && { numbers: { first: BigInt(next), last: BigInt(next + count - 1) } }),
+        ...(previous && { previous }),
+      });
+      next += count;
+      const made = commit(manifestSource("ehr"), i + 1, MANIFEST_MEDIA_TYPE, bytes);
+      previous = made.commitment;
+      return { text: new TextDecoder().decode(bytes), made };
+    });
+    events.push(new TextDecoder().decode(GAP));
+    await writeFile(join(cwd, "manifests.ndjson"), manifests.map(({ text }) => `${text}\n`).join(""));
+    const lines = [
+      ...ofEvents.map((made, i) => line("events.ndjson", i + 1, made)),
+      ...manifests.map(({ made }, i) => line("manifests.ndjson", i + 1, made)),
+    ];
+    await writeFile(join(cwd, "records.ndjson"), `${lines.join("\n")}\n`);
+    server.entries = [...ofEvents, ...manifests.map(({ made }) => made)].map(({ commitment }) => commitment);
+    server.history = [server.entries.length];
+  });
+  /** The events without those of these numbers, and without their records. */
+  const given = async (...without: number[]) => {
+    const kept = events.filter((_, i) => !without.includes(i + 1));
+    await writeFile(join(cwd, "events.ndjson"), kept.map((text) => `${text}\n`).join(""));
+    const records = (await readFile(join(cwd, "records.ndjson"), "utf8")).split("\n");
+    const rest = records.filter((_, i) => !without.includes(i + 1));
+    await writeFile(join(cwd, "given.ndjson"), rest.join("\n"));
+  };
+  const withKeyless = (...args: string[]) => run(["audit", ...args], { env: { KEDGE_TENANT_KEY: "" } });
+  const judge = (...args: string[]) =>
+    withKeyless(
+      "--events",
+      "events.ndjson",
+      "--manifests",
+      "manifests.ndjson",
+      "--records",
+      "given.ndjson",
+      ...args,
+    );
+
+  test("say that a source is complete, and what they cannot say; a gap that the agent saw is a finding", async () => {
+    await given();
+    const { code, out } = await judge();
+    expect(out).toMatch(
+      /Source "ehr", 2026-03-02T05:00:00Z to 2026-03-02T08:00:00Z: complete \(5 events, numbers 1 to 5, by 3 manifests\)/,
+    );
+    expect(out).toMatch(
+      /"ehr" says under number 5 that something is missing there: a message of 2000000 octets was too long/,
+    );
+    expect(out).toMatch(/what a system lost on the way to it.*was given no number/);
+    expect([code, out.split("\n")[0]]).toEqual([1, expect.stringMatching(/^NOT RECONCILED .*: 1 finding$/)]);
+  });
+
+  test("show an event that was taken out with its record, first, last or between, by its number and hour", async () => {
+    for (const [number, hour] of [
+      [1, "05"],
+      [4, "07"],
+      [5, "07"],
+    ] as const) {
+      await given(number);
+      const { code, out } = await judge("--source", "ehr");
+      expect(code).toBe(1);
+      expect(out).toMatch(
+        new RegExp(`no event of number ${number}: its manifest for 2026-03-02T${hour}:00:00Z`),
+      );
+      expect(out).toMatch(/NOT complete/);
+    }
+  });
+
+  test("beside records alone, or with none of a source, are judged for what they can say", async () => {
+    await given();
+    const records = await withKeyless(
+      "--manifests",
+      "manifests.ndjson",
+      "--records",
+      "given.ndjson",
+      "--json",
+    );
+    const report = JSON.parse(records.out.trimEnd().split("\n").at(-1) ?? "");
+    expect(report.completeness).toEqual([
+      {
+        source: "ehr",
+        periods: HOURS.map((count, i) => ({
+          ...{ from: `2026-03-02T0${5 + i}:00:00Z`, to: `2026-03-02T0${6 + i}:00:00Z` },
+          ...{ verdict: "complete", count: `${count}` },
+          ...(count > 0 && { first: i === 0 ? "1" : "3", last: i === 0 ? "2" : "5" }),
+        })),
+      },
+    ]);
+    const misused = await withKeyless("--manifests", "manifests.ndjson", "--events", "events.ndjson");
+    expect([misused.code, misused.err]).toEqual([2, expect.stringMatching(/give --records too/)]);
+    const empty = await readFile(join(cwd, "given.ndjson"), "utf8");
+    await writeFile(join(cwd, "none.ndjson"), "");
+    const ofEvents = empty.split("\n").filter((text) => !text.includes("manifests.ndjson"));
+    await writeFile(join(cwd, "given.ndjson"), ofEvents.join("\n"));
+    const none = await withKeyless(
+      ...[
+        "--events",
+        "events.ndjson",
+        "--records",
+        "given.ndjson",
+        "--manifests",
+        "none.ndjson",
+        "--source",
+        "ehr",
+        "--json",
+      ],
+    );
+    expect(none.out).toMatch(/"finding":"no_manifest".*cannot be told/);
   });
 });
 
