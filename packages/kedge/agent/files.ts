@@ -129,10 +129,14 @@ function lineContent(
 function splitBy(content: FilesOptions["content"]): Split {
   return (bytes, mediaType) => {
     const format = formatOf(bytes, mediaType);
-    const isBundle = () => format.name === "fhir" && resourceType(bytes) === "Bundle";
+    const isBundle = () => format.name === "fhir" && has(bytes, "Bundle") && resourceType(bytes) === "Bundle";
     return content === "bundle" || (content === "auto" && isBundle()) ? format.split?.(bytes) : undefined;
   };
 }
+
+/** Before it is read: a resource of another type mostly has no such word. */
+const has = ({ buffer, byteOffset, length }: Uint8Array, word: string): boolean =>
+  Buffer.from(buffer, byteOffset, length).includes(word);
 
 /** For `kedge agent check`. */
 export function describeFiles({ path, pattern, content, prefix, refuse }: FilesOptions): string[] {

@@ -4,7 +4,6 @@
  */
 import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
-import { oddFile } from "@kedge/verify/cli/recognise";
 import { openRegular, RegularFileError } from "@kedge/verify/cli/regular";
 import { EventError } from "@kedge/verify/events/error";
 import { mediaTypeOf } from "@kedge/verify/events/media";
@@ -12,7 +11,7 @@ import type { Arrival } from "../journal/types.ts";
 import type { Found } from "./follow-file.ts";
 import { gapArrival, isBlank } from "./line-events.ts";
 import { isFileError, type LookTroubles } from "./look-troubles.ts";
-import { refusedAs } from "./refused.ts";
+import { judge } from "./refused.ts";
 import type { Host } from "./source.ts";
 
 export type Split = (
@@ -57,6 +56,8 @@ const MAX_SKEW = 600_000;
 const CANNOT_READ = "a file of the source cannot be read: give its reader permission, or look at its disk";
 export const CUT_NOTE = "ends in the middle";
 export const UNSPLIT_NOTE = "taken whole, for it cannot be split";
+
+const AS_IT_IS = { refused: undefined, isCut: false };
 
 type Taken = { key: string; stamp: string; arrivals: Arrival[] };
 
@@ -134,13 +135,12 @@ export function openWholeFiles(options: WholeOptions): WholeFiles {
   /** undefined for one that seems to be written still. */
   function arrivalsOf(event: Uint8Array, name: string, quiet: number): Arrival[] | undefined {
     if (isBlank(event)) return [];
-    const refused = options.asBytes ? undefined : refusedAs(event);
+    const { refused, isCut } = options.asBytes ? AS_IT_IS : judge(event, name);
     if (refused !== undefined) {
       host.trouble("refused", `a file is passed by, for it is ${refused.what}`);
       if (!refused.mayHoldEvents) return [];
       return [gapArrival({ kind: "unreadable", octets: event.length, detail: refused.what })];
     }
-    const isCut = !options.asBytes && oddFile(event, name)?.is === "cut";
     if (isCut && quiet < closedAfter) return undefined;
     const mediaType = options.mediaType ?? mediaTypeOf(name, event);
     const notes = isCut ? [CUT_NOTE] : [];
