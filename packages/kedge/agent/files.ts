@@ -110,7 +110,7 @@ const compare = (a: bigint, b: bigint): number => (a < b ? -1 : Number(a > b));
 /** Below a folder, by its name; a file that is followed by its path holds lines. */
 function isWhole(content: FilesOptions["content"], { name, isNamed }: Found): boolean {
   if (content === "resource" || content === "bundle") return true;
-  return content === "auto" && !isNamed && /\.(json|jsonld|xml)$/i.test(name);
+  return content === "auto" && !isNamed && /\.(json|jsonld|xml)(\.gz)?$/i.test(name);
 }
 
 function lineContent(

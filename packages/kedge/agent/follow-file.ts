@@ -143,19 +143,15 @@ export function openFollower(options: FollowOptions): Follower {
     if (last !== undefined) last.isRead = true;
   };
 
-  /** The file as it is now, when it still is the one of the state; `undefined` when that is for the next pass. */
-  async function handleOf(id: string, path: string | undefined): Promise<FileHandle | undefined> {
+  /** Opened where its file is, unless another has taken its place: that is for the next pass. */
+  async function handleOf(id: string, path: string): Promise<FileHandle | undefined> {
     const held = handles.get(id);
     if (held !== undefined) return held;
-    if (path === undefined) return undefined;
     const handle = await opening(path);
     if (handle === undefined) return undefined;
-    const stats = await handle.stat({ bigint: true });
-    if (inodeOf(stats) === stateOf(id).inode) {
-      handles.set(id, handle);
-      return handle;
-    }
-    await handle.close();
+    handles.set(id, handle);
+    if (inodeOf(await handle.stat({ bigint: true })) === stateOf(id).inode) return handle;
+    await release(id);
     return undefined;
   }
 

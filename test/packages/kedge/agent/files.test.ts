@@ -441,6 +441,17 @@ describe("a folder", () => {
     });
   });
 
+  test("a compressed document is a gap, for it is no event as it stands", async () => {
+    const path = join(folder, "in");
+    await mkdir(path);
+    await writeFile(join(path, "1.json.gz"), gzipSync('{\n"resourceType":"AuditEvent"\n}'));
+    await through(agent({ path }), async ({ settle, intake }) => {
+      await settle();
+      expect(gaps(intake)).toMatchObject([{ kind: "unreadable", detail: "compressed (gzip)" }]);
+      expect(intake.arrivals.length).toBe(1);
+    });
+  });
+
   test("of a file above the limit a gap is told, of an empty one nothing", async () => {
     const path = join(folder, "in");
     await mkdir(path);
