@@ -38,7 +38,7 @@ export type FilesOptions = z.infer<typeof filesSchema>;
 const CLOSED_AFTER = 60;
 /** A look over very many files is not begun again at once. */
 const REST = 3;
-const RETRY_MS = 5_000;
+const RETRY_MS = 1_000;
 
 export type FilesSource = Source & {
   /**
@@ -107,10 +107,10 @@ const compare = (a: bigint, b: bigint): number => (a < b ? -1 : Number(a > b));
 
 // ---- what a file holds --------------------------------------------------------------------------------------------
 
-/** Below a folder, by its name; a file that is followed by its path holds lines. */
+/** By its name, below a folder; a file that is followed by its path holds lines, unless it is XML. */
 function isWhole(content: FilesOptions["content"], { name, isNamed }: Found): boolean {
   if (content === "resource" || content === "bundle") return true;
-  return content === "auto" && !isNamed && /\.(json|jsonld|xml)(\.gz)?$/i.test(name);
+  return content === "auto" && (isNamed ? /\.xml$/i : /\.(json|jsonld|xml)(\.gz)?$/i).test(name);
 }
 
 function lineContent(
