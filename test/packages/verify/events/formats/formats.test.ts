@@ -76,6 +76,39 @@ test("a cell is one line, of bounded length, without a character that is not see
   );
 });
 
+/** What tells a format, each with the least that it needs. */
+const LEAST = [
+  ...["AuditEvent", "Provenance", "Patient", "Observation"].map((resourceType) => ({ resourceType })),
+  { type: "ObjectEvent", eventTime: "x" },
+  { specversion: "1.0", id: "1", type: "t", source: "s" },
+  { eventVersion: "1", eventSource: "s", eventName: "n" },
+  { class_uid: 1, metadata: {} },
+];
+/** By which a format is told: of another format they are not. */
+const MARKS = ["resourceType", "specversion", "eventVersion", "class_uid"];
+const NAMES = [
+  ...new Set(SAMPLES.flatMap(({ text }) => [...text.matchAll(/"(\w+)"\s*:/g)].map(([, name]) => name ?? ""))),
+].filter((name) => !MARKS.includes(name));
+
+test("any value under any name that a format knows is read: told, or left out", () => {
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 5, depthSize: "small" },
+      fc.constantFrom(null, true, 7, -1.5, "", " ", "text", "Patient/1", "urn:epc:id:sgtin:0614141.107346.*"),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom(...NAMES), tie("value"), { maxKeys: 8 }),
+    ),
+  }));
+  const members = fc.dictionary(fc.constantFrom(...NAMES), value, { minKeys: 5, maxKeys: 20 });
+  fc.assert(
+    fc.property(fc.constantFrom(...LEAST), members, (least, others) => {
+      const bytes = utf8ToBytes(JSON.stringify({ ...others, ...least }));
+      for (const cell of cells(readColumns(bytes, "application/json"))) expect(cell).not.toBe("");
+    }),
+    { numRuns: 100 },
+  );
+});
+
 const XML_FORMATS = ["application/fhir+xml", "application/ihe+rfc3881"];
 const deep = (levels: number, middle = "") =>
   `${"<AuditMessage>".repeat(levels)}${middle}${"</AuditMessage>".repeat(levels)}`;
