@@ -95,6 +95,11 @@ function describeInput(options: SourceOptions): string[] {
           : "takes what is no audit message as lines",
       ];
     case "fhir":
-      return where;
+      return [
+        ...where.map((line) => (options.path === "" ? line : `${line}, below ${options.path}`)),
+        options.refuse
+          ? "refuses what is not as it says it is, and writes down a gap"
+          : "takes the bytes of what is not as it says it is",
+      ];
   }
 }
