@@ -7,11 +7,12 @@ import { join } from "node:path";
 import { EventError } from "@kedge/verify/events/error";
 import type { Columns } from "@kedge/verify/events/formats/columns";
 import { FORMATS, formatOf, readColumns } from "@kedge/verify/events/formats/formats";
+import { GAP_MEDIA_TYPE } from "@kedge/verify/events/gap";
 import { mediaTypeOf } from "@kedge/verify/events/media";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EPIC_HEADER, SAMPLES } from "../../../../support/event-samples.ts";
+import { EPIC_HEADER, GAP, SAMPLES } from "../../../../support/event-samples.ts";
 
 const epic = { separator: "|", header: EPIC_HEADER.split("|") };
 
@@ -34,6 +35,16 @@ test.each(SAMPLES)(
     );
   },
 );
+
+test("a gap is found by its action, and is not made by what is taken as something else", () => {
+  const bytes = utf8ToBytes(GAP);
+  expect(readColumns(bytes, GAP_MEDIA_TYPE)).toEqual({
+    action: "gap: overlong",
+    reason: { explanation: "a message above the limit" },
+    outcome: "2000000 octets",
+  });
+  expect(readColumns(bytes, "application/json")).toEqual({});
+});
 
 test("what is of no format is plain bytes, and has no columns", () => {
   for (const text of ["", " ", "{", "[1]", "<", "<html>", '{"a":1}', "\u0000", "\u{feff}"]) {
