@@ -125,15 +125,14 @@ function lineContent(
   return isBlank(head) && !isClosed ? undefined : "text";
 }
 
-/** The events of a document; where a document is to be one event, `resource` says so. */
+/** The events of a document. `auto` takes FHIR's Bundles apart and nothing else; `resource`, nothing. */
 function splitBy(content: FilesOptions["content"]): Split {
   return (bytes, mediaType) => {
-    if (content === "resource" || (content === "auto" && !isBundle(bytes))) return undefined;
-    return formatOf(bytes, mediaType).split?.(bytes);
+    const format = formatOf(bytes, mediaType);
+    const isBundle = () => format.name === "fhir" && resourceType(bytes) === "Bundle";
+    return content === "bundle" || (content === "auto" && isBundle()) ? format.split?.(bytes) : undefined;
   };
 }
-
-const isBundle = (bytes: Uint8Array): boolean => resourceType(bytes) === "Bundle";
 
 /** For `kedge agent check`. */
 export function describeFiles({ path, pattern, content, prefix, refuse }: FilesOptions): string[] {

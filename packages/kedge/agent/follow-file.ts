@@ -85,6 +85,9 @@ const MAX_TAKEN = 10_000;
 const MAX_HELD = 64;
 /** Ms until a file that is gone is taken as such: its writer may still have it, and a copy of it may still come. */
 const GONE_AFTER = 10_000;
+/** A line without end is read again when the file is this many times as long, or has not changed for so many ms. */
+const GROWN = 1.25;
+const QUIET = 5_000;
 /** Files that are gone and remembered, for their copies to be known. */
 const MAX_GONE = 1_000;
 /** Bytes that tell a file from another; fewer may be a header that all have. */
@@ -101,6 +104,8 @@ export function openFollower(options: FollowOptions): Follower {
   /** How each file was when it was last looked at, and since when it has been so. */
   const looks = new Map<string, { size: bigint; mtime: bigint; since: number; isRead: boolean }>();
   const missing = new Map<string, { since: number }>();
+  /** Files whose last line is longer than an event may be, and their size: it is read from its beginning each time. */
+  const endless = new Map<string, number>();
   /** All that are gone, the oldest first. */
   const goneSince = new Map(
     [...states].flatMap(([id, { isGone }]) => (isGone ? [[id, now()] as const] : [])),
@@ -190,6 +195,7 @@ export function openFollower(options: FollowOptions): Follower {
     goneSince.set(id, now());
     missing.delete(id);
     looks.delete(id);
+    endless.delete(id);
     for (const oldest of goneSince.keys()) {
       if (goneSince.size <= MAX_GONE) break;
       await intake.take({ arrivals: [], cursors: new Map([[fileKey(oldest), undefined]]) });
@@ -302,8 +308,9 @@ export function openFollower(options: FollowOptions): Follower {
     { handle, isGzip, size, isRotated }: Compared,
   ): Promise<Likeness> {
     if (state.offset === 0) {
-      // Of what was not read at all, its length is all that is known.
-      return { is: isRotated && state.size > 0 && size >= state.size ? "whole" : "differs" };
+      // Of what was not read at all its length is all that is known, and not that of a compressed file.
+      const isLongEnough = state.size > 0 && (isGzip || size >= state.size);
+      return { is: isRotated && isLongEnough ? "whole" : "differs" };
     }
     try {
       return await likeness(fingerprintOf(state), isGzip ? unzipped(handle) : partsOf(handle, 0, size));
@@ -385,13 +392,15 @@ export function openFollower(options: FollowOptions): Follower {
     const state = stateOf(id);
     const stats = await handle.stat({ bigint: true });
     const size = Number(stats.size);
-    const { isRead } = look(id, stats);
+    const { quiet, isRead } = look(id, stats);
     if (size < state.offset) return true; // truncated since: the next pass sees it
     if (size !== state.size) states.set(id, { ...state, size });
     if (size === state.offset || (isRead && !isClosed)) {
       markRead(id);
       return false;
     }
+    const last = endless.get(id);
+    if (last !== undefined && quiet < QUIET && size < last * GROWN) return false;
     const window = await windowBefore(handle, state.offset);
     if (!endsAlike(fingerprintOf(state), window)) {
       looks.delete(id);
@@ -399,6 +408,8 @@ export function openFollower(options: FollowOptions): Follower {
     }
     const end = await consume(id, partsOf(handle, state.offset, size), { window, isClosed, size });
     if (!signal.aborted) markRead(id);
+    if (size - end > options.lines.limit) endless.set(id, size);
+    else endless.delete(id);
     return end > state.offset;
   }
 

@@ -33,6 +33,8 @@ export const fhirSchema = z.strictObject({
   limit: z.int().min(1024).max(MAX_BYTES).default(MIB),
   /** Octets of the largest body that may hold several events. */
   bundleLimit: z.int().min(1024).max(MAX_BYTES).default(MAX_BYTES),
+  /** Answers `GET /AuditEvent` (ITI-81) out of the journal, to whoever may send events here. */
+  search: z.boolean().default(false),
   upstream: upstreamSchema.optional(),
 });
 export type FhirOptions = z.output<typeof fhirSchema>;
@@ -82,6 +84,7 @@ export function openFhir(options: FhirOptions, host: Host, limits: ServerOptions
         refuse: options.refuse,
         room: { free: ROOM },
         ...(send && { forward: (request, sent) => packRequest(request, options.path, sent) }),
+        ...(options.search && host.search && { search: host.search }),
         count: host.count,
         trouble(cause) {
           const what = cause instanceof Error ? cause.message : "the journal takes no events";

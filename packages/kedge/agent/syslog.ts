@@ -1,5 +1,5 @@
 /**
- * The source of kind `syslog`: a listener for the audit messages of IHE ATNA (ITI-20) over TLS, TCP or UDP. docs/hospital.md
+ * The source of kind `syslog`: a listener for the audit messages of IHE ATNA (ITI-20) over TLS, TCP or UDP. docs/decisions/0032
  * says what such a sender is told, and what it loses when nobody listens.
  */
 import { type EventEmitter, once } from "node:events";

@@ -14,9 +14,9 @@
 import type { Json, JsonObject } from "../json.ts";
 import { type Columns, columnsOf, type Draft, patientId } from "./columns.ts";
 import type { Format, Slice } from "./format.ts";
-import { at, each, first, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
+import { at, each, first, firstOf, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
-import { type Element, readXml, type Tag, walkXml } from "./xml.ts";
+import { byName, type Element, readXml, type Tag, walkXml } from "./xml.ts";
 
 const JSON_TYPE = "application/fhir+json";
 const XML_TYPE = "application/fhir+xml";
@@ -186,16 +186,9 @@ function checked(bytes: Uint8Array, value: Json): JsonObject {
 function jsonOf(element: Element, uri: string): Json {
   const value = element.attributes.get("value");
   if (value !== undefined) return value;
-  const members = new Map<string, Json[]>();
-  for (const child of element.children) {
-    if (child.uri !== uri) continue;
-    const others = members.get(child.local);
-    const json = jsonOf(child, uri);
-    if (others === undefined) members.set(child.local, [json]);
-    else others.push(json);
-  }
   const url = element.attributes.get("url");
-  return { ...(url !== undefined && { url }), ...Object.fromEntries(members) };
+  const children = element.children.filter((child) => child.uri === uri);
+  return { ...(url !== undefined && { url }), ...byName(children, (child) => jsonOf(child, uri)) };
 }
 
 /** Of a resource that was read already. */
@@ -250,8 +243,8 @@ function auditEvent(event: JsonObject): Draft {
     },
     action: joined([ACTIONS.get(code) ?? code, kind], ": "),
     recordType: joined(objects.map(recordTypeOf)) ?? (patients.length === 0 ? undefined : "Patient"),
-    workstation: first(
-      ...[agent, ...agents].flatMap((one) => [
+    workstation: firstOf(
+      [agent, ...agents].flatMap((one) => [
         at(one, "network", "address"),
         at(one, "networkString"),
         at(one, "networkUri"),
@@ -306,12 +299,14 @@ const reference = (value: Json | undefined): string | undefined =>
 
 /** A CodeableConcept, a Coding or a code in words. */
 const words = (concept: Json | undefined): string | undefined =>
-  first(
-    concept,
-    at(concept, "text"),
-    ...each(concept ?? null, "coding").flatMap((coding) => [at(coding, "display"), at(coding, "code")]),
-    at(concept, "display"),
-    at(concept, "code"),
+  firstOf(
+    [
+      concept,
+      at(concept, "text"),
+      ...each(concept ?? null, "coding").flatMap((coding) => [at(coding, "display"), at(coding, "code")]),
+      at(concept, "display"),
+      at(concept, "code"),
+    ].flatMap((one) => one ?? []),
   );
 
 /** The codes of a CodeableConcept or a Coding. */

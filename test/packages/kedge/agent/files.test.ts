@@ -160,6 +160,24 @@ describe("lines", () => {
     });
   });
 
+  test("a line without end is not read over and over, and is a gap once it ends", async () => {
+    await writeFile(log, "x".repeat(5_000));
+    await through(agent({ limit: 1_000 }), async ({ pass, later, intake }) => {
+      await pass();
+      for (let i = 0; i < 5; i++) {
+        await appendFile(log, "x".repeat(10));
+        expect(await pass()).toBe(false);
+      }
+      await appendFile(log, "\nafter\n");
+      await pass();
+      expect(intake.arrivals.length).toBe(0);
+      later(6);
+      await pass();
+      expect(gaps(intake)).toEqual([{ kind: "overlong", octets: 5_050 }]);
+      expect(events(intake)[1]).toBe("after");
+    });
+  });
+
   test("the text before the JSON is taken away where that is configured, and a line without JSON stays whole", async () => {
     await writeFile(log, '2026-11-28 INFO {"resourceType":"AuditEvent"}\nstarted\n');
     await through(agent({ prefix: true }), async ({ pass, intake }) => {

@@ -114,10 +114,10 @@ describe.runIf(hasOpenssl)("over TLS", () => {
 
   test("an idle sender is told by a reset that the source stops", async () => {
     if (made === undefined) return;
-    const { stop, port } = await start({}, { address: "tls://127.0.0.1:0", tls: made.server });
+    const { host, stop, port } = await start({}, { address: "tls://127.0.0.1:0", tls: made.server });
     const socket = connectTls({ host: "127.0.0.1", port, ca: readFileSync(made.ca.cert) });
     socket.resume();
-    await once(socket, "secureConnect");
+    await expect.poll(() => host.counts.get("connections"), SOON).toBe(1);
     const told = expect(once(socket, "close")).rejects.toMatchObject({ code: "ECONNRESET" });
     await Promise.all([stop(), told]);
   });
