@@ -2,7 +2,8 @@
 import * as z from "zod";
 import { describeFiles, filesSchema, openFiles } from "./files.ts";
 import { FHIR_SCHEMES, fhirSchema, openFhir } from "./http.ts";
-import { describeListener, type Listen, type Scheme } from "./listen.ts";
+import { describeListener, type Listen, readListener, type Scheme } from "./listen.ts";
+import { list } from "./listing.ts";
 import { openPoll, pollSchema } from "./poll.ts";
 import type { Host, Source } from "./source.ts";
 import { openStdin, stdinSchema } from "./stdin.ts";
@@ -72,6 +73,21 @@ export function describeSource(options: SourceOptions): string[] {
   const lines = describeInput(options);
   const upstream = "upstream" in options ? options.upstream : undefined;
   return upstream === undefined ? lines : [...lines, `passes each on, as it came, to ${upstream.url}`];
+}
+
+/** What is there of it now: its files are counted, and those that a listener needs are read. Throws AgentError `config`. */
+export async function lookAt(options: SourceOptions): Promise<string[]> {
+  const listening = listenOf(options);
+  if (listening !== undefined) readListener(listening.listen, listening.schemes);
+  if (options.kind !== "files") return [];
+  const troubles = new Set<string>();
+  const listing = list(options, { tell: (_, what) => void troubles.add(what), end: () => undefined });
+  let [files, bytes] = [0, 0n];
+  for await (const { stats } of listing.files()) {
+    files += 1;
+    bytes += stats.size;
+  }
+  return [`finds ${files} files of ${bytes} bytes`, ...troubles];
 }
 
 function describeInput(options: SourceOptions): string[] {

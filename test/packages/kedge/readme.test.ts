@@ -3,10 +3,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-<<<<<<< HEAD
-=======
 import { setImmediate as letOthers } from "node:timers/promises";
->>>>>>> b48ae9b5377d2ebb9024169a70cd3417195cb163
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { formatVkey } from "@kedge/verify/tlog/note";
@@ -47,11 +44,7 @@ test("an event is posted, and then a day of them, followed, proven and verified"
   await writeFile(join(folder, "day.ndjson"), '{"n":1}\n{"n":2}\n{"n":3}\n');
 
   let ended = false;
-<<<<<<< HEAD
-  const running = promisify(execFile)(process.execPath, ["example.mjs"], { cwd: folder });
-=======
   const running = promisify(execFile)(process.execPath, ["example.mjs"], { cwd: folder, timeout: 20_000 });
->>>>>>> b48ae9b5377d2ebb9024169a70cd3417195cb163
   const end = () => {
     ended = true;
   };
@@ -59,10 +52,7 @@ test("an event is posted, and then a day of them, followed, proven and verified"
   while (!ended) {
     await server.seal();
     await server.anchor();
-<<<<<<< HEAD
-=======
     await letOthers();
->>>>>>> b48ae9b5377d2ebb9024169a70cd3417195cb163
   }
   const lines = (await running).stdout.trimEnd().split("\n");
   const hash = "[0-9a-f]{64}";
