@@ -36,6 +36,10 @@ export const tenantCommands: Commands = {
       summary: "the public keys that others verify your proofs with, as one file",
       load: async () => (await import("./policy.ts")).policyCommand,
     },
+    manifests: {
+      summary: "what an agent counted, hour by hour, for an auditor",
+      load: async () => (await import("./manifests.ts")).manifestsCommand,
+    },
     keys: {
       summary: "list, rotate and seal the tenant keys that commitments are made under",
       load: async () => (await import("./keys.ts")).keysCommand,
