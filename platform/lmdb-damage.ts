@@ -1,11 +1,10 @@
 /** Files of LMDB that are damaged, told before LMDB maps them: it would end this process without a word. */
-import { spawnSync } from "node:child_process";
-import { open } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
-import { ignoreAbsent, makeFolder } from "./durable.ts";
+import { lookAt } from "@kedge/cli/lmdb/files";
+import { makeFolder } from "./durable.ts";
 import { ServiceError } from "./error.ts";
 import { type LmdbStore, lmdbStore } from "./lmdb.ts";
+import { DATA_FILE } from "./lmdb-folder.ts";
 
 /**
  * Opens the folder, made if absent. @param repair what to do about a damaged one.
@@ -13,7 +12,7 @@ import { type LmdbStore, lmdbStore } from "./lmdb.ts";
  */
 export async function openWhole(folder: string, repair: string): Promise<LmdbStore> {
   await makeFolder(folder, 0o700);
-  if (!(await isWhole(folder))) throw damaged(folder, repair);
+  if (!isWhole(folder)) throw damaged(folder, repair);
   try {
     return lmdbStore(folder);
   } catch (error) {
@@ -32,38 +31,7 @@ export function saysDamage(error: unknown): boolean {
   return false;
 }
 
-/** Bytes of an LMDB 1.0 file from the start of each of its two meta pages: a 4-byte magic number, then 8 bytes each. */
-const META = { magic: 24, pageSize: 48, lastPage: 144, transaction: 152, bytes: 160 } as const;
-const MAGIC = 0xbeefc0de;
-
-/**
- * Whether the file is one of LMDB, and not cut short.
- * It may be shorter than its last page, where that was freed before it was written: then another process reads it all.
- */
-async function isWhole(path: string): Promise<boolean> {
-  const file = await open(join(path, "data.mdb")).catch(ignoreAbsent);
-  if (file === undefined) return true;
-  try {
-    const { size } = await file.stat();
-    if (size === 0) return true;
-    const meta = async (at: number) => (await file.read(Buffer.alloc(META.bytes), 0, META.bytes, at)).buffer;
-    const first = await meta(0);
-    const pageSize = first.readUInt32LE(META.pageSize);
-    const second = await meta(pageSize);
-    if ([first, second].some((page) => page.readUInt32LE(META.magic) !== MAGIC)) return false;
-    const of = (name: "lastPage" | "transaction", page: Buffer) => page.readBigUInt64LE(META[name]);
-    const newest = of("transaction", first) > of("transaction", second) ? first : second;
-    return BigInt(size) >= (of("lastPage", newest) + 1n) * BigInt(pageSize) || isReadable(path);
-  } finally {
-    await file.close();
-  }
-}
-
-const READ_ALL =
-  'const db = require(process.argv[1]).open({ path: process.argv[2], keyEncoding: "binary", readOnly: true });' +
-  " for (const { value } of db.getRange()) void value;";
-
-function isReadable(path: string): boolean {
-  const lmdb = createRequire(import.meta.url).resolve("lmdb");
-  return spawnSync(process.execPath, ["-e", READ_ALL, lmdb, path], { stdio: "ignore" }).status === 0;
+function isWhole(path: string): boolean {
+  const seen = lookAt(join(path, DATA_FILE), { path, noSubdir: false });
+  return seen !== "foreign" && seen !== "cut";
 }

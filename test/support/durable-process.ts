@@ -27,7 +27,12 @@ export function startDurable(
   args: readonly string[],
   options: { env?: Readonly<Record<string, string>>; files?: number; script?: string } = {},
 ): DurableProcess {
-  const command = [process.execPath, join(import.meta.dirname, options.script ?? SCRIPT), ...args];
+  const command = [
+    process.execPath,
+    "--expose-gc",
+    join(import.meta.dirname, options.script ?? SCRIPT),
+    ...args,
+  ];
   const limited = ["-c", `ulimit -n ${options.files}; exec "$@"`, "sh", ...command];
   const [file = "", ...rest] = options.files === undefined ? command : ["sh", ...limited];
   const child = spawn(file, rest, {

@@ -1,6 +1,7 @@
 // A process on a journal, for tests that kill it, cut its power, or fill its disk. Of the compiled code, for it starts without
 // vitest. It says what was acknowledged on standard output, a line each, at once.
-import { writeSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { openJournal } from "@kedge/cli/journal/journal";
 
 const [command, folder, run, count] = process.argv.slice(2);
@@ -50,6 +51,44 @@ const COMMANDS = {
       );
       say(`${outcome} ${[...journal.entries("a")].length}`);
     }
+    await journal.close();
+  },
+
+  /** Batches of 1,000 until there are so many, each posted, sealed and its body dropped; says what it has open and in use. */
+  async load() {
+    let now = 0;
+    const journal = await openJournal({ folder, keys, now: () => now });
+    const intake = await journal.intake("a");
+    const arrivals = Array.from({ length: 1_000 }, (_, n) => event(`${n}`, 1_000));
+    const receipt = { receivedAt: "2026-11-28T09:00:00Z", log: "log", accepted: 1_000 };
+    for (let n = 1; n <= Number(count); n++) {
+      now += 1_000;
+      await intake.take({ arrivals, forward: [arrivals[0].bytes], cursors: new Map([["at", `${n}`]]) });
+      await journal.posted(journal.outbox(1_000), { postedAt: now, ...receipt });
+      await journal.sealed(journal.unsealed(1_000).map((place) => ({ ...place, index: place.number })));
+      await intake.forwarded(intake.forwards(1)[0].id);
+      await journal.dropBodies("a", now - 5_000);
+      globalThis.gc();
+      const [, anonymous] = /RssAnon:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"));
+      say(
+        `${anonymous} ${readdirSync("/proc/self/fd").length} ${statSync(join(folder, "journal.mdb")).size}`,
+      );
+    }
+    await journal.close();
+  },
+
+  /** Takes as large as may be, and larger. */
+  async large() {
+    const journal = await openJournal({ folder, keys });
+    const intake = await journal.intake("a");
+    const bytes = new Uint8Array(64 << 20).fill(7);
+    const [number] = await intake.take({ arrivals: [{ bytes, mediaType: "text/plain" }], forward: [bytes] });
+    const [entry] = journal.entries("a", { from: number, to: number });
+    say(
+      Buffer.compare(entry.bytes, bytes) === 0 && Buffer.compare(intake.forwards(1)[0].message, bytes) === 0,
+    );
+    const larger = { bytes: new Uint8Array((64 << 20) + 1), mediaType: "text/plain" };
+    await intake.take({ arrivals: [larger] }).catch((error) => say(error.name));
     await journal.close();
   },
 

@@ -7,11 +7,14 @@ import { ClientError } from "@kedge/verify/error";
 import { exchange } from "@kedge/verify/net/fetch";
 import type { Connection } from "@kedge/verify/net/http";
 import { openClient } from "../client/api.ts";
+import { type FindIndex, openFindIndex } from "../find/index.ts";
+import { USES } from "../find/used.ts";
 import { openJournal } from "../journal/journal.ts";
 import type { EpochKeys, Journal } from "../journal/types.ts";
 import { type Clock, openClock } from "./clock.ts";
 import { type AgentConfig, DEFAULT_HEALTH } from "./config.ts";
 import { AgentError } from "./error.ts";
+import { searchAuditEvents } from "./fhir-search.ts";
 import { keepFollowing } from "./follow.ts";
 import { startHealth } from "./health.ts";
 import { openSource, type SourceOptions } from "./kinds.ts";
@@ -35,8 +38,9 @@ export type AgentOptions = {
 /** Ms. */
 const EVERY = {
   manifests: 5_000,
+  index: 2_000,
   keys: 10_000,
-  alerts: 10_000,
+  alerts: 2_000,
   retention: 3_600_000,
   source: 60_000,
   time: 30_000,
@@ -53,16 +57,21 @@ const DAY = 86_400_000;
  * Runs until `stop` is aborted, or until all sources have come to their end by themselves and all is posted. Rejects with
  * AgentError or JournalError when it cannot start.
  */
-export async function runAgent(options: AgentOptions, stop: AbortSignal): Promise<void> {
+export async function runAgent(options: AgentOptions, stop: AbortSignal, grace = GRACE): Promise<void> {
   const { config, keys, report = openReport(), clock = openClock() } = options;
   const ending = new AbortController();
   const draining = new AbortController();
   const taking = new AbortController();
-  const journal = await openJournal({ folder: config.data, keys });
+  const journal = await openJournal({ folder: config.data, keys, now: clock.wall });
   let health: Awaited<ReturnType<typeof startHealth>> | undefined;
+  let index: FindIndex | undefined;
   try {
+    index = config.index ? openFindIndex(config.data, journal, keys) : undefined;
     health = await openHealth(config, journal, { report, clock });
-    const sources = await startSources(config, journal, report, taking.signal);
+    const sources = await startSources(
+      { config, journal, report, search: index && (await searcher(options, journal, index)) },
+      taking.signal,
+    );
     report.log("info", "started", {
       ...{ sources: sources.names.join(" "), data: config.data, log: options.log },
       ...(health && { health: health.url }),
@@ -70,18 +79,18 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
     const loops = startLoops(
       options,
       journal,
-      { report, clock },
+      { report, clock, index },
       { ending: ending.signal, draining: draining.signal },
     );
     await Promise.race([sources.ended, aborted(stop), loops.failed]);
     report.log("info", "stopping", { reason: stop.aborted ? "signal" : "the sources have ended" });
     taking.abort();
-    await Promise.race([sources.ended, pause(GRACE.sources, ending.signal)]);
+    await Promise.race([sources.ended, pause(grace.sources, ending.signal)]);
     draining.abort();
     // Who ends by itself has the time that it takes; who is told to has not.
     await Promise.race([
       loops.posting,
-      aborted(stop).then(() => pause(GRACE.posting, ending.signal)),
+      aborted(stop).then(() => pause(grace.posting, ending.signal)),
       loops.failed,
     ]);
     ending.abort();
@@ -91,6 +100,7 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal): Promis
     taking.abort();
     ending.abort();
     await health?.close();
+    await index?.close();
     await journal.close();
   }
 }
@@ -121,18 +131,31 @@ async function openHealth(
   }
 }
 
+type Search = (request: Request) => Promise<Response>;
+type Shared = { journal: Journal; report: Report; search: Search | undefined };
+
+async function searcher(
+  { connection, log, keys, clock = openClock() }: AgentOptions,
+  journal: Journal,
+  index: FindIndex,
+): Promise<Search> {
+  const client = openClient({ ...connection, attempts: 1 });
+  const uses = await journal.intake(USES);
+  const proofs = (commitments: readonly Uint8Array[]) => client.proofs(log, commitments);
+  return (request) => searchAuditEvents({ index, uses, keys, proofs, now: clock.wall }, request);
+}
+
 // ---- sources ------------------------------------------------------------------------------------------------------------
 
 /** Resolves once all of them listen or read. `ended`: each has come to its end, by the signal or by itself. */
 async function startSources(
-  config: AgentConfig,
-  journal: Journal,
-  report: Report,
+  { config, ...shared }: Shared & { config: AgentConfig },
   signal: AbortSignal,
 ): Promise<{ names: string[]; ended: Promise<unknown> }> {
   const started = await Promise.all(
     config.sources.map(async (options) => {
-      const open = await opener(options, journal, report, signal);
+      const { report } = shared;
+      const open = await opener(options, shared, signal);
       const source = open();
       const run = source.run();
       // Until it is ready, what it cannot do is said to who starts the agent.
@@ -150,8 +173,7 @@ async function startSources(
 
 async function opener(
   options: SourceOptions,
-  journal: Journal,
-  report: Report,
+  { journal, report, search }: Shared,
   signal: AbortSignal,
 ): Promise<() => Source> {
   const { name } = options;
@@ -161,6 +183,7 @@ async function opener(
     signal,
     trouble: (key: string, what: string | undefined) => report.trouble(name, key, what),
     count: (counter: string, by?: number) => report.count(name, counter, by),
+    ...(search && { search }),
   };
   return () => openSource(options, host);
 }
@@ -198,7 +221,7 @@ async function keepRunning(
 function startLoops(
   { config, connection, log, keys }: AgentOptions,
   journal: Journal,
-  { report, clock }: { report: Report; clock: Clock },
+  { report, clock, index }: { report: Report; clock: Clock; index: FindIndex | undefined },
   { ending, draining }: { ending: AbortSignal; draining: AbortSignal },
 ) {
   const client = openClient({ ...connection, attempts: 1, signal: ending });
@@ -215,6 +238,9 @@ function startLoops(
     every(EVERY.manifests, ending, async () => {
       await trying(report, "manifests", async () => report.count("manifests", "made", await makeManifests()));
     }),
+    every(EVERY.index, ending, () =>
+      trying(report, "index", async () => void (await index?.catchUp(ending))),
+    ),
     every(EVERY.time, ending, () => askTime(connection, clock, ending)),
     every(EVERY.alerts, ending, async () => alert(config, journal, report, clock)),
     every(EVERY.keys, ending, () => trying(report, "keys", async () => void (await keys.refresh?.()))),
@@ -313,14 +339,8 @@ type Client = ReturnType<typeof openClient>;
 
 async function placesOf(client: Client, log: string, commitments: readonly Uint8Array[]) {
   const places: (bigint | "pending" | "unknown")[] = [];
-  for (const commitment of commitments) {
-    try {
-      const { index } = await client.entry(log, commitment);
-      places.push(index === undefined ? "pending" : BigInt(index));
-    } catch (error) {
-      if (!(error instanceof ClientError) || error.code !== "not_found") throw error;
-      places.push("unknown");
-    }
+  for await (const answer of client.statuses(log, commitments)) {
+    places.push(answer.state === "sealed" ? BigInt(answer.index) : answer.state);
   }
   return places;
 }

@@ -35,6 +35,8 @@ const configSchema = z.strictObject({
   lagAfter: z.int().min(1).max(SECONDS_OF_A_WEEK).default(300),
   /** Days after which the events of a source leave the archive. Their openings stay. Without it, none do. */
   keepDays: z.record(z.string(), z.int().min(1).max(36_500)).default({}),
+  /** Whether what is journalled can be searched: by `kedge find`, and where a source of kind `fhir` says so. */
+  index: z.boolean().default(true),
   sources: z.array(sourceSchema).min(1),
 });
 export type AgentConfig = z.output<typeof configSchema>;
@@ -102,6 +104,12 @@ function checkConfig(value: unknown): AgentConfig {
       );
     }
     names.add(source.name);
+    if (source.kind === "fhir" && source.search && !config.index) {
+      throw new AgentError(
+        "config",
+        `${quoted(source.name)} has search, and index is false: it needs the index`,
+      );
+    }
     const listening = listenOf(source);
     if (listening !== undefined) checkListener(listening.listen, listening.schemes);
   }

@@ -25,14 +25,16 @@ import { type Body, type Room, readBody } from "./request-body.ts";
 
 export type Endpoint = {
   intake: Pick<Intake, "take">;
+  /** What the paths here begin with: "" or `/fhir`. */
+  path: string;
   /** By the Authorization header. */
   mayEnter(authorization: string | undefined): boolean;
   /** Whether a token or a certificate is asked for: without, a page in a browser of this machine could send events too. */
   isOpen: boolean;
   /** Octets: of an event, and of a body that may hold several. */
   limits: { event: number; bundle: number };
-  /** What becomes of a body that cannot be read as what it says it is: `take` commits to its bytes all the same. */
-  unreadable: "refuse" | "take";
+  /** Whether a body that is not what it says it is is refused; if not, its bytes are committed to all the same. */
+  refuse: boolean;
   room: Room;
   /** The request as it is to go on to the upstream; undefined without one. */
   forward?(request: Request, sent: Uint8Array): Uint8Array;
@@ -67,8 +69,9 @@ const ID = /^[A-Za-z0-9.-]{1,64}$/; // FHIR R4 §2.24.0.1
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export function createFhirApp(options: Endpoint): Hono {
-  const app = new Hono();
   const endpoint: Running = { ...options, lately: new Set() };
+  const { path } = endpoint;
+  const app = new Hono({ strict: false }).basePath(path);
   const { search, limits } = endpoint;
 
   app.use(async (c, next) => {
@@ -76,7 +79,7 @@ export function createFhirApp(options: Endpoint): Hono {
     checkSender(endpoint, c.req.raw.headers);
     await next();
   });
-  app.get("/metadata", (c) => answer(c, capabilities(c, search !== undefined), 200));
+  app.get("/metadata", (c) => answer(c, capabilities(baseOf(endpoint, c), c, search !== undefined), 200));
   if (search !== undefined) app.get("/AuditEvent", (c) => search(c.req.raw));
   app.post("/events", (c) => withBody(endpoint, c, limits.bundle, takeEvents));
   app.post("/", (c) =>
@@ -89,11 +92,15 @@ export function createFhirApp(options: Endpoint): Hono {
     withBody(endpoint, c, limits.event, takeResource),
   );
   app.all("*", (c) => {
-    const allowed = allowedOn(c.req.path, search !== undefined);
+    const allowed = allowedOn(c.req.path.slice(path.length), search !== undefined);
     if (allowed === undefined)
       throw new Refusal("not_found", "There is nothing of this name here: see GET /metadata.");
     const headers = { Allow: allowed };
     throw new Refusal("not_allowed", `Only ${allowed} is carried out here.`, { headers });
+  });
+  app.notFound((c) => {
+    const refusal = new Refusal("not_found", `What is here begins with ${path}.`);
+    return answer(c, outcomeOf(refusal), refusal.status);
   });
   app.onError((error, c) => {
     const refusal = refusalOf(endpoint, error);
@@ -156,8 +163,8 @@ async function withBody(
 
 /** A resource of its own: `POST /<type>`, or `PUT /<type>/<id>` as servers send it to their subscribers (R4 rest-hook). */
 async function takeResource(posted: Posted): Promise<Response> {
-  const { c, body } = posted;
-  const [type = "", id] = c.req.path.slice(1).split("/");
+  const { endpoint, c, body } = posted;
+  const { type = "", id } = c.req.param();
   const syntax = syntaxOf(c.req.raw.headers);
   await orGap(posted, () => {
     checkSyntax(body.bytes, syntax);
@@ -166,7 +173,7 @@ async function takeResource(posted: Posted): Promise<Response> {
   const event = { bytes: body.bytes, mediaType: FHIR_TYPES[syntax] };
   const [number] = await journal(posted, [event]);
   const { location, etag } = placeOf({ type, id }, number);
-  const headers = { Location: new URL(`/${location}`, c.req.url).href, ETag: etag };
+  const headers = { Location: `${baseOf(endpoint, c)}/${location}`, ETag: etag };
   const [, preferred] =
     /\breturn=(representation|OperationOutcome)\b/.exec(c.req.header("prefer") ?? "") ?? [];
   if (preferred === "representation") {
@@ -308,7 +315,7 @@ async function orGap<T>({ endpoint, body }: Posted, read: () => T): Promise<T | 
   } catch (error) {
     if (error instanceof Refusal && error.code === "unsupported_media_type") throw error;
     const kind = gapKind(error);
-    if (kind === "unreadable" && endpoint.unreadable === "take") return undefined;
+    if (kind === "unreadable" && !endpoint.refuse) return undefined;
     const id = bytesToHex(sha256(body.bytes));
     // A sender may repeat for days what is refused each time: it is one gap.
     if (!endpoint.lately.has(id)) await leaveGap(endpoint, { kind, octets: body.bytes.length });
@@ -386,15 +393,15 @@ function wantedSyntax(c: Context): Syntax {
 
 /** The methods of a path; undefined where there is nothing. */
 function allowedOn(path: string, hasSearch: boolean): string | undefined {
-  if (path === "/metadata") return "GET";
-  if (path === "/" || path === "/events") return "POST";
-  const [type = "", id, ...more] = path.slice(1).split("/");
+  const [type = "", id, ...more] = path.replace(/^\/|\/$/g, "").split("/");
+  if (id === undefined && type === "metadata") return "GET";
+  if (id === undefined && (type === "" || type === "events")) return "POST";
   if (!TYPE.test(type) || more.length > 0) return undefined;
   if (id !== undefined) return ID.test(id) ? "PUT" : undefined;
   return hasSearch && type === "AuditEvent" ? "GET, POST" : "POST";
 }
 
-function capabilities(c: Context, hasSearch: boolean): Resource {
+function capabilities(base: string, c: Context, hasSearch: boolean): Resource {
   const asked = /fhirVersion=5\./.test(c.req.header("accept") ?? "") ? "5.0.0" : "4.0.1";
   const codes = ["create", "update", ...(hasSearch ? ["search-type"] : [])];
   return {
@@ -403,12 +410,14 @@ function capabilities(c: Context, hasSearch: boolean): Resource {
     date: "2026-11-28",
     kind: "instance",
     software: { name: "kedge agent" },
-    implementation: { description: "Takes audit events into the journal of a Kedge agent", url: originOf(c) },
+    implementation: { description: "Takes audit events into the journal of a Kedge agent", url: base },
     fhirVersion: asked,
     format: ["json", "xml", FHIR_TYPES.json, FHIR_TYPES.xml],
     rest: [
       {
         mode: "server",
+        documentation:
+          "Resources of any type are taken, and become events as they stand; none is given back.",
         resource: [
           {
             type: "AuditEvent",
@@ -423,4 +432,4 @@ function capabilities(c: Context, hasSearch: boolean): Resource {
   };
 }
 
-const originOf = (c: Context): string => new URL(c.req.url).origin;
+const baseOf = ({ path }: Endpoint, c: Context): string => new URL(c.req.url).origin + path;

@@ -77,10 +77,11 @@ export function familyOf(name: string): string {
   return folder + (stem === "" ? own : stem + extension);
 }
 
-/** Whether a rotation may give this name to what had the other, or to a copy of it. */
-export function isRotationOf(name: string, of: string): boolean {
+/** The names of which a rotation makes this one, for the file itself or for a copy of it. */
+export function namesBefore(name: string): string[] {
   const [folder, plain] = split(name);
-  return (
-    name !== of && (name === `${of}.gz` || folder + plain.replace(AFTER, "") === of || familyOf(name) === of)
-  );
+  const names = [folder + plain, folder + plain.replace(AFTER, ""), familyOf(name)];
+  return [...new Set(names)].filter((before) => before !== name);
 }
+
+export const isRotationOf = (name: string, of: string): boolean => namesBefore(name).includes(of);

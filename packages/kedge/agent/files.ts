@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type Found, openFollower } from "./follow-file.ts";
 import { isBlank, type LineContent, lineMembers } from "./line-events.ts";
 import { list } from "./listing.ts";
+import { lookTroubles } from "./look-troubles.ts";
 import { pause } from "./pause.ts";
 import type { Host, Source } from "./source.ts";
 import { openWholeFiles, type Split } from "./whole-files.ts";
@@ -51,13 +52,14 @@ export type FilesSource = Source & {
 export function openFiles(options: FilesOptions, host: Host, now: () => number = Date.now): FilesSource {
   const { content, mediaType, refuse, asBytes, limit } = options;
   const closedAfter = 1_000 * (options.closedAfter ?? CLOSED_AFTER);
-  const listing = list(options, host);
+  const troubles = lookTroubles(host);
+  const listing = list(options, troubles);
   const follower = openFollower({
-    ...{ lines: options, asBytes, closedAfter, host, now },
+    ...{ lines: options, asBytes, closedAfter, host, troubles, now },
     contentOf: (name, head, isClosed) => lineContent(content, name, head, isClosed),
   });
   const whole = openWholeFiles({
-    ...{ mediaType, refuse, asBytes, limit, closedAfter, host, now },
+    ...{ mediaType, refuse, asBytes, limit, closedAfter, host, troubles, now },
     ...{ split: splitBy(content), settle: 1_000 * options.settle },
   });
 
@@ -71,7 +73,9 @@ export function openFiles(options: FilesOptions, host: Host, now: () => number =
     // What was rotated first, and the file that it was rotated from last.
     followed.sort((a, b) => Number(a.isOpen) - Number(b.isOpen) || compare(a.stats.mtimeNs, b.stats.mtimeNs));
     const isBusy = await follower.pass(followed, listing.isAll());
-    return (await whole.end()) || isBusy;
+    const isAnyNew = (await whole.end()) || isBusy;
+    troubles.end();
+    return isAnyNew;
   }
 
   return {
@@ -121,15 +125,14 @@ function lineContent(
   return isBlank(head) && !isClosed ? undefined : "text";
 }
 
-/** The events of a document; where a document is to be one event, `resource` says so. */
+/** The events of a document. `auto` takes FHIR's Bundles apart and nothing else; `resource`, nothing. */
 function splitBy(content: FilesOptions["content"]): Split {
   return (bytes, mediaType) => {
-    if (content === "resource" || (content === "auto" && !isBundle(bytes))) return undefined;
-    return formatOf(bytes, mediaType).split?.(bytes);
+    const format = formatOf(bytes, mediaType);
+    const isBundle = () => format.name === "fhir" && resourceType(bytes) === "Bundle";
+    return content === "bundle" || (content === "auto" && isBundle()) ? format.split?.(bytes) : undefined;
   };
 }
-
-const isBundle = (bytes: Uint8Array): boolean => resourceType(bytes) === "Bundle";
 
 /** For `kedge agent check`. */
 export function describeFiles({ path, pattern, content, prefix, refuse }: FilesOptions): string[] {

@@ -53,6 +53,17 @@ export function fingerprinter(before: Fingerprint, window: Uint8Array = new Uint
   };
 }
 
+/** Of all these bytes. */
+export function fingerprintAll(bytes: Uint8Array): Fingerprint {
+  const print = fingerprinter(NOTHING_READ);
+  print.add(bytes);
+  return print.upTo(bytes.length);
+}
+
+/** Whether one may be the beginning of the other, as far as both have marks. */
+export const agree = (marks: readonly string[], others: readonly string[]): boolean =>
+  marks.every((mark, i) => others[i] === undefined || others[i] === mark);
+
 /**
  * - `differs`: it is another
  * - `whole`: it begins with all that was read
@@ -73,7 +84,7 @@ export async function likeness(of: Fingerprint, parts: AsyncIterable<Uint8Array>
       other.add(piece);
       size += piece.length;
       const { marks } = other.upTo(Math.min(size, of.offset));
-      if (marks.some((mark, i) => mark !== of.marks[i])) return { is: "differs" };
+      if (!agree(marks, of.marks)) return { is: "differs" };
       checked = marks.length === 0 ? 0 : markAt(marks.length - 1);
       if (size >= of.offset) return { is: other.upTo(of.offset).tail === of.tail ? "whole" : "differs" };
     }

@@ -16,11 +16,20 @@ import {
   fileKey,
   fingerprintOf,
   isRotationOf,
+  namesBefore,
   newState,
   readStates,
   stateValue,
 } from "./file-state.ts";
-import { endsAlike, fingerprinter, type Likeness, likeness, WINDOW } from "./fingerprint.ts";
+import {
+  agree,
+  endsAlike,
+  fingerprintAll,
+  fingerprinter,
+  type Likeness,
+  likeness,
+  WINDOW,
+} from "./fingerprint.ts";
 import { readHeader } from "./header.ts";
 import {
   gapArrival,
@@ -30,6 +39,7 @@ import {
   type LineStep,
   readLines,
 } from "./line-events.ts";
+import { isFileError, type LookTroubles } from "./look-troubles.ts";
 import { refusedAs } from "./refused.ts";
 import type { Host } from "./source.ts";
 
@@ -54,6 +64,7 @@ export type FollowOptions = {
   /** Ms without a change after which a last line without its end is an event. */
   closedAfter: number;
   host: Host;
+  troubles: LookTroubles;
   now?: () => number;
 };
 
@@ -74,6 +85,9 @@ const MAX_TAKEN = 10_000;
 const MAX_HELD = 64;
 /** Ms until a file that is gone is taken as such: its writer may still have it, and a copy of it may still come. */
 const GONE_AFTER = 10_000;
+/** A line without end is read again when the file is this many times as long, or has not changed for so many ms. */
+const GROWN = 1.25;
+const QUIET = 5_000;
 /** Files that are gone and remembered, for their copies to be known. */
 const MAX_GONE = 1_000;
 /** Bytes that tell a file from another; fewer may be a header that all have. */
@@ -82,7 +96,7 @@ const TELLING = 1_024;
 export const inodeOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
 
 export function openFollower(options: FollowOptions): Follower {
-  const { host, closedAfter, now = Date.now } = options;
+  const { host, troubles, closedAfter, now = Date.now } = options;
   const { intake, signal } = host;
   const states = readStates(intake);
   const byInode = new Map([...states].filter(([, { isGone }]) => !isGone).map(([id, s]) => [s.inode, id]));
@@ -90,9 +104,14 @@ export function openFollower(options: FollowOptions): Follower {
   /** How each file was when it was last looked at, and since when it has been so. */
   const looks = new Map<string, { size: bigint; mtime: bigint; since: number; isRead: boolean }>();
   const missing = new Map<string, { since: number }>();
-  const goneSince = new Map<string, number>();
-  /** Files that may be copies of one that goes on, by their inodes. */
-  const copies = new Map<string, string>();
+  /** Files whose last line is longer than an event may be, and their size: it is read from its beginning each time. */
+  const endless = new Map<string, number>();
+  /** All that are gone, the oldest first. */
+  const goneSince = new Map(
+    [...states].flatMap(([id, { isGone }]) => (isGone ? [[id, now()] as const] : [])),
+  );
+  /** Those that are there, by their names. */
+  let byName = new Map<string, string>();
   let lastId = Math.max(0, ...[...states.keys()].map(Number));
 
   const save = async (id: string, state: FileState, arrivals: Arrival[] = []): Promise<void> => {
@@ -142,14 +161,22 @@ export function openFollower(options: FollowOptions): Follower {
 
   async function opening(path: string): Promise<FileHandle | undefined> {
     try {
-      const handle = await openRegular(path);
-      host.trouble("open", undefined);
-      return handle;
+      return await openRegular(path);
     } catch (error) {
       if (!(error instanceof RegularFileError)) throw error;
-      if (error.code !== "absent") {
-        host.trouble("open", "a file that is followed cannot be opened: give its reader permission");
-      }
+      if (error.code !== "absent") troubles.tell("open", CANNOT_READ);
+      return undefined;
+    }
+  }
+
+  /** A file that cannot be read now is tried again, opened anew, and the others go on. */
+  async function trying<T>(id: string | undefined, run: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await run();
+    } catch (error) {
+      if (!isFileError(error)) throw error;
+      troubles.tell("open", CANNOT_READ);
+      if (id !== undefined) await release(id).catch(() => undefined);
       return undefined;
     }
   }
@@ -168,8 +195,9 @@ export function openFollower(options: FollowOptions): Follower {
     goneSince.set(id, now());
     missing.delete(id);
     looks.delete(id);
-    const gone = [...states].filter(([, { isGone }]) => isGone);
-    for (const [oldest] of gone.slice(0, Math.max(0, gone.length - MAX_GONE))) {
+    endless.delete(id);
+    for (const oldest of goneSince.keys()) {
+      if (goneSince.size <= MAX_GONE) break;
       await intake.take({ arrivals: [], cursors: new Map([[fileKey(oldest), undefined]]) });
       states.delete(oldest);
       goneSince.delete(oldest);
@@ -228,49 +256,43 @@ export function openFollower(options: FollowOptions): Follower {
       if (inodeOf(stats) !== inodeOf(found.stats)) return undefined;
       const start = await readAt(handle, 0, HEAD);
       const isGzip = start[0] === 0x1f && start[1] === 0x8b;
-      const was = await findKnown({ ...found, stats }, handle, isGzip);
+      const head = isGzip ? await unzippedHead(handle) : start;
+      const was = await findKnown({ ...found, stats }, handle, head, isGzip);
       if (was === "copy") return undefined;
-      return was ?? (await begin({ ...found, stats }, isGzip ? await unzippedHead(handle) : start, isGzip));
+      return was ?? (await begin({ ...found, stats }, head, isGzip));
     } finally {
       await handle.close();
     }
   }
 
+  /** What was read before under another inode or name: a copy, a compressed file, a restored backup. */
   async function findKnown(
     { name, stats }: Found,
     handle: FileHandle,
+    head: Uint8Array,
     isGzip: boolean,
   ): Promise<string | "copy" | undefined> {
     const inode = inodeOf(stats);
     const family = familyOf(name);
-    const known = [...states]
-      .filter(([, state]) => state.refused === undefined && familyOf(state.name) === family)
-      .filter(([id, state]) => state.isGone || missing.has(id) || isRotationOf(name, state.name))
-      .sort(([, a], [, b]) => b.offset - a.offset);
-    for (const [id, state] of known) {
-      // Of what was not read at all, its length is all that is known.
-      const like: Likeness =
-        state.offset > 0
-          ? await compare(state, handle, isGzip, stats)
-          : {
-              is:
-                isRotationOf(name, state.name) && state.size > 0 && Number(stats.size) >= state.size
-                  ? "whole"
-                  : "differs",
-            };
+    const begins = fingerprintAll(head);
+    const rotated = namesBefore(name).map((before) => byName.get(before));
+    const known = [...new Set([...goneSince.keys(), ...missing.keys(), ...rotated])]
+      .flatMap((id) => (id === undefined ? [] : [{ id, state: stateOf(id) }]))
+      .filter(({ state }) => state.refused === undefined && familyOf(state.name) === family)
+      .filter(({ state }) => agree(begins.marks, state.marks))
+      .sort((a, b) => b.state.offset - a.state.offset);
+    for (const { id, state } of known) {
+      const isRotated = isRotationOf(name, state.name);
+      const like = await likenessTo(state, { handle, isGzip, size: Number(stats.size), isRotated });
       if (like.is === "differs") continue;
-      const checked = like.is === "whole" ? state.offset : like.is === "part" ? like.checked : 0;
-      const isTelling = checked >= TELLING;
-      const isWeaklyKnown =
-        copies.get(inode) === id ||
-        (like.is === "whole" &&
-          (isRotationOf(name, state.name) || state.inode === inode || (isGzip && state.gzip === undefined)));
-      const isKnown = isTelling || isWeaklyKnown;
+      const isTelling = (like.is === "part" ? like.checked : state.offset) >= TELLING;
+      const isCompressed = isGzip && state.gzip === undefined;
+      const isKnown =
+        isTelling || (like.is === "whole" && (isRotated || isCompressed || state.inode === inode));
       if (!state.isGone) {
         // A rotation may be under way: whether it is a copy shows once the other is truncated, or is gone.
         const { quiet } = look(`copy ${inode}`, stats);
-        if (isRotationOf(name, state.name) ? !isTelling && quiet >= closedAfter : !isKnown) continue;
-        copies.set(inode, id);
+        if (isRotated ? !isTelling && quiet >= closedAfter : !isKnown) continue;
         return "copy";
       }
       if (!isKnown) continue;
@@ -280,15 +302,18 @@ export function openFollower(options: FollowOptions): Follower {
     return undefined;
   }
 
-  async function compare(
+  type Compared = { handle: FileHandle; isGzip: boolean; size: number; isRotated: boolean };
+  async function likenessTo(
     state: FileState,
-    handle: FileHandle,
-    isGzip: boolean,
-    { size }: BigIntStats,
+    { handle, isGzip, size, isRotated }: Compared,
   ): Promise<Likeness> {
-    const parts = isGzip ? unzipped(handle) : partsOf(handle, 0, Number(size));
+    if (state.offset === 0) {
+      // Of what was not read at all its length is all that is known, and not that of a compressed file.
+      const isLongEnough = state.size > 0 && (isGzip || size >= state.size);
+      return { is: isRotated && isLongEnough ? "whole" : "differs" };
+    }
     try {
-      return await likeness(fingerprintOf(state), parts);
+      return await likeness(fingerprintOf(state), isGzip ? unzipped(handle) : partsOf(handle, 0, size));
     } catch (error) {
       if (!isGzipError(error)) throw error;
       return { is: "differs" };
@@ -310,7 +335,7 @@ export function openFollower(options: FollowOptions): Follower {
       ...(isGzip && isShorter ? { isEnded: true } : {}),
     });
     byInode.set(inode, id);
-    copies.delete(inode);
+    byName.set(name, id);
     looks.delete(`copy ${inode}`);
     goneSince.delete(id);
   }
@@ -334,6 +359,7 @@ export function openFollower(options: FollowOptions): Follower {
       await save(id, { ...state, refused: refused.what }, gap ? [gap] : []);
     } else states.set(id, isGzip ? { ...state, gzip: "" } : state);
     byInode.set(inode, id);
+    byName.set(name, id);
     host.count("files");
     return id;
   }
@@ -366,13 +392,15 @@ export function openFollower(options: FollowOptions): Follower {
     const state = stateOf(id);
     const stats = await handle.stat({ bigint: true });
     const size = Number(stats.size);
-    const { isRead } = look(id, stats);
+    const { quiet, isRead } = look(id, stats);
     if (size < state.offset) return true; // truncated since: the next pass sees it
     if (size !== state.size) states.set(id, { ...state, size });
     if (size === state.offset || (isRead && !isClosed)) {
       markRead(id);
       return false;
     }
+    const last = endless.get(id);
+    if (last !== undefined && quiet < QUIET && size < last * GROWN) return false;
     const window = await windowBefore(handle, state.offset);
     if (!endsAlike(fingerprintOf(state), window)) {
       looks.delete(id);
@@ -380,6 +408,8 @@ export function openFollower(options: FollowOptions): Follower {
     }
     const end = await consume(id, partsOf(handle, state.offset, size), { window, isClosed, size });
     if (!signal.aborted) markRead(id);
+    if (size - end > options.lines.limit) endless.set(id, size);
+    else endless.delete(id);
     return end > state.offset;
   }
 
@@ -436,8 +466,7 @@ export function openFollower(options: FollowOptions): Follower {
         ...{ marks: [...upTo.marks], size: Math.max(size ?? 0, end) },
         ...(above === undefined ? {} : { header: above.id }),
       };
-      if (above === undefined || above.header.length > 0) host.trouble("header", undefined);
-      else if (options.lines.header) host.trouble("header", NO_HEADER);
+      if (above?.header.length === 0 && options.lines.header) host.trouble("header", NO_HEADER);
       const taking = {
         arrivals: batch,
         cursors: new Map([...headerCursors(above), [fileKey(id), stateValue(next)]]),
@@ -474,10 +503,9 @@ export function openFollower(options: FollowOptions): Follower {
 
   /** What was there, was not read, and is in no copy. */
   async function tellLost(): Promise<void> {
-    for (const [id, state] of states) {
-      if (!state.isGone || state.gzip !== undefined || state.size <= state.offset || state.refused) continue;
-      const since = goneSince.get(id) ?? now();
-      goneSince.set(id, since);
+    for (const [id, since] of goneSince) {
+      const state = stateOf(id);
+      if (state.gzip !== undefined || state.size <= state.offset || state.refused !== undefined) continue;
       if (now() - since < GONE_AFTER) continue;
       const octets = state.size - state.offset;
       const detail = "a file was truncated, or taken away, before it was read to its end";
@@ -493,18 +521,21 @@ export function openFollower(options: FollowOptions): Follower {
         if (state.isGone) continue;
         const file = present.get(state.inode);
         if (file === undefined) {
-          if (isAll) isBusy = (await vanish(id)) || isBusy;
+          if (isAll) isBusy = (await trying(id, () => vanish(id))) || isBusy;
           continue;
         }
         missing.delete(id);
         // What is gone keeps the name that it had: its copies were made of that.
-        if ((await isSame(id, file)) === false) await markGone(id);
+        if ((await trying(id, () => isSame(id, file))) === false) await markGone(id);
         else if (state.name !== file.name) states.set(id, { ...stateOf(id), name: file.name });
       }
+      byName = new Map(
+        [...states].flatMap(([id, { isGone, name }]) => (isGone ? [] : [[name, id] as const])),
+      );
       for (const file of present.values()) {
         if (signal.aborted) return false;
-        const id = byInode.get(inodeOf(file.stats)) ?? (await identify(file));
-        if (id !== undefined) isBusy = (await readFound(id, file)) || isBusy;
+        const id = byInode.get(inodeOf(file.stats)) ?? (await trying(undefined, () => identify(file)));
+        if (id !== undefined) isBusy = (await trying(id, () => readFound(id, file))) || isBusy;
       }
       await tellLost();
       return isBusy;
@@ -515,6 +546,7 @@ export function openFollower(options: FollowOptions): Follower {
   };
 }
 
+const CANNOT_READ = "a file of the source cannot be read: give its reader permission, or look at its disk";
 const NO_HEADER =
   "a delimited file has none of the preset's columns in its first row: that row is taken as an event";
 

@@ -1,5 +1,5 @@
 /** The first row of delimited files: never an event, and kept so that the rows can be read (verify/events/formats/delimited.ts). */
-import { ROW_COLUMNS } from "@kedge/verify/events/formats/delimited";
+import { ROW_COLUMNS } from "@kedge/verify/events/formats/header";
 import { type RowOptions, rowFields } from "@kedge/verify/events/formats/rows";
 import { z } from "zod";
 import type { Intake } from "../journal/types.ts";
@@ -29,7 +29,11 @@ const valueSchema = z.strictObject({
 });
 
 const PREFIX = "header/";
-export const headerNote = ({ id }: Header): string => `header ${id}`;
+const NOTE = "header ";
+export const headerNote = ({ id }: Header): string => NOTE + id;
+/** Of a row as it was journalled, the id of what stood above it. */
+export const noted = (notes: readonly string[]): string | undefined =>
+  notes.find((note) => note.startsWith(NOTE))?.slice(NOTE.length);
 
 /** As it lies in the journal's cursors. */
 export const headerCursor = ({ id, ...header }: Header): [key: string, value: string] => [
@@ -40,7 +44,7 @@ export const headerCursor = ({ id, ...header }: Header): [key: string, value: st
 const textOf = ({ separator, quoted, header, preset }: Omit<Header, "id">): string =>
   JSON.stringify({ separator, quoted, header, preset });
 
-export function readHeader(intake: Intake, id: string): Header | undefined {
+export function readHeader(intake: Pick<Intake, "cursor">, id: string): Header | undefined {
   const value = intake.cursor(PREFIX + id);
   if (value === undefined) return undefined;
   const { separator, quoted, header, preset } = valueSchema.parse(JSON.parse(value));

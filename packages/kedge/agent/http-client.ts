@@ -1,6 +1,8 @@
 /** The agent's own requests to other systems: where a secret may go and where it comes from, and bounded answers. */
 import { readRegular } from "@kedge/verify/cli/regular";
-import { readBounded, retryAfterMs, withTimeout } from "@kedge/verify/net/exchange";
+import { ClientError, type ClientErrorCode } from "@kedge/verify/error";
+import { type Answer, readBounded, retryAfterMs } from "@kedge/verify/net/exchange";
+import { exchange, isLoopback } from "@kedge/verify/net/fetch";
 import * as z from "zod";
 import { AgentError } from "./error.ts";
 
@@ -15,8 +17,7 @@ const RENEWAL = 30_000;
 
 /** Whether what is sent there cannot be read on the way. */
 export function isGuarded(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol === "https:" || /^(127(\.\d+){3}|localhost|\[::1\])$/.test(hostname);
+  return url.startsWith("https:") || isLoopback(new URL(url));
 }
 
 /** A file that holds one line. It is read anew each time, for whoever renews it. @throws AgentError `config` */
@@ -49,28 +50,8 @@ export const authorizationSchema = z.union([
   }),
 ]);
 
-/** The message is in our own words, and quotes nothing that came. `retryAfter` in ms. */
-export class HttpError extends Error {
-  readonly status: number | undefined;
-  readonly retryAfter: number | undefined;
-
-  constructor(
-    message: string,
-    {
-      status,
-      retryAfter,
-      ...options
-    }: ErrorOptions & { status?: number; retryAfter?: number | undefined } = {},
-  ) {
-    super(message, options);
-    this.name = "HttpError";
-    this.status = status;
-    this.retryAfter = retryAfter;
-  }
-}
-
 export type Authorization = {
-  /** The header; undefined for none. @throws HttpError, AgentError `config` */
+  /** The header; undefined for none. @throws ClientError, AgentError `config` */
   header(signal: AbortSignal): Promise<string | undefined>;
   /** It was refused: another is asked for next time. */
   refused(): void;
@@ -106,7 +87,7 @@ export function openAuthorization(options: z.output<typeof authorizationSchema> 
           body: new URLSearchParams({ grant_type: "client_credentials", ...(scope && { scope }) }).toString(),
         });
         const { success, data } = tokenAnswer.safeParse(jsonOf(bytes));
-        if (!success) throw new HttpError("the token server gave no token");
+        if (!success) throw new ClientError("protocol", "The token server gave no token");
         const lifetime = (data.expires_in ?? 300) * 1000 - RENEWAL;
         kept = { token: data.access_token, until: performance.now() + lifetime };
       }
@@ -125,56 +106,46 @@ type BytesRequest = {
   body?: string;
 };
 
-/** The body of a 200, and the server's time. Redirects are not followed. @throws HttpError, or the signal's reason */
+/** The body of a 200, and the server's time. @throws ClientError, or the signal's reason */
 export async function requestBytes(
   url: URL,
   { authorization, signal, limit, headers, ...init }: BytesRequest,
 ): Promise<{ bytes: Uint8Array; date: number | undefined }> {
-  return withTimeout(
-    TIMEOUT,
-    async (ended) => {
-      const bearer = await authorization?.header(ended);
-      const sent = { ...headers, ...(bearer !== undefined && { Authorization: bearer }) };
-      const response = await exchange(url, { ...init, headers: sent, redirect: "manual", signal: ended });
-      if (response.status === 401) authorization?.refused();
-      if (response.status !== 200) throw await refusalOf(response);
-      const bytes = await whole(response, limit);
-      if (bytes === undefined)
-        throw new HttpError(`the server's answer is larger than ${limit} octets: ask for less at a time`);
-      const date = Date.parse(response.headers.get("date") ?? "");
-      return { bytes, date: Number.isNaN(date) ? undefined : date };
-    },
-    signal,
-  );
+  const bearer = await authorization?.header(signal);
+  const sent = { ...init, headers: { ...headers, ...(bearer !== undefined && { Authorization: bearer }) } };
+  return exchange(url, sent, { timeout: TIMEOUT, signal }, async (answer) => {
+    if (answer.status === 401) authorization?.refused();
+    if (answer.status !== 200) throw await refusalOf(answer);
+    const bytes = await readBounded(answer.body, limit);
+    if (bytes === undefined) {
+      const what = `The server's answer is larger than ${limit} octets: ask for less at a time`;
+      throw new ClientError("protocol", what);
+    }
+    const date = Date.parse(answer.headers.get("date") ?? "");
+    return { bytes, date: Number.isNaN(date) ? undefined : date };
+  });
 }
 
-async function exchange(url: URL, init: RequestInit): Promise<Response> {
-  try {
-    return await fetch(url, init);
-  } catch (cause) {
-    throw new HttpError("the server cannot be reached", { cause });
-  }
-}
-
-async function whole(response: Response, limit: number): Promise<Uint8Array | undefined> {
-  try {
-    return await readBounded(response.body, limit);
-  } catch (cause) {
-    throw new HttpError("the server's answer broke off", { cause });
-  }
-}
-
-async function refusalOf(response: Response): Promise<HttpError> {
-  const { status, headers } = response;
-  const asked = retryAfterMs(headers.get("retry-after"), headers.get("date"));
-  const retryAfter = asked === undefined ? undefined : Math.min(asked, LONGEST_PAUSE);
-  const codes = issueCodes(await whole(response, MAX_ERROR_ANSWER).catch(() => undefined));
+/** In our own words, which quote nothing that came. */
+async function refusalOf({ status, headers, body }: Answer): Promise<ClientError> {
+  const retryAfter = retryAfterMs(headers.get("retry-after"), headers.get("date"));
+  const codes = issueCodes(await readBounded(body, MAX_ERROR_ANSWER));
   const because = codes.length === 0 ? "" : ` (${codes.join(", ")})`;
   const isRedirect = status >= 300 && status < 400;
   const what = isRedirect
     ? `${status}, which is elsewhere: name the address itself in url`
     : `${status}${because}`;
-  return new HttpError(`the server answered ${what}`, { status, retryAfter });
+  return new ClientError(codeOf(status), `The server answered ${what}`, {
+    ...(retryAfter === undefined ? {} : { retryAfter: Math.min(retryAfter, LONGEST_PAUSE) }),
+  });
+}
+
+function codeOf(status: number): ClientErrorCode {
+  if (status === 401) return "unauthorized";
+  if (status === 403) return "forbidden";
+  if (status === 404) return "not_found";
+  if (status === 429) return "throttled";
+  return status >= 500 ? "server" : status >= 400 ? "invalid" : "protocol";
 }
 
 const outcomeAnswer = z.object({ issue: z.array(z.object({ code: z.string().regex(/^[a-z-]{1,30}$/) })) });

@@ -1,6 +1,6 @@
 /** Requests that go on to an upstream over HTTP as they came: how they lie in the queue, and how they are sent. */
 
-import { withTimeout } from "@kedge/verify/net/exchange";
+import { exchange } from "@kedge/verify/net/fetch";
 import { concatBytes } from "@kedge/verify/tlog/bytes";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
@@ -25,11 +25,15 @@ const packed = z.strictObject({
 });
 const LF = 0x0a;
 
-/** A line of JSON, and the body as it was sent. */
-export function packRequest(request: Request, sent: Uint8Array): Uint8Array {
+/** A line of JSON, and the body as it was sent. `base` is what our own paths begin with, and the upstream's do not. */
+export function packRequest(request: Request, base: string, sent: Uint8Array): Uint8Array {
   const { pathname, search } = new URL(request.url);
   const headers = [...request.headers].filter(([name]) => KEPT.test(name));
-  const head: z.output<typeof packed> = { method: request.method, path: pathname + search, headers };
+  const head: z.output<typeof packed> = {
+    method: request.method,
+    path: pathname.slice(base.length) + search,
+    headers,
+  };
   return concatBytes(utf8ToBytes(`${JSON.stringify(head)}\n`), sent);
 }
 
@@ -47,7 +51,7 @@ export function sendRequests(
     let sent = 0;
     try {
       for (const message of messages) {
-        const status = await withTimeout(TIMEOUT, (ended) => post(base, tokenFile, message, ended), signal);
+        const status = await post(base, tokenFile, message, signal);
         if (REFUSED.has(status)) {
           count("refusedByUpstream");
           trouble(
@@ -55,7 +59,9 @@ export function sendRequests(
             `It answered ${status} to an event: that is in the journal, and not there`,
           );
         } else if (status < 200 || status > 299) {
-          throw new Error(`the upstream answered ${status}`);
+          throw new Error(`The upstream answered ${status}`);
+        } else {
+          trouble("upstream refuses", undefined);
         }
         sent++;
       }
@@ -74,11 +80,13 @@ async function post(
 ): Promise<number> {
   const end = message.indexOf(LF);
   const head = packed.parse(JSON.parse(new TextDecoder().decode(message.subarray(0, end))));
-  const headers = new Headers(head.headers);
-  if (tokenFile !== undefined) headers.set("Authorization", `Bearer ${secretOf(tokenFile)}`);
-  const body = new Uint8Array(message.subarray(end + 1));
   const { method, path } = head;
-  const response = await fetch(`${base}${path}`, { method, headers, body, redirect: "manual", signal });
-  await response.body?.cancel();
-  return response.status;
+  const headers = Object.fromEntries(head.headers);
+  if (tokenFile !== undefined) headers["authorization"] = `Bearer ${secretOf(tokenFile)}`;
+  const body = new Uint8Array(message.subarray(end + 1));
+  const limits = { timeout: TIMEOUT, signal };
+  return exchange(new URL(`${base}${path}`), { method, headers, body }, limits, async (answer) => {
+    await answer.body?.cancel();
+    return answer.status;
+  });
 }

@@ -3,7 +3,7 @@
  * the agent's Location, once its events are in the journal; what goes on to the upstream goes later, and what the upstream
  * says to it the sender never sees.
  */
-import { createServer as createHttpServer, type Server } from "node:http";
+import { createServer as createHttpServer, type Server, type ServerOptions } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { getRequestListener } from "@hono/node-server";
 import { MAX_BYTES } from "@kedge/verify/events/formats/json";
@@ -22,12 +22,19 @@ export const fhirSchema = z.strictObject({
   kind: z.literal("fhir"),
   name: z.string(),
   listen: listenSchema,
-  /** `take` commits to the bytes of a body that cannot be read, too; `refuse` tells its sender, and is a gap. */
-  unreadable: z.enum(["refuse", "take"]).default("refuse"),
-  /** Octets. */
-  maxEvent: z.int().min(1024).max(MAX_BYTES).default(MIB),
-  /** Octets, of a body that may hold several events. */
-  maxBundle: z.int().min(1024).max(MAX_BYTES).default(MAX_BYTES),
+  /** What the paths of the endpoint begin with, such as `/fhir`: senders keep those that they have. */
+  path: z
+    .string()
+    .regex(/^(\/[A-Za-z0-9._-]+)*$/, "a path such as /fhir, without a slash at its end")
+    .default(""),
+  /** What is not as it says it is becomes a gap, and its sender is told; false commits to its bytes all the same. */
+  refuse: z.boolean().default(true),
+  /** Octets of the largest event: a larger one becomes a gap, and its sender is told. */
+  limit: z.int().min(1024).max(MAX_BYTES).default(MIB),
+  /** Octets of the largest body that may hold several events. */
+  bundleLimit: z.int().min(1024).max(MAX_BYTES).default(MAX_BYTES),
+  /** Answers `GET /AuditEvent` (ITI-81) out of the journal, to whoever may send events here. */
+  search: z.boolean().default(false),
   upstream: upstreamSchema.optional(),
 });
 export type FhirOptions = z.output<typeof fhirSchema>;
@@ -47,7 +54,7 @@ const ROOM = 256 * MIB;
 const GRACE = 5_000;
 
 /** Throws AgentError `config` for what its files do not hold. `run` rejects with AgentError `address`. */
-export function openFhir(options: FhirOptions, host: Host): Source {
+export function openFhir(options: FhirOptions, host: Host, limits: ServerOptions = LIMITS): Source {
   const listener = readListener(options.listen, FHIR_SCHEMES);
   const send = options.upstream && sendRequests(options.upstream, host);
   let listening: (where: { url: string }) => void;
@@ -70,12 +77,14 @@ export function openFhir(options: FhirOptions, host: Host): Source {
             return numbers;
           },
         },
+        path: options.path,
         mayEnter: (authorization) => mayEnter(listener, authorization),
         isOpen: listener.token === undefined && options.listen.tls?.clientCa === undefined,
-        limits: { event: options.maxEvent, bundle: Math.max(options.maxEvent, options.maxBundle) },
-        unreadable: options.unreadable,
+        limits: { event: options.limit, bundle: Math.max(options.limit, options.bundleLimit) },
+        refuse: options.refuse,
         room: { free: ROOM },
-        ...(send && { forward: packRequest }),
+        ...(send && { forward: (request, sent) => packRequest(request, options.path, sent) }),
+        ...(options.search && host.search && { search: host.search }),
         count: host.count,
         trouble(cause) {
           const what = cause instanceof Error ? cause.message : "the journal takes no events";
@@ -83,8 +92,8 @@ export function openFhir(options: FhirOptions, host: Host): Source {
         },
       });
       try {
-        const server = await listen(listener, (request) => app.fetch(request));
-        listening({ url: urlOf(listener, server) });
+        const server = await listen(listener, (request) => app.fetch(request), limits);
+        listening({ url: urlOf(listener, server) + options.path });
         await aborted(host.signal);
         await close(server);
       } catch (error) {
@@ -100,13 +109,17 @@ export function openFhir(options: FhirOptions, host: Host): Source {
 type Answer = (request: Request) => Response | Promise<Response>;
 
 /** @throws AgentError `address` */
-function listen({ scheme, host, port, tls }: Listener, answer: Answer): Promise<Server> {
+function listen(
+  { scheme, host, port, tls }: Listener,
+  answer: Answer,
+  limits: ServerOptions,
+): Promise<Server> {
   const handle = getRequestListener(answer, {
     hostname: host,
     errorHandler: () => new Response(null, { status: 400 }),
   });
   const server: Server =
-    scheme === "https" ? createHttpsServer({ ...LIMITS, ...tls }, handle) : createHttpServer(LIMITS, handle);
+    scheme === "https" ? createHttpsServer({ ...limits, ...tls }, handle) : createHttpServer(limits, handle);
   server.timeout = LIMITS.requestTimeout;
   server.maxConnections = MAX_CONNECTIONS;
   return new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
 /** What is tried until it succeeds: for an upstream that is away, and a journal whose disk is full. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { pause } from "./pause.ts";
 import type { Host } from "./source.ts";
 
 /** Ms. A pause is anywhere between none and a limit, which doubles from the first to the longest. */
@@ -24,7 +24,7 @@ export async function insist<T>(
       return result;
     } catch (error) {
       trouble(name, error instanceof Error ? error.message : "It failed");
-      await sleep(Math.random() * limit, undefined, { signal }).catch(() => undefined);
+      await pause(Math.random() * limit, signal);
       if (signal.aborted) return undefined;
     }
   }

@@ -2,7 +2,8 @@
 import * as z from "zod";
 import { describeFiles, filesSchema, openFiles } from "./files.ts";
 import { FHIR_SCHEMES, fhirSchema, openFhir } from "./http.ts";
-import { describeListener, type Listen, type Scheme } from "./listen.ts";
+import { describeListener, type Listen, readListener, type Scheme } from "./listen.ts";
+import { list } from "./listing.ts";
 import { openPoll, pollSchema } from "./poll.ts";
 import type { Host, Source } from "./source.ts";
 import { openStdin, stdinSchema } from "./stdin.ts";
@@ -47,7 +48,10 @@ export const FLAGS: readonly Flag[] = [
     flag: "fhir",
     value: "url",
     what: "take FHIR, CloudEvents and plain POST at this address, such as http://127.0.0.1:8090",
-    options: (name, address) => ({ kind: "fhir", name, listen: { address } }),
+    options(name, url) {
+      const [, address = url, path = ""] = /^([a-z]+:\/\/[^/]+)(\/.*[^/])?\/?$/.exec(url) ?? [];
+      return { kind: "fhir", name, listen: { address }, path };
+    },
   },
   {
     flag: "syslog",
@@ -66,22 +70,52 @@ export function listenOf(options: SourceOptions): { listen: Listen; schemes: rea
 
 /** What the agent would do with a source, in lines. */
 export function describeSource(options: SourceOptions): string[] {
+  const lines = describeInput(options);
+  const upstream = "upstream" in options ? options.upstream : undefined;
+  return upstream === undefined ? lines : [...lines, `passes each on, as it came, to ${upstream.url}`];
+}
+
+/** What is there of it now: its files are counted, and those that a listener needs are read. Throws AgentError `config`. */
+export async function lookAt(options: SourceOptions): Promise<string[]> {
   const listening = listenOf(options);
-  if (options.kind === "poll") {
-    const { url, resource, every, overlap } = options;
-    return [`asks ${url} for ${resource} every ${every} s, ${overlap} s of what it has asked for again`];
+  if (listening !== undefined) readListener(listening.listen, listening.schemes);
+  if (options.kind !== "files") return [];
+  const troubles = new Set<string>();
+  const listing = list(options, { tell: (_, what) => void troubles.add(what), end: () => undefined });
+  let [files, bytes] = [0, 0n];
+  for await (const { stats } of listing.files()) {
+    files += 1;
+    bytes += stats.size;
   }
-  if (listening !== undefined && options.kind === "syslog") {
-    const { foreign, upstream } = options;
-    return [
-      `listens on ${describeListener(listening.listen, listening.schemes)}`,
-      foreign === "passBy"
-        ? "counts what is no audit message, and passes it by"
-        : "takes what is no audit message as lines",
-      ...(upstream === undefined ? [] : [`passes each message on to ${upstream.url}`]),
-    ];
+  return [`finds ${files} files of ${bytes} bytes`, ...troubles];
+}
+
+function describeInput(options: SourceOptions): string[] {
+  const listening = listenOf(options);
+  const where =
+    listening === undefined ? [] : [`listens on ${describeListener(listening.listen, listening.schemes)}`];
+  switch (options.kind) {
+    case "files":
+      return describeFiles(options);
+    case "poll":
+      return [
+        `asks ${options.url} for ${options.resource} every ${options.every} s, ${options.overlap} s of what it has asked for again`,
+      ];
+    case "stdin":
+      return ["reads standard input"];
+    case "syslog":
+      return [
+        ...where,
+        options.foreign === "passBy"
+          ? "counts what is no audit message, and passes it by"
+          : "takes what is no audit message as lines",
+      ];
+    case "fhir":
+      return [
+        ...where.map((line) => (options.path === "" ? line : `${line}, below ${options.path}`)),
+        options.refuse
+          ? "refuses what is not as it says it is, and writes down a gap"
+          : "takes the bytes of what is not as it says it is",
+      ];
   }
-  if (listening !== undefined) return [`listens on ${describeListener(listening.listen, listening.schemes)}`];
-  if (options.kind === "files") return describeFiles(options);
-  return ["reads standard input, a line an event"];
 }

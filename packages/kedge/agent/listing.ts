@@ -6,7 +6,7 @@ import { PROOF_SUFFIX } from "@kedge/verify/cli/inputs";
 import { isLitter } from "@kedge/verify/cli/recognise";
 import { familyOf, isRotationOf } from "./file-state.ts";
 import type { Found } from "./follow-file.ts";
-import type { Host } from "./source.ts";
+import type { LookTroubles } from "./look-troubles.ts";
 
 export type Listing = {
   /** In no order; `isAll()` holds after the last one, when nothing was in the way. */
@@ -23,13 +23,13 @@ export type ListingOptions = {
 /** Files that are looked at together. */
 const GROUP = 256;
 
-export function list({ path, pattern }: ListingOptions, host: Host): Listing {
+export function list({ path, pattern }: ListingOptions, troubles: LookTroubles): Listing {
   let isAll = true;
   const matches = pattern === undefined ? () => true : matcher(pattern);
 
   const failed = (key: string, what: string): undefined => {
     isAll = false;
-    host.trouble(key, what);
+    troubles.tell(key, what);
     return undefined;
   };
 
@@ -53,7 +53,7 @@ export function list({ path, pattern }: ListingOptions, host: Host): Listing {
         const { name } = entry;
         if (isLitter(name)) continue;
         if (name.includes("\ufffd")) {
-          host.trouble("name", "a file's name is not UTF-8, and it is not read: rename it");
+          troubles.tell("name", "a file's name is not UTF-8, and it is not read: rename it");
           continue;
         }
         if (entry.isDirectory() && isDeep) folders.push(name);
@@ -105,13 +105,12 @@ export function list({ path, pattern }: ListingOptions, host: Host): Listing {
   return {
     async *files() {
       isAll = true;
-      for (const key of ["folder", "stat"]) host.trouble(key, undefined);
       const stats = await statOf(path, stat);
       const isFolder = stats?.isDirectory() ?? pattern !== undefined;
       if (stats === undefined) {
-        host.trouble("absent", "there is nothing at the path of the source yet");
+        troubles.tell("absent", "there is nothing at the path of the source yet");
         if (isFolder) isAll = false; // as when it is not mounted
-      } else host.trouble("absent", undefined);
+      }
       yield* isFolder ? folder(path, "", matches, true) : rotated();
     },
     isAll: () => isAll,

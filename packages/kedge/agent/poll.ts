@@ -3,12 +3,13 @@
  * stores in parallel and pages over what changes, so a time before the newest known is asked for again each time, and what
  * is known of it is told by id and version. Where the source stands is written with the events, in one transaction.
  */
+import { ClientError } from "@kedge/verify/error";
 import { EventError } from "@kedge/verify/events/error";
 import { MAX_BYTES } from "@kedge/verify/events/formats/json";
 import { GAP_MEDIA_TYPE, gapBytes } from "@kedge/verify/events/gap";
 import * as z from "zod";
 import type { Arrival } from "../journal/types.ts";
-import { authorizationSchema, HttpError, isGuarded, openAuthorization, requestBytes } from "./http-client.ts";
+import { authorizationSchema, isGuarded, openAuthorization, requestBytes } from "./http-client.ts";
 import type { Backoff } from "./insist.ts";
 import { pause } from "./pause.ts";
 import { type Found, readPage } from "./poll-page.ts";
@@ -30,8 +31,8 @@ export const pollSchema = z.strictObject({
   pageSize: z.int().min(1).max(1000).default(200),
   /** What was stored earlier is left out. Without it, nothing is. */
   from: z.iso.datetime({ offset: true }).optional(),
-  /** Octets. */
-  maxEvent: z
+  /** Octets of the largest event: a larger one becomes a gap. */
+  limit: z
     .int()
     .min(1024)
     .max(MAX_BYTES)
@@ -66,7 +67,7 @@ export function openPoll(
         } catch (error) {
           if (host.signal.aborted) return;
           const most = Math.min(backoff.longest, backoff.first * 2 ** Math.min(failures++, 20));
-          const asked = error instanceof HttpError ? (error.retryAfter ?? 0) : 0;
+          const asked = error instanceof ClientError ? (error.retryAfter ?? 0) : 0;
           wait = Math.max(asked, most * (0.5 + Math.random() / 2));
           host.trouble("poll", toldOf(error));
         }
@@ -78,13 +79,13 @@ export function openPoll(
 
 /** Errors of the journal and of this file are in our own words; all else is named by its kind, for it may quote what came. */
 function toldOf(error: unknown): string {
-  if (error instanceof EventError) return `a page of the server cannot be read. ${error.message}`;
-  return error instanceof Error ? error.message : "the server cannot be asked";
+  if (error instanceof EventError) return `A page of the server cannot be read. ${error.message}`;
+  return error instanceof Error ? error.message : "The server cannot be asked";
 }
 
 /** @returns a function that asks for all that is new, and resolves once it is in the journal */
 function openPolling(options: PollOptions, { intake, signal, count, trouble }: Host) {
-  const { resource, maxEvent, pageSize } = options;
+  const { resource, limit, pageSize } = options;
   const overlap = options.overlap * 1000;
   const from = options.from === undefined ? undefined : Date.parse(options.from);
   const base = options.url.replace(/\/+$/, "");
@@ -146,19 +147,22 @@ function openPolling(options: PollOptions, { intake, signal, count, trouble }: H
         const isBehind =
           serverTime !== undefined && newest !== undefined && serverTime < newest - CLOCK_TOLERANCE;
         const ignores =
-          "the server gives what was stored before the time that was asked for: that is left out";
+          "The server gives what was stored before the time that was asked for: that is left out";
         trouble("filter", unasked > 0 ? ignores : undefined);
         trouble(
           "clock",
-          isBehind ? "the server's clock is behind what it has stored: more is asked for again" : undefined,
+          isBehind ? "The server's clock is behind what it has stored: more is asked for again" : undefined,
         );
         return "done";
       }
       url = follow(page.next, url);
-      if (visited.has(url.href)) throw new HttpError("the server's pages go round in a circle");
+      if (visited.has(url.href)) throw new ClientError("protocol", "The server's pages go round in a circle");
     }
     if (newest !== before) return "more";
-    throw new HttpError(`the server's pages have no end: ${MAX_PAGES} were read, and nothing new came`);
+    throw new ClientError(
+      "protocol",
+      `The server's pages have no end: ${MAX_PAGES} were read, and nothing new came`,
+    );
   };
 
   async function write(fresh: readonly Found[], place: number | undefined): Promise<void> {
@@ -181,7 +185,7 @@ function openPolling(options: PollOptions, { intake, signal, count, trouble }: H
   }
 
   function arrivalOf({ bytes }: Found): Arrival {
-    if (bytes.length <= maxEvent) return { bytes, mediaType: "application/fhir+json" };
+    if (bytes.length <= limit) return { bytes, mediaType: "application/fhir+json" };
     return { bytes: gapBytes({ kind: "overlong", octets: bytes.length }), mediaType: GAP_MEDIA_TYPE };
   }
 
@@ -189,8 +193,9 @@ function openPolling(options: PollOptions, { intake, signal, count, trouble }: H
   function follow(next: string, from: URL): URL {
     const url = URL.canParse(next, from.href) ? new URL(next, from) : undefined;
     if (url?.origin === origin && url.username === "" && url.password === "") return url;
-    throw new HttpError(
-      "the server's next page is at another server: give it its own address as its base, or name that in url",
+    throw new ClientError(
+      "protocol",
+      "The server's next page is at another server: give it its own address as its base, or name that in url",
     );
   }
 }

@@ -9,6 +9,8 @@ export type Host = {
   /** A passing trouble, said once until it is over: `key` names it, `undefined` for what is over. */
   trouble(key: string, what: string | undefined): void;
   count(counter: string, by?: number): void;
+  /** Answers a FHIR search over the journal; absent where the agent keeps no index of it. @throws Refusal */
+  search?(request: Request): Promise<Response>;
 };
 
 export type Source = {

@@ -12,12 +12,14 @@ export type Foreign = "passBy" | "lines";
 
 /** Resolves once all of it is in the journal: whoever reads waits for it, so that its sender is held meanwhile. */
 export type Take = (messages: Iterable<Framed | Lost>) => Promise<void>;
-/** Datagrams that there was no room for. */
-export type Lost = { kind: "lost"; datagrams: number; octets: number };
+/** Datagrams that there was no room for; their octets, where it was we who let them go. */
+export type Lost = { kind: "lost"; datagrams: number; octets?: number };
 
 // What is written at a time: of a piece that holds very many short messages not all become objects at once.
 const MAX_MESSAGES = 256;
 const MAX_OCTETS = 1 << 20;
+/** Ms: senders are held, and datagrams lost, meanwhile. */
+const BACKOFF = { first: 200, longest: 5000 };
 
 /** @param forwarding of the source that has an upstream: it gets what is passed by, too. */
 export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | undefined): Take {
@@ -36,9 +38,10 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
     group.messages += 1;
     if (framed.kind !== "message") {
       const { kind, octets } = framed;
-      const detail = kind === "lost" ? `${framed.datagrams} datagrams` : undefined;
-      host.count(kind, kind === "lost" ? framed.datagrams : 1);
-      group.arrivals.push(gap({ kind, octets, ...(detail !== undefined && { detail }) }));
+      const datagrams = kind === "lost" ? framed.datagrams : undefined;
+      host.count(kind, datagrams ?? 1);
+      const detail = datagrams === undefined ? {} : { detail: `${datagrams} datagrams` };
+      group.arrivals.push(gap({ kind, ...(octets !== undefined && { octets }), ...detail }));
       return;
     }
     const { bytes } = framed;
@@ -62,7 +65,7 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
   async function write({ arrivals, forward, passedBy }: Group): Promise<void> {
     const taking: Taking = { arrivals, forward, passedBy };
     // Retried for as long as it takes: there is no other way to refuse a syslog message than to read no further.
-    await insist(host, "journal", () => host.intake.take(taking));
+    await insist(host, "journal", () => host.intake.take(taking), BACKOFF);
     forwarding?.wake();
   }
 }

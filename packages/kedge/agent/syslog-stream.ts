@@ -1,6 +1,7 @@
 /**
- * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged but the end of a connection: so no more is read while
- * what was read is not in the journal, and the sender that closes sees ours closed only when it is.
+ * Syslog over TCP and TLS (RFC 5425, RFC 6587). Nothing is acknowledged: so no more is read while what was read is not in the
+ * journal, and a connection is closed after its sender's end only when it is, else reset. An agent that is killed loses what
+ * it had read and not written: docs/decisions/0032.
  */
 import { once } from "node:events";
 import { statSync } from "node:fs";
@@ -35,6 +36,8 @@ const GRACE = 2000;
 
 type Connection = {
   socket: Socket;
+  /** The same, or what is beneath TLS. */
+  below: Socket;
   /** Octets of its message that has not come to its end. */
   held: number;
   /** When that began to come, and when something last came, as `performance.now()`. */
@@ -66,13 +69,18 @@ export function openStreams(
   function accept(socket: Socket): void {
     host.count("connections");
     socket.setKeepAlive(true, KEEP_ALIVE);
+    const { remoteAddress, remotePort } = socket;
+    const isBelow = (one: Socket): boolean =>
+      one.remotePort === remotePort && one.remoteAddress === remoteAddress;
+    const below = [...accepted].find(isBelow) ?? socket;
     const framing = openFraming(limits.message);
     const now = performance.now();
     const connection: Connection = {
-      ...{ socket, held: 0, since: now, heardAt: now, isBusy: false },
+      ...{ socket, below, held: 0, since: now, heardAt: now, isBusy: false },
       done: Promise.resolve(),
     };
     connections.add(connection);
+    accepted.delete(below);
     const hold = (octets: number): void => {
       held += octets - connection.held;
       connection.held = octets;
@@ -117,9 +125,9 @@ export function openStreams(
     if (oldest !== undefined) cut(oldest);
   }
 
-  function cut({ socket }: Connection): void {
+  function cut({ below }: Connection): void {
     host.count("connectionsCut");
-    socket.destroy();
+    below.resetAndDestroy();
   }
 
   const { tls } = listener;
@@ -127,11 +135,14 @@ export function openStreams(
     tls === undefined
       ? createServer({ allowHalfOpen: true }, accept)
       : createTlsServer({ ...tls, allowHalfOpen: true, handshakeTimeout: HANDSHAKE_TIMEOUT }, accept);
+  /** Those beneath TLS whose handshake is under way. */
   const accepted = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    accepted.add(socket);
-    socket.once("close", () => accepted.delete(socket));
-  });
+  if (tls !== undefined) {
+    server.on("connection", (socket: Socket) => {
+      accepted.add(socket);
+      socket.once("close", () => accepted.delete(socket));
+    });
+  }
   server.maxConnections = limits.connections;
   server.on("drop", () => host.count("connectionsRefused"));
   server.on("tlsClientError", () => host.count("handshakesFailed"));
@@ -142,11 +153,10 @@ export function openStreams(
     for (const connection of connections) {
       const { isBusy, held, since, heardAt } = connection;
       if (isBusy || connection.socket.destroyed) continue;
+      // A reset, which tells the sender that not all was read: the closing of TLS would not.
       if (held > 0 && now - since > limits.patience) cut(connection);
-      // What is not read is not ours: a reset tells the sender so.
-      else if (stoppedAt <= now && (now - Math.max(heardAt, stoppedAt) > QUIET || now - stoppedAt > GRACE)) {
-        leave(connection.socket);
-      }
+      else if (stoppedAt <= now && (now - Math.max(heardAt, stoppedAt) > QUIET || now - stoppedAt > GRACE))
+        connection.below.resetAndDestroy();
     }
   };
   const run = async (): Promise<void> => {
@@ -157,19 +167,13 @@ export function openStreams(
     stoppedAt = performance.now();
     const closed = once(server, "close");
     server.close();
-    await Promise.all([...connections].map(({ done }) => done));
-    // What is left has not ended its handshake.
+    while (connections.size > 0) await Promise.all([...connections].map(({ done }) => done));
     for (const socket of accepted) socket.destroy();
     await closed;
     clearInterval(ticking);
     clearInterval(renewing);
   };
   return { server, run };
-}
-
-function leave(socket: Socket): void {
-  if ("encrypted" in socket) socket.destroy();
-  else socket.resetAndDestroy();
 }
 
 function* counting<T>(items: Iterable<T>, onItem: () => void): Generator<T> {

@@ -1,5 +1,5 @@
 /**
- * The source of kind `syslog`: a listener for the audit messages of IHE ATNA (ITI-20) over TLS, TCP or UDP. docs/hospital.md
+ * The source of kind `syslog`: a listener for the audit messages of IHE ATNA (ITI-20) over TLS, TCP or UDP. docs/decisions/0032
  * says what such a sender is told, and what it loses when nobody listens.
  */
 import { type EventEmitter, once } from "node:events";
@@ -33,7 +33,6 @@ export const syslogSchema = z.strictObject({
   maxConnections: z.int().min(1).max(100_000).default(1000),
   upstream: syslogUpstreamSchema.optional(),
 });
-export const SYSLOG_SCHEMES = ["tls", "tcp", "udp"] as const;
 export type SyslogOptions = z.output<typeof syslogSchema>;
 
 /** @throws AgentError `config`. `run` rejects with AgentError `address`. */

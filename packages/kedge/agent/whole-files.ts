@@ -11,6 +11,7 @@ import { mediaTypeOf } from "@kedge/verify/events/media";
 import type { Arrival } from "../journal/types.ts";
 import type { Found } from "./follow-file.ts";
 import { gapArrival, isBlank } from "./line-events.ts";
+import { isFileError, type LookTroubles } from "./look-troubles.ts";
 import { refusedAs } from "./refused.ts";
 import type { Host } from "./source.ts";
 
@@ -31,6 +32,7 @@ export type WholeOptions = {
   /** Ms after which one that ends in the middle of its JSON or XML is taken as it is. */
   closedAfter: number;
   host: Host;
+  troubles: LookTroubles;
   now?: () => number;
 };
 
@@ -52,13 +54,14 @@ const MAX_WATCHED = 100_000;
 /** Ms by which a file server's clock may differ: what is older than that is settled. */
 const MAX_SKEW = 600_000;
 
+const CANNOT_READ = "a file of the source cannot be read: give its reader permission, or look at its disk";
 export const CUT_NOTE = "ends in the middle";
 export const UNSPLIT_NOTE = "taken whole, for it cannot be split";
 
 type Taken = { key: string; stamp: string; arrivals: Arrival[] };
 
 export function openWholeFiles(options: WholeOptions): WholeFiles {
-  const { host, limit, settle, closedAfter, now = Date.now } = options;
+  const { host, troubles, limit, settle, closedAfter, now = Date.now } = options;
   const { intake, signal } = host;
   let watched = new Map<string, { stamp: string; since: number }>();
   let stillWatched: typeof watched = new Map();
@@ -95,30 +98,35 @@ export function openWholeFiles(options: WholeOptions): WholeFiles {
   }
 
   /** undefined for one that is to be looked at again. */
-  async function read({ path, key, name, stats, quiet }: (typeof group)[number]): Promise<Taken | undefined> {
+  async function read(file: (typeof group)[number]): Promise<Taken | undefined> {
+    const { key, name, stats, quiet } = file;
     const stamp = stampOf(stats);
     const size = Number(stats.size);
     if (size > limit) return { key, stamp, arrivals: [gapArrival({ kind: "overlong", octets: size })] };
-    const event = await readSettled(path, stamp);
+    const event = await readSettled(file);
     if (event === undefined) return undefined;
     const arrivals = arrivalsOf(event, name, quiet);
     return arrivals && { key, stamp, arrivals };
   }
 
-  async function readSettled(path: string, stamp: string): Promise<Uint8Array | undefined> {
+  async function readSettled({ path, stats }: Found): Promise<Uint8Array | undefined> {
     try {
       const handle = await openRegular(path);
       try {
-        const event = new Uint8Array(await handle.readFile());
-        return stampOf(await handle.stat({ bigint: true })) === stamp ? event : undefined;
+        const event = new Uint8Array(Number(stats.size));
+        let length = 0;
+        while (length < event.length) {
+          const { bytesRead } = await handle.read(event, length, event.length - length, length);
+          if (bytesRead === 0) return undefined;
+          length += bytesRead;
+        }
+        return stampOf(await handle.stat({ bigint: true })) === stampOf(stats) ? event : undefined;
       } finally {
         await handle.close();
       }
     } catch (error) {
-      if (!(error instanceof RegularFileError)) throw error;
-      if (error.code !== "absent") {
-        host.trouble("open", "a file of the source cannot be opened: give its reader permission");
-      }
+      if (!(error instanceof RegularFileError) && !isFileError(error)) throw error;
+      if (error.code !== "absent") troubles.tell("open", CANNOT_READ);
       return undefined;
     }
   }

@@ -131,7 +131,7 @@ async function init(file: string): Promise<void> {
 
 async function check(flags: AgentFlags): Promise<void> {
   const { config, connection, log } = await settingsOf(flags);
-  const { describeSource } = await import("../agent/kinds.ts");
+  const { describeSource, lookAt } = await import("../agent/kinds.ts");
   const { DEFAULT_HEALTH } = await import("../agent/config.ts");
   const { describeListener } = await import("../agent/listen.ts");
   const health = config.health === false ? undefined : (config.health?.listen ?? DEFAULT_HEALTH);
@@ -143,7 +143,7 @@ async function check(flags: AgentFlags): Promise<void> {
   );
   for (const source of config.sources) {
     print(`source    ${source.name}: ${source.kind}`);
-    for (const line of describeSource(source)) print(`          ${line}`);
+    for (const line of [...describeSource(source), ...(await lookAt(source))]) print(`          ${line}`);
   }
   await checkService(connection, log);
 }

@@ -150,6 +150,7 @@ function* limited<T>(items: Iterable<T>, limit: number): Generator<T> {
 
 // ---- what is shown ------------------------------------------------------------------------------------------------
 
+const SEPARATOR = " | ";
 const HEADINGS = [
   ...["when", "user", "patient", "action", "record type", "workstation", "reason", "outcome"],
   ...["source", "number", "evidence"],
@@ -159,7 +160,7 @@ function show(found: Iterable<Found>, { json }: FindFlags): void {
   let count = 0;
   for (const one of found) {
     if (json) printJson(jsonOf(one));
-    else print(...(count === 0 ? [HEADINGS.join("\t")] : []), rowOf(one).join("\t"));
+    else print(...(count === 0 ? [HEADINGS.join(SEPARATOR)] : []), rowOf(one).join(SEPARATOR));
     count += 1;
   }
   warn(count === 1 ? "1 event found" : `${count} events found`);

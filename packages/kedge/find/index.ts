@@ -9,8 +9,10 @@ import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
 import type { Columns } from "@kedge/verify/events/formats/columns";
 import { readColumns } from "@kedge/verify/events/formats/formats";
+import { type Header, noted, readHeader } from "../agent/header.ts";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
-import { type Database, lookAt, openDatabase } from "../lmdb/file.ts";
+import { lookAt } from "../lmdb/files.ts";
+import { type Database, openDatabase } from "../lmdb/open.ts";
 import { FIELDS, type Field, type TermKey, termKey, timeOf, valuesOf } from "./terms.ts";
 
 /** Times in ms since the epoch, of the events' own, or of journalling where an event has none: from on, and before. */
@@ -21,7 +23,7 @@ export type Query = { [field in Field | "source"]?: string | undefined } & {
 export type Found = { entry: Entry; columns: Columns; when: number };
 
 /** What of the journal an index reads. */
-export type Searched = Pick<Journal, "sources" | "entries">;
+export type Searched = Pick<Journal, "sources" | "entries" | "cursor">;
 
 export type FindIndex = {
   /** Reads on in the journal until its end or the signal. @returns how many events were read */
@@ -42,6 +44,7 @@ const NOTHING = Buffer.alloc(1);
 /** For the agent and for whoever searches beside it: several may have it open. The folder is the journal's. */
 export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys): FindIndex {
   const db = openIndex(folder);
+  const columnsOf = columnReader(journal);
   const terms = new Map<number, TermKey | undefined>();
   const termsOf = (epoch: number): TermKey | undefined => {
     if (!terms.has(epoch)) {
@@ -55,7 +58,9 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
       let read = 0;
       for (const { name, last } of journal.sources()) {
         for (let more = last !== undefined; more && signal?.aborted !== true; ) {
-          const group = readGroup(db, journal, name, termsOf);
+          const group = readGroup(db, journal, name, (entry) =>
+            keysOf(entry, columnsOf(entry), termsOf(entry.epoch)),
+          );
           read += group.count;
           more = await store(db, group);
           // Whoever takes events in goes first.
@@ -130,12 +135,12 @@ function readGroup(
   db: Database,
   journal: Searched,
   source: string,
-  termsOf: (epoch: number) => TermKey | undefined,
+  keysOfEntry: (entry: Entry) => Buffer[],
 ): Group {
   const from = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
   const group: Group = { source, from, next: from, count: 0, keys: [] };
   for (const entry of journal.entries(source, { from })) {
-    group.keys.push(...keysOf(entry, termsOf(entry.epoch)));
+    group.keys.push(...keysOfEntry(entry));
     group.next = entry.number + 1n;
     group.count += 1;
     if (group.count === GROUP) break;
@@ -143,8 +148,7 @@ function readGroup(
   return group;
 }
 
-function keysOf(entry: Entry, terms: TermKey | undefined): Buffer[] {
-  const columns = columnsOf(entry);
+function keysOf(entry: Entry, columns: Columns, terms: TermKey | undefined): Buffer[] {
   const when = timeOf(columns) ?? entry.at;
   const source = sourceId(entry.source);
   const said = terms === undefined ? [] : valuesOf(columns);
@@ -167,15 +171,29 @@ async function store(db: Database, { source, from, next, count, keys }: Group): 
   return count === GROUP;
 }
 
+type ColumnsOf = (entry: Entry) => Columns;
+
 /** What cannot be read as its format says nothing, and is found by its time. */
-function columnsOf({ bytes, mediaType }: Entry): Columns {
-  if (bytes === undefined) return {};
-  try {
-    return readColumns(bytes, mediaType);
-  } catch (error) {
-    if (error instanceof EventError) return {};
-    throw error;
-  }
+function columnReader(journal: Searched): ColumnsOf {
+  const headers = new Map<string, Header | undefined>();
+  const headerOf = ({ source, notes }: Entry): Header | undefined => {
+    const id = noted(notes);
+    if (id === undefined) return undefined;
+    const name = `${source}\0${id}`;
+    if (!headers.has(name)) {
+      headers.set(name, readHeader({ cursor: (key) => journal.cursor(source, key) }, id));
+    }
+    return headers.get(name);
+  };
+  return (entry) => {
+    if (entry.bytes === undefined) return {};
+    try {
+      return readColumns(entry.bytes, entry.mediaType, headerOf(entry));
+    } catch (error) {
+      if (error instanceof EventError) return {};
+      throw error;
+    }
+  };
 }
 
 // ---- reading ------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ export type Use = {
 };
 
 /** When it resolves, the search is journalled. Rejects as `Intake.take`. */
-export async function journalUse(intake: Intake, { kind, query, by, at }: Use): Promise<void> {
+export async function journalUse(intake: Pick<Intake, "take">, { kind, query, by, at }: Use): Promise<void> {
   const resource = {
     resourceType: "AuditEvent",
     type: TYPES[kind],

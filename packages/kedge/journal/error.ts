@@ -47,7 +47,7 @@ export const otherKey = (folder: string, what: string) =>
 export const unwritable = (folder: string, cause: unknown) =>
   new JournalError(
     "unwritable",
-    `The journal in ${folder} cannot be opened or written: is there permission, and a sound disk? Nothing was taken`,
+    `The journal in ${folder} cannot be opened or written: is there permission, room within quotas, and a sound disk? Nothing was taken`,
     { cause },
   );
 export const replaced = (folder: string) =>
@@ -55,6 +55,13 @@ export const replaced = (folder: string) =>
     "unwritable",
     `The files of the journal in ${folder} were removed or replaced while it was open: stop all that use it, bring them back, and start again`,
   );
+/** @param source quoted */
+export const inUse = (folder: string, source: string) =>
+  new JournalError(
+    "in_use",
+    `Another process has the source ${source} of the journal in ${folder}: end it, or give this source another name`,
+  );
+
 /** What the thread that writes has said. */
 export function refused(
   folder: string,
@@ -72,6 +79,8 @@ export function refused(
       return damaged(folder, error);
     case "other_key":
       return otherKey(folder, error);
+    case "in_use":
+      return inUse(folder, error);
     default:
       return unwritable(folder, cause);
   }

@@ -2,6 +2,7 @@
  * The journal of an agent: an LMDB database in which every event is, with its number and commitment, before its sender is told
  * anything (docs/decisions/0025). One process or several write it; others read it beside them.
  */
+import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -11,9 +12,10 @@ import { parseMediaType } from "@kedge/verify/events/media";
 import { quoted } from "@kedge/verify/text";
 import { decodeBase64 } from "@kedge/verify/tlog/bytes";
 import { appendBegun, readBegun } from "../lmdb/begun.ts";
-import { type Database, identityOf, lookAt, openDatabase } from "../lmdb/file.ts";
+import { identityOf, lookAt } from "../lmdb/files.ts";
+import { type Database, openDatabase } from "../lmdb/open.ts";
 import { takeOwnership } from "../lmdb/owner.ts";
-import { closed, damaged, JournalError, lost, refused, replaced, unwritable } from "./error.ts";
+import { closed, damaged, inUse, JournalError, lost, refused, replaced, unwritable } from "./error.ts";
 import { MAX_CURSOR_KEY, sealNonce } from "./layout.ts";
 import { openingOf } from "./opening.ts";
 import type { Numbers, Operation, Outcome } from "./operations.ts";
@@ -35,12 +37,14 @@ const BEGUN = "sources";
 
 /** Of an event, or of a message for the upstream, in bytes. */
 export const MAX_EVENT_BYTES = 64 << 20;
+/** Of all that is in one take: a Bundle's events, and the Bundle for the upstream. */
+const MAX_TAKE_BYTES = 4 * MAX_EVENT_BYTES;
 /** About so much goes into one commit, so that none of those that share it waits long. */
 const COMMIT = { bytes: 16 << 20, events: 4_000 };
 /** How often it is looked whether another process has journalled something, in ms. */
 const LOOK_MS = 1_000;
-/** So many bodies are taken away in one commit. */
-const DROP = 1_000;
+/** So many bodies are taken away in one commit, and made ready without a pause of the event loop. */
+const DROP = 256;
 
 export type JournalOptions = {
   /** Made for its owner alone, if absent. */
@@ -137,10 +141,7 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
       throw unwritable(folder, cause);
     });
     if (release === undefined) {
-      throw new JournalError(
-        "in_use",
-        `Another process has the source ${quoted(source)} of the journal in ${folder}: end it, or give this source another name`,
-      );
+      throw inUse(folder, quoted(source));
     }
     owned.set(source, release);
   };
@@ -162,10 +163,11 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
     async intake(name) {
       const source = parseSource(name);
       if (isClosed) throw closed(folder);
+      const owner = SHARED_SOURCES.includes(source) ? 0n : randomBytes(8).readBigUInt64BE();
       await own(source);
       try {
         // The database first: a source that is only in the other file counts as lost.
-        await write(() => ({ kind: "begin", source }));
+        await write(() => ({ kind: "begin", source, owner }));
         if (!begunIn(folder).has(source)) {
           await appendBegun(join(folder, BEGUN), source).catch((cause: unknown) => {
             throw unwritable(folder, cause);
@@ -175,7 +177,7 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
         await disown(source);
         throw error;
       }
-      return intakeOf(source, { read, write, close: () => disown(source) });
+      return intakeOf({ source, owner }, { read, write, close: () => disown(source) });
     },
 
     async posted(batch, receipt) {
@@ -322,9 +324,10 @@ function takeGroup(waiting: Waiting[]): Waiting[] {
 }
 
 type Reading = ReturnType<typeof reading>;
+type Owned = { source: string; owner: bigint };
 
 function intakeOf(
-  source: string,
+  { source, owner }: Owned,
   { read, write, close }: { read: Reading; write: Write; close: () => Promise<void> },
 ): Intake {
   const pending = new Set<Promise<unknown>>();
@@ -338,21 +341,17 @@ function intakeOf(
     source,
     async take(taking) {
       if (isClosed) throw new JournalError("closed", `The intake of the source ${quoted(source)} was closed`);
-      const { arrivals, forward = [] } = taking;
-      check(taking);
-      const bytes = [...arrivals.map((of) => of.bytes), ...forward].reduce(
-        (sum, { length }) => sum + length,
-        0,
-      );
+      const { arrivals } = taking;
+      const bytes = checkedSize(taking);
       const weight = { bytes, events: arrivals.length };
-      const first = (await begun(write(() => operationOf(source, taking, bytes), weight))) ?? 0n;
+      const first = (await begun(write(() => operationOf({ source, owner }, taking, bytes), weight))) ?? 0n;
       return arrivals.map((_, i) => first + BigInt(i));
     },
     cursor: (key) => read.cursor(source, key),
     cursors: (prefix) => read.cursors(source, prefix),
     forwards: (limit) => read.forwards(source, limit),
     async forwarded(id) {
-      await begun(write(() => ({ kind: "forwarded", source, id })));
+      await begun(write(() => ({ kind: "forwarded", source, owner, id })));
     },
     async close() {
       if (isClosed) return;
@@ -363,23 +362,25 @@ function intakeOf(
   };
 }
 
-/** @throws EventError of a media type, RangeError of what is too long. */
-function check({ arrivals, cursors = new Map(), forward = [] }: Taking): void {
-  for (const { bytes, mediaType } of arrivals) {
-    parseMediaType(mediaType);
-    if (bytes.length > MAX_EVENT_BYTES) throw new RangeError(`an event has ${MAX_EVENT_BYTES} bytes at most`);
-  }
-  for (const { length } of forward) {
-    if (length > MAX_EVENT_BYTES) throw new RangeError(`a message has ${MAX_EVENT_BYTES} bytes at most`);
-  }
+/** In bytes. @throws EventError of a media type, RangeError of what is too long. */
+function checkedSize({ arrivals, cursors = new Map(), forward = [] }: Taking): number {
+  for (const { mediaType } of arrivals) parseMediaType(mediaType);
   for (const key of cursors.keys()) {
     const length = Buffer.byteLength(key);
     if (length > MAX_CURSOR_KEY) throw new RangeError(`a cursor's key has ${MAX_CURSOR_KEY} bytes at most`);
   }
+  let size = 0;
+  for (const { length } of [...arrivals.map(({ bytes }) => bytes), ...forward]) {
+    if (length > MAX_EVENT_BYTES) throw new RangeError(`an event has ${MAX_EVENT_BYTES} bytes at most`);
+    size += length;
+  }
+  if (size > MAX_TAKE_BYTES)
+    throw new RangeError(`what is taken at once has ${MAX_TAKE_BYTES} bytes at most`);
+  return size;
 }
 
 /** Its bytes are copies, in memory that can be given to the other thread. */
-function operationOf(source: string, taking: Taking, length: number): Operation {
+function operationOf(of: Owned, taking: Taking, length: number): Operation {
   const { arrivals, cursors = [], forward = [], passedBy = 0 } = taking;
   const bytes = new Uint8Array(length);
   const parts = [...arrivals.map((of) => of.bytes), ...forward];
@@ -389,7 +390,7 @@ function operationOf(source: string, taking: Taking, length: number): Operation 
     at += part.length;
   }
   return {
-    ...{ kind: "take", source, bytes, passedBy },
+    ...{ ...of, kind: "take", bytes, passedBy },
     arrivals: arrivals.map(({ mediaType, notes = [], bytes: { length: of } }) => ({
       ...{ mediaType, notes, length: of },
     })),

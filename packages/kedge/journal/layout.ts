@@ -96,20 +96,22 @@ export type Header = {
   dropped: bigint;
   /** The id that no message for the upstream has yet. */
   forward: bigint;
+  /** Of the intake that was opened last; 0 for a source that is shared. */
+  owner: bigint;
 };
 const HEADER_VERSION = 1;
-const HEADER_BYTES = 65;
+const HEADER_BYTES = 73;
 
 export const newHeader = (source: string): Header => ({
   ...{ source, next: 1n, at: 0 },
-  ...{ posted: 0n, sealed: 0n, passedBy: 0n, gaps: 0n, dropped: 0n, forward: 1n },
+  ...{ posted: 0n, sealed: 0n, passedBy: 0n, gaps: 0n, dropped: 0n, forward: 1n, owner: 0n },
 });
 
 export function writeHeader(header: Header): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES + Buffer.byteLength(header.source));
   bytes[0] = HEADER_VERSION;
-  const { next, at, posted, sealed, passedBy, gaps, dropped, forward } = header;
-  const numbers = [next, BigInt(at), posted, sealed, passedBy, gaps, dropped, forward];
+  const { next, at, posted, sealed, passedBy, gaps, dropped, forward, owner } = header;
+  const numbers = [next, BigInt(at), posted, sealed, passedBy, gaps, dropped, forward, owner];
   for (const [i, number] of numbers.entries()) bytes.writeBigUInt64BE(number, 1 + 8 * i);
   bytes.write(header.source, HEADER_BYTES);
   return bytes;
@@ -122,7 +124,7 @@ export function readHeader(bytes: Buffer): Header | undefined {
   return {
     ...{ source: bytes.toString("utf8", HEADER_BYTES), next: number(0), at: Number(number(1)) },
     ...{ posted: number(2), sealed: number(3), passedBy: number(4), gaps: number(5) },
-    ...{ dropped: number(6), forward: number(7) },
+    ...{ dropped: number(6), forward: number(7), owner: number(8) },
   };
 }
 

@@ -1,7 +1,8 @@
 /** What is written to the journal, each within a transaction that others may share. Whoever calls sees to the commit. */
 import { commitEvent } from "@kedge/verify/events/commitment";
 import { GAP_MEDIA_TYPE } from "@kedge/verify/events/gap";
-import type { Database } from "../lmdb/file.ts";
+import { quoted } from "@kedge/verify/text";
+import type { Database } from "../lmdb/open.ts";
 import { JournalError } from "./error.ts";
 import { NATIVE } from "./hashes.ts";
 import {
@@ -31,11 +32,12 @@ import type { EpochKey, Receipt } from "./types.ts";
 export type Numbers = { source: string; from: bigint; to: bigint };
 
 export type Operation =
-  /** Makes the source's header when it is new. */
-  | { kind: "begin"; source: string }
+  /** Makes the source's header when it is new, and its owner this one: whoever was it before takes nothing more. */
+  | { kind: "begin"; source: string; owner: bigint }
   | {
       kind: "take";
       source: string;
+      owner: bigint;
       arrivals: readonly { mediaType: string; notes: readonly string[]; length: number }[];
       /** Lengths of the messages for the upstream. */
       forward: readonly number[];
@@ -44,7 +46,7 @@ export type Operation =
       cursors: readonly (readonly [key: string, value: string | undefined])[];
       passedBy: number;
     }
-  | { kind: "forwarded"; source: string; id: bigint }
+  | { kind: "forwarded"; source: string; owner: bigint; id: bigint }
   | { kind: "posted"; runs: readonly Numbers[]; receipt: Receipt }
   | { kind: "sealed"; source: string; from: bigint; indices: readonly bigint[] }
   /** Bodies away, from a number on; of each the nonce as it is kept, where it is known. */
@@ -56,7 +58,7 @@ export type Moment = { key: EpochKey; now: number };
 /** What a take gave: its first number, for the others follow it. */
 export type Outcome = bigint | undefined;
 
-/** Its message is the end of a sentence. */
+/** Their messages are parts of sentences: error.ts. */
 const damaged = (what: string) => new JournalError("damaged", what);
 const otherKey = (epoch: number) => new JournalError("other_key", `epoch ${epoch} has another tenant key`);
 
@@ -73,16 +75,25 @@ export function transaction(db: Database, { key, now }: Moment) {
     return header;
   };
 
+  /** Two that do not see each other, as from two containers, are told apart here. */
+  const ownedBy = ({ source, owner }: { source: string; owner: bigint }): Header => {
+    const header = headerOf(source);
+    if (header.owner !== owner) throw new JournalError("in_use", quoted(source));
+    return header;
+  };
+
   const apply = (operation: Operation): Outcome => {
     switch (operation.kind) {
       case "begin":
         if (db.get(headerKey(operation.source)) === undefined) {
           headers.set(operation.source, newHeader(operation.source));
         }
+        headerOf(operation.source).owner = operation.owner;
         return undefined;
       case "take":
         return take(operation);
       case "forwarded":
+        ownedBy(operation);
         removeUpTo("forward", operation.source, operation.id);
         return undefined;
       case "posted":
@@ -96,7 +107,7 @@ export function transaction(db: Database, { key, now }: Moment) {
 
   const take = (taking: Extract<Operation, { kind: "take" }>): bigint => {
     const { source, bytes } = taking;
-    const header = headerOf(source);
+    const header = ownedBy(taking);
     const first = header.next;
     // Its clock may be set back.
     if (taking.arrivals.length > 0) header.at = Math.max(header.at, now);

@@ -1,6 +1,6 @@
 /** What is read of a journal: by the process that writes it, and by others beside that. */
 import { quoted } from "@kedge/verify/text";
-import type { Database } from "../lmdb/file.ts";
+import type { Database } from "../lmdb/open.ts";
 import { damaged as damagedIn, JournalError, otherKey, unwritable } from "./error.ts";
 import {
   allOf,

@@ -7,7 +7,8 @@
 import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
-import { type Database, identityOf, openDatabase } from "../lmdb/file.ts";
+import { identityOf } from "../lmdb/files.ts";
+import { type Database, openDatabase } from "../lmdb/open.ts";
 import { JournalError, type JournalErrorCode } from "./error.ts";
 import { type Moment, type Operation, type Outcome, transaction } from "./operations.ts";
 

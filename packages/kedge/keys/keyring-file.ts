@@ -72,7 +72,7 @@ export function readKeyringFile(path: string): { text: string; file: KeyringFile
 function readOnce(path: string, isLast: boolean): { text: string; file: KeyringFile } | undefined {
   const text = reading(path);
   if (text === undefined) return undefined;
-  const { success, data, error } = fileSchema.safeParse(parseJson(text));
+  const { success, data, error } = parseKeyringFile(text);
   if (success) {
     warnOfOthers(path);
     return { text, file: data };
@@ -84,6 +84,8 @@ function readOnce(path: string, isLast: boolean): { text: string; file: KeyringF
     `${path} is not a keyring${where === "" ? "" : ` (at ${where})`}: bring it back from a backup. It is not made anew, because every key in it would be lost`,
   );
 }
+
+export const parseKeyringFile = (text: string) => fileSchema.safeParse(parseJson(text));
 
 function reading(path: string): string | undefined {
   try {

@@ -10,7 +10,8 @@ import { makeFolder } from "@kedge/verify/cli/files";
 import { quoted } from "@kedge/verify/text";
 import { keyId } from "../keys/epoch-key.ts";
 import { appendBegun, readBegun } from "../lmdb/begun.ts";
-import { type Database, lookAt, openDatabase } from "../lmdb/file.ts";
+import { lookAt } from "../lmdb/files.ts";
+import { type Database, openDatabase } from "../lmdb/open.ts";
 import { takeOwnership } from "../lmdb/owner.ts";
 
 /**

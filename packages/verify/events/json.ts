@@ -16,7 +16,7 @@ export const MAX_DEPTH = 128;
  * Throws EventError `malformed_json` or `not_canonicalisable`, with the offset in bytes.
  */
 export function readJson(bytes: Uint8Array, look?: Look): Json {
-  const cursor: Cursor = { bytes, at: 0, look };
+  const cursor: Cursor = { bytes, at: 0, values: 0, look };
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
     if (look === undefined) throw refused(cursor, "a byte order mark", 0); // RFC 8259 §8.1
     cursor.at = 3;
@@ -31,6 +31,8 @@ export function readJson(bytes: Uint8Array, look?: Look): Json {
  * duplicate member names are not, for readers differ in which of them they take.
  */
 export type Look = {
+  /** More are refused: each takes some hundred bytes of memory, and two in the text. */
+  maxValues: number;
   /** What stands for a number, given as it is written. */
   number(literal: string): Json;
   /** Told of each object, with the offsets in bytes of its beginning and its end. */
@@ -39,7 +41,7 @@ export type Look = {
 };
 
 /** The text being read; `at` is the offset of the next unread byte. */
-type Cursor = { readonly bytes: Uint8Array; at: number; readonly look: Look | undefined };
+type Cursor = { readonly bytes: Uint8Array; at: number; values: number; readonly look: Look | undefined };
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -52,6 +54,9 @@ const CLOSE_OBJECT = 0x7d;
 
 function readValue(cursor: Cursor, depth: number): Json {
   const byte = peek(cursor);
+  if (cursor.look !== undefined && ++cursor.values > cursor.look.maxValues) {
+    throw refused(cursor, `more than ${cursor.look.maxValues} values`, cursor.at);
+  }
   if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
     if (depth === MAX_DEPTH) throw refused(cursor, `more than ${MAX_DEPTH} levels of nesting`, cursor.at);
     if (byte === OPEN_ARRAY) return readArray(cursor, depth + 1);

@@ -1,5 +1,5 @@
 /** One request to the API: time-outs, size limits, retries, and from problem+json (RFC 9457) to ClientError. */
-import { z } from "zod";
+import * as z from "zod";
 import { ClientError, type ClientErrorCode } from "../error.ts";
 import { quoted } from "../text.ts";
 import { type Answer, type Retries, readBounded, retryAfterMs, withRetries } from "./exchange.ts";

@@ -73,9 +73,14 @@ export function columnsOf(draft: Draft): Columns {
   });
 }
 
+/** A line of ASCII, between single spaces. */
+const PLAIN = /^[!-~]+(?: [!-~]+)*$/;
+
 /** Of a text, or of a number as it was written; undefined of all else, and of what is blank. */
 function cell(value: Told, max = MAX_TEXT): string | undefined {
   if (typeof value !== "string") return undefined;
+  // Most are: the rest is for all others.
+  if (value.length <= max && PLAIN.test(value)) return value;
   const start = value.search(/\S/);
   if (start < 0) return undefined;
   // Cut first, so that the work is bounded; then lines become one.

@@ -10,7 +10,7 @@
  */
 import { columnsOf, patientId } from "./columns.ts";
 import type { Format } from "./format.ts";
-import { first, joined } from "./json.ts";
+import { first, firstOf, joined } from "./json.ts";
 import { malformedEvent } from "./malformed.ts";
 import { type Element, readXml } from "./xml.ts";
 
@@ -63,7 +63,7 @@ function auditMessage(message: Element) {
     recordType:
       joined(objects.filter((object) => !isPatient(object)).map(typeOf)) ??
       (patients.length === 0 ? undefined : "Patient"),
-    workstation: first(...[person, ...people].map((one) => attribute(one, "NetworkAccessPointID"))),
+    workstation: firstOf([person, ...people].map((one) => attribute(one, "NetworkAccessPointID"))),
     reason: {
       code: joined(purposes.map(codeOf)),
       explanation: joined(purposes.map(words), "; "),
@@ -87,7 +87,7 @@ const isPatient = (object: Element): boolean =>
   attribute(object, "ParticipantObjectTypeCodeRole") === "1";
 
 const typeOf = (object: Element): string | undefined =>
-  first(...named(object, "ParticipantObjectIDTypeCode").map(words));
+  firstOf(named(object, "ParticipantObjectIDTypeCode").map(words));
 
 const named = (element: Element | undefined, local: string): Element[] =>
   element?.children.filter((child) => child.local === local) ?? [];

@@ -15,7 +15,7 @@ import type { Format, Slice } from "./format.ts";
 import { all, at, each, first, isObject, joined, lookAtJson } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
 import { sliceObjects } from "./slices.ts";
-import { type Element, readXml, walkXml } from "./xml.ts";
+import { byName, type Element, readXml, walkXml } from "./xml.ts";
 
 const JSON_TYPE = "application/ld+json";
 const XML_TYPE = "application/xml";
@@ -80,26 +80,15 @@ function eventsOfXml(bytes: Uint8Array): JsonObject[] {
       ? eventsWithin(root)
       : undefined;
   if (events === undefined) throw malformedEvent(bytes, root.start, "no EPCIS event or document");
-  return events.map((event) => {
-    const members = jsonOf(event);
-    return { ...(isObject(members) ? members : {}), type: event.local };
-  });
+  return events.map((event) => ({ ...byName(event.children, jsonOf), type: event.local }));
 }
 
 const eventsWithin = (element: Element): Element[] =>
   element.children.flatMap((child) => (EVENTS.includes(child.local) ? [child] : eventsWithin(child)));
 
-/** Members by their local names; of an element without children its text. */
-function jsonOf(element: Element): Json {
-  if (element.children.length === 0) return element.text.trim();
-  const members = new Map<string, Json[]>();
-  for (const child of element.children) {
-    const others = members.get(child.local);
-    if (others === undefined) members.set(child.local, [jsonOf(child)]);
-    else others.push(jsonOf(child));
-  }
-  return Object.fromEntries(members);
-}
+/** Of an element without children its text. */
+const jsonOf = (element: Element): Json =>
+  element.children.length === 0 ? element.text.trim() : byName(element.children, jsonOf);
 
 /** Goes through the document once: events stand in its EventList, some of 1.2 within an `extension` there. */
 function splitXml(bytes: Uint8Array): Slice[] {

@@ -14,9 +14,9 @@
 import type { Json, JsonObject } from "../json.ts";
 import { type Columns, columnsOf, type Draft, patientId } from "./columns.ts";
 import type { Format, Slice } from "./format.ts";
-import { at, each, first, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
+import { at, each, first, firstOf, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
-import { type Element, readXml, walkXml } from "./xml.ts";
+import { byName, type Element, readXml, type Tag, walkXml } from "./xml.ts";
 
 const JSON_TYPE = "application/fhir+json";
 const XML_TYPE = "application/fhir+xml";
@@ -38,9 +38,22 @@ export const fhir: Format = {
   },
 };
 
-/** The type of the outermost resource. Throws EventError `malformed_event`. */
+/** The type of the outermost resource, all of which is gone through. Throws EventError `malformed_event`. */
 export function resourceType(bytes: Uint8Array): string {
-  return first(readResource(bytes)["resourceType"]) ?? "";
+  if (!isXml(bytes)) return first(readResource(bytes)["resourceType"]) ?? "";
+  let type = "";
+  walkXml(
+    bytes,
+    {
+      open(tag, depth) {
+        if (depth > 1) return;
+        checkRoot(bytes, tag);
+        type = tag.local;
+      },
+    },
+    OF_A_SLICE,
+  );
+  return type;
 }
 
 export type BundleEntry = {
@@ -151,11 +164,17 @@ function text<K extends string>(name: K, value: Json | undefined): { [P in K]?: 
 
 function readResource(bytes: Uint8Array): JsonObject {
   if (!isXml(bytes)) return checked(bytes, lookAtJson(bytes));
-  // What was cut out of a Bundle lacks the namespaces that stood around it.
-  const root = readXml(bytes, { undeclared: NAMESPACE });
-  if (root.uri !== NAMESPACE && root.uri !== "") throw malformedEvent(bytes, root.start, "no FHIR resource");
+  const root = readXml(bytes, OF_A_SLICE);
+  checkRoot(bytes, root);
   const value = jsonOf(root, root.uri);
   return { ...(isObject(value) ? value : {}), resourceType: root.local };
+}
+
+/** What was cut out of a Bundle lacks the namespaces that stood around it. */
+const OF_A_SLICE = { undeclared: NAMESPACE };
+
+function checkRoot(bytes: Uint8Array, { uri, start }: Tag): void {
+  if (uri !== NAMESPACE && uri !== "") throw malformedEvent(bytes, start, "no FHIR resource");
 }
 
 function checked(bytes: Uint8Array, value: Json): JsonObject {
@@ -167,16 +186,9 @@ function checked(bytes: Uint8Array, value: Json): JsonObject {
 function jsonOf(element: Element, uri: string): Json {
   const value = element.attributes.get("value");
   if (value !== undefined) return value;
-  const members = new Map<string, Json[]>();
-  for (const child of element.children) {
-    if (child.uri !== uri) continue;
-    const others = members.get(child.local);
-    const json = jsonOf(child, uri);
-    if (others === undefined) members.set(child.local, [json]);
-    else others.push(json);
-  }
   const url = element.attributes.get("url");
-  return { ...(url !== undefined && { url }), ...Object.fromEntries(members) };
+  const children = element.children.filter((child) => child.uri === uri);
+  return { ...(url !== undefined && { url }), ...byName(children, (child) => jsonOf(child, uri)) };
 }
 
 /** Of a resource that was read already. */
@@ -231,8 +243,8 @@ function auditEvent(event: JsonObject): Draft {
     },
     action: joined([ACTIONS.get(code) ?? code, kind], ": "),
     recordType: joined(objects.map(recordTypeOf)) ?? (patients.length === 0 ? undefined : "Patient"),
-    workstation: first(
-      ...[agent, ...agents].flatMap((one) => [
+    workstation: firstOf(
+      [agent, ...agents].flatMap((one) => [
         at(one, "network", "address"),
         at(one, "networkString"),
         at(one, "networkUri"),
@@ -287,12 +299,14 @@ const reference = (value: Json | undefined): string | undefined =>
 
 /** A CodeableConcept, a Coding or a code in words. */
 const words = (concept: Json | undefined): string | undefined =>
-  first(
-    concept,
-    at(concept, "text"),
-    ...each(concept ?? null, "coding").flatMap((coding) => [at(coding, "display"), at(coding, "code")]),
-    at(concept, "display"),
-    at(concept, "code"),
+  firstOf(
+    [
+      concept,
+      at(concept, "text"),
+      ...each(concept ?? null, "coding").flatMap((coding) => [at(coding, "display"), at(coding, "code")]),
+      at(concept, "display"),
+      at(concept, "code"),
+    ].flatMap((one) => one ?? []),
   );
 
 /** The codes of a CodeableConcept or a Coding. */

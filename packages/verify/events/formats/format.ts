@@ -1,7 +1,7 @@
 /** What the formats of audit events have in common: a file each beside this one. */
 import type { Beginning } from "./beginning.ts";
 import type { Columns } from "./columns.ts";
-import type { Header } from "./delimited.ts";
+import type { Header } from "./header.ts";
 
 export type Format = {
   /** A short name for configurations and reports, such as `fhir`. */

@@ -4,11 +4,12 @@ import { plainBytes } from "./bytes.ts";
 import { cloudevents } from "./cloudevents.ts";
 import { cloudtrail } from "./cloudtrail.ts";
 import type { Columns } from "./columns.ts";
-import { delimited, type Header } from "./delimited.ts";
+import { delimited } from "./delimited.ts";
 import { dicom } from "./dicom.ts";
 import { epcis } from "./epcis.ts";
 import { fhir } from "./fhir.ts";
 import type { Format } from "./format.ts";
+import type { Header } from "./header.ts";
 import { ocsf } from "./ocsf.ts";
 import { odm } from "./odm.ts";
 

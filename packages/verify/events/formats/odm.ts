@@ -19,6 +19,7 @@
  *
  * Source: https://www.cdisc.org/standards/data-exchange/odm-xml, ODM 1.3.2 §3.1.4.1.1 (AuditRecord), §2.5 (keys).
  */
+import { joinBytes } from "../../tlog/bytes.ts";
 import type { Json } from "../json.ts";
 import { type Columns, columnsOf, MAX_SUBJECTS } from "./columns.ts";
 import type { Format, Slice } from "./format.ts";
@@ -136,17 +137,7 @@ function recordBytes(file: Uint8Array, record: Found, auditRecords: ReadonlyMap<
     if (named === undefined) throw malformedEvent(file, start, "an AuditRecordID that no AuditRecord has");
     parts.push(Uint8Array.of(LF), file.subarray(named.start, named.end));
   }
-  return concatenated(parts);
-}
-
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
+  return joinBytes(parts);
 }
 
 function readRecord(bytes: Uint8Array): Columns {
@@ -164,7 +155,7 @@ function readRecord(bytes: Uint8Array): Columns {
 function elementsAfter(bytes: Uint8Array, lineEnd: number): Element[] {
   const opening = new TextEncoder().encode("<r>".padStart(lineEnd));
   const closing = new TextEncoder().encode("</r>");
-  return readXml(concatenated([opening, bytes.subarray(lineEnd), closing]), { undeclared: "" }).children;
+  return readXml(joinBytes([opening, bytes.subarray(lineEnd), closing]), { undeclared: "" }).children;
 }
 
 function draftOf(keys: Json, element: Element, named: Element | undefined) {

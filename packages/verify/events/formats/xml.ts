@@ -4,14 +4,16 @@
  * attributes of an element. Names are told by the URI of their namespace, never by their prefix.
  */
 import { SaxesParser, type SaxesTagNS } from "saxes";
+import type { Json, JsonObject } from "../json.ts";
 import { MAX_BYTES } from "./json.ts";
 import { hasByteOrderMark, malformedEvent } from "./malformed.ts";
 
 const MAX_DEPTH = 100;
 const MAX_ATTRIBUTES = 256;
+/** Of what is only gone through. */
+const MAX_ELEMENTS = 2_000_000;
 /** Of elements and attributes, of what becomes a tree in memory. */
 const MAX_NODES = 100_000;
-/** What is only gone through. */
 const MAX_WALKED_BYTES = 64 << 20;
 
 export type Tag = {
@@ -59,6 +61,7 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
   });
   let depth = 0;
   let start = 0;
+  let elements = 0;
   let attributes = 0;
   let isAfterProlog = false;
   let isAtEnd = false;
@@ -78,6 +81,8 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
   parser.on("opentagstart", () => {
     start = text.lastIndexOf("<", parser.position - 1);
     attributes = 0;
+    elements++;
+    if (elements > MAX_ELEMENTS) throw refuse(start, `more than ${MAX_ELEMENTS} elements`);
     isAfterProlog = true;
     depth++;
     if (depth > MAX_DEPTH) throw refuse(start, `more than ${MAX_DEPTH} levels`);
@@ -136,6 +141,17 @@ export function readXml(bytes: Uint8Array, options: XmlOptions = {}): Element {
   );
   if (root === undefined) throw malformedEvent(bytes, bytes.length, "no element");
   return root;
+}
+
+/** Elements as JSON has members: by their local names, an array each. */
+export function byName(elements: readonly Element[], jsonOf: (element: Element) => Json): JsonObject {
+  const members = new Map<string, Json[]>();
+  for (const element of elements) {
+    const others = members.get(element.local);
+    if (others === undefined) members.set(element.local, [jsonOf(element)]);
+    else others.push(jsonOf(element));
+  }
+  return Object.fromEntries(members);
 }
 
 function tagOf({ local, uri, attributes }: SaxesTagNS, start: number, undeclared = ""): Tag {

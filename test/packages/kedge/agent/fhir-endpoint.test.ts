@@ -10,10 +10,11 @@ function endpoint(options: Partial<Endpoint> = {}) {
   const troubles: unknown[] = [];
   const app = createFhirApp({
     intake: host.intake,
+    path: "",
     mayEnter: () => true,
     isOpen: true,
     limits: { event: 4096, bundle: 65_536 },
-    unreadable: "refuse",
+    refuse: true,
     room: { free: 1 << 20 },
     count: () => undefined,
     trouble: (cause) => troubles.push(cause),
@@ -298,7 +299,7 @@ describe("what cannot be read", () => {
   });
 
   test("is committed all the same where the source is configured so", async () => {
-    const { post, texts } = endpoint({ unreadable: "take" });
+    const { post, texts } = endpoint({ refuse: false });
     expect((await post("/AuditEvent", "{")).status).toBe(201);
     expect((await post("/", "{")).status).toBe(200);
     expect((await post("/events", "{", { "content-type": "application/cloudevents+json" })).status).toBe(201);
@@ -378,6 +379,21 @@ describe("every error is an OperationOutcome", () => {
     expect(taken).toEqual([]);
     expect((await endpoint({ isOpen: false }).post("/events", "an event", page)).status).toBe(201);
   });
+});
+
+test("what senders are set up with may have a path, with or without a slash at its end", async () => {
+  const { post, send } = endpoint({ path: "/fhir/r4" });
+  const created = await post("/fhir/r4/AuditEvent", EVENT);
+  expect(created.headers.get("location")).toBe("http://127.0.0.1:8090/fhir/r4/AuditEvent/1/_history/1");
+  const bundle = bundleOf("batch", entryOf(EVENT));
+  for (const path of ["/fhir/r4", "/fhir/r4/"]) {
+    const answer = await post(path, bundle);
+    expect(await answer.json()).toMatchObject({ entry: [{ response: { status: "201 Created" } }] });
+  }
+  expect((await send("GET", "/fhir/r4/metadata")).status).toBe(200);
+  expect((await send("DELETE", "/fhir/r4/AuditEvent/1")).status).toBe(405);
+  const elsewhere = await post("/AuditEvent", EVENT);
+  expect([elsewhere.status, await elsewhere.json()]).toEqual([404, outcomeWith("not-found")]);
 });
 
 describe("metadata", () => {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type ServerOptions } from "node:http";
 import { connect } from "node:net";
 import { fhirSchema, openFhir } from "@kedge/cli/agent/http";
 import fc from "fast-check";
@@ -13,11 +13,14 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-async function listening(options: Omit<z.input<typeof fhirSchema>, "kind" | "name" | "listen"> = {}) {
+async function listening(
+  options: Omit<z.input<typeof fhirSchema>, "kind" | "name" | "listen"> = {},
+  limits?: ServerOptions,
+) {
   const controller = new AbortController();
   const host = memoryHost({ signal: controller.signal });
   const listen = { address: "http://127.0.0.1:0" };
-  const source = openFhir(fhirSchema.parse({ kind: "fhir", name: "ehr", listen, ...options }), host);
+  const source = openFhir(fhirSchema.parse({ kind: "fhir", name: "ehr", listen, ...options }), host, limits);
   const running = source.run();
   const stop = () => {
     controller.abort();
@@ -69,8 +72,14 @@ test("a sender that goes away before its body ends commits nothing", async () =>
   expect(arrivals).toEqual([]);
 });
 
+test("a body that comes too slowly is cut off, and commits nothing", async () => {
+  const { port, arrivals } = await listening({}, { requestTimeout: 200, connectionsCheckingInterval: 20 });
+  expect(await answerTo(port, [Buffer.from(request(EVENT, 1000))])).toMatch(/^HTTP\/1.1 408 /);
+  expect(arrivals).toEqual([]);
+});
+
 test("a body in chunks that is too long is refused before its end, and the listener goes on", async () => {
-  const { port, url } = await listening({ maxEvent: 1024 });
+  const { port, url } = await listening({ limit: 1024 });
   const head = `POST /AuditEvent HTTP/1.1\r\nHost: a\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: chunked\r\n\r\n`;
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => undefined);
@@ -131,8 +140,8 @@ async function upstreamAnswering(...statuses: number[]) {
 }
 
 test("the upstream has each request as it came, in order, also those that it failed at first", async () => {
-  const { got, url: upstream } = await upstreamAnswering(503, 201, 422);
-  const { url, intake, troubles } = await listening({ upstream: { url: upstream } });
+  const { got, url: upstream } = await upstreamAnswering(503, 201, 201, 422);
+  const { url, intake, troubles } = await listening({ path: "/r4", upstream: { url: upstream } });
   const bodies = [1, 2, 3].map((number) => `{"resourceType":"AuditEvent", "id":"${number}"}`);
   for (const body of bodies) {
     const headers = {

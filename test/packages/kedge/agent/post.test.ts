@@ -1,6 +1,5 @@
 /** The poster against a service on loopback that fails in every way. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { openClock } from "@kedge/cli/agent/clock";
 import { keepPosting } from "@kedge/cli/agent/post";
 import { openReport } from "@kedge/cli/agent/report";
@@ -42,7 +41,8 @@ async function fakeService(faults: Fault[]) {
     server.close();
     server.closeAllConnections();
   });
-  const { port } = server.address() as AddressInfo;
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port : undefined;
   return { url: `http://127.0.0.1:${port}`, taken, accept, requests: () => requests, sizes };
 }
 

@@ -155,7 +155,7 @@ describe("framing, whatever is sent", () => {
           expect(read(split(bytes, [1]), { limit, isClean })).toEqual(whole);
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 150 },
     );
   });
 

@@ -105,6 +105,6 @@ test("whatever is sent is read, and what is taken lies in it", () => {
       const { bytes } = readContent(bytesOf(sent));
       expect(sent).toContain(Buffer.from(bytes).toString("latin1"));
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });

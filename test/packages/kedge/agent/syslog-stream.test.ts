@@ -112,6 +112,16 @@ describe.runIf(hasOpenssl)("over TLS", () => {
     expect(await seen()).toBe("renewed");
   });
 
+  test("an idle sender is told by a reset that the source stops", async () => {
+    if (made === undefined) return;
+    const { host, stop, port } = await start({}, { address: "tls://127.0.0.1:0", tls: made.server });
+    const socket = connectTls({ host: "127.0.0.1", port, ca: readFileSync(made.ca.cert) });
+    socket.resume();
+    await expect.poll(() => host.counts.get("connections"), SOON).toBe(1);
+    const told = expect(once(socket, "close")).rejects.toMatchObject({ code: "ECONNRESET" });
+    await Promise.all([stop(), told]);
+  });
+
   test("who never ends the handshake does not keep the source from stopping", async () => {
     if (made === undefined) return;
     const { stop, port } = await start({}, { address: "tls://127.0.0.1:0", tls: made.server });

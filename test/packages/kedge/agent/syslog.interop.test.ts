@@ -114,17 +114,17 @@ describe.runIf(hasLogger)("logger", () => {
 });
 
 /** It listens on a free port of its own, and goes on as is said. */
-async function startRsyslog(name: string, action: string): Promise<number> {
+async function startRsyslog(name: string, action: string, withTls = false): Promise<number> {
   const portFile = join(folder, `${name}.port`);
   const configuration = join(folder, `${name}.conf`);
   const drivers =
     made === undefined
       ? ""
-      : `DefaultNetstreamDriverCAFile="${made.ca.cert}" DefaultNetstreamDriverCertFile="${made.client.cert}" DefaultNetstreamDriverKeyFile="${made.client.key}"`;
+      : `DefaultNetstreamDriverCAFile="${made.ca.cert}" DefaultNetstreamDriverCertFile="${made.server.cert}" DefaultNetstreamDriverKeyFile="${made.server.key}"`;
   writeFileSync(
     configuration,
     `global(workDirectory="${folder}" maxMessageSize="64k" net.enableDNS="off" ${drivers})
-module(load="imtcp")
+module(load="imtcp"${withTls ? ' StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="x509/certvalid"' : ""})
 input(type="imtcp" address="127.0.0.1" port="0" listenPortFileName="${portFile}")
 ${action}
 `,
@@ -169,24 +169,26 @@ describe.runIf(hasRsyslogTls)("rsyslog", () => {
 });
 
 describe.runIf(hasRsyslog)("rsyslog as the upstream", () => {
-  test.each(["counted", "lines"] as const)(
-    "over TCP gets each message once and in order, framed: %s",
-    async (framing) => {
-      const file = join(folder, `upstream-${framing}`);
-      const upstream = await startRsyslog(
-        `upstream-${framing}`,
-        `template(name="raw" type="string" string="%rawmsg%\\n")
+  test.each([
+    ["tcp", "counted"],
+    ["tcp", "lines"],
+    ...(hasRsyslogTls ? [["tls", "counted"] as const] : []),
+  ] as const)("over %s gets each message once and in order, framed: %s", async (scheme, framing) => {
+    const name = `upstream-${scheme}-${framing}`;
+    const file = join(folder, name);
+    const upstream = await startRsyslog(
+      name,
+      `template(name="raw" type="string" string="%rawmsg%\\n")
 action(type="omfile" file="${file}" template="raw" asyncWriting="off" ioBufferSize="1")`,
-      );
-      const { host, port } = await start(
-        { address: "tcp://127.0.0.1:0" },
-        { upstream: { url: `tcp://127.0.0.1:${upstream}`, framing, unencrypted: false } },
-      );
-      await sendTo(Number(port), numbers.map((i) => `${message(i)}\n`).join(""));
-      await expect.poll(() => host.intake.forwards(1), SOON).toEqual([]);
-      const got = () => (existsSync(file) ? readFileSync(file, "utf8") : "");
-      await expect.poll(() => got().split("\n").length, SOON).toBe(numbers.length + 1);
-      expect(got()).toBe(numbers.map((i) => `${message(i)}\n`).join(""));
-    },
-  );
+      scheme === "tls",
+    );
+    const as = scheme === "tls" ? { ...certificates().client, ca: certificates().ca.cert } : {};
+    const to = { url: `${scheme}://127.0.0.1:${upstream}`, framing, unencrypted: false, ...as };
+    const { host, port } = await start({ address: "tcp://127.0.0.1:0" }, { upstream: to });
+    await sendTo(Number(port), numbers.map((i) => `${message(i)}\n`).join(""));
+    await expect.poll(() => host.intake.forwards(1), SOON).toEqual([]);
+    const got = () => (existsSync(file) ? readFileSync(file, "utf8") : "");
+    await expect.poll(() => got().split("\n").length, SOON).toBe(numbers.length + 1);
+    expect(got()).toBe(numbers.map((i) => `${message(i)}\n`).join(""));
+  });
 });

@@ -1,10 +1,14 @@
 /** What the syslog listeners do under load, and with whatever is sent. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { openSyslog, type SyslogOptions, syslogSchema } from "@kedge/cli/agent/syslog";
 import { openFraming } from "@kedge/cli/agent/syslog-framing";
 import { readContent } from "@kedge/cli/agent/syslog-message";
+import { openJournal } from "@kedge/cli/journal/journal";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { type MemoryHost, memoryHost } from "./memory-host.ts";
@@ -24,11 +28,12 @@ async function start(listen: SyslogOptions["listen"], options: Partial<SyslogOpt
   const source = openSyslog({ ...parsed, ...options }, host);
   const done = source.run();
   const { url = "" } = await source.ready();
-  stops.push(async () => {
+  const stop = async (): Promise<void> => {
     stopping.abort();
     await done;
-  });
-  return { host, port: Number(new URL(url).port) };
+  };
+  stops.push(stop);
+  return { host, port: Number(new URL(url).port), stop };
 }
 const texts = ({ arrivals }: MemoryHost): string[] =>
   arrivals.map(({ bytes }) => Buffer.from(bytes).toString("latin1"));
@@ -83,7 +88,130 @@ describe("while the journal is behind", () => {
       `{"detail":"${host.counts.get("lost")} datagrams","kind":"lost","octets":${(host.counts.get("lost") ?? 0) * big.length}}`,
     );
   });
+
+  test.runIf(process.platform === "linux")(
+    "what the system drops is written down as lost, to the datagram",
+    async () => {
+      const { host, port, stop } = await start({ address: "udp://127.0.0.1:0" });
+      const socket = createSocket("udp4");
+      socket.connect(port, "127.0.0.1");
+      await once(socket, "connect");
+      const bytes = Buffer.from(message("x".repeat(60_000)));
+      // Without a turn of the event loop nothing is read meanwhile.
+      const sent = Array.from({ length: 400 }, () => new Promise((resolve) => socket.send(bytes, resolve)));
+      await Promise.all(sent);
+      await stop();
+      socket.close();
+      const lost = host.counts.get("lost") ?? 0;
+      expect(lost).toBeGreaterThan(0);
+      expect(texts(host).at(-1)).toBe(`{"detail":"${lost} datagrams","kind":"lost"}`);
+      expect(host.arrivals.length - 1 + lost).toBe(sent.length);
+    },
+  );
 });
+
+/** As in the agent: numbers, commitments and bodies on the disk before a sender is let go on. */
+describe("with a journal", () => {
+  const folders: string[] = [];
+  afterEach(() => {
+    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+  });
+  const key = { epoch: 0, tenantKey: new Uint8Array(32).fill(1), bodyKey: new Uint8Array(32).fill(2) };
+
+  async function startWith(folder: string, options: Partial<SyslogOptions> = {}) {
+    const journal = await openJournal({ folder, keys: { current: () => key, of: () => key } });
+    const intake = await journal.intake("atna");
+    const stopping = new AbortController();
+    const memory = memoryHost({ signal: stopping.signal });
+    const listen = { address: "tcp://127.0.0.1:0" };
+    const parsed = syslogSchema.parse({ kind: "syslog", name: "atna", listen });
+    const source = openSyslog({ ...parsed, ...options }, { ...memory, intake });
+    const done = source.run();
+    const { url = "" } = await source.ready();
+    const stop = async (): Promise<void> => {
+      stopping.abort();
+      await done;
+      await journal.close();
+    };
+    const bodies = () =>
+      [...journal.entries("atna")].map(({ bytes }) => Buffer.from(bytes ?? []).toString("latin1"));
+    return { journal, intake, port: Number(new URL(url).port), stop, bodies, troubles: memory.troubles };
+  }
+  function newFolder(): string {
+    const folder = mkdtempSync(join(tmpdir(), "kedge-syslog-"));
+    folders.push(folder);
+    return folder;
+  }
+
+  test("16 senders at a time: each message once, under numbers without a gap, in the order of its sender", async () => {
+    const { port, stop, journal, bodies } = await startWith(newFolder());
+    const numbers = Array.from({ length: 1000 }, (_, i) => i);
+    const names = Array.from({ length: 16 }, (_, i) => `sender${i}.`);
+    const began = performance.now();
+    await Promise.all(
+      names.map(async (name) => {
+        const socket = await open(port);
+        for (const i of numbers) {
+          if (!socket.write(`${message(`${name}${i} ${"x".repeat(700)}`)}\n`)) await once(socket, "drain");
+        }
+        socket.end();
+        await closed(socket);
+      }),
+    );
+    const seconds = (performance.now() - began) / 1000;
+    process.stderr.write(
+      `syslog: ${Math.round((names.length * numbers.length) / seconds)} messages/s from 16 senders\n`,
+    );
+    expect(journal.sources()).toMatchObject([{ name: "atna", journalled: 16_000n, last: 16_000n }]);
+    const all = bodies();
+    for (const name of names) {
+      const mine = all.filter((body) => body.includes(`>${name}`));
+      expect(mine).toEqual(numbers.map((i) => event(`${name}${i} ${"x".repeat(700)}`)));
+    }
+    await stop();
+  });
+
+  test("what a dead upstream is still to get survives the agent's end, and it has all in order when it is back", async () => {
+    const folder = newFolder();
+    const numbers = Array.from({ length: 700 }, (_, i) => i);
+    const dead = await listenUpstream();
+    dead.server.close();
+    await once(dead.server, "close");
+    const upstream = { url: `tcp://127.0.0.1:${dead.port}`, framing: "lines" as const, unencrypted: false };
+    for (const from of [0, 350]) {
+      const agent = await startWith(folder, { upstream });
+      const socket = await open(agent.port);
+      socket.end(
+        numbers
+          .slice(from, from + 350)
+          .map((i) => `${message(i)}\n`)
+          .join(""),
+      );
+      await closed(socket);
+      await agent.stop();
+    }
+    const back = await listenUpstream(dead.port);
+    const agent = await startWith(folder, { upstream });
+    await expect.poll(() => agent.intake.forwards(1), SOON).toEqual([]);
+    await agent.stop();
+    expect(back.got()).toBe(numbers.map((i) => `${message(i)}\n`).join(""));
+    back.server.close();
+  });
+});
+
+/** A repository of audit messages, and what it got. */
+async function listenUpstream(port = 0) {
+  const pieces: Buffer[] = [];
+  const server = createServer((socket) => {
+    socket.on("data", (piece) => pieces.push(piece));
+    socket.on("error", () => undefined);
+  });
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("It has no port");
+  return { server, port: address.port, got: () => Buffer.concat(pieces).toString("latin1") };
+}
 
 describe("hostile senders", () => {
   test("thousands that each begin a message and never end it hold a bounded memory, and others are served", async () => {

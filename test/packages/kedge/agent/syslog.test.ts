@@ -214,7 +214,7 @@ describe.runIf(hasOpenssl)("over TLS", () => {
     });
     socket.resume();
     await once(socket, "secureConnect");
-    socket.end(text);
+    socket.end(Buffer.from(text, "latin1"));
     await once(socket, "close");
   }
 
@@ -224,6 +224,64 @@ describe.runIf(hasOpenssl)("over TLS", () => {
     await sendTls(port, counted(message(3)), undefined, "TLSv1.2");
     await expect(sendTls(port, counted(message(4)), undefined, "TLSv1.1")).rejects.toThrow();
     expect(texts(host)).toEqual([event(1), event(2), event(3)]);
+  });
+
+  const rfc3881 =
+    '<AuditMessage>\n <EventIdentification><EventID code="eventIDcode" codeSystemName="DCM" /></EventIdentification>\n</AuditMessage>';
+  const declared = `<?xml version="1.0" encoding="ASCII"?>\n ${rfc3881}`;
+  const foreign = "<30>Nov 28 09:00:00 h sshd[1]: session opened";
+  const long = `<AuditMessage>${"x".repeat(1 << 20)}</AuditMessage>`;
+  const overlong = (octets: number): string => `{"kind":"overlong","octets":${octets}}`;
+
+  /** What they send in one connection, and what is journalled. */
+  test.each<[sender: string, sent: string, events: string[]]>([
+    [
+      "OpenEMR: no framing, no MSGID, another facility, the name of a variable as code, RFC 3881's schema",
+      `<13>2026-11-28T10:00:00+01:00 emr.example\n${declared}`,
+      [declared],
+    ],
+    [
+      "logstash: LF framing over TLS, RFC 3164's header",
+      `<13>Nov 28 09:00:00 h LOGSTASH[-]: ${event(1)}\n`.repeat(2),
+      [event(1), event(1)],
+    ],
+    [
+      "remote_syslog2: LF framing over TLS, RFC 5424's header without MSGID",
+      `<134>1 2026-11-28T09:00:00Z h app - - - ${event(1)}\n`.repeat(2),
+      [event(1), event(1)],
+    ],
+    ["no header at all, a message a connection", declared, [declared]],
+    [
+      "a length and line ends",
+      `${counted(`${message(1)}\r\n`)}\n${counted(message(2))}\r\n`,
+      [event(1), event(2)],
+    ],
+    ["NUL after each message", `${message(1)}\0${message(2)}\0`, [event(1), event(2)]],
+    [
+      "IHE+RFC3881, a byte order mark",
+      `<85>1 - h a 1 IHE+RFC3881 - \u00ef\u00bb\u00bf${rfc3881}\n`,
+      [rfc3881],
+    ],
+    ["DICOM+RFC3881, any PRI", counted(`<191>1 - h a 1 DICOM+RFC3881 - ${event(1)}`), [event(1)]],
+    [
+      "other programs on the same connection",
+      `${counted(foreign)}${message(1)}\n${foreign}\n${counted(message(2))}`,
+      [event(1), event(2)],
+    ],
+    [
+      "messages that are too long",
+      `${counted(long)}${message(1)}\n${long}\n${message(2)}`,
+      [overlong(long.length), event(1), overlong(long.length), event(2)],
+    ],
+    [
+      "an end amid a message",
+      `${message(1)}\n${message(2).slice(0, -4)}`,
+      [event(1), '{"kind":"truncated"}', event(2).slice(0, -4)],
+    ],
+  ])("a broken sender is read: %s", async (_, sent, events) => {
+    const { host, port } = await start(listen());
+    await sendTls(port, sent);
+    expect(texts(host)).toEqual(events);
   });
 
   test("with a clientCa, takes from those alone whom it has issued a certificate", async () => {

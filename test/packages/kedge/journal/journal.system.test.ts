@@ -112,6 +112,26 @@ test("killed twenty times under load, while another process adds to a shared sou
   await expectTaken(here, said);
 });
 
+// ---- under load -------------------------------------------------------------------------------------------------------
+
+test("an event of 64 MiB is taken and given back, and a larger one is refused", async () => {
+  const said = await finished(start(["large", join(folder, "large")]));
+  expect(said).toEqual(["true", "RangeError"]);
+});
+
+test.skipIf(process.platform !== "linux")(
+  "memory, open files and, with retention, the journal's own size stay what they are, however much goes through",
+  async () => {
+    const said = await finished(start(["load", join(folder, "load"), "", "60"]));
+    const [warm, last] = [said[20], said[59]].map((line) => line?.split(" ").map(Number) ?? []);
+    const [memory = 0, files, size = 0] = last ?? [];
+    expect(memory - (warm?.[0] ?? 0)).toBeLessThan(24 << 10);
+    expect(files).toBe(warm?.[1]);
+    // Records stay, of some 200 bytes.
+    expect(size - (warm?.[2] ?? 0)).toBeLessThan(40 * 1_000 * 400);
+  },
+);
+
 // ---- a power cut ------------------------------------------------------------------------------------------------------
 
 const TAKES = 6;

@@ -1,5 +1,5 @@
 /** Every event of a source is journalled once, in order, under a number without gaps, before its sender is told anything. */
-import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { link, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type JournalOptions, openJournal, readJournal } from "@kedge/cli/journal/journal";
@@ -91,6 +91,29 @@ test("a source has one intake at a time, in all processes, until it is closed", 
   });
 });
 
+test("of two that do not see each other, as from two containers, the first takes nothing more", async () => {
+  await journalling(async (journal) => {
+    const first = await journal.intake("ehr");
+    await first.take({ arrivals: [event("a")] });
+    // As if the folder were mounted elsewhere: the lock of the source is by the folder's identity.
+    const elsewhere = await mkdtemp(join(tmpdir(), "kedge-journal-"));
+    for (const file of ["journal.mdb", "journal.mdb-lock", "sources"]) {
+      await link(join(folder, file), join(elsewhere, file));
+    }
+    await journalling(
+      async (other) => {
+        const second = await other.intake("ehr");
+        expect(await second.take({ arrivals: [event("b")] })).toEqual([2n]);
+        const outcomes = [first.take({ arrivals: [event("c")] }), first.forwarded(1n)];
+        expect(await Promise.all(outcomes.map(codeOf))).toEqual(["in_use", "in_use"]);
+        expect(await second.take({ arrivals: [event("d")] })).toEqual([3n]);
+      },
+      { folder: elsewhere },
+    );
+    await rm(elsewhere, { recursive: true });
+  });
+});
+
 test("the outbox gives by turns what is not posted, and what is posted is unsealed until its place is known", async () => {
   await journalling(async (journal) => {
     for (const [source, count] of [
@@ -173,7 +196,7 @@ const step = fc.oneof(
 test("whatever comes, in whatever order, each source has its events once, in order, unbroken, and stands where it should", async () => {
   let run = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
       run++;
       const here = join(folder, `${run}`);
       let clock = 1_000_000;
@@ -263,7 +286,7 @@ test("whatever comes, in whatever order, each source has its events once, in ord
         await journal.close();
       }
     }),
-    { numRuns: 12 },
+    { numRuns: 8 },
   );
 });
 
@@ -329,9 +352,20 @@ test("a take of what is no event is refused, and what stands beside it is taken"
       ehr.take({ arrivals: [event("a")] }),
       ehr.take({ arrivals: [{ bytes: new Uint8Array(1), mediaType: "not a type" }] }),
       ehr.take({ arrivals: [], cursors: new Map([["k".repeat(1025), "1"]]) }),
+      // This one is found out within the commit that they share.
+      journal.posted([{ source: "ehr", number: 9n, commitment: new Uint8Array(32) }], {
+        postedAt: 1,
+        ...RECEIPT,
+      }),
       ehr.take({ arrivals: [event("b")] }),
     ]);
-    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "rejected",
+      "rejected",
+      "fulfilled",
+    ]);
     expect([...journal.entries("ehr")].map(({ bytes }) => text(bytes))).toEqual(["a", "b"]);
   });
 });
@@ -423,7 +457,7 @@ describe("a journal that", () => {
     }),
   );
 
-  test.each([1, 4_000, 8_192, 40_000])("was cut to %i bytes is damaged", async (length) => {
+  test.each([4_000, 40_000])("was cut to %i bytes is damaged", async (length) => {
     await truncate(path(), length);
     expect(await codeOf(openJournal({ folder, keys }))).toBe("damaged");
     expect(() => readJournal({ folder })).toThrow(expect.objectContaining({ code: "damaged" }));

@@ -1,5 +1,5 @@
-import type { Header } from "@kedge/verify/events/formats/delimited";
 import { readColumns } from "@kedge/verify/events/formats/formats";
+import type { Header } from "@kedge/verify/events/formats/header";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { expect, test } from "vitest";
 import { EPIC_HEADER, EPIC_ROW } from "../../../../support/event-samples.ts";

@@ -172,12 +172,14 @@ describe("a Bundle is cut into its resources, as they stand in its bytes", () =>
         const bundle = `${gap}{"resourceType":"Bundle","entry":[${entries}]}`;
         expect(split(bundle)?.map(({ text }) => text)).toEqual(resources);
       }),
-      { numRuns: 200 },
+      { numRuns: 60 },
     );
   });
 
   test("any XML that a resource may be comes out byte for byte", () => {
-    const value = fc.string({ unit: "grapheme" }).map((text) => text.replaceAll(/[<&"\p{C}]/gu, "&amp;"));
+    const value = fc
+      .string({ unit: fc.constantFrom(...'ab<&"]>\u00fc\u4e2d\u{1f600} \t') })
+      .map((text) => text.replaceAll(/[<&"\p{C}]/gu, "&amp;"));
     const resource = fc
       .tuple(value, fc.constantFrom("", " ", "\n\t"))
       .map(
@@ -190,7 +192,7 @@ describe("a Bundle is cut into its resources, as they stand in its bytes", () =>
         const bundle = `\u{feff}<?xml version="1.0"?>\n<Bundle xmlns="http://hl7.org/fhir">ü${entries}</Bundle>`;
         expect(split(bundle)?.map(({ text }) => text)).toEqual(resources);
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     );
   });
 

@@ -53,7 +53,9 @@ const cells = (columns: Columns): string[] =>
   );
 
 test("a cell is one line, of bounded length, without a character that is not seen", () => {
-  const hostile = fc.string({ unit: "binary" }).map((text) => `a\u202e\t|\r\n\u0000${text}`.repeat(25));
+  const hostile = fc
+    .array(fc.nat(0x10ffff), { maxLength: 20 })
+    .map((points) => `a\u202e\t|\r\n\u0000${String.fromCodePoint(...points)}`.repeat(100));
   fc.assert(
     fc.property(hostile, (text) => {
       const event = {
@@ -134,13 +136,6 @@ describe.each(XML_FORMATS)("XML of %s is refused", (mediaType) => {
   });
 });
 
-test("XML of a hundred thousand elements is refused, for each takes memory", () => {
-  const text = `<AuditMessage>${"<a/>".repeat(100_000)}</AuditMessage>`;
-  expect(() => readColumns(utf8ToBytes(text), "application/xml")).toThrow(
-    "column 400011: more than 100000 elements and attributes",
-  );
-});
-
 test("a hundred levels are read", () => {
   expect(readColumns(utf8ToBytes(deep(100)), "application/xml")).toEqual({});
 });
@@ -150,13 +145,6 @@ test("JSON of ten thousand levels is refused", () => {
   expect(() => readColumns(utf8ToBytes(text), "application/json")).toThrow(
     "line 1, column 156: more than 128 levels of nesting",
   );
-});
-
-test("more than 16 MiB are refused, unread", () => {
-  const large = new Uint8Array((16 << 20) + 1).fill(0x20);
-  for (const mediaType of ["application/fhir+json", "application/fhir+xml", "application/ihe+rfc3881"]) {
-    expect(() => readColumns(large, mediaType)).toThrow(EventError);
-  }
 });
 
 test("an error quotes nothing of the event", () => {

@@ -1,11 +1,10 @@
 /**
- * A database of LMDB in one file: looked at before LMDB maps it, and opened so that a commit is on the disk when it returns,
- * and so that a full disk is an error.
+ * The files of a database of LMDB, without LMDB: told to be whole before it maps them, and made so that a full disk is an
+ * error.
  */
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
-  chmodSync,
   closeSync,
   fstatSync,
   fsyncSync,
@@ -17,37 +16,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
-import { open, type RootDatabase } from "lmdb";
-
-export type Database = RootDatabase<Buffer, Buffer>;
 
 /** For more readers than there will be processes. */
 const LOCK_BYTES = 16_384;
-
-/** Made if absent, for its owner alone, unless it is only to be read. @throws what the file system or LMDB says. */
-export function openDatabase(path: string, { readOnly }: { readOnly: boolean }): Database {
-  if (!readOnly) makeLockFile(`${path}-lock`);
-  const db = open<Buffer, Buffer>({
-    ...{ path, noSubdir: true, readOnly },
-    ...{ encoding: "binary", keyEncoding: "binary", cache: false },
-    // Otherwise a commit returns before it is on the disk.
-    overlappingSync: false,
-    // Address space and nothing else: the file grows as it is written.
-    mapSize: 2 ** 42,
-  });
-  if (!readOnly) {
-    for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600);
-    syncFolder(dirname(path));
-  }
-  return db;
-}
 
 /**
  * LMDB would make it a hole, and write to that through memory: on a full disk that ends the process (SIGBUS).
  * Under its name it is whole at once, for another process may open it.
  */
-function makeLockFile(lock: string): void {
+export function makeLockFile(lock: string): void {
   if (identityOf(lock) !== undefined) return;
   const temporary = `${lock}.${randomUUID()}`;
   try {
@@ -61,7 +38,7 @@ function makeLockFile(lock: string): void {
   }
 }
 
-function syncFolder(path: string): void {
+export function syncFolder(path: string): void {
   // There a folder cannot be opened as a file.
   if (process.platform === "win32") return;
   const folder = openSync(path, "r");
@@ -86,16 +63,20 @@ const MAGIC = 0xbeefc0de;
  * LMDB maps the file and reads what is not there as a fault of the machine, which ends the process without a word, and takes
  * an empty file for a new one: so its two heads are looked at before.
  *
- * `cut`: shorter than what it says of itself. @throws what the file system says.
+ * `cut`: shorter than what it says of itself. @param options how LMDB opens it. @throws what the file system says.
  */
-export function lookAt(path: string): "absent" | "empty" | "whole" | "foreign" | "cut" {
+export function lookAt(
+  path: string,
+  options: { path: string; noSubdir: boolean } = { path, noSubdir: true },
+): "absent" | "empty" | "whole" | "foreign" | "cut" {
   if (identityOf(path) === undefined) return "absent";
   const file = openSync(path, "r");
   try {
-    const size = fstatSync(file).size;
-    if (size === 0) return "empty";
     const head = Buffer.alloc(2 << 16);
     const read = readSync(file, head, 0, head.length, 0);
+    // After the heads: whoever writes makes the file longer before it says so in one of them.
+    const size = fstatSync(file).size;
+    if (size === 0) return "empty";
     const pageSize = head.readUInt32LE(META.pageSize);
     const metas = [0, pageSize].filter(
       (at) => at + META.bytes <= read && head.readUInt32LE(at + META.magic) === MAGIC,
@@ -108,17 +89,19 @@ export function lookAt(path: string): "absent" | "empty" | "whole" | "foreign" |
     closeSync(file);
   }
   // It may be shorter than its last page, where that was freed before it was written.
-  return isReadable(path) ? "whole" : "cut";
+  return isReadable(options) ? "whole" : "cut";
 }
 
 const transactionOf = (head: Buffer, at: number): bigint => head.readBigUInt64LE(at + META.transaction);
 
 const READ_ALL =
-  'const db = require(process.argv[1]).open({ path: process.argv[2], noSubdir: true, keyEncoding: "binary", encoding: "binary", readOnly: true });' +
+  "const [lmdb, path, noSubdir] = process.argv.slice(1);" +
+  'const db = require(lmdb).open({ path, noSubdir: noSubdir === "true", keyEncoding: "binary", encoding: "binary", readOnly: true });' +
   " for (const { value } of db.getRange()) void value;";
 
 /** Another process reads all of it, for it may end at it. */
-function isReadable(path: string): boolean {
+function isReadable({ path, noSubdir }: { path: string; noSubdir: boolean }): boolean {
   const lmdb = createRequire(import.meta.url).resolve("lmdb");
-  return spawnSync(process.execPath, ["-e", READ_ALL, lmdb, path], { stdio: "ignore" }).status === 0;
+  const args = ["-e", READ_ALL, lmdb, path, `${noSubdir}`];
+  return spawnSync(process.execPath, args, { stdio: "ignore" }).status === 0;
 }
