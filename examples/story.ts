@@ -55,7 +55,9 @@ export function beginStory(name: string): Story {
     },
     async kedge(args, expected = 0, below = "") {
       const shown = args.map((arg) => (arg.startsWith(folder) ? relative(folder, arg) : arg));
-      show(`${below === "" ? "" : `$ cd ${below}\n`}$ kedge ${shown.map((arg) => (/[\s*]/.test(arg) ? `'${arg}'` : arg)).join(" ")}\n`);
+      show(
+        `${below === "" ? "" : `$ cd ${below}\n`}$ kedge ${shown.map((arg) => (/[\s*]/.test(arg) ? `'${arg}'` : arg)).join(" ")}\n`,
+      );
       const { code, output } = await run(args, join(folder, below));
       show(`${output.replace(/^(?=.)/gm, "  ")}\n`);
       if (code !== expected) throw new Error(`kedge ${args[0]} ended with ${code}, and not with ${expected}`);

@@ -45,7 +45,10 @@ export async function supplyChain({ tell, write, copy, kedge, agent, folder }: S
   copy(evidence, "handed-over");
   write("handed-over/events/wms-5.json", shipping(5, BACK_DATED));
 
-  tell("3. What the auditor sees", "One of the documents that the distributor hands over is not what was logged.");
+  tell(
+    "3. What the auditor sees",
+    "One of the documents that the distributor hands over is not what was logged.",
+  );
   await kedge(["verify", "events", "proofs.ndjson"], 1, "handed-over");
 
   tell("4. The document as it was is proven", "It was in the log after the recall, and its own time agrees.");
