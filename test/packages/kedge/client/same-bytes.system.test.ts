@@ -4,6 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
+import { runAgent } from "@kedge/cli/agent/agent";
+import { configOfFlags } from "@kedge/cli/agent/config";
+import { openReport } from "@kedge/cli/agent/report";
 import { openJournal } from "@kedge/cli/journal/journal";
 import { openCommitment, parseOpening } from "@kedge/verify/events/commitment";
 import { encodeBase64 } from "@kedge/verify/tlog/bytes";
@@ -13,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { kedge } from "../../../cli/run.ts";
 import { SAMPLES } from "../../../support/event-samples.ts";
+import { API_KEY, LOG_ID, startServer } from "../../../support/fake-api.ts";
 
 const verifyFolder = fileURLToPath(new URL("../../../../packages/verify/", import.meta.url));
 const TENANT_KEY = "07".repeat(32);
@@ -133,3 +137,43 @@ describe.each(bySource)("events of $mediaType", ({ mediaType, events }) => {
     60_000,
   );
 });
+
+test("a file that the agent follows has the commitments that the command makes of it", async () => {
+  const cwd = mkdtempSync(join(folder, "agent-"));
+  const file = join(cwd, "ehr.ndjson");
+  writeFileSync(file, [1, 2, 3].map((n) => `{"resourceType":"AuditEvent","id":"${n}"}\n`).join(""));
+  const args = ["commit", file, "--source", "ehr", "--tenant-key", TENANT_KEY];
+  const { out } = await kedge(args, { cwd, env: { HOME: cwd } });
+  const records = out
+    .trimEnd()
+    .split("\n")
+    .map((line) => recordSchema.parse(JSON.parse(line)));
+
+  const server = await startServer();
+  const stop = new AbortController();
+  const key = { epoch: 0, tenantKey: new Uint8Array(32).fill(7) };
+  const agent = runAgent(
+    {
+      config: configOfFlags(join(cwd, "data"), {
+        health: "off",
+        sources: new Map([["follow", [`ehr=${file}`]]]),
+      }),
+      ...{ log: LOG_ID, keys: { current: () => key, of: () => key } },
+      connection: { url: server.url, apiKey: API_KEY },
+      report: openReport(() => undefined),
+    },
+    stop.signal,
+    { sources: 10_000, posting: 500 },
+  );
+  try {
+    const sealed = async () => {
+      await server.seal();
+      return server.sealed().slice(0, 3);
+    };
+    await expect.poll(sealed, { timeout: 30_000 }).toEqual(records.map(({ commitment }) => commitment));
+  } finally {
+    stop.abort();
+    await agent;
+    await server.stop();
+  }
+}, 60_000);
