@@ -36,6 +36,10 @@ export const tenantCommands: Commands = {
       summary: "the public keys that others verify your proofs with, as one file",
       load: async () => (await import("./policy.ts")).policyCommand,
     },
+    manifests: {
+      summary: "what an agent counted, hour by hour, for an auditor",
+      load: async () => (await import("./manifests.ts")).manifestsCommand,
+    },
     keys: {
       summary: "list, rotate and seal the tenant keys that commitments are made under",
       load: async () => (await import("./keys.ts")).keysCommand,
@@ -52,11 +56,23 @@ export const tenantCommands: Commands = {
   },
 };
 
-/** An auditor's commands where a tenant runs them: what was numbered here is known. */
+/** An auditor's commands where a tenant runs them: the keyring, and what was numbered here, are known. */
 export const auditingCommands: Commands = {
   ...auditorCommands,
   commands: {
     ...auditorCommands.commands,
+    audit: {
+      summary: "check a whole log, and reconcile it with an export of events",
+      async load() {
+        const { auditCommand } = await import("@kedge/verify/cli/audit");
+        const { openTenantKeys, withKeyring } = await import("./keyring.ts");
+        return (command) =>
+          auditCommand(
+            withKeyring(command),
+            async (flags) => (await openTenantKeys(flags, { mayAsk: false })).tenantKeys,
+          );
+      },
+    },
     verify: {
       summary: "verify an event with its proof file, offline",
       async load() {

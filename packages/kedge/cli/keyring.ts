@@ -67,7 +67,7 @@ export async function openTenantKeys(
     if (!(error instanceof KeyringError)) throw error;
     if (mayAsk || error.code !== "sealed") throw misuse(error.message, error);
     warn(
-      "the keyring is sealed, so events are held against the openings in their proofs alone: --passphrase-file opens it",
+      "the keyring is sealed, so only openings that were kept count, such as those in proofs: --passphrase-file opens it",
     );
     return { tenantKeys: [], shredded: [] };
   }

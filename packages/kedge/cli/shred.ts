@@ -1,4 +1,6 @@
 /** `kedge shred`: destroys the key of an epoch, and has a record of it anchored. */
+
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { type PinnedKeys, pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
@@ -9,25 +11,40 @@ import { ClientError } from "@kedge/verify/error";
 import { withOpening } from "@kedge/verify/proof/extra";
 import { verifyEvent } from "@kedge/verify/proof/verify";
 import { sayFailure } from "@kedge/verify/proof/words";
+import { quoted } from "@kedge/verify/text";
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
+import type { JournalReader } from "../journal/types.ts";
+import type { KeyringPlace } from "../keys/keyring.ts";
+import { readKeyringFile } from "../keys/keyring-file.ts";
 import type { Shredding } from "../keys/shred.ts";
 import { dropStoredKey, type KeyringFlags, keyringMisuse, keyringPlace, withKeyring } from "./keyring.ts";
+import { keepManifests, withJournal } from "./manifests.ts";
 import { openLog } from "./service.ts";
 import { awaitProofs, withTimeout } from "./wait.ts";
 
 const HELP = `
 First a signed record that it happened is posted, then the key is destroyed, then the record's proof is awaited and kept beside
 the keyring. Run it again if it was stopped, or the service did not answer: it goes on where it was.
+The manifests of an agent are kept first, with their openings, beside the keyring: --data names its folder.
 Afterwards nobody can derive the openings of that epoch's events again, nor read their bodies in the journal. What keeps its
 opening, as a proof file does, is proven as before. Copies of the keyring and of the credentials, in backups say, hold the
 key as long as you keep them: destroy those too.`;
 
-type ShredFlags = KeyringFlags & { epoch: number; yes?: boolean; offline?: boolean; timeout: number };
+type ShredFlags = KeyringFlags & {
+  epoch: number;
+  data?: string;
+  agent: boolean;
+  yes?: boolean;
+  offline?: boolean;
+  timeout: number;
+};
 
 export function shredCommand(command: Command): Command {
   return withTimeout(withVkeys(withKeyring(withLog(command))), "how long to wait until it is anchored")
     .requiredOption("--epoch <n>", "whose key is destroyed, see kedge keys list", wholeNumber(0))
+    .option("--data <folder>", "the data folder of your agent")
+    .option("--no-agent", "you have no agent, or it never used this epoch")
     .option("--yes", "without asking")
     .option("--offline", "destroy it now; the record is posted when this is run again without")
     .addHelpText("after", HELP)
@@ -41,7 +58,11 @@ async function shred(flags: ShredFlags): Promise<void> {
   const place = keyringPlace(flags);
   const { epoch } = flags;
   const { beginShred, destroyKey, noteShred } = await import("../keys/shred.ts");
+  if (flags.data === undefined && flags.agent) {
+    throw misuse("Name the data folder of your agent with --data, for its manifests; or say --no-agent");
+  }
   if (!flags.yes) await confirm(epoch);
+  if (flags.data !== undefined) await keepOfAgent(flags.data, place, epoch);
   const shredding = await keyringMisuse(() => beginShred(place, epoch, Date.now()));
   if (target !== undefined && !shredding.posted) {
     await post(target, shredding);
@@ -60,6 +81,48 @@ async function shred(flags: ShredFlags): Promise<void> {
     print(`That it happened is anchored: ${kept} and its proof beside it.`);
   }
   process.exitCode = 0;
+}
+
+/** What an auditor of the epoch will need, as long as there is its key. What was kept before is not kept anew. */
+async function keepOfAgent(data: string, place: KeyringPlace, epoch: number): Promise<void> {
+  const out = join(dirname(place.path), `shred-${epoch}-manifests`);
+  if (existsSync(out)) return;
+  const { openKeyring } = await import("../keys/keyring.ts");
+  const keys = await keyringMisuse(() => openKeyring(place));
+  if (keys.of(epoch) === undefined) {
+    warn(`the shredding of epoch ${epoch} was begun before: its manifests can be opened no more`);
+    return;
+  }
+  await withJournal(data, keys, async (journal) => {
+    checkSeen(journal, place, epoch);
+    const waiting = journal.sources().find(({ forwarding }) => forwarding > 0n);
+    if (waiting !== undefined) {
+      throw misuse(
+        `Messages of the source ${quoted(waiting.name)} wait for its upstream, encrypted under the tenant key: wait until it has them`,
+      );
+    }
+    const { written } = await keepManifests(journal, keys, { out, epoch });
+    print(`${written} manifests of epoch ${epoch}, with their openings, are kept in ${out}`);
+  });
+}
+
+/** In which an agent that runs has seen a rotation, ms. */
+const SEEN_AFTER = 60_000;
+
+/** What an agent committed to after its key was destroyed could never be opened. */
+function checkSeen(journal: JournalReader, place: KeyringPlace, epoch: number): void {
+  const began = Date.parse(readKeyringFile(place.path)?.file.epochs.at(-1)?.createdAt ?? "");
+  if (!(Date.now() - began > SEEN_AFTER)) {
+    throw misuse("The current epoch has just begun, and the agent may not know it yet: wait a minute");
+  }
+  for (const { name, last } of journal.sources()) {
+    if (last === undefined) continue;
+    const [entry] = journal.entries(name, { from: last, to: last, withoutBytes: true });
+    if (entry === undefined || entry.epoch !== epoch || entry.at < began + SEEN_AFTER) continue;
+    throw misuse(
+      `The agent still commits under epoch ${epoch}: does it use ${place.path}? See kedge agent status`,
+    );
+  }
 }
 
 async function confirm(epoch: number): Promise<void> {

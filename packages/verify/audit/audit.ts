@@ -71,8 +71,9 @@ export type ExportedEvent = { event: string; line?: number; commitment: string; 
  * - `other`: an event or a record of a source that is not compared
  * - `unsourced`: an event that is of no source, and so not compared, if it is in the log
  * - `untold`: a record of which it is not known whether its event was given
+ * - `otherwise`: what an event would be under another of the tenant's keys
  */
-const ROLES = ["event", "absent", "changed", "left", "other", "unsourced", "untold"] as const;
+const ROLES = ["event", "absent", "changed", "left", "other", "unsourced", "untold", "otherwise"] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
@@ -88,8 +89,10 @@ export type Export = {
   slots: Uint32Array;
   /** 0: none. */
   lines: Float64Array;
-  /** The index of the event's entry plus one, 0 while it is not found. */
+  /** The index of the event's entry plus one, 0 while it is not found; below 0 when that is the entry of what it is otherwise. */
   found: Float64Array;
+  /** Of what an event is otherwise: its number plus one. */
+  events: Uint32Array;
   /** Places in ROLES. */
   roles: Uint8Array;
   /** The name of the events from number `first` on. */
@@ -111,23 +114,41 @@ const WORDS = COMMITMENT_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 export function emptyExport(kind: { areRecords?: boolean; isPartial?: boolean } = {}): Export {
   const [words, slots] = [new Uint32Array(WORDS), new Uint32Array(4)];
   const [lines, found, roles] = [new Float64Array(1), new Float64Array(1), new Uint8Array(1)];
-  const total = { event: 0, absent: 0, changed: 0, left: 0, other: 0, unsourced: 0, untold: 0 };
+  const events = new Uint32Array(1);
+  const total = { event: 0, absent: 0, changed: 0, left: 0, other: 0, unsourced: 0, untold: 0, otherwise: 0 };
   const { areRecords = false, isPartial = false } = kind;
   const rest = { names: [], total, copies: 0, sources: new Map(), areRecords, isPartial };
-  return { count: 0, words, slots, lines, found, roles, ...rest };
+  return { count: 0, words, slots, lines, found, events, roles, ...rest };
 }
 
-/** A commitment has the first role that it is given. False when it has one already. */
+/**
+ * A commitment has the first role that it is given. False when it has one already. `otherwise`: what the event would be under
+ * the tenant's other keys; any of them in the log is the event.
+ */
 export function addEvent(
   to: Export,
-  { event, line = 0, commitment, opening }: ExportedEvent,
+  exported: ExportedEvent,
   role: Role = "event",
+  otherwise: readonly ExportedEvent[] = [],
 ): boolean {
-  const slot = slotOf(to, hexToBytes(commitment));
-  if (to.slots[slot] !== 0) {
+  if (!insert(to, exported, role)) {
     if (role === "event") to.copies += 1;
     return false;
   }
+  const number = to.count;
+  for (const other of otherwise) if (insert(to, other, "otherwise")) to.events[to.count - 1] = number;
+  const { source, sequence } = exported.opening;
+  // The opening of a record that opened no event is nobody's word but its own: it fills no gap.
+  const isNumbered = role === "event" || role === "changed";
+  if (!isNumbered || source === undefined || sequence === undefined) return true;
+  addSequence(to.sources, source, BigInt(sequence));
+  return true;
+}
+
+/** False for a commitment that is there. */
+function insert(to: Export, { event, line = 0, commitment }: ExportedEvent, role: Role): boolean {
+  const slot = slotOf(to, hexToBytes(commitment));
+  if (to.slots[slot] !== 0) return false;
   if (to.count === to.lines.length) grow(to);
   to.words.set(KEY, to.count * WORDS);
   to.lines[to.count] = line;
@@ -137,26 +158,23 @@ export function addEvent(
   to.total[role] += 1;
   to.slots[slot] = to.count;
   if (2 * to.count > to.slots.length) spread(to);
-  const { source, sequence } = opening;
-  // The opening of a record that opened no event is nobody's word but its own: it fills no gap.
-  const isNumbered = role === "event" || role === "changed";
-  if (!isNumbered || source === undefined || sequence === undefined) return true;
-  addSequence(to.sources, source, BigInt(sequence));
   return true;
 }
 
 /** The index of a commitment's entry, once the log was read; undefined when it is not in it. */
 export function indexOf(events: Export, commitment: Uint8Array): bigint | undefined {
   const found = events.found[numberOf(events, commitment)] ?? 0;
-  return found === 0 ? undefined : BigInt(found - 1);
+  return found === 0 ? undefined : BigInt(Math.abs(found) - 1);
 }
 
 function grow(to: Export): void {
-  const { words, lines, found, roles } = to;
+  const { words, lines, found, events, roles } = to;
   to.words = new Uint32Array(2 * words.length);
   to.roles = new Uint8Array(2 * roles.length);
   to.lines = new Float64Array(2 * lines.length);
   to.found = new Float64Array(2 * found.length);
+  to.events = new Uint32Array(2 * events.length);
+  to.events.set(events);
   to.words.set(words);
   to.lines.set(lines);
   to.found.set(found);
@@ -536,9 +554,9 @@ function matchEntries(
   for (const [i, entry] of entries.entries()) {
     const index = start + BigInt(i);
     const isOfPeriod = period.start <= index && index < period.end;
-    const number = numberOf(events, entry);
-    const first = (events.found[number] ?? 0) - 1;
-    if (number < 0) {
+    const hit = numberOf(events, entry);
+    const first = (events.found[hit] ?? 0) - 1;
+    if (hit < 0) {
       if (!isOfPeriod) continue;
       if (events.isPartial) state.unknown += 1;
       else findings.push({ finding: "entry_without_event", ...named(index, entry) });
@@ -549,7 +567,14 @@ function matchEntries(
       findings.push({ finding: "entry_repeated", ...named(index, entry), detail });
       continue;
     }
-    events.found[number] = Number(index) + 1;
+    events.found[hit] = Number(index) + 1;
+    const number = (events.events[hit] || hit + 1) - 1;
+    if (number !== hit) {
+      // Posted again after a rotation, it is in the log under two keys, and one event.
+      const isKnown = events.found[number] !== 0;
+      if (!isKnown) events.found[number] = -(Number(index) + 1);
+      if (isKnown) continue;
+    } else if (first < -1) continue;
     const role = roleOf(events, number);
     if (role === "event") {
       state.found += 1;

@@ -10,13 +10,13 @@ import type { ExportedEvent } from "./audit.ts";
 
 /** `path` is what it goes by: the folders, the file and maybe the line, with `/` between. */
 export type PairedRecord = ExportedEvent & { path: string };
-/** `derived` is what the tenant key makes of it, where there is one. */
+/** `derived` is what the tenant's keys make of it, the current one first, where there are any. */
 export type PairedEvent = {
   event: string;
   line?: number;
   path: string;
   bytes: Uint8Array;
-  derived?: ExportedEvent;
+  derived?: readonly ExportedEvent[];
 };
 
 /**
@@ -84,11 +84,12 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     yield* free.before(lastOpened + 1, near.before);
   }
   function find(event: PairedEvent): number | undefined {
-    const derived = event.derived && byCommitment.get(event.derived.commitment);
-    const record = derived === undefined || !free.has(derived) ? undefined : records[derived];
-    if (derived !== undefined && record !== undefined && event.derived !== undefined) {
+    for (const { commitment, opening } of event.derived ?? []) {
+      const derived = byCommitment.get(commitment);
+      const record = derived === undefined || !free.has(derived) ? undefined : records[derived];
+      if (derived === undefined || record === undefined) continue;
       // The commitment is the key's. Nobody has checked the record's own opening: its source and number may be made up.
-      records[derived] = { ...record, opening: event.derived.opening };
+      records[derived] = { ...record, opening };
       return derived;
     }
     for (const number of candidates(event)) if (opens(number, event)) return number;
@@ -98,8 +99,10 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
   function findTaken(event: PairedEvent): number | undefined {
     const known = opened.get(digestOf(event));
     if (known !== undefined) return known;
-    const derived = event.derived && byCommitment.get(event.derived.commitment);
-    if (derived !== undefined) return derived;
+    for (const { commitment } of event.derived ?? []) {
+      const derived = byCommitment.get(commitment);
+      if (derived !== undefined) return derived;
+    }
     return namesakes(bySuffix, event.path).find((number) => !free.has(number) && opens(number, event));
   }
   function take(event: PairedEvent, number: number): Pair[] {

@@ -15,8 +15,8 @@ import { EventError } from "../events/error.ts";
 import { GAP_MEDIA_TYPE, type Gap, parseGap } from "../events/gap.ts";
 import { MANIFEST_MEDIA_TYPE, manifestSource, parseManifest } from "../events/manifest.ts";
 import type { AuditFlags, ComparedExport, Findings, Numbering } from "./audit-report.ts";
-import { committer, where } from "./committer.ts";
-import { findTenantKey } from "./credentials.ts";
+import { committer, type TenantKeys, where } from "./committer.ts";
+import { noTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
 import { proofName } from "./proof-names.ts";
@@ -27,7 +27,7 @@ import { readRecords } from "./records.ts";
 export async function readExport(
   flags: AuditFlags,
   found: Findings,
-  { leftOut, litter }: { leftOut: string[]; litter: string[] },
+  { leftOut, litter, openKeys }: { leftOut: string[]; litter: string[]; openKeys: OpenKeys },
 ): Promise<ComparedExport | undefined> {
   const { events, records, manifests } = flags;
   if (events === undefined && records === undefined) return undefined;
@@ -40,7 +40,7 @@ export async function readExport(
   };
   const shown = progress(areRecords ? "records read" : "events read");
   const opened = new Set<string>();
-  const reading = { flags, leftOut, litter, onEvent: () => shown.add(1) };
+  const reading = { flags, openKeys, leftOut, litter, onEvent: () => shown.add(1) };
   if (events === undefined) {
     for await (const pair of manifestPairs(reading)) {
       if (pair.kind === "unused") continue; // it is told of among the records
@@ -87,13 +87,14 @@ function include(
   event: ExportedEvent,
   flags: AuditFlags,
   bytes?: Uint8Array,
+  otherwise: readonly ExportedEvent[] = [],
 ): AuditFinding[] {
   if (!isCompared(event, flags)) {
     addEvent(all, event, "other");
     countOther(all, event);
     return [];
   }
-  if (!addEvent(all, event)) return [];
+  if (!addEvent(all, event, "event", otherwise)) return [];
   number(all, event);
   if (event.opening.mediaType === GAP_MEDIA_TYPE) return [gapSeen(event, bytes)];
   if (all.numbered === undefined || bytes === undefined || !isOfManifest(event)) return [];
@@ -170,17 +171,19 @@ function includePair(
       if (isCompared(pair.record, flags)) number(all, pair.record);
       addEvent(all, isCompared(pair.record, flags) ? pair.record : unnumbered(pair.record), "changed");
       return [{ finding: "event_changed", ...named(pair.event) }];
-    case "unopened":
-      if (pair.event.derived !== undefined) {
+    case "unopened": {
+      const [derived, ...otherwise] = pair.event.derived ?? [];
+      if (derived !== undefined) {
         // The key made it without a source. Beside records, it is another's only if the log has it: it may be an altered one.
-        if (hasRecords && !isCompared(pair.event.derived, flags)) {
-          addEvent(all, pair.event.derived, "unsourced");
-          countOther(all, pair.event.derived);
+        if (hasRecords && !isCompared(derived, flags)) {
+          addEvent(all, derived, "unsourced", otherwise);
+          countOther(all, derived);
           return [];
         }
-        return include(all, pair.event.derived, flags, pair.event.bytes);
+        return include(all, derived, flags, pair.event.bytes, otherwise);
       }
       return [{ finding: "event_without_opening", ...named(pair.event) }];
+    }
     case "unused":
       if (isUnread) {
         addEvent(all, isCompared(pair.record, flags) ? pair.record : unnumbered(pair.record), "left");
@@ -222,7 +225,16 @@ async function readPairedRecords(files: readonly string[], flags: AuditFlags): P
   return records;
 }
 
-type Reading = { flags: AuditFlags; leftOut: string[]; litter: string[]; onEvent: () => void };
+/** The tenant's keys; none where there are none, or they stay sealed. */
+export type OpenKeys = (flags: AuditFlags) => Promise<TenantKeys>;
+
+type Reading = {
+  flags: AuditFlags;
+  openKeys: OpenKeys;
+  leftOut: string[];
+  litter: string[];
+  onEvent: () => void;
+};
 
 /** Of manifests beside records alone. */
 async function* manifestPairs(reading: Reading): AsyncGenerator<Pair> {
@@ -236,10 +248,11 @@ async function* manifestPairs(reading: Reading): AsyncGenerator<Pair> {
 async function* pairs(
   paths: readonly string[],
   records: readonly PairedRecord[],
-  { flags, leftOut, litter, onEvent }: Reading,
+  { flags, openKeys, leftOut, litter, onEvent }: Reading,
 ): AsyncGenerator<Pair> {
-  const tenantKey = findTenantKey(flags);
-  const derive = records.length === 0 || tenantKey !== undefined ? committer(flags, tenantKey) : undefined;
+  const tenantKeys = await openKeys(flags);
+  if (records.length === 0 && tenantKeys.length === 0) throw noTenantKey();
+  const derive = tenantKeys.map((tenantKey) => committer(flags, tenantKey));
   const pairing = startPairing(records);
   for (const path of paths) {
     // What is given by its own name is meant, whatever that looks like.
@@ -257,14 +270,14 @@ async function* pairs(
   yield* pairing.finish();
 }
 
-function pairedEvent(source: EventSource, derive: ReturnType<typeof committer> | undefined): PairedEvent {
+function pairedEvent(source: EventSource, derive: readonly ReturnType<typeof committer>[]): PairedEvent {
   const { name, line, bytes } = source;
-  const derived = derive && commitTo(source, derive);
+  const derived = derive.flatMap((commit) => commitTo(source, commit) ?? []);
   return {
     ...named({ event: name, ...(line === undefined ? {} : { line }) }),
     path: proofName(name, line),
     bytes,
-    ...(derived && { derived }),
+    ...(derived.length > 0 && { derived }),
   };
 }
 

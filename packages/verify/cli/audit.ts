@@ -23,7 +23,7 @@ import { TlogError } from "../tlog/error.ts";
 import { HASH_SIZE, type Range } from "../tlog/merkle.ts";
 import { MAX_PROOF_SIZE, parseProof } from "../tlog/proof.ts";
 import { TILE_WIDTH, type Tile, widthAt } from "../tlog/tile.ts";
-import { readExport } from "./audit-export.ts";
+import { type OpenKeys, readExport } from "./audit-export.ts";
 import {
   type AuditFlags,
   type AuditOutcome,
@@ -34,9 +34,10 @@ import {
   keysLine,
   type Numbering,
 } from "./audit-report.ts";
-import { withCommit } from "./committer.ts";
+import { type TenantKeys, withCommit } from "./committer.ts";
 import {
   evidenceKeys,
+  findTenantKey,
   namedLog,
   type PinnedKeys,
   pinnedKeys,
@@ -50,7 +51,8 @@ import { collect, entryCount, entryNumber, MAX_TIMER, seconds } from "./options.
 import { asMisuse, EXIT_FAILED, misuse, print, progress } from "./output.ts";
 import { time } from "./time.ts";
 
-export function auditCommand(command: Command): Command {
+/** `openKeys` is given by a program that knows a keyring. */
+export function auditCommand(command: Command, openKeys: OpenKeys = storedKeys): Command {
   return withCommit(withVkeys(withService(command)))
     .argument("[log]", "the log's id (KEDGE_LOG, or of the credentials)")
     .option("--events <path>", "the export: an event file, a folder or .ndjson; may be repeated", collect)
@@ -90,7 +92,12 @@ export function auditCommand(command: Command): Command {
       "\nWithout --events and --records, only the log itself is audited." +
         "\nExit code: 0 reconciled (or consistent), 1 not, 2 used wrongly, 3 undecided: not read, or nothing to compare.",
     )
-    .action(audit);
+    .action((id: string | undefined, flags: AuditFlags) => audit(id, flags, openKeys));
+}
+
+async function storedKeys(flags: AuditFlags): Promise<TenantKeys> {
+  const tenantKey = findTenantKey(flags);
+  return tenantKey === undefined ? [] : [tenantKey];
 }
 
 function byIndex(flags: string, description: string): Option {
@@ -101,7 +108,7 @@ function byIndex(flags: string, description: string): Option {
 const AHEAD = 8;
 type AuditedLog = { log: LogReader; keys: PinnedLog };
 
-async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
+async function audit(id: string | undefined, flags: AuditFlags, openKeys: OpenKeys): Promise<void> {
   process.exitCode = EXIT_FAILED; // until it is reconciled: a reader may close the pipe before that
   if (flags.checkEvidence !== undefined) {
     const keys = evidenceKeys(flags);
@@ -117,7 +124,7 @@ async function audit(id: string | undefined, flags: AuditFlags): Promise<void> {
   const kept = (flags.since ?? []).map((path) => readKept(path, target.keys));
   const found = findings(flags.json ?? false);
   const outcome: AuditOutcome = { origin: target.keys.origin, evidence: [], leftOut: [], litter: [] };
-  const events = await readExport(flags, found, outcome);
+  const events = await readExport(flags, found, { ...outcome, openKeys });
   let isRead = false;
   try {
     await readLog(target, { kept, flags, events }, found, outcome);

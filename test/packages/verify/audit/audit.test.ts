@@ -490,3 +490,31 @@ test("an audit that has not seen every entry is not finished", () => {
   audit.add({ entries: commitments(2), history: [] });
   expect(() => audit.finish()).toThrow(RangeError);
 });
+
+test("of an event under several keys each is the event; none of them, or one of them twice, is a finding", () => {
+  const keys = 3;
+  const states = fc.array(fc.subarray([0, 1, 2]), { minLength: 1, maxLength: 60 });
+  fc.assert(
+    fc.property(states, fc.boolean(), (posted, again) => {
+      const events = emptyExport();
+      const under = (n: number, key: number) => ({
+        event: "e",
+        commitment: bytesToHex(commitment(keys * n + key)),
+        opening,
+      });
+      for (const n of posted.keys()) addEvent(events, under(n, 2), "event", [under(n, 1), under(n, 0)]);
+      const served = posted.flatMap((of, n) => of.map((key) => commitment(keys * n + key)));
+      const [first] = served;
+      const repeated = again && first !== undefined ? [first] : [];
+      const { findings, audit } = auditOf([...served, ...repeated], { events });
+      const absent = posted.flatMap((of, n) => (of.length === 0 ? [under(n, 2).commitment] : []));
+      expect(
+        findings.filter(({ finding }) => finding === "event_not_in_log").map(({ entry }) => entry),
+      ).toEqual(absent);
+      expect(findings.filter(({ finding }) => finding === "entry_repeated")).toHaveLength(repeated.length);
+      expect(findings).toHaveLength(absent.length + repeated.length);
+      expect(audit.found).toBe(posted.length - absent.length);
+    }),
+    RUNS,
+  );
+});

@@ -153,7 +153,7 @@ test("with the tenant key, order and names do not matter, however many there are
       opening,
     };
   });
-  const events = made.map((derived, n) => ({ ...eventOf(n), derived })).toReversed();
+  const events = made.map((derived, n) => ({ ...eventOf(n), derived: [derived] })).toReversed();
   expect(kinds(pair(made, events))).toEqual({ opened: 3_000 });
 });
 
@@ -167,8 +167,8 @@ test("with the tenant key, a record's source and number are those that the key g
   const derived = { event: "e", commitment: Buffer.from(commitment).toString("hex"), opening };
   const forged = { ...derived, path: "e", opening: { ...opening, source: "ehr", sequence: "7" } };
   // The copy is of another media type by its name, so the key gives another commitment.
-  const copy = { ...event, derived: { ...derived, commitment: "00".repeat(32) } };
-  for (const found of pair([forged], [{ ...event, derived }, copy])) {
+  const copy = { ...event, derived: [{ ...derived, commitment: "00".repeat(32) }] };
+  for (const found of pair([forged], [{ ...event, derived: [derived] }, copy])) {
     expect(found).toMatchObject({ kind: "opened", record: { commitment: derived.commitment } });
     expect(found.kind === "opened" && found.record.opening).toEqual(opening);
   }
