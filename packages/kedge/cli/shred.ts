@@ -1,12 +1,13 @@
 /** `kedge shred`: destroys the key of an epoch, and has a record of it anchored. */
 
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { type PinnedKeys, pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { replaceFile } from "@kedge/verify/cli/files";
 import { wholeNumber } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, warn } from "@kedge/verify/cli/output";
+import { recordLine } from "@kedge/verify/cli/records";
 import { ClientError } from "@kedge/verify/error";
 import { withOpening } from "@kedge/verify/proof/extra";
 import { verifyEvent } from "@kedge/verify/proof/verify";
@@ -169,6 +170,8 @@ async function keepProof(
     }
     await replaceFile(path, record);
     await replaceFile(`${path}.tlog-proof`, proof);
+    // For an audit, in which it is an event like others.
+    await replaceFile(`${path}.records.ndjson`, recordLine({ event: basename(path), commitment, opening }));
     return path;
   }
   throw new CliError(
