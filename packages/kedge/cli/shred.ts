@@ -24,13 +24,13 @@ import { keepManifests, withJournal } from "./manifests.ts";
 import { openLog } from "./service.ts";
 import { awaitProofs, withTimeout } from "./wait.ts";
 
-const HELP = `
-First a signed record that it happened is posted, then the key is destroyed, then the record's proof is awaited and kept beside
-the keyring. Run it again if it was stopped, or the service did not answer: it goes on where it was.
-The manifests of an agent are kept first, with their openings, beside the keyring: --data names its folder.
-Afterwards nobody can derive the openings of that epoch's events again, nor read their bodies in the journal. What keeps its
-opening, as a proof file does, is proven as before. Copies of the keyring and of the credentials, in backups say, hold the
-key as long as you keep them: destroy those too.`;
+const HELP = [
+  "",
+  "First a signed record that it happened is posted, then the key is destroyed, then the record's proof is awaited and kept beside the keyring. Run it again if it was stopped, or the service did not answer: it goes on where it was.",
+  "The manifests of an agent are kept first, with their openings, beside the keyring: --data names its folder.",
+  "Afterwards nobody can derive the openings of that epoch's events again, nor read their bodies in the journal. What keeps its opening, as a proof file does, is proven as before.",
+  "Copies of the keyring and of the credentials, in backups say, hold the key as long as you keep them: destroy those too.",
+].join("\n");
 
 type ShredFlags = KeyringFlags & {
   epoch: number;
