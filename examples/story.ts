@@ -68,12 +68,14 @@ export function beginStory(name: string): Story {
       show(
         `$ kedge agent --data ${name} ${flags.map((flag) => flag.replaceAll(`${folder}/`, "")).join(" ")}\n`,
       );
+      // Whose journal it is: without its keys nobody reads it.
+      const own = flags[0] === "--credentials" ? flags.slice(0, 2) : [];
       const process = start(["agent", "--data", data, "--health", "off", ...flags], folder);
       const ended = endOf(process);
       try {
         await meanwhile?.();
         await Promise.race([
-          allSealed(data, events, folder),
+          allSealed([...own, "--data", data], events, folder),
           ended.then(({ output }) => Promise.reject(new Error(`kedge agent has ended: ${output}`))),
         ]);
       } finally {
@@ -82,7 +84,7 @@ export function beginStory(name: string): Story {
         // What it says is for who runs it, and of interest when something is wrong.
         writeFileSync(join(folder, `${name}.log`), output);
       }
-      await story.kedge(["agent", "status", "--data", data]);
+      await story.kedge(["agent", "status", ...own, "--data", data]);
       return data;
     },
   };
@@ -94,12 +96,12 @@ function root(folder: string): string {
   return existsSync(join(folder, "kedge.mjs")) ? folder : root(dirname(folder));
 }
 
-async function allSealed(data: string, events: number, cwd: string): Promise<void> {
+async function allSealed(flags: readonly string[], events: number, cwd: string): Promise<void> {
   for (const until = Date.now() + SEALED_WITHIN; ; ) {
-    const { code, output } = await run(["agent", "status", "--data", data, "--json"], cwd);
+    const { code, output } = await run(["agent", "status", ...flags, "--json"], cwd);
     const { sources } = code === 0 ? statusSchema.parse(JSON.parse(output)) : { sources: [] };
     if (sources.reduce((sum, { sealed }) => sum + sealed, 0) >= events) return;
-    if (Date.now() > until) throw new Error("The events are not sealed in time: is npm start running?");
+    if (Date.now() > until) throw new Error(`The events are not sealed in time. Is npm start running? ${output}`);
     await sleep(500);
   }
 }
