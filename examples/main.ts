@@ -22,5 +22,8 @@ if (example === undefined) {
 } else {
   const story = beginStory(name);
   process.stdout.write(`The files are in ${story.folder}\n`);
-  await example(story);
+  await example(story).catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  });
 }

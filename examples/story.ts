@@ -101,7 +101,8 @@ async function allSealed(flags: readonly string[], events: number, cwd: string):
     const { code, output } = await run(["agent", "status", ...flags, "--json"], cwd);
     const { sources } = code === 0 ? statusSchema.parse(JSON.parse(output)) : { sources: [] };
     if (sources.reduce((sum, { sealed }) => sum + sealed, 0) >= events) return;
-    if (Date.now() > until) throw new Error(`The events are not sealed in time. Is npm start running? ${output}`);
+    if (Date.now() > until)
+      throw new Error(`The events are not sealed in time. Is npm start running? ${output}`);
     await sleep(500);
   }
 }

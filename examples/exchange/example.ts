@@ -1,6 +1,6 @@
 /** Two organisations exchange documents, each logs its side, and one denies a disclosure. */
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Story } from "../story.ts";
 
@@ -12,6 +12,15 @@ type Side = { event: "110106" | "110107"; name: "Export" | "Import"; from: strin
 /** DICOM PS3.15 A.5: what an ATNA node logs of a document that goes out, or comes in. */
 function message({ event, name, from, to }: Side, document: string, at: string): string {
   return `<?xml version="1.0" encoding="UTF-8"?><AuditMessage><EventIdentification EventActionCode="${name === "Export" ? "R" : "C"}" EventDateTime="${at}" EventOutcomeIndicator="0"><EventID csd-code="${event}" codeSystemName="DCM" originalText="${name}"/></EventIdentification><ActiveParticipant UserID="${from}" UserIsRequestor="true" NetworkAccessPointID="${from}.example" NetworkAccessPointTypeCode="1"><RoleIDCode csd-code="110153" codeSystemName="DCM" originalText="Source Role ID"/></ActiveParticipant><ActiveParticipant UserID="${to}" UserIsRequestor="false" NetworkAccessPointID="${to}.example" NetworkAccessPointTypeCode="1"><RoleIDCode csd-code="110152" codeSystemName="DCM" originalText="Destination Role ID"/></ActiveParticipant><AuditSourceIdentification AuditSourceID="${name === "Export" ? from : to}"/><ParticipantObjectIdentification ParticipantObjectID="p-0417" ParticipantObjectTypeCode="1" ParticipantObjectTypeCodeRole="1"><ParticipantObjectIDTypeCode csd-code="2" codeSystemName="RFC-3881" originalText="Patient Number"/></ParticipantObjectIdentification><ParticipantObjectIdentification ParticipantObjectID="${document}" ParticipantObjectTypeCode="2" ParticipantObjectTypeCodeRole="3"><ParticipantObjectIDTypeCode csd-code="9" codeSystemName="RFC-3881" originalText="Report Number"/></ParticipantObjectIdentification></AuditMessage>`;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  await new Promise((closed) => server.close(closed));
+  return port;
 }
 
 /** Octet-counted, as RFC 6587 §3.4.1 has it. */
@@ -44,6 +53,8 @@ export async function exchange({ tell, write, kedge, agent, folder }: Story): Pr
   const sent = side("110106", "Export");
   const received = side("110107", "Import");
 
+  const [portA, portB] = [await freePort(), await freePort()];
+
   tell(
     "1. Two tenants: a hospital, and a clinic",
     "Each has a key and a log of its own, and knows nothing of the other's.",
@@ -55,8 +66,8 @@ export async function exchange({ tell, write, kedge, agent, folder }: Story): Pr
     "2. The hospital sends three documents, and its node logs that",
     "Audit messages of IHE ATNA, over syslog.",
   );
-  const ours = await agent(["--syslog", "node-a=tcp://127.0.0.1:6614"], sent.length, () =>
-    sendSyslog(6614, sent),
+  const ours = await agent(["--syslog", `node-a=tcp://127.0.0.1:${portA}`], sent.length, () =>
+    sendSyslog(portA, sent),
   );
   await kedge([
     "find",
@@ -72,9 +83,9 @@ export async function exchange({ tell, write, kedge, agent, folder }: Story): Pr
 
   tell("3. The clinic's node logs what it receives");
   const theirs = await agent(
-    ["--credentials", clinic, "--syslog", "node-b=tcp://127.0.0.1:6615"],
+    ["--credentials", clinic, "--syslog", `node-b=tcp://127.0.0.1:${portB}`],
     received.length,
-    () => sendSyslog(6615, received),
+    () => sendSyslog(portB, received),
     "clinic-agent",
   );
   await kedge([

@@ -202,6 +202,7 @@ function jsonOf({ entry, columns, when }: Found): object {
 const EXTENSIONS: { readonly [suffix: string]: string } = {
   json: "json",
   xml: "xml",
+  rfc3881: "xml",
   csv: "csv",
   "tab-separated-values": "tsv",
 };
@@ -252,6 +253,6 @@ async function exportAll(
 }
 
 function extensionOf(mediaType: string): string {
-  const suffix = /[/+]([a-z-]+)$/.exec(mediaType)?.[1] ?? "";
+  const suffix = /[/+]([a-z0-9-]+)$/.exec(mediaType)?.[1] ?? "";
   return EXTENSIONS[suffix] ?? "txt";
 }
