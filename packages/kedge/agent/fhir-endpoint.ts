@@ -21,7 +21,7 @@ import {
   type Syntax,
 } from "./fhir-answers.ts";
 import { mediaTypeOfRequest, type PostedEvent, postedEvents } from "./posted-events.ts";
-import { type Body, type Room, readBody } from "./request-body.ts";
+import { type Body, busy, type Room, readBody } from "./request-body.ts";
 
 export type Endpoint = {
   intake: Pick<Intake, "take">;
@@ -50,6 +50,7 @@ export type Counter = "requests" | "events" | "refused" | "gaps" | "unavailable"
 export const MAX_EVENTS = 10_000;
 const RETRY_AFTER = "5";
 const MAX_LATELY = 1000;
+const MAX_RUNNING = 1000;
 
 const SYNTAXES: ReadonlyMap<string, Syntax> = new Map([
   ["application/fhir+json", "json"],
@@ -69,7 +70,7 @@ const ID = /^[A-Za-z0-9.-]{1,64}$/; // FHIR R4 §2.24.0.1
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export function createFhirApp(options: Endpoint): Hono {
-  const endpoint: Running = { ...options, lately: new Set() };
+  const endpoint: Running = { ...options, lately: new Set(), running: 0 };
   const { path } = endpoint;
   const app = new Hono({ strict: false }).basePath(path);
   const { search, limits } = endpoint;
@@ -77,7 +78,14 @@ export function createFhirApp(options: Endpoint): Hono {
   app.use(async (c, next) => {
     endpoint.count("requests");
     checkSender(endpoint, c.req.raw.headers);
-    await next();
+    // Node reads on for requests behind one that waits for the journal: the room knows large bodies only.
+    if (endpoint.running >= MAX_RUNNING) throw busy("requests");
+    endpoint.running++;
+    try {
+      await next();
+    } finally {
+      endpoint.running--;
+    }
   });
   app.get("/metadata", (c) => answer(c, capabilities(baseOf(endpoint, c), c, search !== undefined), 200));
   if (search !== undefined) app.get("/AuditEvent", (c) => search(c.req.raw));
@@ -136,8 +144,8 @@ function refusalOf(endpoint: Endpoint, error: Error): Refusal {
 
 // ---- what a request becomes in the journal ------------------------------------------------------------------------
 
-/** With SHA-256 of bodies that have left a gap. */
-type Running = Endpoint & { lately: Set<string> };
+/** `lately`: SHA-256 of bodies that have left a gap; `running`: requests under way. */
+type Running = Endpoint & { lately: Set<string>; running: number };
 type Posted = { endpoint: Running; c: Context; body: Body };
 
 async function withBody(

@@ -33,10 +33,7 @@ export async function readBody(request: Request, limit: number, room: Room): Pro
   }
   let held = 0;
   const hold = (octets: number): void => {
-    if (octets > room.free) {
-      const headers = { "Retry-After": "1" };
-      throw new Refusal("busy", "Too much is being received at the same time: send it again.", { headers });
-    }
+    if (octets > room.free) throw busy("octets");
     room.free -= octets;
     held += octets;
   };
@@ -95,3 +92,6 @@ async function inflate(sent: Uint8Array, limit: number): Promise<Uint8Array> {
 
 const tooLarge = (limit: number): Refusal =>
   new Refusal("too_large", `At most ${limit} octets are taken here: send less at a time.`);
+
+export const busy = (what: "octets" | "requests"): Refusal =>
+  new Refusal("busy", `Too many ${what} are under way: send it again.`, { headers: { "Retry-After": "1" } });

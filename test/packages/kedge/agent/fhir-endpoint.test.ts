@@ -170,8 +170,45 @@ describe("a resource", () => {
   });
 });
 
+describe("HAPI's audit sink", () => {
+  // As its client sends: BalpAuditCaptureInterceptor's HTTP sink makes a transaction with BundleBuilder.
+  const headers = {
+    accept: "application/fhir+json;q=1.0, application/fhir+xml;q=1.0, application/json+fhir;q=0.9",
+    "accept-charset": "utf-8",
+    "accept-encoding": "gzip",
+    "content-type": "application/fhir+json; charset=UTF-8",
+    "user-agent": "HAPI-FHIR/7.4.0 (FHIR Client; FHIR 4.0.1/R4; apache)",
+  };
+  const audit = (id: number) =>
+    `{"resourceType":"AuditEvent","action":"R","recorded":"2026-03-14T10:32:0${id}Z"}`;
+  const entry = (id: number) =>
+    `{"fullUrl":"urn:uuid:2c1d8c1e-0000-4000-8000-00000000000${id}","resource":${audit(id)},"request":{"method":"POST","url":"AuditEvent"}}`;
+  const transaction = bundleOf("transaction", entry(1), entry(2));
+
+  test("sends a transaction, and has its answer in JSON", async () => {
+    const { post, texts } = endpoint();
+    const response = await post("/", transaction, headers);
+    expect([response.status, response.headers.get("content-type")]).toEqual([
+      200,
+      "application/fhir+json; charset=utf-8",
+    ]);
+    expect(texts()).toEqual([audit(1), audit(2)]);
+  });
+
+  test("that is refused while the disk is full creates each by itself, once", async () => {
+    const { host, post, texts } = endpoint();
+    host.failing = 1;
+    expect((await post("/", transaction, headers)).status).toBe(503);
+    for (const id of [1, 2]) {
+      const created = await post("/AuditEvent", audit(id), { ...headers, prefer: "return=representation" });
+      expect([created.status, await created.text()]).toEqual([201, audit(id)]);
+    }
+    expect(texts()).toEqual([audit(1), audit(2)]);
+  });
+});
+
 describe("a Bundle", () => {
-  test("of HAPI's audit sink is a transaction: each event as it stands in the bytes, in order", async () => {
+  test("that is a transaction: each event as it stands in the bytes, in order", async () => {
     const { post, texts, takings } = endpoint();
     const others = `{"resourceType":"AuditEvent", "outcome":"0","entity":[{"name":"a \\"}] text"}]}`;
     const response = await post("/", bundleOf("transaction", entryOf(EVENT), entryOf(others)));

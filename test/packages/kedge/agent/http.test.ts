@@ -29,7 +29,21 @@ async function listening(
   ends.push(stop);
   const { url = "" } = await source.ready();
   const texts = () => host.arrivals.map(({ bytes }) => new TextDecoder().decode(bytes));
-  return { ...host, texts, url, port: Number(new URL(url).port), stop };
+  let openGate = (): void => undefined;
+  const gateIsShut = () => {
+    host.gate = new Promise((open) => {
+      openGate = open;
+    });
+  };
+  return {
+    ...host,
+    gateIsShut,
+    openGate: () => openGate(),
+    texts,
+    url,
+    port: Number(new URL(url).port),
+    stop,
+  };
 }
 
 const request = (body: string, length = Buffer.byteLength(body)) =>
@@ -76,6 +90,19 @@ test("a body that comes too slowly is cut off, and commits nothing", async () =>
   const { port, arrivals } = await listening({}, { requestTimeout: 200, connectionsCheckingInterval: 20 });
   expect(await answerTo(port, [Buffer.from(request(EVENT, 1000))])).toMatch(/^HTTP\/1.1 408 /);
   expect(arrivals).toEqual([]);
+});
+
+test("requests behind one that waits for the journal are bounded, and taken again once it goes on", async () => {
+  const { port, gateIsShut, arrivals, counts, openGate } = await listening();
+  gateIsShut();
+  const socket = connect(port, "127.0.0.1");
+  const one = request(EVENT).replace("Connection: close\r\n", "");
+  socket.write(one.repeat(1500));
+  await expect.poll(() => counts.get("refused"), { timeout: 10_000 }).toBeGreaterThan(0);
+  expect(arrivals).toEqual([]);
+  openGate();
+  await expect.poll(() => arrivals.length, { timeout: 10_000 }).toBeGreaterThanOrEqual(1000);
+  socket.destroy();
 });
 
 test("a body in chunks that is too long is refused before its end, and the listener goes on", async () => {
