@@ -64,7 +64,7 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     const entries = mediaType(c) === OCTETS ? splitEntries(body) : parseEntries(body);
     const receivedAt = await c.var.act(entries);
     c.set("entries", countEntries(entries));
-    return c.json({ accepted: countEntries(entries), receivedAt: timeText(receivedAt) }, 202);
+    return c.json(receiptOf(entries, receivedAt), 202);
   });
 
   const postOctets = createRoute({
@@ -94,7 +94,7 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     const entries = splitEntries(c.var.body);
     const receivedAt = await c.var.act(entries);
     c.set("entries", countEntries(entries));
-    return c.json({ accepted: countEntries(entries), receivedAt: timeText(receivedAt) }, 202);
+    return c.json(receiptOf(entries, receivedAt), 202);
   });
 
   // Before the one of `{hash}`, which `status` would be taken for.
@@ -159,6 +159,12 @@ export function entryRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void
     return c.json(statusOf(hash, found), 200);
   });
 }
+
+const receiptOf = (entries: Entries, receivedAt: number) => ({
+  accepted: countEntries(entries),
+  receivedAt: timeText(receivedAt),
+  note: "A receipt: it tells the tenant, and proves nothing to others. An entry's proof does.",
+});
 
 const lineOf = (hash: string, found: EntryStatus | undefined) =>
   found === undefined ? { hash, problem: noEntry() } : statusOf(hash, found);

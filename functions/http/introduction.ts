@@ -78,7 +78,7 @@ each time. An entry that is \`pending\` is sealed within seconds and anchored wi
 
 | | most |
 | --- | --- |
-| commitments in a post | ${MAX_ENTRIES.toLocaleString("en")} |
+| commitments in a post, hashes in a question of how far they have come | ${MAX_ENTRIES.toLocaleString("en")} |
 | hashes in a request for proofs | ${MAX_PROOFS.toLocaleString("en")} |
 | bytes of a request's body | ${MAX_BODY.toLocaleString("en")} |
 | logs of a tenant, API keys of a tenant | ${MAX_OF_A_KIND.toLocaleString("en")} each |

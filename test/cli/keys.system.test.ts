@@ -210,4 +210,12 @@ test("an agent's source stays complete to an auditor when its key is shredded: t
   const none = await run(["manifests", "--data", "agent", "--out", "none"]);
   expect([none.code, none.err]).toEqual([1, expect.stringMatching(/of 1 manifests the key was shredded/)]);
   expect(await ok(...audit(".kedge/shred-0-manifests"))).toMatch(complete);
+  // With the record of the shredding beside them, all of the log is explained.
+  const whole = audit(".kedge/shred-0-manifests").filter(
+    (word, i, all) => ![word, all[i - 1]].includes("--source"),
+  );
+  const note = ".kedge/shred-0.note";
+  expect(await ok(...whole, "--events", note, "--records", `${note}.records.ndjson`)).toMatch(
+    /^RECONCILED {2}5 events, 5 entries/,
+  );
 });

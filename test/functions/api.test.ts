@@ -401,14 +401,14 @@ test("ten thousand hashes are answered at once, in few reads, and no more are ta
     return body
       .split("\n")
       .slice(0, -1)
-      .map((each) => statusLine.parse(JSON.parse(each)).assurance);
+      .map((each) => /"assurance":"(\w+)"/.exec(each)?.[1]);
   };
   await postHashes(log.id, write, asked);
-  expect(new Set(await ask())).toEqual(new Set(["pending"]));
+  expect(await ask()).toEqual(asked.map(() => "pending"));
   expect(reads).toBeLessThan(40);
   await sealer({});
   await anchorer();
-  expect(new Set(await ask())).toEqual(new Set(["anchored"]));
+  expect(await ask()).toEqual(asked.map(() => "anchored"));
   expect(reads).toBeLessThan(200);
   const more = await app.request(path, json(read, { hashes: [...asked, asked[0]] }));
   expect(more.status).toBe(400);

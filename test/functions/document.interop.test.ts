@@ -1,9 +1,10 @@
 /**
  * The API's document, read by others: schemathesis sends what it describes, and what it does not, by the thousand; clients
- * that openapi-typescript and openapi-python-client generate from it post, fetch, and get proofs that verify.
+ * that openapi-typescript, openapi-python-client and openapi-generator (Java) generate from it post, fetch, and get proofs that
+ * verify, and so do the examples of the tenant's README.
  */
 import { execFile } from "node:child_process";
-import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +15,7 @@ import { bytesToHex, hexToBytes, randomBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { installPython, type Python } from "../support/python.ts";
+import { codeOf } from "../support/readme.ts";
 import { addressIn, serve, stop } from "../support/serve.ts";
 
 const run = promisify(execFile);
@@ -24,6 +26,9 @@ const NPM_PACKAGES = [
   "typescript@5.9.3",
   "@types/node@20.19.43",
 ];
+const JAVA_GENERATOR = "openapi-generator-cli==7.26.0";
+const README = "packages/kedge/README.md";
+const KEDGE = fileURLToPath(new URL("../../dist/cli/kedge.js", import.meta.url));
 /** How long a network that never answers may hold up the tests. */
 const INSTALL_MS = 120_000;
 /** Each operation gets so many from the generator, besides those that the document's limits give. */
@@ -149,6 +154,7 @@ withTools(
 
 const fetchedSchema = z.object({
   ...{ assurance: z.string(), origin: z.string(), one: z.string() },
+  statuses: z.array(z.string()),
   proofs: z.array(z.string()),
 });
 
@@ -171,6 +177,7 @@ async function postFetchAndVerify(program: string, args: readonly string[], cwd:
   await expect.poll(status, { timeout: 60_000, interval: 500 }).toBe(true);
   const fetched = fetchedSchema.parse(await step("fetch"));
   expect(fetched).toMatchObject({ assurance: "anchored", origin: `localhost/log/${log}` });
+  expect(fetched.statuses).toEqual(["anchored", "anchored", "anchored"]);
   expect([fetched.proofs.length, fetched.one]).toEqual([3, fetched.proofs[0]]);
   for (const [i, proof] of fetched.proofs.entries()) {
     const report = verifyEvent({
@@ -207,10 +214,105 @@ withTools("a client that openapi-python-client generated", python, ({ bin }: Pyt
       const env = { ...process.env, PATH: `${bin}${delimiter}${process.env["PATH"]}` };
       await run(join(bin, "openapi-python-client"), generate, { cwd: folder, env });
       await postFetchAndVerify(join(bin, "python"), [await copied("client.py", folder)], folder);
+      await writeFile(join(folder, "example.py"), await codeOf(README, "python"));
+      await runExample(join(bin, "python"), [join(folder, "example.py")], "python");
     },
     MINUTES,
   );
 });
+
+/** What the generated client needs to be compiled, and to run. */
+async function installJava(
+  tools: Python | { missing: string },
+): Promise<{ jar: string } | { missing: string }> {
+  if ("missing" in tools) return tools;
+  try {
+    for (const tool of ["java", "javac", "mvn"]) await run(tool, ["-version"], { timeout: INSTALL_MS });
+  } catch {
+    return { missing: "there is no java, javac and mvn on the PATH" };
+  }
+  try {
+    const quiet = ["--quiet", "--disable-pip-version-check", "--no-input"];
+    await run(join(tools.bin, "pip"), ["install", ...quiet, JAVA_GENERATOR], { timeout: 2 * INSTALL_MS });
+    const where = "import openapi_generator_cli as it; print(it.__path__[0])";
+    const { stdout } = await run(join(tools.bin, "python"), ["-c", where]);
+    return { jar: join(stdout.trim(), "openapi-generator.jar") };
+  } catch {
+    return { missing: `pip cannot install ${JAVA_GENERATOR}` };
+  }
+}
+
+withTools("a client that openapi-generator generated for Java", await installJava(python), ({ jar }) => {
+  test(
+    "posts in both forms, and fetches proofs that verify",
+    async () => {
+      const output = join(folder, "kedge-client");
+      const names = "invokerPackage=kedge,apiPackage=kedge.api,modelPackage=kedge.model";
+      const generate = ["generate", "-g", "java", "-i", document, "-o", output];
+      await run("java", ["-jar", jar, ...generate, "--additional-properties", names], { cwd: folder });
+      const libraries = join(folder, "lib");
+      const copy = [
+        "dependency:copy-dependencies",
+        "-DincludeScope=compile",
+        `-DoutputDirectory=${libraries}`,
+      ];
+      await run("mvn", ["-q", "-B", ...copy], { cwd: output });
+      await writeFile(join(folder, "Example.java"), javaProgram(await codeOf(README, "java")));
+      const classes = join(folder, "classes");
+      const path = ["-cp", [classes, join(libraries, "*")].join(delimiter)];
+      const sources = await readdir(join(output, "src/main/java"), { recursive: true });
+      const files = [
+        ...sources
+          .filter((name) => name.endsWith(".java"))
+          .map((name) => join(output, "src/main/java", name)),
+        ...[join(HERE, "clients/Client.java"), join(folder, "Example.java")],
+      ];
+      await run("javac", ["-nowarn", "-d", classes, ...path, ...files], { cwd: folder });
+      await postFetchAndVerify("java", [...path, "Client"], folder);
+      await runExample("java", [...path, "Example"], "java");
+    },
+    MINUTES,
+  );
+});
+
+/** Statements and their imports as a program. */
+function javaProgram(code: string): string {
+  const lines = code.split("\n");
+  const imports = lines.filter((line) => line.startsWith("import "));
+  const body = lines.filter((line) => !line.startsWith("import "));
+  const main = "public static void main(String[] args) throws Exception {";
+  return [...imports, "public class Example {", main, ...body, "}", "}"].join("\n");
+}
+
+/** An example of the README, in a folder with the tenant's credentials and an event: its proof verifies, of that event alone. */
+async function runExample(program: string, args: readonly string[], language: string): Promise<void> {
+  const cwd = await mkdtemp(join(folder, "example-"));
+  const event = join(cwd, "event.json");
+  const secret = { ...credentials, tenantKey: bytesToHex(randomBytes(32)) };
+  await writeFile(join(cwd, "credentials.json"), JSON.stringify(secret), { mode: 0o600 });
+  await writeFile(
+    event,
+    `{"resourceType":"AuditEvent","recorded":"2026-03-02T08:00:00Z","id":"${language}"}`,
+  );
+  await run(program, args, { cwd, env: { ...process.env, PYTHONPATH: folder }, timeout: MINUTES });
+  const verify = () =>
+    run(
+      process.execPath,
+      [KEDGE, "verify", event, `${event}.tlog-proof`, "--media-type", "application/fhir+json"],
+      {
+        ...{
+          cwd,
+          env: { PATH: process.env["PATH"], HOME: cwd, KEDGE_CREDENTIALS: join(cwd, "credentials.json") },
+        },
+      },
+    );
+  expect((await verify()).stdout).toContain("PROVEN");
+  await writeFile(
+    event,
+    `{"resourceType":"AuditEvent","recorded":"2026-03-02T08:00:01Z","id":"${language}"}`,
+  );
+  await expect(verify()).rejects.toMatchObject({ code: 1 });
+}
 
 withTools("a client on the types that openapi-typescript generated", npm, (tools: { folder: string }) => {
   test(

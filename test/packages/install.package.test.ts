@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import { formatVkey } from "@kedge/verify/tlog/note";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { anchor, EVENT, log, makeProof } from "../support/proofs.ts";
+import { codeOf } from "../support/readme.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const { version: VERSION }: { version: string } = manifestOf("package.json");
@@ -132,6 +133,12 @@ describe.each(PACKAGES)("$name", ({ name, bin, limit }) => {
     await writeFile(join(cwd, "use.ts"), name === "@kedge/cli" ? client + verifier : verifier);
     const options = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2023", "--types", ""];
     await expect(run(process.execPath, [TSC, ...options, "use.ts"], { cwd })).resolves.toBeDefined();
+    if (name === "@kedge/cli") {
+      await writeFile(join(cwd, "readme.ts"), await codeOf("packages/kedge/README.md", "ts"));
+      const node = ["--types", "node", "--typeRoots", join(ROOT, "node_modules/@types")];
+      const strict = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2023", ...node];
+      await expect(run(process.execPath, [TSC, ...strict, "readme.ts"], { cwd })).resolves.toBeDefined();
+    }
     await writeFile(join(cwd, "misuse.ts"), `${verifier}export const wrong: number = vkey.name;\n`);
     await expect(run(process.execPath, [TSC, ...options, "misuse.ts"], { cwd })).rejects.toMatchObject({
       stdout: expect.stringContaining("TS2322"),

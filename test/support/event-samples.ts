@@ -1,5 +1,7 @@
 /** Made-up events of every format, as their senders write them. No person in them exists. */
 
+import { GAP_MEDIA_TYPE, gapBytes } from "@kedge/verify/events/gap";
+
 export type Sample = { name: string; format: string; mediaType: string; text: string };
 
 const json = (value: unknown): string => JSON.stringify(value, undefined, 2);
@@ -278,6 +280,10 @@ export const EPIC_HEADER =
 export const EPIC_ROW =
   '2026-03-14 10:32:07|Chart viewed|WS-0042|Chart Review|View|9900001|Anna||Sample|Ward 4|Emergency|"Unconscious, ""no ID""\n on arrival"|TNURSE|1017';
 
+export const GAP = new TextDecoder().decode(
+  gapBytes({ kind: "overlong", octets: 2_000_000, detail: "a message above the limit" }),
+);
+
 /** One of each kind; what is told of them stands in the tests of their formats. */
 export const SAMPLES: readonly Sample[] = [
   { name: "AuditEvent R4", format: "fhir", mediaType: "application/fhir+json", text: AUDIT_EVENT_R4 },
@@ -310,6 +316,7 @@ export const SAMPLES: readonly Sample[] = [
   },
   { name: "OCSF", format: "ocsf", mediaType: "application/json", text: OCSF },
   { name: "Epic row", format: "delimited", mediaType: "text/csv", text: EPIC_ROW },
+  { name: "a gap", format: "gap", mediaType: GAP_MEDIA_TYPE, text: GAP },
   {
     name: "a line",
     format: "bytes",

@@ -66,16 +66,22 @@ export function parseConfig(bytes: Uint8Array): AgentConfig {
   }
 }
 
-/** `sources`: of each flag of `FLAGS`, `<name>=<value>` texts. Throws AgentError `config`. */
+/** `sources`: of each flag of `FLAGS`, and `upstreams`, `<name>=<value>` texts. Throws AgentError `config`. */
 export function configOfFlags(
   data: string,
-  given: { sources: ReadonlyMap<string, readonly string[]>; health?: string },
+  given: {
+    sources: ReadonlyMap<string, readonly string[]>;
+    upstreams?: readonly string[];
+    health?: string;
+  },
 ): AgentConfig {
+  const upstreams = new Map(given.upstreams?.map((text) => namedValue("upstream", "url", text)));
   const sources = FLAGS.flatMap(({ flag, value, options }) =>
     (given.sources.get(flag) ?? []).map((text) => {
-      const [, name, rest] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
-      if (name !== undefined && rest !== undefined) return options(name, rest);
-      throw new AgentError("config", `--${flag} takes <name>=<${value}>, not ${quoted(text)}`);
+      const [name, rest] = namedValue(flag, value, text);
+      const url = upstreams.get(name);
+      upstreams.delete(name);
+      return { ...options(name, rest), ...(url === undefined ? {} : { upstream: { url } }) };
     }),
   );
   if (sources.length === 0) {
@@ -84,10 +90,23 @@ export function configOfFlags(
       `There is no source: name a configuration with --config (kedge agent init writes one), or ${FLAGS.map(({ flag }) => `--${flag}`).join(", ")}`,
     );
   }
+  const [stranger] = upstreams.keys();
+  if (stranger !== undefined) {
+    throw new AgentError(
+      "config",
+      `--upstream is of ${quoted(stranger)}, and no other flag names that source`,
+    );
+  }
   const { health } = given;
   const listen =
     health === undefined ? undefined : health === "off" ? false : { listen: { address: health } };
   return checkConfig({ data, sources, ...(listen === undefined ? {} : { health: listen }) });
+}
+
+function namedValue(flag: string, value: string, text: string): [name: string, value: string] {
+  const [, name, rest] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+  if (name !== undefined && rest !== undefined) return [name, rest];
+  throw new AgentError("config", `--${flag} takes <name>=<${value}>, not ${quoted(text)}`);
 }
 
 function checkConfig(value: unknown): AgentConfig {

@@ -38,7 +38,7 @@ export type FilesOptions = z.infer<typeof filesSchema>;
 const CLOSED_AFTER = 60;
 /** A look over very many files is not begun again at once. */
 const REST = 3;
-const RETRY_MS = 5_000;
+const RETRY_MS = 1_000;
 
 export type FilesSource = Source & {
   /**
@@ -107,10 +107,10 @@ const compare = (a: bigint, b: bigint): number => (a < b ? -1 : Number(a > b));
 
 // ---- what a file holds --------------------------------------------------------------------------------------------
 
-/** Below a folder, by its name; a file that is followed by its path holds lines. */
+/** By its name, below a folder; a file that is followed by its path holds lines, unless it is XML. */
 function isWhole(content: FilesOptions["content"], { name, isNamed }: Found): boolean {
   if (content === "resource" || content === "bundle") return true;
-  return content === "auto" && !isNamed && /\.(json|jsonld|xml)$/i.test(name);
+  return content === "auto" && (isNamed ? /\.xml$/i : /\.(json|jsonld|xml)(\.gz)?$/i).test(name);
 }
 
 function lineContent(
@@ -129,10 +129,14 @@ function lineContent(
 function splitBy(content: FilesOptions["content"]): Split {
   return (bytes, mediaType) => {
     const format = formatOf(bytes, mediaType);
-    const isBundle = () => format.name === "fhir" && resourceType(bytes) === "Bundle";
+    const isBundle = () => format.name === "fhir" && has(bytes, "Bundle") && resourceType(bytes) === "Bundle";
     return content === "bundle" || (content === "auto" && isBundle()) ? format.split?.(bytes) : undefined;
   };
 }
+
+/** Before it is read: a resource of another type mostly has no such word. */
+const has = ({ buffer, byteOffset, length }: Uint8Array, word: string): boolean =>
+  Buffer.from(buffer, byteOffset, length).includes(word);
 
 /** For `kedge agent check`. */
 export function describeFiles({ path, pattern, content, prefix, refuse }: FilesOptions): string[] {

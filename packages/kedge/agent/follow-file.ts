@@ -143,19 +143,15 @@ export function openFollower(options: FollowOptions): Follower {
     if (last !== undefined) last.isRead = true;
   };
 
-  /** The file as it is now, when it still is the one of the state; `undefined` when that is for the next pass. */
-  async function handleOf(id: string, path: string | undefined): Promise<FileHandle | undefined> {
+  /** Opened where its file is, unless another has taken its place: that is for the next pass. */
+  async function handleOf(id: string, path: string): Promise<FileHandle | undefined> {
     const held = handles.get(id);
     if (held !== undefined) return held;
-    if (path === undefined) return undefined;
     const handle = await opening(path);
     if (handle === undefined) return undefined;
-    const stats = await handle.stat({ bigint: true });
-    if (inodeOf(stats) === stateOf(id).inode) {
-      handles.set(id, handle);
-      return handle;
-    }
-    await handle.close();
+    handles.set(id, handle);
+    if (inodeOf(await handle.stat({ bigint: true })) === stateOf(id).inode) return handle;
+    await release(id);
     return undefined;
   }
 
@@ -347,6 +343,7 @@ export function openFollower(options: FollowOptions): Follower {
     const isClosed = isGzip || (!isOpen && quiet >= closedAfter);
     const content = options.contentOf(name.replace(/\.gz$/, ""), head, isClosed);
     if (content === undefined) return undefined;
+    if (content !== "delimited" && isOpenedBrace(head)) host.trouble("content", IS_PRETTY);
     looks.delete(`new ${inode}`);
     looks.delete(`copy ${inode}`);
     lastId += 1;
@@ -547,11 +544,16 @@ export function openFollower(options: FollowOptions): Follower {
 }
 
 const CANNOT_READ = "a file of the source cannot be read: give its reader permission, or look at its disk";
+const IS_PRETTY =
+  "a file of lines begins with a brace alone, as JSON over several lines does, and each line is an event: is its content `resource`?";
 const NO_HEADER =
   "a delimited file has none of the preset's columns in its first row: that row is taken as an event";
 
 /** Ms by which a file server's clock may differ. */
 const MAX_SKEW = 600_000;
+
+const isOpenedBrace = (head: Uint8Array): boolean =>
+  /^\s*[{[]\s*\n/.test(Buffer.from(head.subarray(0, 100)).toString("latin1"));
 
 const stampOf = ({ size, mtimeNs }: BigIntStats): string => `${size} ${mtimeNs}`;
 

@@ -103,7 +103,7 @@ UMask=0077
 LoadCredential=credentials.json:/etc/kedge/credentials.json
 Restart=always
 RestartSec=5
-# It stops its sources, posts what it can in 20 s, and keeps the rest for the next start.
+# It stops its sources, posts for 10 s what is journalled, and keeps the rest for the next start.
 TimeoutStopSec=40
 # No core dump holds an event.
 LimitCORE=0

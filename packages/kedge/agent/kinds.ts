@@ -35,14 +35,14 @@ export function openSource(options: SourceOptions, host: Host): Source {
 }
 
 /** `--<flag> <name>=<value>`. */
-type Flag = { flag: string; value: string; what: string; options(name: string, value: string): unknown };
+type Flag = { flag: string; value: string; what: string; options(name: string, value: string): object };
 
 export const FLAGS: readonly Flag[] = [
   {
     flag: "follow",
     value: "path",
-    what: "read this file and what it is rotated to, or all files below this folder",
-    options: (name, path) => ({ kind: "files", name, path }),
+    what: "read this file and what it is rotated to, or all files below this folder, or standard input (-)",
+    options: (name, path) => (path === "-" ? { kind: "stdin", name } : { kind: "files", name, path }),
   },
   {
     flag: "fhir",
@@ -58,6 +58,12 @@ export const FLAGS: readonly Flag[] = [
     value: "url",
     what: "take audit messages of IHE ATNA at this address, such as tcp://127.0.0.1:6514",
     options: (name, address) => ({ kind: "syslog", name, listen: { address } }),
+  },
+  {
+    flag: "poll",
+    value: "url",
+    what: "ask this FHIR server each minute for the AuditEvents that it has stored since",
+    options: (name, url) => ({ kind: "poll", name, url }),
   },
 ];
 

@@ -9,7 +9,7 @@ import type { Intake, Journal } from "../journal/types.ts";
 import type { Clock } from "./clock.ts";
 
 /** Hours that are given one manifest each. Beyond, as after years in a cupboard or a leap of both clocks, one is for all. */
-const MAX_HOURS = 24 * 92;
+const MAX_HOURS = 24 * 31;
 /** Entries that are read and hashed before others may go on. */
 const CHUNK = 500;
 
@@ -129,7 +129,7 @@ function commitmentOfLast(journal: Manifests["journal"], ownSource: string): Uin
   return entry?.commitment;
 }
 
-/** The hour of the first event, or else this one: what was journalled before the service told its time is in it. */
+/** The hour of the first event, or else this one. A clock that was years behind then makes no manifests of years. */
 function beginning(journal: Manifests["journal"], source: string, now: number): number {
   const [first] = journal.entries(source, { from: 1n, to: 1n, withoutBytes: true });
   const at = first === undefined ? now : Math.min(first.at, now);

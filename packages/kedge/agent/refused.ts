@@ -8,12 +8,20 @@ export type Refused = {
   mayHoldEvents: boolean;
 };
 
-/** By a file's first bytes, or all of them. undefined when it may well be of events. */
-export function refusedAs(head: Uint8Array): Refused | undefined {
-  const odd = oddFile(head, "event.json");
-  const firstLine = head.subarray(0, head.indexOf(0x0a) === -1 ? head.length : head.indexOf(0x0a));
-  if (looksLikeRecord(firstLine)) return refusal({ is: "record" });
-  return odd === undefined ? undefined : refusal(odd);
+/** By a file's first bytes. undefined when it may well be of events. */
+export const refusedAs = (head: Uint8Array): Refused | undefined => judge(head, "event.json").refused;
+
+/** All of a file; `isCut` when it ends in the middle of its JSON or XML. */
+export function judge(bytes: Uint8Array, name: string): { refused?: Refused | undefined; isCut: boolean } {
+  const odd = oddFile(bytes, name);
+  const isCut = odd?.is === "cut";
+  const end = bytes.indexOf(0x0a);
+  if (looksLikeRecord(end === -1 ? bytes : bytes.subarray(0, end))) {
+    return { refused: refusal({ is: "record" }), isCut };
+  }
+  // UTF-16 is told of what is named as JSON alone.
+  const found = odd ?? (name.endsWith(".json") ? undefined : oddFile(bytes, "event.json"));
+  return { refused: found && refusal(found), isCut };
 }
 
 function refusal(odd: Oddity): Refused | undefined {

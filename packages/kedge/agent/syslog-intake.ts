@@ -10,8 +10,11 @@ import { readContent } from "./syslog-message.ts";
 /** What is no audit message: counted and passed by, or taken as a line of text with its header. */
 export type Foreign = "passBy" | "lines";
 
-/** Resolves once all of it is in the journal: whoever reads waits for it, so that its sender is held meanwhile. */
-export type Take = (messages: Iterable<Framed | Lost>) => Promise<void>;
+/**
+ * Resolves once all of it is in the journal: whoever reads waits for it, so that its sender is held meanwhile.
+ * @returns false when the source was stopped before the journal took all
+ */
+export type Take = (messages: Iterable<Framed | Lost>) => Promise<boolean>;
 /** Datagrams that there was no room for; their octets, where it was we who let them go. */
 export type Lost = { kind: "lost"; datagrams: number; octets?: number };
 
@@ -28,10 +31,10 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
     for (const message of messages) {
       add(group, message);
       if (group.messages < MAX_MESSAGES && group.octets < MAX_OCTETS) continue;
-      await write(group);
+      if (!(await write(group))) return false;
       group = newGroup();
     }
-    if (group.messages > 0) await write(group);
+    return group.messages === 0 || (await write(group));
   };
 
   function add(group: Group, framed: Framed | Lost): void {
@@ -62,11 +65,12 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
     group.arrivals.push({ bytes: content.bytes, mediaType, notes: isCut ? [...notes, "truncated"] : notes });
   }
 
-  async function write({ arrivals, forward, passedBy }: Group): Promise<void> {
+  async function write({ arrivals, forward, passedBy }: Group): Promise<boolean> {
     const taking: Taking = { arrivals, forward, passedBy };
     // Retried for as long as it takes: there is no other way to refuse a syslog message than to read no further.
-    await insist(host, "journal", () => host.intake.take(taking), BACKOFF);
+    const numbers = await insist(host, "journal", () => host.intake.take(taking), BACKOFF);
     forwarding?.wake();
+    return numbers !== undefined;
   }
 }
 

@@ -89,7 +89,9 @@ export function openStreams(
       connection.isBusy = true;
       const before = connection.held;
       let ended = 0;
-      await take(counting(framing.push(piece), () => (ended += 1)));
+      const isTaken = await take(counting(framing.push(piece), () => (ended += 1)));
+      // What the journal did not take before the stop is not ours: a reset tells its sender so.
+      if (!isTaken) below.resetAndDestroy();
       connection.isBusy = false;
       connection.heardAt = performance.now();
       if (ended > 0 || before === 0) connection.since = connection.heardAt;
@@ -108,9 +110,9 @@ export function openStreams(
         socket.once("close", () => resolve(false));
       });
       await turn;
-      await take(framing.end(isClean));
+      if (await take(framing.end(isClean))) socket.destroySoon();
+      else below.resetAndDestroy();
       hold(0);
-      socket.destroySoon();
       connections.delete(connection);
     })();
   }

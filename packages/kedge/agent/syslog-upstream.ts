@@ -11,7 +11,10 @@ import type { Send } from "./forward.ts";
 export const syslogUpstreamSchema = z.strictObject({
   /** `tls://host:port`, `tcp://…` or `udp://…`. */
   url: z.string(),
-  /** Over TCP and TLS: a length before each message (RFC 5425, RFC 6587), or LF after it for what knows only that. */
+  /**
+   * Over TCP and TLS: a length before each message (RFC 5425, RFC 6587), or LF after it for an upstream that knows only that
+   * (it takes a message with line ends of its own for several).
+   */
   framing: z.enum(["counted", "lines"]).default("counted"),
   /** Over TCP and UDP to another machine everybody on the way can read the events: it has to be wanted. */
   unencrypted: z.boolean().default(false),
@@ -22,7 +25,7 @@ export const syslogUpstreamSchema = z.strictObject({
 });
 export type SyslogUpstream = z.output<typeof syslogUpstreamSchema>;
 
-/** Ms for a batch, to the upstream's closing of the connection. */
+/** Ms in which nothing of a batch goes on. */
 const TIMEOUT = 60_000;
 /** Ms between the last of a batch and our closing: who refuses the connection, or our certificate, closes within them. */
 const SETTLING = 250;
@@ -35,12 +38,17 @@ const LF = Buffer.from("\n");
 export function sendSyslog(upstream: SyslogUpstream): Send {
   const { scheme, host, port } = parseUrl(upstream);
   if (scheme === "udp") return (messages) => sendDatagrams({ host, port }, messages);
-  const tls = scheme === "tls" ? tlsOptions(upstream, host) : undefined;
+  // Read for each batch, for they are renewed; and here, so that what cannot be read is said at the start.
+  const tls = (): ConnectionOptions | undefined =>
+    scheme === "tls" ? tlsOptions(upstream, host) : undefined;
+  tls();
   const framed = (message: Uint8Array): Uint8Array[] =>
     upstream.framing === "lines" ? [message, LF] : [Buffer.from(`${message.length} `), message];
-  return (messages, signal) => {
-    const socket = tls === undefined ? connect({ host, port }) : connectTls({ ...tls, host, port });
-    return sendStream(socket, Buffer.concat(messages.flatMap(framed)), signal).then(() => messages.length);
+  return async (messages, signal) => {
+    const options = tls();
+    const socket = options === undefined ? connect({ host, port }) : connectTls({ ...options, host, port });
+    await sendStream(socket, Buffer.concat(messages.flatMap(framed)), signal);
+    return messages.length;
   };
 }
 
@@ -54,7 +62,6 @@ function sendStream(socket: Socket, bytes: Uint8Array, signal: AbortSignal): Pro
     let isEnded = false;
     let step: NodeJS.Timeout | undefined;
     const settle = (why?: string, cause?: unknown): void => {
-      clearTimeout(timer);
       clearTimeout(step);
       signal.removeEventListener("abort", onAbort);
       socket.destroy();
@@ -63,7 +70,7 @@ function sendStream(socket: Socket, bytes: Uint8Array, signal: AbortSignal): Pro
     };
     const onAbort = (): void => settle("did not take all before the stop");
     const onEnd = (): void => settle(isEnded ? undefined : "closes the connection before it has all");
-    const timer = setTimeout(() => settle("does not take all in time"), TIMEOUT);
+    socket.setTimeout(TIMEOUT, () => settle("takes nothing, and does not answer"));
     signal.addEventListener("abort", onAbort);
     socket.on("error", (cause) =>
       settle(`cannot be reached, or breaks the connection (${codeOf(cause)})`, cause),

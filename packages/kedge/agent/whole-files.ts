@@ -3,16 +3,15 @@
  * is remembered by a hash of its name, its size and its time, so that a million of them need no memory.
  */
 import { createHash } from "node:crypto";
-import type { BigIntStats } from "node:fs";
-import { oddFile } from "@kedge/verify/cli/recognise";
-import { openRegular, RegularFileError } from "@kedge/verify/cli/regular";
+import { type BigIntStats, close, constants, fstat, open, read } from "node:fs";
+import { promisify } from "node:util";
 import { EventError } from "@kedge/verify/events/error";
 import { mediaTypeOf } from "@kedge/verify/events/media";
 import type { Arrival } from "../journal/types.ts";
 import type { Found } from "./follow-file.ts";
 import { gapArrival, isBlank } from "./line-events.ts";
 import { isFileError, type LookTroubles } from "./look-troubles.ts";
-import { refusedAs } from "./refused.ts";
+import { judge } from "./refused.ts";
 import type { Host } from "./source.ts";
 
 export type Split = (
@@ -54,9 +53,21 @@ const MAX_WATCHED = 100_000;
 /** Ms by which a file server's clock may differ: what is older than that is settled. */
 const MAX_SKEW = 600_000;
 
+// A handle object for each of a million files would cost as much again as its reading.
+const [opened, reading, looked, closed] = [
+  promisify(open),
+  promisify(read),
+  promisify(fstat),
+  promisify(close),
+];
+/** To open what became a pipe meanwhile does not wait for its other end. */
+const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
 const CANNOT_READ = "a file of the source cannot be read: give its reader permission, or look at its disk";
 export const CUT_NOTE = "ends in the middle";
 export const UNSPLIT_NOTE = "taken whole, for it cannot be split";
+
+const AS_IT_IS = { refused: undefined, isCut: false };
 
 type Taken = { key: string; stamp: string; arrivals: Arrival[] };
 
@@ -86,7 +97,7 @@ export function openWholeFiles(options: WholeOptions): WholeFiles {
     const files = group;
     group = [];
     bytes = 0;
-    const taken = (await Promise.all(files.map(read))).filter((file) => file !== undefined);
+    const taken = (await Promise.all(files.map(takeFrom))).filter((file) => file !== undefined);
     await writing;
     if (taken.length === 0 || signal.aborted) return;
     isBusy = true;
@@ -98,7 +109,7 @@ export function openWholeFiles(options: WholeOptions): WholeFiles {
   }
 
   /** undefined for one that is to be looked at again. */
-  async function read(file: (typeof group)[number]): Promise<Taken | undefined> {
+  async function takeFrom(file: (typeof group)[number]): Promise<Taken | undefined> {
     const { key, name, stats, quiet } = file;
     const stamp = stampOf(stats);
     const size = Number(stats.size);
@@ -111,22 +122,22 @@ export function openWholeFiles(options: WholeOptions): WholeFiles {
 
   async function readSettled({ path, stats }: Found): Promise<Uint8Array | undefined> {
     try {
-      const handle = await openRegular(path);
+      const file = await opened(path, FLAGS);
       try {
         const event = new Uint8Array(Number(stats.size));
-        let length = 0;
-        while (length < event.length) {
-          const { bytesRead } = await handle.read(event, length, event.length - length, length);
+        for (let length = 0; length < event.length; ) {
+          const { bytesRead } = await reading(file, event, length, event.length - length, length);
           if (bytesRead === 0) return undefined;
           length += bytesRead;
         }
-        return stampOf(await handle.stat({ bigint: true })) === stampOf(stats) ? event : undefined;
+        const after = await looked(file, { bigint: true });
+        return after.isFile() && stampOf(after) === stampOf(stats) ? event : undefined;
       } finally {
-        await handle.close();
+        await closed(file);
       }
     } catch (error) {
-      if (!(error instanceof RegularFileError) && !isFileError(error)) throw error;
-      if (error.code !== "absent") troubles.tell("open", CANNOT_READ);
+      if (!isFileError(error)) throw error;
+      if (error.code !== "ENOENT") troubles.tell("open", CANNOT_READ);
       return undefined;
     }
   }
@@ -134,13 +145,12 @@ export function openWholeFiles(options: WholeOptions): WholeFiles {
   /** undefined for one that seems to be written still. */
   function arrivalsOf(event: Uint8Array, name: string, quiet: number): Arrival[] | undefined {
     if (isBlank(event)) return [];
-    const refused = options.asBytes ? undefined : refusedAs(event);
+    const { refused, isCut } = options.asBytes ? AS_IT_IS : judge(event, name);
     if (refused !== undefined) {
       host.trouble("refused", `a file is passed by, for it is ${refused.what}`);
       if (!refused.mayHoldEvents) return [];
       return [gapArrival({ kind: "unreadable", octets: event.length, detail: refused.what })];
     }
-    const isCut = !options.asBytes && oddFile(event, name)?.is === "cut";
     if (isCut && quiet < closedAfter) return undefined;
     const mediaType = options.mediaType ?? mediaTypeOf(name, event);
     const notes = isCut ? [CUT_NOTE] : [];

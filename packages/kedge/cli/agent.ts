@@ -59,7 +59,12 @@ function withSources(command: Command): Command {
   for (const { flag, value, what } of FLAGS) {
     command.addOption(new Option(`--${flag} <name=${value}>`, `${what}; may be repeated`).argParser(collect));
   }
-  return command;
+  return command.addOption(
+    new Option(
+      "--upstream <name=url>",
+      "pass what this source takes on, as it came; may be repeated",
+    ).argParser(collect),
+  );
 }
 
 async function runCommand(flags: AgentFlags): Promise<void> {
@@ -90,13 +95,15 @@ async function configOf(flags: AgentFlags): Promise<AgentConfig> {
   const { configOfFlags, readConfig } = await import("../agent/config.ts");
   const { config, data, health } = flags;
   const sources = new Map(FLAGS.map(({ flag }) => [flag, textsOf(flags[flag])]));
-  const isFlagged = data !== undefined || [...sources.values()].some(({ length }) => length > 0);
+  const upstreams = textsOf(flags["upstream"]);
+  const isFlagged =
+    data !== undefined || upstreams.length > 0 || [...sources.values()].some(({ length }) => length > 0);
   if (config !== undefined && (isFlagged || health !== undefined)) {
     throw misuse("--config has all of it: leave --data, --health and the flags of sources out");
   }
   if (config !== undefined) return readConfig(config);
   if (data === undefined) throw misuse("Name a configuration with --config, or a folder with --data");
-  return configOfFlags(data, { sources, ...(health === undefined ? {} : { health }) });
+  return configOfFlags(data, { sources, upstreams, ...(health === undefined ? {} : { health }) });
 }
 
 const textsOf = (value: unknown): string[] =>

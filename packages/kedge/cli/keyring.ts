@@ -36,7 +36,7 @@ export function keyringPlace(flags: KeyringFlags, { mayAsk = true } = {}): Keyri
   return {
     path: flags.keyring ?? join(credentialsFolder(flags), "keyring.json"),
     tenantKey: findTenantKey(flags),
-    passphrase: () => givenPassphrase(flags, mayAsk),
+    passphrase: passphraseOf(flags, mayAsk),
   };
 }
 
@@ -78,9 +78,10 @@ export async function dropStoredKey(flags: SettingFlags, id: string): Promise<vo
   const stored = storedTenantKey(flags);
   const { keyId } = await import("../keys/epoch-key.ts");
   if (stored === undefined || keyId(stored.key) !== id) return;
-  const { overwriteIn } = await import("../keys/shred.ts");
+  const { destroyPartial, overwriteIn } = await import("../keys/shred.ts");
   await keyringMisuse(() => overwriteIn(stored.path, bytesToHex(stored.key)));
   await dropTenantKey(flags);
+  await keyringMisuse(() => destroyPartial(stored.path));
   print(`The tenant key is taken out of ${stored.path}.`);
 }
 
@@ -94,14 +95,18 @@ export async function keyringMisuse<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** By file, systemd's credential, or a terminal. */
-async function givenPassphrase(flags: KeyringFlags, mayAsk: boolean): Promise<Uint8Array | undefined> {
-  const folder = process.env["CREDENTIALS_DIRECTORY"];
-  const credential = folder === undefined ? undefined : join(folder, CREDENTIAL);
-  const path =
-    flags.passphraseFile ?? (credential !== undefined && existsSync(credential) ? credential : undefined);
-  if (path !== undefined) return readPassphrase(path);
-  return mayAsk ? await askPassphrase("Passphrase of the keyring: ") : undefined;
+/** By file, systemd's credential, or a terminal, which is asked once. */
+function passphraseOf(flags: KeyringFlags, mayAsk: boolean): () => Promise<Uint8Array | undefined> {
+  let asked: Promise<Uint8Array | undefined> | undefined;
+  return async () => {
+    const folder = process.env["CREDENTIALS_DIRECTORY"];
+    const credential = folder === undefined ? undefined : join(folder, CREDENTIAL);
+    const path =
+      flags.passphraseFile ?? (credential !== undefined && existsSync(credential) ? credential : undefined);
+    if (path !== undefined) return readPassphrase(path);
+    if (mayAsk) asked ??= askPassphrase("Passphrase of the keyring: ");
+    return await asked;
+  };
 }
 
 /** The first line, without its end. */
@@ -125,21 +130,39 @@ export async function askPassphrase(question: string): Promise<Uint8Array | unde
   if (!stdin.isTTY || !stderr.isTTY) return undefined;
   stderr.write(question);
   stdin.setRawMode(true);
-  const typed: number[] = [];
   try {
-    for await (const chunk of stdin) {
-      for (const byte of Buffer.from(chunk)) {
-        if (LINE_ENDS.includes(byte)) return new Uint8Array(typed);
-        if (byte === INTERRUPT || byte === END) throw misuse("No passphrase was given");
-        if (!BACKSPACES.includes(byte)) typed.push(byte);
-        // A character of UTF-8 is its first byte and those that follow it.
-        else while (((typed.pop() ?? 0) & 0xc0) === 0x80);
-      }
-    }
-    throw misuse("No passphrase was given");
+    return await readLine(stdin);
   } finally {
     stdin.setRawMode(false);
     stdin.pause();
     stderr.write("\n");
   }
+}
+
+/** The stream stays open, for what is asked next. */
+function readLine(stdin: NodeJS.ReadStream): Promise<Uint8Array> {
+  const typed: number[] = [];
+  return new Promise((resolve, reject) => {
+    const settle = (run: () => void): void => {
+      stdin.off("data", read).off("end", stopped);
+      run();
+    };
+    const stopped = () => settle(() => reject(misuse("No passphrase was given")));
+    function read(chunk: Buffer): void {
+      for (const byte of chunk) {
+        if (LINE_ENDS.includes(byte)) {
+          settle(() => resolve(new Uint8Array(typed)));
+          return;
+        }
+        if (byte === INTERRUPT || byte === END) {
+          stopped();
+          return;
+        }
+        if (!BACKSPACES.includes(byte)) typed.push(byte);
+        // A character of UTF-8 is its first byte and those that follow it.
+        else while (((typed.pop() ?? 0) & 0xc0) === 0x80);
+      }
+    }
+    stdin.on("data", read).on("end", stopped).resume();
+  });
 }

@@ -1,12 +1,13 @@
 /** `kedge shred`: destroys the key of an epoch, and has a record of it anchored. */
 
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { type PinnedKeys, pinnedKeys, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { replaceFile } from "@kedge/verify/cli/files";
 import { wholeNumber } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, warn } from "@kedge/verify/cli/output";
+import { recordLine } from "@kedge/verify/cli/records";
 import { ClientError } from "@kedge/verify/error";
 import { withOpening } from "@kedge/verify/proof/extra";
 import { verifyEvent } from "@kedge/verify/proof/verify";
@@ -23,13 +24,13 @@ import { keepManifests, withJournal } from "./manifests.ts";
 import { openLog } from "./service.ts";
 import { awaitProofs, withTimeout } from "./wait.ts";
 
-const HELP = `
-First a signed record that it happened is posted, then the key is destroyed, then the record's proof is awaited and kept beside
-the keyring. Run it again if it was stopped, or the service did not answer: it goes on where it was.
-The manifests of an agent are kept first, with their openings, beside the keyring: --data names its folder.
-Afterwards nobody can derive the openings of that epoch's events again, nor read their bodies in the journal. What keeps its
-opening, as a proof file does, is proven as before. Copies of the keyring and of the credentials, in backups say, hold the
-key as long as you keep them: destroy those too.`;
+const HELP = [
+  "",
+  "First a signed record that it happened is posted, then the key is destroyed, then the record's proof is awaited and kept beside the keyring. Run it again if it was stopped, or the service did not answer: it goes on where it was.",
+  "The manifests of an agent are kept first, with their openings, beside the keyring: --data names its folder.",
+  "Afterwards nobody can derive the openings of that epoch's events again, nor read their bodies in the journal. What keeps its opening, as a proof file does, is proven as before.",
+  "Copies of the keyring and of the credentials, in backups say, hold the key as long as you keep them: destroy those too.",
+].join("\n");
 
 type ShredFlags = KeyringFlags & {
   epoch: number;
@@ -169,6 +170,8 @@ async function keepProof(
     }
     await replaceFile(path, record);
     await replaceFile(`${path}.tlog-proof`, proof);
+    // For an audit, in which it is an event like others.
+    await replaceFile(`${path}.records.ndjson`, recordLine({ event: basename(path), commitment, opening }));
     return path;
   }
   throw new CliError(

@@ -59,8 +59,13 @@ export const acceptedSchema = z
   .object({
     accepted: z.int().meta({ example: 1, description: "Hashes in the request, repeated ones included." }),
     receivedAt: timeSchema,
+    note: z.string().optional().meta({ description: "What this answer is worth." }),
   })
-  .meta({ id: "Accepted" });
+  .meta({
+    id: "Accepted",
+    description:
+      "A receipt: what was accepted, and when by the operator's clock. It tells the tenant, and proves nothing to others, for it is not signed; an entry's proof does. What of it was new to the log is known once it is sealed.",
+  });
 
 const entryStatusParts = z.object({
   hash: hashSchema,

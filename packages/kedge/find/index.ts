@@ -35,7 +35,7 @@ export type FindIndex = {
 
 const DATABASE = "find.mdb";
 /** Of another layout the index is made again. */
-const LAYOUT = "1";
+const LAYOUT = "2";
 /** Events in one transaction. */
 const GROUP = 2_000;
 

@@ -28,10 +28,11 @@ export function termKey({ tenantKey }: EpochKey): TermKey {
 const normal = (value: string): string => value.normalize("NFKC").toLowerCase().replace(/\s+/g, " ").trim();
 
 /**
- * What an event says of each field. A patient is found by the MRN or the name, a user by the login or the name; of a FHIR
- * reference its id will do (`Patient/17`: `17`), and of an action its first word (`read: vread`: `read`).
+ * What an event says of each field. A patient is found by the MRN or the name, and each of several that an event names; so is
+ * a trial's subject, and what was shipped. A user is found by the login or the name; of a FHIR reference its id will do
+ * (`Patient/17`: `17`), and of an action its first word (`read: vread`: `read`).
  */
-export function valuesOf({ user, patient, action }: Columns): [Field, string][] {
+export function valuesOf({ user, patient, action, subjects = [] }: Columns): [Field, string][] {
   const values: [Field, string | undefined][] = [
     ["patient", patient?.mrn],
     ["patient", idOf(patient?.mrn)],
@@ -42,6 +43,7 @@ export function valuesOf({ user, patient, action }: Columns): [Field, string][] 
     ["action", action],
     ["action", /^([^:]+):/.exec(action ?? "")?.[1]],
   ];
+  for (const subject of subjects) values.push(["patient", subject], ["patient", idOf(subject)]);
   return values.flatMap(([field, value]) =>
     value === undefined || normal(value) === "" ? [] : [[field, value]],
   );

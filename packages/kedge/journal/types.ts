@@ -2,6 +2,9 @@
  * What the journal keeps, and how whatever takes events in hands them over. Every event of a source is written here, with
  * its number and its commitment, before its sender is told anything.
  */
+import type { Receipt } from "../contract/receipt.ts";
+
+export type { Receipt } from "../contract/receipt.ts";
 
 /** An event as a source hands it over. */
 export type Arrival = {
@@ -46,16 +49,6 @@ export type Intake = {
 
 /** Of an event that is on its way: posted in the order of its source's numbers. */
 export type Outgoing = { source: string; number: bigint; commitment: Uint8Array };
-
-/** What the service answered to a POST: it tells the tenant, and proves nothing to others. */
-export type Receipt = {
-  /** Ms since the epoch, by this machine's clock. */
-  postedAt: number;
-  /** RFC 3339, by the service's own word. */
-  receivedAt: string;
-  log: string;
-  accepted: number;
-};
 
 /** An event as it lies in the journal. */
 export type Entry = Outgoing & {

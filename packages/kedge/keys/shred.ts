@@ -4,7 +4,8 @@
  * and may be repeated: docs/decisions/0027
  */
 import { sign } from "node:crypto";
-import { open } from "node:fs/promises";
+import { open, readdir, readFile, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { commitEvent } from "@kedge/verify/events/commitment";
 import { formatNote, parseVkey } from "@kedge/verify/tlog/note";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
@@ -50,10 +51,23 @@ export async function destroyKey(place: KeyringPlace, epoch: number): Promise<vo
     const { unlocked, record } = find(place, found, epoch);
     if (record.shred === undefined) throw notBegun(epoch);
     const { key, ...kept } = record;
-    if (key === undefined) return;
-    await overwriteIn(place.path, key);
-    await put(place, unlocked.file, kept);
+    if (key !== undefined) {
+      await overwriteIn(place.path, key);
+      await put(place, unlocked.file, kept);
+    }
+    await destroyPartial(place.path);
   });
+}
+
+/** What a command left that was stopped while it replaced a file with keys. Nobody replaces it meanwhile. */
+export async function destroyPartial(path: string): Promise<void> {
+  const pattern = /\.\d+\.partial$/;
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(basename(path)) || !pattern.test(name.slice(basename(path).length))) continue;
+    const partial = join(dirname(path), name);
+    await overwriteIn(partial, await readFile(partial, "latin1"));
+    await rm(partial);
+  }
 }
 
 /**
@@ -61,11 +75,12 @@ export async function destroyKey(place: KeyringPlace, epoch: number): Promise<vo
  * form. Where the file system copies on write, or a disk spreads what is written, older blocks may stay.
  */
 export async function overwriteIn(path: string, secret: string): Promise<void> {
+  if (secret === "") return;
   const file = await open(path, "r+");
   try {
-    const bytes = await file.readFile();
-    const zeroes = Buffer.from(secret.replaceAll(/[^=]/g, "0"));
-    for (let at = bytes.indexOf(secret); at !== -1; at = bytes.indexOf(secret, at + 1)) {
+    const bytes = await file.readFile("latin1");
+    const zeroes = Buffer.from(secret.replaceAll(/[^=]/g, "0"), "latin1");
+    for (let at = bytes.indexOf(secret); at !== -1; at = bytes.indexOf(secret, at + secret.length)) {
       await file.write(zeroes, 0, zeroes.length, at);
     }
     await file.sync();

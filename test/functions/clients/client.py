@@ -5,9 +5,18 @@ import sys
 from io import BytesIO
 
 from kedge_client import AuthenticatedClient
-from kedge_client.api.entries import append_entries, append_octets, get_entry, get_proof, get_proofs
+from kedge_client.api.entries import append_entries, append_octets, get_entries, get_entry, get_proof, get_proofs
 from kedge_client.api.log import get_log
-from kedge_client.models import Accepted, EntryStatus, LogState, NewEntries, ProofLine, ProofsRequest
+from kedge_client.models import (
+    Accepted,
+    EntryStatus,
+    LogState,
+    NewEntries,
+    ProofLine,
+    ProofsRequest,
+    StatusLine,
+    StatusRequest,
+)
 from kedge_client.types import File
 
 settings = json.load(sys.stdin)
@@ -27,6 +36,9 @@ def post():
 def fetch():
     status = get_entry.sync(log, hashes[0], client=client)
     assert isinstance(status, EntryStatus), status
+    many = get_entries.sync(log, client=client, body=StatusRequest(hashes=hashes))
+    assert isinstance(many, str), many
+    statuses = [StatusLine.from_dict(json.loads(line)) for line in many.splitlines()]
     named = get_log.sync(log, client=client)
     assert isinstance(named, LogState), named
     one = get_proof.sync(log, hashes[0], client=client)
@@ -35,6 +47,7 @@ def fetch():
     lines = [ProofLine.from_dict(json.loads(line)) for line in text.splitlines()]
     return {
         "assurance": status.assurance.value,
+        "statuses": [line.assurance.value for line in statuses],
         "origin": named.origin,
         "one": one,
         "proofs": [line.proof for line in lines],

@@ -50,6 +50,13 @@ test("the core is bundled for a browser without pkijs, zod or Node.js, within it
   expect(verifier.code.length).toBeLessThan(MAX_VERIFIER_BYTES);
 });
 
+test("the formats of events are bundled for a browser too, with an XML parser and without Node.js", async () => {
+  const { inputs } = await bundle(["events/formats/formats.ts"]);
+  const libraries = inputs.flatMap((path) => /node_modules\/(@?[^/]+)\//.exec(path)?.[1] ?? []);
+  expect([...new Set(libraries)].sort()).toEqual(["@noble", "@scure", "saxes", "xmlchars"]);
+  expect(inputs.filter((path) => /node:/.test(path))).toEqual([]);
+});
+
 test("a proof is verified where there are no globals but those of every browser", () => {
   const context = createContext({ TextEncoder, TextDecoder, atob, btoa, crypto, Uint8Array });
   const { proof } = makeProof({ anchorSigners: [anchor, witness1, witness2] });

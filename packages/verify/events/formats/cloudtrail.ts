@@ -16,9 +16,10 @@ import { sliceObjects } from "./slices.ts";
 export const cloudtrail: Format = {
   name: "cloudtrail",
   mediaTypes: [],
-  recognises: ({ members }) =>
-    (members?.has("eventVersion") === true && members.has("eventSource") && members.has("eventName")) ||
-    (members?.size === 1 && members.has("Records")),
+  recognises: ({ members, isArray }) =>
+    isArray !== true &&
+    ((members?.has("eventVersion") === true && members.has("eventSource") && members.has("eventName")) ||
+      (members?.size === 1 && members.has("Records"))),
   read(bytes) {
     const record = lookAtJson(bytes);
     if (!isObject(record)) throw malformedEvent(bytes, 0, "no CloudTrail record");

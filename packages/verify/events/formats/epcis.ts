@@ -47,14 +47,18 @@ export const epcis: Format = {
   split: (bytes) =>
     isXml(bytes)
       ? splitXml(bytes)
-      : sliceObjects(bytes, JSON_TYPE, (document) => (isEvent(document) ? undefined : eventList(document))),
+      : sliceObjects(bytes, JSON_TYPE, (document) =>
+          isEvent(document) ? undefined : eventList(bytes, document),
+        ),
 };
 
 const typeOf = (value: Json | undefined): string => first(at(value, "type"), at(value, "isA")) ?? "";
-const isEvent = (value: Json): boolean => EVENTS.includes(typeOf(value));
+const isEvent = (value: Json): value is JsonObject => isObject(value) && EVENTS.includes(typeOf(value));
 
-/** Of a document, and of the document that a query answers with. */
-function eventList(document: Json): readonly Json[] {
+/** Of a document, of the document that a query answers with, and of an array of events. */
+function eventList(bytes: Uint8Array, document: Json): readonly Json[] {
+  if (Array.isArray(document) && isEvent(document[0] ?? null)) return document;
+  if (!DOCUMENTS.includes(typeOf(document))) throw malformedEvent(bytes, 0, "no EPCIS event or document");
   const body = at(document, "epcisBody");
   const results = at(body, "queryResults", "resultsBody");
   return [
@@ -66,10 +70,7 @@ function eventList(document: Json): readonly Json[] {
 
 function eventsOfJson(bytes: Uint8Array): JsonObject[] {
   const value = lookAtJson(bytes);
-  const type = typeOf(value);
-  if (!EVENTS.includes(type) && !DOCUMENTS.includes(type))
-    throw malformedEvent(bytes, 0, "no EPCIS event or document");
-  return (isEvent(value) ? [value] : eventList(value)).filter((event) => isObject(event));
+  return (isEvent(value) ? [value] : eventList(bytes, value)).filter((event) => isObject(event));
 }
 
 function eventsOfXml(bytes: Uint8Array): JsonObject[] {

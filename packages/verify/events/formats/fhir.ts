@@ -26,7 +26,7 @@ export const fhir: Format = {
   name: "fhir",
   mediaTypes: [JSON_TYPE, XML_TYPE],
   recognises: ({ members, isArray, root }) =>
-    (members?.has("resourceType") === true && isArray !== true) || root?.uri === NAMESPACE,
+    (first(members?.get("resourceType")) !== undefined && isArray !== true) || root?.uri === NAMESPACE,
   read(bytes) {
     const resource = readResource(bytes);
     return fhirColumns(resource);

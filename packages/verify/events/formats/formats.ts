@@ -9,6 +9,7 @@ import { dicom } from "./dicom.ts";
 import { epcis } from "./epcis.ts";
 import { fhir } from "./fhir.ts";
 import type { Format } from "./format.ts";
+import { gap } from "./gap.ts";
 import type { Header } from "./header.ts";
 import { ocsf } from "./ocsf.ts";
 import { odm } from "./odm.ts";
@@ -23,6 +24,7 @@ export const FORMATS: readonly Format[] = [
   cloudtrail,
   ocsf,
   delimited,
+  gap,
   plainBytes,
 ];
 

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readFileSync,
@@ -88,7 +89,7 @@ function lastCovered(journal: JournalReader, source: string): bigint {
   return last;
 }
 
-test("killed twenty times under load, the service coming and going: every event is once in the log, numbers unbroken, manifests right", async () => {
+test("killed twenty times under load, the service coming and going, its file rotated: every event is once in the log, numbers unbroken, manifests right", async () => {
   const port = await freePort();
   const service = { cwd: folder, data: join(folder, "service"), env: { KEDGE_PORT: `${port}` } };
   let { child: running } = await serve(service);
@@ -142,6 +143,12 @@ test("killed twenty times under load, the service coming and going: every event 
     socket.destroy();
   };
 
+  const rotations = new Map(
+    (["rename", "copy", "rename", "copy"] as const).map((kind, i) => [
+      Math.ceil(((i + 1) * KILLS) / 5),
+      kind,
+    ]),
+  );
   let isUp = true;
   for (let round = 1; round <= KILLS; round++) {
     const agent = await startAgent(config, began);
@@ -156,9 +163,13 @@ test("killed twenty times under load, the service coming and going: every event 
     await sleep((until - Date.now()) * (0.3 + 0.7 * Math.random()));
     await kill(agent);
     await loading;
-    // By name and by copy; the writer goes on in the new file.
-    if (round === Math.ceil(KILLS / 3)) {
-      renameSync(file, `${file}.1`);
+    // Twice by name and twice by copy, as logrotate does.
+    const kind = rotations.get(round);
+    if (kind !== undefined) {
+      for (let n = 3; n > 0; n--)
+        if (existsSync(`${file}.${n}`)) renameSync(`${file}.${n}`, `${file}.${n + 1}`);
+      if (kind === "rename") renameSync(file, `${file}.1`);
+      else copyFileSync(file, `${file}.1`);
       writeFileSync(file, "");
     }
   }

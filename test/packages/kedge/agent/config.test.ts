@@ -40,6 +40,20 @@ test("a flag stands for each source, and may be repeated", () => {
   );
 });
 
+test("an upstream is of the source that it names", () => {
+  const syslog = new Map([["syslog", ["atna=tcp://127.0.0.1:6514"]]]);
+  const { sources } = configOfFlags("d", { sources: syslog, upstreams: ["atna=tls://arr.example.org:6514"] });
+  expect(sources).toMatchObject([{ name: "atna", upstream: { url: "tls://arr.example.org:6514" } }]);
+  expect(() => configOfFlags("d", { sources: syslog, upstreams: ["lab=tls://a:1"] })).toThrow(/"lab"/);
+  const files = new Map([["follow", ["ehr=/a"]]]);
+  expect(() => configOfFlags("d", { sources: files, upstreams: ["ehr=tls://a:1"] })).toThrow(/upstream/);
+});
+
+test("standard input is a dash", () => {
+  const { sources } = configOfFlags("d", { sources: new Map([["follow", ["in=-"]]]) });
+  expect(sources).toMatchObject([{ kind: "stdin", name: "in" }]);
+});
+
 test.each([
   ["no name", "follow", "/var/log/ehr.ndjson", /--follow takes <name>=<path>/],
   ["no value", "follow", "ehr=", /--follow takes/],

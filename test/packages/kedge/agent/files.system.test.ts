@@ -124,44 +124,44 @@ test("a log that is written and rotated while its agent is killed again and agai
   await inFolder(async (folder) => {
     const log = join(folder, "ehr.ndjson");
     await writeFile(log, "");
-    const writer = spawn(
-      process.execPath,
-      [fileURLToPath(new URL("../../../support/rotating-writer.mjs", import.meta.url)), log],
-      { stdio: ["ignore", "pipe", "inherit"] },
-    );
+    const script = fileURLToPath(new URL("../../../support/rotating-writer.mjs", import.meta.url));
+    const writer = spawn(process.execPath, [script, log], { stdio: ["ignore", "pipe", "inherit"] });
     let written = "";
     writer.stdout?.on("data", (text) => {
       written += text;
     });
-    const ended = once(writer, "exit");
     let isOver = false;
-    void ended.then(() => {
+    const ended = once(writer, "exit").then(() => {
       isOver = true;
     });
-    let kills = 0;
-    while (!isOver) {
-      const agent = startAgent(folder);
-      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 900 + 150 * (kills % 5)))]);
-      agent.kill("SIGKILL");
+    let agent = startAgent(folder);
+    try {
+      let kills = 0;
+      for (; !isOver; kills++) {
+        await Promise.race([ended, once(AbortSignal.timeout(900 + 150 * (kills % 5)), "abort")]);
+        agent.kill("SIGKILL");
+        await once(agent, "exit");
+        agent = startAgent(folder);
+      }
+      const total = Number(written);
+      expect(kills).toBeGreaterThan(3);
+      await expect
+        .poll(() => numbersIn(folder).then(({ length }) => length), { timeout: 60_000, interval: 500 })
+        .toBeGreaterThanOrEqual(total);
+      agent.kill("SIGTERM");
       await once(agent, "exit");
-      kills += 1;
+      const numbers = await numbersIn(folder);
+      expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: total }, (_, i) => i));
+    } finally {
+      for (const child of [writer, agent]) child.kill("SIGKILL");
     }
-    const total = Number(written);
-    expect(kills).toBeGreaterThan(3);
-    const agent = startAgent(folder);
-    const journalled = () => {
-      const reader = readJournal({ folder: join(folder, "data"), keys });
-      const count = Number(reader?.sources()[0]?.journalled ?? 0);
-      void reader?.close();
-      return count;
-    };
-    await expect.poll(journalled, { timeout: 60_000, interval: 500 }).toBeGreaterThanOrEqual(total);
-    agent.kill("SIGTERM");
-    await once(agent, "exit");
-    const reader = readJournal({ folder: join(folder, "data"), keys });
-    const lines = [...(reader?.entries("ehr") ?? [])].map(({ bytes }) => Buffer.from(bytes ?? []).toString());
-    await reader?.close();
-    const numbers = lines.map((line) => Number(/"event":(\d+)/.exec(line)?.[1])).sort((a, b) => a - b);
-    expect(numbers).toEqual(Array.from({ length: total }, (_, i) => i));
   });
 }, 300_000);
+
+/** Of the events in the journal, what the writer called them. */
+async function numbersIn(folder: string): Promise<number[]> {
+  const reader = readJournal({ folder: join(folder, "data"), keys });
+  const entries = [...(reader?.entries("ehr") ?? [])];
+  await reader?.close();
+  return entries.map(({ bytes }) => Number(/"event":(\d+)/.exec(Buffer.from(bytes ?? []).toString())?.[1]));
+}

@@ -359,6 +359,20 @@ describe("a folder", () => {
     });
   });
 
+  test("JSON over several lines, followed as lines, is a trouble; XML is a document", async () => {
+    await writeFile(log, '{\n  "a": 1\n}\n');
+    await through(agent(), async ({ settle, troubles }) => {
+      await settle();
+      expect([...troubles.keys()]).toEqual(["content"]);
+    });
+    const xml = "<AuditMessage>\n</AuditMessage>\n";
+    await writeFile(join(folder, "one.xml"), xml);
+    await through(agent({ path: join(folder, "one.xml") }), async ({ settle, intake }) => {
+      await settle();
+      expect(events(intake)).toEqual([xml]);
+    });
+  });
+
   test("a symbolic link that the path names is followed", async () => {
     await writeFile(join(folder, "real.ndjson"), "1\n");
     await symlink(join(folder, "real.ndjson"), log);
@@ -438,6 +452,17 @@ describe("a folder", () => {
     await through(agent({ path, refuse: true }), async ({ settle, intake }) => {
       await settle();
       expect(gaps(intake)).toMatchObject([{ kind: "unreadable", octets: cut.length }]);
+    });
+  });
+
+  test("a compressed document is a gap, for it is no event as it stands", async () => {
+    const path = join(folder, "in");
+    await mkdir(path);
+    await writeFile(join(path, "1.json.gz"), gzipSync('{\n"resourceType":"AuditEvent"\n}'));
+    await through(agent({ path }), async ({ settle, intake }) => {
+      await settle();
+      expect(gaps(intake)).toMatchObject([{ kind: "unreadable", detail: "compressed (gzip)" }]);
+      expect(intake.arrivals.length).toBe(1);
     });
   });
 
@@ -530,6 +555,25 @@ describe("delimited files", () => {
       expect(events(intake)).toEqual(['1,"open', "2,x", "3,y"]);
     });
   });
+});
+
+test("while the journal cannot be written the source waits, says so, and goes on from where it was", async () => {
+  await writeFile(log, "1\n2\n");
+  const intake = memoryIntake();
+  const told: (string | undefined)[] = [];
+  const stop = new AbortController();
+  intake.fault = (take) => (take === 1 ? "before" : undefined);
+  const running = openFiles(filesSchema.parse({ kind: "files", name: "ehr", path: log, poll: 0.05 }), {
+    intake,
+    signal: stop.signal,
+    trouble: (key, what) => key === "reading" && told.push(what),
+    count: () => undefined,
+  }).run();
+  await expect.poll(() => events(intake), { timeout: 20_000 }).toEqual(["1", "2"]);
+  await expect.poll(() => told.at(-1), { timeout: 20_000 }).toBe(undefined);
+  expect(told[0]).toBe("crashed before the take");
+  stop.abort();
+  await running;
 });
 
 // ---- any order of anything ----------------------------------------------------------------------------------------

@@ -27,9 +27,12 @@ async function fakeService(faults: Fault[]) {
   const sizes: number[] = [];
   const server = createServer(async (request: IncomingMessage, response) => {
     requests += 1;
-    let body = "";
-    for await (const part of request) body += part;
-    const { hashes }: { hashes: string[] } = JSON.parse(body);
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part);
+    const octets = Buffer.concat(parts);
+    const hashes = Array.from({ length: octets.length / 32 }, (_, i) =>
+      octets.subarray(32 * i, 32 * i + 32).toString("hex"),
+    );
     sizes.push(hashes.length);
     const fault = faults.shift();
     if (fault !== undefined) return fault(response, hashes);

@@ -145,6 +145,26 @@ describe("over TCP", () => {
     expect(texts(host)).toEqual([event(1), '{"kind":"truncated"}', "<AuditMessage>half"]);
   });
 
+  test("what the journal did not take before the stop is not acknowledged: its sender is reset", async () => {
+    const { host, port, stop } = await start();
+    host.failing = Number.POSITIVE_INFINITY;
+    const ends: Promise<string>[] = [];
+    for (const text of [`${message(1)}\n`, message(1).slice(0, -9)]) {
+      const socket = await open(port);
+      ends.push(
+        new Promise((resolve) => {
+          socket.once("error", (error) => resolve("code" in error ? String(error.code) : error.message));
+          socket.once("close", () => resolve("closed"));
+        }),
+      );
+      socket.resume();
+      socket.end(text);
+    }
+    await expect.poll(() => host.troubles.get("journal"), SOON).toMatch(/cannot be written/);
+    await stop();
+    expect(await Promise.all(ends)).toEqual(["ECONNRESET", "ECONNRESET"]);
+  });
+
   test("one connection too many is refused, and counted", async () => {
     const { host, port } = await start(undefined, { maxConnections: 2 });
     const sockets = [await open(port), await open(port)];

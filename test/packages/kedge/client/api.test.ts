@@ -83,9 +83,10 @@ describe("on a good day", () => {
     const answers = connect().statuses(LOG_ID, many);
     await answers.next();
     expect(server.requests).toHaveLength(1);
-    let left = 0;
-    for await (const { hash } of answers) expect(hash).toBe(bytesToHex(many[++left] ?? new Uint8Array()));
-    expect([left, server.requests.length]).toEqual([10_000, 2]);
+    const rest: string[] = [];
+    for await (const { hash } of answers) rest.push(hash);
+    expect(rest).toEqual(many.slice(1).map(bytesToHex));
+    expect(server.requests).toHaveLength(2);
   });
 
   test("however few proofs fit into an answer, all come, once and in order", async () => {

@@ -76,12 +76,13 @@ test("of a stream no more is taken than is followed at a time", async () => {
     }
   }
   const { statuses } = moving(() => 1);
-  let seen = 0;
+  let [seen, most] = [0, 0];
   for await (const _ of follow(statuses, stream(), { to: "sealed" }, QUICK)) {
     seen++;
-    expect(taken - seen).toBeLessThan(10_000);
+    most = Math.max(most, taken - seen);
     if (seen > 10_001) break;
   }
+  expect(most).toBeLessThan(10_000);
   expect(taken).toBeLessThanOrEqual(20_000);
 }, 20_000);
 

@@ -8,6 +8,7 @@ import { openJournal } from "@kedge/cli/journal/journal";
 import type { EpochKeys } from "@kedge/cli/journal/types";
 import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
+import { AUDIT_EVENT_R4, DICOM } from "../../../support/event-samples.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -134,6 +135,31 @@ async function withOne(run: (folder: string) => Promise<void>): Promise<void> {
   await journal.close();
   await run(folder);
 }
+
+test("each patient that an event names is found, by an identifier or a reference", async () => {
+  const folder = newFolder();
+  const keys = keysOf({ now: 0, shredded: new Set() });
+  const journal = await openJournal({ folder, keys });
+  const intake = await journal.intake("atna");
+  const [dicom, fhir] = [DICOM, AUDIT_EVENT_R4].map((text) => new TextEncoder().encode(text));
+  const index = openFindIndex(folder, journal, keys);
+  try {
+    await intake.take({
+      arrivals: [
+        { bytes: dicom ?? new Uint8Array(), mediaType: "application/ihe+rfc3881" },
+        { bytes: fhir ?? new Uint8Array(), mediaType: "application/fhir+json" },
+      ],
+    });
+    await index.catchUp();
+    const found = (patient: string) => [...index.search({ patient })].map(({ entry }) => entry.mediaType);
+    expect(found("9900002")).toEqual(["application/ihe+rfc3881"]);
+    expect(found("9900001").toSorted()).toEqual(["application/fhir+json", "application/ihe+rfc3881"]);
+    expect(found("p-1")).toEqual(["application/fhir+json"]);
+  } finally {
+    await index.close();
+    await journal.close();
+  }
+});
 
 test("the index holds nothing of an event in any spelling, and is for its owner alone", async () => {
   await withOne(async (folder) => {

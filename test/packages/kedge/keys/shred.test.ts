@@ -1,5 +1,5 @@
 /** Shredding: what is gone, what is left, and that each step may be repeated, wherever it was stopped. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KeyringError } from "@kedge/cli/keys/error";
@@ -41,6 +41,15 @@ test("the key is in the file no more, in any epoch's place, and the other epochs
     expect(await text()).not.toContain(spelt);
   }
   expect(after.shredded()).toHaveLength(1);
+});
+
+test("what a command left behind that was stopped while it wrote is destroyed too, and no other file", async () => {
+  const left = `${place.path}.4711.partial`;
+  await writeFile(left, await text());
+  await writeFile(`${place.path}.mine`, "mine");
+  await beginShred(place, 0, now);
+  await destroyKey(place, 0);
+  expect((await readdir(folder)).toSorted()).toEqual(["keyring.json", "keyring.json.mine"]);
 });
 
 test("the current epoch and one there is not are refused, and nothing changes", async () => {

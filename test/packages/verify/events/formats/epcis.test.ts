@@ -62,6 +62,11 @@ test("XML too, its extensions with prefixes that only the document declares", ()
   });
 });
 
+test("an array of events is cut into them", () => {
+  const events = ['{"type":"ObjectEvent","eventTime":"a"}', '{"type":"ObjectEvent","eventTime":"b"}'];
+  expect(split(`[${events.join(" ,\n")}]`)?.map(({ text }) => text)).toEqual(events);
+});
+
 test("an error declaration is the reason", () => {
   const event =
     '{"type":"ObjectEvent","eventTime":"x","errorDeclaration":{"reason":"urn:epcglobal:cbv:er:incorrect_data"}}';

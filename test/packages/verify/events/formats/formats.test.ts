@@ -7,11 +7,12 @@ import { join } from "node:path";
 import { EventError } from "@kedge/verify/events/error";
 import type { Columns } from "@kedge/verify/events/formats/columns";
 import { FORMATS, formatOf, readColumns } from "@kedge/verify/events/formats/formats";
+import { GAP_MEDIA_TYPE } from "@kedge/verify/events/gap";
 import { mediaTypeOf } from "@kedge/verify/events/media";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EPIC_HEADER, SAMPLES } from "../../../../support/event-samples.ts";
+import { EPIC_HEADER, GAP, SAMPLES } from "../../../../support/event-samples.ts";
 
 const epic = { separator: "|", header: EPIC_HEADER.split("|") };
 
@@ -34,6 +35,16 @@ test.each(SAMPLES)(
     );
   },
 );
+
+test("a gap is found by its action, and is not made by what is taken as something else", () => {
+  const bytes = utf8ToBytes(GAP);
+  expect(readColumns(bytes, GAP_MEDIA_TYPE)).toEqual({
+    action: "gap: overlong",
+    reason: { explanation: "a message above the limit" },
+    outcome: "2000000 octets",
+  });
+  expect(readColumns(bytes, "application/json")).toEqual({});
+});
 
 test("what is of no format is plain bytes, and has no columns", () => {
   for (const text of ["", " ", "{", "[1]", "<", "<html>", '{"a":1}', "\u0000", "\u{feff}"]) {
@@ -73,6 +84,39 @@ test("a cell is one line, of bounded length, without a character that is not see
       }
     }),
     { numRuns: 10 },
+  );
+});
+
+/** What tells a format, each with the least that it needs. */
+const LEAST = [
+  ...["AuditEvent", "Provenance", "Patient", "Observation"].map((resourceType) => ({ resourceType })),
+  { type: "ObjectEvent", eventTime: "x" },
+  { specversion: "1.0", id: "1", type: "t", source: "s" },
+  { eventVersion: "1", eventSource: "s", eventName: "n" },
+  { class_uid: 1, metadata: {} },
+];
+/** By which a format is told: of another format they are not. */
+const MARKS = ["resourceType", "specversion", "eventVersion", "class_uid"];
+const NAMES = [
+  ...new Set(SAMPLES.flatMap(({ text }) => [...text.matchAll(/"(\w+)"\s*:/g)].map(([, name]) => name ?? ""))),
+].filter((name) => !MARKS.includes(name));
+
+test("any value under any name that a format knows is read: told, or left out", () => {
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 5, depthSize: "small" },
+      fc.constantFrom(null, true, 7, -1.5, "", " ", "text", "Patient/1", "urn:epc:id:sgtin:0614141.107346.*"),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom(...NAMES), tie("value"), { maxKeys: 8 }),
+    ),
+  }));
+  const members = fc.dictionary(fc.constantFrom(...NAMES), value, { minKeys: 5, maxKeys: 20 });
+  fc.assert(
+    fc.property(fc.constantFrom(...LEAST), members, (least, others) => {
+      const bytes = utf8ToBytes(JSON.stringify({ ...others, ...least }));
+      for (const cell of cells(readColumns(bytes, "application/json"))) expect(cell).not.toBe("");
+    }),
+    { numRuns: 100 },
   );
 });
 

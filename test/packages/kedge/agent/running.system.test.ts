@@ -7,10 +7,8 @@ import { configOfFlags } from "@kedge/cli/agent/config";
 import { openReport } from "@kedge/cli/agent/report";
 import { statusOf } from "@kedge/cli/agent/status";
 import { readJournal } from "@kedge/cli/journal/journal";
-import { GAP_MEDIA_TYPE, gapBytes } from "@kedge/verify/events/gap";
 import { afterEach, expect, test } from "vitest";
 import { API_KEY, LOG_ID, startServer } from "../../../support/fake-api.ts";
-import { memoryJournal } from "./memory-journal.ts";
 
 const key = { epoch: 0, tenantKey: new Uint8Array(32).fill(7) };
 const keys = { current: () => key, of: (epoch: number) => (epoch === 0 ? key : undefined) };
@@ -107,33 +105,4 @@ test("two agents on one folder: the second is refused, and the first goes on", a
   await expect(start().done).rejects.toMatchObject({ code: "in_use" });
   appendFileSync(file, '{"n":1}\n');
   await expect.poll(status, patience).toMatchObject({ posted: 1 });
-});
-
-test("the status lists gaps with their numbers and kinds, and says large counts as text", async () => {
-  const { journal } = memoryJournal(() => Date.UTC(2026, 2, 1, 8));
-  const intake = await journal.intake("atna");
-  const bytes = gapBytes({ kind: "overlong", octets: 2_000_000 });
-  await intake.take({ arrivals: [{ bytes, mediaType: GAP_MEDIA_TYPE }] });
-  const [entry] = journal.entries("atna");
-  const [state] = journal.sources();
-  if (entry === undefined || state === undefined) throw new Error("nothing was taken");
-  const { bytes: _, ...unopened } = entry;
-  const reader = {
-    sources: () => [
-      { ...state, seen: 2n ** 53n },
-      { ...state, name: "kedge.manifest/atna" },
-    ],
-    gaps: () => [entry, unopened],
-  };
-  expect(statusOf(reader)).toEqual({
-    sources: [
-      {
-        ...{ name: "atna", seen: "9007199254740992", journalled: 1, posted: 0, sealed: 0, last: 1 },
-        gaps: [
-          { number: 1, kind: "overlong", at: "2026-03-01T08:00:00.000Z", octets: 2_000_000 },
-          { number: 1, kind: "unknown", at: "2026-03-01T08:00:00.000Z" },
-        ],
-      },
-    ],
-  });
 });
