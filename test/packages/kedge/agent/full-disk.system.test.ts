@@ -69,7 +69,8 @@ test.skipIf(reason !== undefined)(
       } catch {
         // That much is not there.
       }
-      for (let i = 0; i < count / 6; i++) appendFileSync(file, `{"n":${(round * count) / 6 + i},"x":"${filler}"}\n`);
+      for (let i = 0; i < count / 6; i++)
+        appendFileSync(file, `{"n":${(round * count) / 6 + i},"x":"${filler}"}\n`);
       await new Promise((resolve) => setTimeout(resolve, 1_500));
       if (ended !== undefined) break;
       rmSync(join(folder, "filler"), { force: true });
