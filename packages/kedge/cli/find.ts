@@ -243,7 +243,7 @@ async function exportAll(
     const { written } = await fetchProofs(wanted(), { ...flags, out: join(out, "proofs.ndjson") });
     await records.sync();
     print(
-      `${count} events, their openings and ${written} proofs are in ${out}. There: kedge verify events proofs.ndjson`,
+      `${count} events, their openings and ${written} proofs are in ${out}: kedge verify ${out}/events ${out}/proofs.ndjson`,
     );
     if (without > 0) warn(`${without} found events have no body or no key any more, and are not exported`);
     if (written < count || without > 0 || count === 0) process.exitCode = EXIT_FAILED;
