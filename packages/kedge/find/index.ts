@@ -3,7 +3,7 @@
  * again. It follows each source by the number of the next event that it has not read.
  */
 import { createHash } from "node:crypto";
-import { rmSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
@@ -92,8 +92,10 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
 /** What cannot be read, or is of another layout, is made again: it is derived. */
 function openIndex(folder: string): Database {
   const path = join(folder, DATABASE);
-  if (!["absent", "whole"].includes(lookAt(path))) {
-    for (const file of [path, `${path}-lock`]) rmSync(file, { force: true });
+  const files = [path, `${path}-lock`];
+  // One that root made by a search would keep the agent, which has the folder, from starting.
+  if (!files.every(isOurs) || !["absent", "whole"].includes(lookAt(path))) {
+    for (const file of files) rmSync(file, { force: true });
   }
   const db = openDatabase(path, { readOnly: false });
   const layout = db.get(LAYOUT_KEY)?.toString();
@@ -111,6 +113,15 @@ function isReadable(db: Database): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+function isOurs(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return !existsSync(path);
   }
 }
 
