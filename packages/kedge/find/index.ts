@@ -36,8 +36,9 @@ export type FindIndex = {
 const DATABASE = "find.mdb";
 /** Of another layout the index is made again. */
 const LAYOUT = "2";
-/** Events in one transaction. */
+/** Events in one transaction, and ms that they are read for: whoever takes events in waits meanwhile. */
 const GROUP = 2_000;
+const TURN = 50;
 
 const NOTHING = Buffer.alloc(1);
 
@@ -129,7 +130,7 @@ function uint(value: bigint): Buffer {
 
 // ---- writing ------------------------------------------------------------------------------------------------------
 
-type Group = { source: string; from: bigint; next: bigint; count: number; keys: Buffer[] };
+type Group = { source: string; from: bigint; next: bigint; count: number; isFull: boolean; keys: Buffer[] };
 
 function readGroup(
   db: Database,
@@ -138,12 +139,14 @@ function readGroup(
   keysOfEntry: (entry: Entry) => Buffer[],
 ): Group {
   const from = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
-  const group: Group = { source, from, next: from, count: 0, keys: [] };
+  const group: Group = { source, from, next: from, count: 0, isFull: false, keys: [] };
+  const began = performance.now();
   for (const entry of journal.entries(source, { from })) {
     group.keys.push(...keysOfEntry(entry));
     group.next = entry.number + 1n;
     group.count += 1;
-    if (group.count === GROUP) break;
+    group.isFull = group.count === GROUP || performance.now() - began > TURN;
+    if (group.isFull) break;
   }
   return group;
 }
@@ -159,7 +162,7 @@ function keysOf(entry: Entry, columns: Columns, terms: TermKey | undefined): Buf
 }
 
 /** Whether there may be more. Nothing is written when another process has read on meanwhile. */
-async function store(db: Database, { source, from, next, count, keys }: Group): Promise<boolean> {
+async function store(db: Database, { source, from, next, count, isFull, keys }: Group): Promise<boolean> {
   if (count === 0) return false;
   await db.transaction(() => {
     const now = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
@@ -168,7 +171,7 @@ async function store(db: Database, { source, from, next, count, keys }: Group): 
     for (const key of keys.sort(Buffer.compare)) db.put(key, NOTHING);
     db.put(cursorKey(source), uint(next));
   });
-  return count === GROUP;
+  return isFull;
 }
 
 type ColumnsOf = (entry: Entry) => Columns;
