@@ -21,7 +21,7 @@ import { KeyringError } from "../keys/error.ts";
 import { openKeyring } from "../keys/keyring.ts";
 import { type KeyringFlags, keyringPlace, withKeyring } from "./keyring.ts";
 import { fetchProofs, type Wanted } from "./proof.ts";
-import { type WaitFlags, withTimeout } from "./wait.ts";
+import { type WaitFlags, withWait } from "./wait.ts";
 
 const HELP = `
 What is asked for stays on this machine, and the search itself is journalled: it is an event of the source ${USES}.
@@ -29,10 +29,7 @@ What stands on a command line can be read by others on this machine, and is kept
 An event without an offset in its time counts as UTC.`;
 
 export function findCommand(command: Command): Command {
-  return withTimeout(
-    withKeyring(withVkeys(withTenantKey(withLog(command)))),
-    "with --export: how long to wait for the proofs",
-  )
+  return withWait(withKeyring(withVkeys(withTenantKey(withLog(command)))))
     .requiredOption("--data <dir>", "the data folder of the agent; it may be running")
     .option("--patient <id>", "a patient's MRN or name")
     .option("--user <id>", "a user's login or name")
@@ -50,13 +47,13 @@ export function findCommand(command: Command): Command {
 
 type FindFlags = SettingFlags &
   KeyringFlags &
+  WaitFlags &
   Query & {
     data: string;
     query?: string;
     limit?: number;
     json?: boolean;
     export?: string;
-    timeout: number;
   };
 
 async function find(flags: FindFlags): Promise<void> {
@@ -205,6 +202,7 @@ function jsonOf({ entry, columns, when }: Found): object {
 const EXTENSIONS: { readonly [suffix: string]: string } = {
   json: "json",
   xml: "xml",
+  rfc3881: "xml",
   csv: "csv",
   "tab-separated-values": "tsv",
 };
@@ -232,8 +230,9 @@ async function exportAll(
         continue;
       }
       const file = `${encodeURIComponent(entry.source)}-${entry.number}.${extensionOf(entry.mediaType)}`;
-      const event = join(folder, file);
-      await writeFile(event, entry.bytes, { flag: "wx", mode: 0o600 });
+      // Below the folder, which may be handed over and stand anywhere.
+      const event = `events/${file}`;
+      await writeFile(join(folder, file), entry.bytes, { flag: "wx", mode: 0o600 });
       const commitment = bytesToHex(entry.commitment);
       await records.appendFile(recordLine({ event, commitment, opening }));
       count += 1;
@@ -254,6 +253,6 @@ async function exportAll(
 }
 
 function extensionOf(mediaType: string): string {
-  const suffix = /[/+]([a-z-]+)$/.exec(mediaType)?.[1] ?? "";
+  const suffix = /[/+]([a-z0-9-]+)$/.exec(mediaType)?.[1] ?? "";
   return EXTENSIONS[suffix] ?? "txt";
 }
