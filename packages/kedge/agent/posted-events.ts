@@ -39,11 +39,23 @@ function checked(events: PostedEvent[]): PostedEvent[] {
   return events;
 }
 
+/** What the agent writes itself, such as gaps: no sender makes one. */
+const OWN = /^application\/vnd\.kedge\./;
+
 /** Without parameters; octets where none is named. @throws Refusal `unsupported_media_type` */
 export function mediaTypeOfRequest(headers: Headers): string {
   const [type = ""] = (headers.get("content-type") ?? "application/octet-stream").split(";");
+  const mediaType = parsed(type.trim().toLowerCase());
+  if (!OWN.test(mediaType)) return mediaType;
+  throw new Refusal(
+    "unsupported_media_type",
+    "The media types of Kedge are for what the agent writes itself: send it as another, such as application/json.",
+  );
+}
+
+function parsed(type: string): string {
   try {
-    return parseMediaType(type.trim().toLowerCase());
+    return parseMediaType(type);
   } catch (cause) {
     throw new Refusal("unsupported_media_type", "The Content-Type is no media type.", { cause });
   }

@@ -464,6 +464,16 @@ describe("plain POST", () => {
     expect(taken[0]?.mediaType).toBe("text/plain");
   });
 
+  test("is not of what the agent alone writes: no sender makes a gap or a manifest", async () => {
+    const { post, taken } = endpoint();
+    for (const type of ["application/vnd.kedge.gap+json", "Application/VND.kedge.manifest+json; v=1"]) {
+      const response = await post("/events", "{}", { "content-type": type });
+      expect(response.status).toBe(415);
+      expect(await response.json()).toMatchObject({ resourceType: "OperationOutcome" });
+    }
+    expect(taken).toEqual([]);
+  });
+
   test("of audit XML over HTTP is an event, where its sender has the address alone", async () => {
     const { post, texts, taken } = endpoint();
     const xml = "<AuditMessage><EventIdentification/></AuditMessage>";
