@@ -45,12 +45,12 @@ const NOTHING = Buffer.alloc(1);
 export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys): FindIndex {
   const db = openIndex(folder);
   const columnsOf = columnReader(journal);
-  const terms = new Map<number, TermKey | undefined>();
+  const terms = new Map<number, TermKey>();
   const termsOf = (epoch: number): TermKey | undefined => {
-    if (!terms.has(epoch)) {
-      const key = keys.of(epoch);
-      terms.set(epoch, key === undefined ? undefined : termKey(key));
-    }
+    const key = keys.of(epoch);
+    // What was shredded since is forgotten here too.
+    if (key === undefined) terms.delete(epoch);
+    else if (!terms.has(epoch)) terms.set(epoch, termKey(key));
     return terms.get(epoch);
   };
   return {
@@ -58,7 +58,9 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
       let read = 0;
       for (const { name, last } of journal.sources()) {
         for (let more = last !== undefined; more && signal?.aborted !== true; ) {
-          const group = readGroup(db, journal, name, (entry) =>
+          // What came after a rotation that these keys do not know yet would be found by its time alone.
+          const isKnown = ({ epoch }: Entry) => epoch <= keys.current().epoch;
+          const group = readGroup(db, journal, name, isKnown, (entry) =>
             keysOf(entry, columnsOf(entry), termsOf(entry.epoch)),
           );
           read += group.count;
@@ -135,11 +137,13 @@ function readGroup(
   db: Database,
   journal: Searched,
   source: string,
+  isKnown: (entry: Entry) => boolean,
   keysOfEntry: (entry: Entry) => Buffer[],
 ): Group {
   const from = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
   const group: Group = { source, from, next: from, count: 0, keys: [] };
   for (const entry of journal.entries(source, { from })) {
+    if (!isKnown(entry)) break;
     group.keys.push(...keysOfEntry(entry));
     group.next = entry.number + 1n;
     group.count += 1;
