@@ -3,6 +3,7 @@
  * Each hit is the resource as it was taken, with a DocumentReference whose attachment is its proof.
  */
 import { ClientError } from "@kedge/verify/error";
+import { EventError } from "@kedge/verify/events/error";
 import { readJson } from "@kedge/verify/events/json";
 import { withOpening } from "@kedge/verify/proof/extra";
 import { encodeBase64 } from "@kedge/verify/tlog/bytes";
@@ -160,8 +161,9 @@ function isAuditEvent({ entry: { bytes, mediaType } }: Found): boolean {
       !Array.isArray(value) &&
       value["resourceType"] === "AuditEvent"
     );
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof EventError) return false;
+    throw error;
   }
 }
 
