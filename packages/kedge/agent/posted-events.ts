@@ -5,7 +5,7 @@
 import { cloudevents } from "@kedge/verify/events/formats/cloudevents";
 import { formatOf } from "@kedge/verify/events/formats/formats";
 import { lookAtJson } from "@kedge/verify/events/formats/json";
-import { mediaTypeOf, parseMediaType } from "@kedge/verify/events/media";
+import { mediaTypeOf, parseSentMediaType } from "@kedge/verify/events/media";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { Refusal } from "./fhir-answers.ts";
@@ -39,25 +39,17 @@ function checked(events: PostedEvent[]): PostedEvent[] {
   return events;
 }
 
-/** What the agent writes itself, such as gaps: no sender makes one. */
-const OWN = /^application\/vnd\.kedge\./;
-
 /** Without parameters; octets where none is named. @throws Refusal `unsupported_media_type` */
 export function mediaTypeOfRequest(headers: Headers): string {
   const [type = ""] = (headers.get("content-type") ?? "application/octet-stream").split(";");
-  const mediaType = parsed(type.trim().toLowerCase());
-  if (!OWN.test(mediaType)) return mediaType;
-  throw new Refusal(
-    "unsupported_media_type",
-    "The media types of Kedge are for what the agent writes itself: send it as another, such as application/json.",
-  );
-}
-
-function parsed(type: string): string {
   try {
-    return parseMediaType(type);
+    return parseSentMediaType(type.trim().toLowerCase());
   } catch (cause) {
-    throw new Refusal("unsupported_media_type", "The Content-Type is no media type.", { cause });
+    throw new Refusal(
+      "unsupported_media_type",
+      "The Content-Type is no media type, or one of Kedge's own, application/vnd.kedge.*.",
+      { cause },
+    );
   }
 }
 

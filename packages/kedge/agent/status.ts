@@ -8,8 +8,8 @@ import type { Entry, JournalReader } from "../journal/types.ts";
 export type Count = number | string;
 export type GapStatus = {
   number: Count;
-  /** `unknown` where the journal's keys are not at hand, or it is none that an agent wrote. */
-  kind: Gap["kind"] | "unknown";
+  /** As of `GapKind`; `unknown` where the journal's keys are not at hand, or what it says is unreadable. */
+  kind: string;
   /** When it was journalled, RFC 3339. */
   at: string;
   octets?: number;
@@ -58,11 +58,16 @@ function newest(entries: Iterable<Entry>): Entry[] {
 
 function gapStatus({ number, at, mediaType, bytes }: Entry): GapStatus {
   const common = { number: count(number), at: new Date(at).toISOString() };
-  if (bytes === undefined || mediaType !== GAP_MEDIA_TYPE) return { ...common, kind: "unknown" };
+  const gap = bytes === undefined || mediaType !== GAP_MEDIA_TYPE ? undefined : gapOf(bytes);
+  return { ...common, ...(gap ?? { kind: "unknown" }) };
+}
+
+/** undefined for what says that it is a gap and is none: one event must not keep the state of all from being told. */
+function gapOf(bytes: Uint8Array): Gap | undefined {
   try {
-    return { ...common, ...parseGap(bytes) };
+    return parseGap(bytes);
   } catch (error) {
-    if (error instanceof EventError) return { ...common, kind: "unknown" };
+    if (error instanceof EventError) return undefined;
     throw error;
   }
 }

@@ -3,7 +3,7 @@
  * again. It follows each source by the number of the next event that it has not read.
  */
 import { createHash } from "node:crypto";
-import { rmSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
@@ -12,7 +12,7 @@ import { readColumns } from "@kedge/verify/events/formats/formats";
 import { type Header, noted, readHeader } from "../agent/header.ts";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
 import { lookAt } from "../lmdb/files.ts";
-import { type Database, openDatabase } from "../lmdb/open.ts";
+import { type Database, isReadable, openDatabase } from "../lmdb/open.ts";
 import { FIELDS, type Field, type TermKey, termKey, timeOf, valuesOf } from "./terms.ts";
 
 /** Times in ms since the epoch, of the events' own, or of journalling where an event has none: from on, and before. */
@@ -43,7 +43,7 @@ const NOTHING = Buffer.alloc(1);
 
 /** For the agent and for whoever searches beside it: several may have it open. The folder is the journal's. */
 export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys): FindIndex {
-  const db = openIndex(folder);
+  let db = openIndex(folder);
   const columnsOf = columnReader(journal);
   const terms = new Map<number, TermKey>();
   const termsOf = (epoch: number): TermKey | undefined => {
@@ -55,6 +55,10 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
   };
   return {
     async catchUp(signal) {
+      if (!isReadable(db)) {
+        await db.close();
+        db = openIndex(folder);
+      }
       let read = 0;
       for (const { name, last } of journal.sources()) {
         for (let more = last !== undefined; more && signal?.aborted !== true; ) {
@@ -64,7 +68,7 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
             keysOf(entry, columnsOf(entry), termsOf(entry.epoch)),
           );
           read += group.count;
-          more = await store(db, group);
+          more = store(db, group);
           // Whoever takes events in goes first.
           await setImmediate();
         }
@@ -89,8 +93,10 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
 /** What cannot be read, or is of another layout, is made again: it is derived. */
 function openIndex(folder: string): Database {
   const path = join(folder, DATABASE);
-  if (!["absent", "whole"].includes(lookAt(path))) {
-    for (const file of [path, `${path}-lock`]) rmSync(file, { force: true });
+  const files = [path, `${path}-lock`];
+  // One that root made by a search would keep the agent, which has the folder, from starting.
+  if (!files.every(isOurs) || !["absent", "whole"].includes(lookAt(path))) {
+    for (const file of files) rmSync(file, { force: true });
   }
   const db = openDatabase(path, { readOnly: false });
   const layout = db.get(LAYOUT_KEY)?.toString();
@@ -99,6 +105,15 @@ function openIndex(folder: string): Database {
     db.putSync(LAYOUT_KEY, Buffer.from(LAYOUT));
   }
   return db;
+}
+
+function isOurs(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return !existsSync(path);
+  }
 }
 
 // ---- keys ---------------------------------------------------------------------------------------------------------
@@ -162,15 +177,18 @@ function keysOf(entry: Entry, columns: Columns, terms: TermKey | undefined): Buf
   );
 }
 
-/** Whether there may be more. Nothing is written when another process has read on meanwhile. */
-async function store(db: Database, { source, from, next, count, keys }: Group): Promise<boolean> {
+/**
+ * Whether there may be more. Nothing is written when another process has read on meanwhile. Synchronous: where a disk is full,
+ * lmdb's own asynchronous transactions reject promises that nobody holds, which ends the process (lmdb 3.5, write.js).
+ */
+function store(db: Database, { source, from, next, count, keys }: Group): boolean {
   if (count === 0) return false;
-  await db.transaction(() => {
+  db.transactionSync(() => {
     const now = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
     if (now !== from) return;
     // Sorted, neighbours fall into one page.
-    for (const key of keys.sort(Buffer.compare)) db.put(key, NOTHING);
-    db.put(cursorKey(source), uint(next));
+    for (const key of keys.sort(Buffer.compare)) db.putSync(key, NOTHING);
+    db.putSync(cursorKey(source), uint(next));
   });
   return count === GROUP;
 }

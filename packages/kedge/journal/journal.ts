@@ -67,6 +67,8 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
 
   const latest = (): Database => {
     if (isClosed) throw closed(folder);
+    // Closed, and not damaged: who reads tries again.
+    if (renewing !== undefined) throw unwritable(folder, new Error("its files are being opened anew"));
     files.db.resetReadTxn();
     return files.db;
   };
