@@ -19,7 +19,7 @@ import { keepFollowing } from "./follow.ts";
 import { startHealth } from "./health.ts";
 import { openSource, type SourceOptions } from "./kinds.ts";
 import { manifestMaker } from "./manifests.ts";
-import { pause } from "./pause.ts";
+import { aborted, pause } from "./pause.ts";
 import { keepPosting } from "./post.ts";
 import { openReport, type Report } from "./report.ts";
 import type { Source } from "./source.ts";
@@ -104,12 +104,6 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal, grace =
     await journal.close();
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 
 const unposted = (journal: Journal): number =>
   Number(journal.sources().reduce((sum, { journalled, posted }) => sum + journalled - posted, 0n));
@@ -248,14 +242,11 @@ function startLoops(
     every(EVERY.keys, ending, () => trying(report, "keys", async () => void (await keys.refresh?.()))),
     every(EVERY.retention, ending, () => trying(report, "archive", () => dropOld(config, journal, clock))),
   ];
-  return { posting, failed: rejected(loops), ended: Promise.all(loops) };
+  const ended = Promise.all(loops);
+  // As soon as one fails, and never otherwise.
+  const failed = ended.then(() => new Promise<never>(() => undefined));
+  return { posting, failed, ended };
 }
-
-/** Rejects as the first of them does, and never resolves. */
-const rejected = (loops: readonly Promise<void>[]): Promise<never> =>
-  new Promise((_, reject) => {
-    for (const loop of loops) loop.catch(reject);
-  });
 
 async function every(ms: number, signal: AbortSignal, run: () => Promise<void>): Promise<void> {
   while (!signal.aborted) {

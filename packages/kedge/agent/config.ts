@@ -12,11 +12,10 @@ import { quoted } from "@kedge/verify/text";
 import * as z from "zod";
 import { AgentError } from "./error.ts";
 import { FLAGS, listenOf, type SourceOptions, sourceSchema } from "./kinds.ts";
-import { checkListener, type Listen, listenSchema } from "./listen.ts";
+import { checkListener, HTTP_SCHEMES, type Listen, listenSchema } from "./listen.ts";
 
 const MAX_CONFIG = 1 << 20;
 const SECONDS_OF_A_WEEK = 7 * 86_400;
-export const HEALTH_SCHEMES = ["http", "https"] as const;
 
 /** Paths are relative to the folder that the agent runs in. */
 const configSchema = z.strictObject({
@@ -112,7 +111,7 @@ function namedValue(flag: string, value: string, text: string): [name: string, v
 function checkConfig(value: unknown): AgentConfig {
   const { success, data: config, error } = configSchema.safeParse(value);
   if (!success) throw new AgentError("config", error.issues.slice(0, 5).map(told).join("; "));
-  if (config.health) checkListener(config.health.listen, HEALTH_SCHEMES);
+  if (config.health) checkListener(config.health.listen, HTTP_SCHEMES);
   const names = new Set<string>();
   for (const source of config.sources) {
     checkName(source);

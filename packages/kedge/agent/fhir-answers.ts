@@ -6,7 +6,9 @@
  * - `malformed`: the body is not what its media type says, or ended early
  * - `invalid`: it is, and does not fit the request
  * - `unauthenticated`, `forbidden`: no token or another one; a page in a browser
+ * - `not_found`, `not_allowed`: nothing is at the address; another method is
  * - `too_large`: the body, an event in it, or the number of its events
+ * - `unsupported_media_type`: a Content-Type or Content-Encoding that is not read here
  * - `unprocessable`: a Bundle, or an interaction in one, that is not carried out here
  * - `busy`: too much is being received at the same time
  * - `unavailable`: the journal takes nothing, or the agent stops

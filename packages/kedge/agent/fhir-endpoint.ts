@@ -7,7 +7,7 @@ import { EventError } from "@kedge/verify/events/error";
 import { type BundleEntry, bundleSteps, resourceTypeSteps } from "@kedge/verify/events/formats/fhir";
 import { isXml } from "@kedge/verify/events/formats/malformed";
 import type { Steps } from "@kedge/verify/events/formats/xml";
-import { GAP_MEDIA_TYPE, type Gap, type GapKind, gapBytes } from "@kedge/verify/events/gap";
+import type { Gap, GapKind } from "@kedge/verify/events/gap";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Context, Hono } from "hono";
@@ -22,6 +22,7 @@ import {
   type Resource,
   type Syntax,
 } from "./fhir-answers.ts";
+import { gapArrival } from "./gap-arrival.ts";
 import { checkNumber, mediaTypeOfRequest, type PostedEvent, postedEvents } from "./posted-events.ts";
 import { type Body, busy, type Room, readBody } from "./request-body.ts";
 
@@ -243,7 +244,9 @@ async function takeBundle(posted: Posted): Promise<Response> {
   const arrivals = entries.flatMap(({ resource, target }) => {
     if (resource === undefined) return [];
     if (!(target instanceof Refusal)) return [{ bytes: resource.bytes, mediaType: resource.mediaType }];
-    return [gap({ kind: gapKind(target), octets: resource.bytes.length, detail: "an entry of a batch" })];
+    return [
+      gapArrival({ kind: gapKind(target), octets: resource.bytes.length, detail: "an entry of a batch" }),
+    ];
   });
   const numbers = (await journal(posted, arrivals)).values();
   const answers = entries.map(({ resource, target }) => {
@@ -353,11 +356,9 @@ const gapKind = (error: unknown): GapKind =>
   error instanceof Refusal && error.code === "too_large" ? "overlong" : "unreadable";
 
 async function leaveGap(endpoint: Endpoint, what: Gap): Promise<void> {
-  await endpoint.intake.take({ arrivals: [gap(what)] });
+  await endpoint.intake.take({ arrivals: [gapArrival(what)] });
   endpoint.count("gaps");
 }
-
-const gap = (what: Gap): Arrival => ({ bytes: gapBytes(what), mediaType: GAP_MEDIA_TYPE });
 
 // ---- what a sender is told ----------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { ClientError } from "@kedge/verify/error";
+import { EventError } from "@kedge/verify/events/error";
 import { readJson } from "@kedge/verify/events/json";
 import { withOpening } from "@kedge/verify/proof/extra";
 import { encodeBase64 } from "@kedge/verify/tlog/bytes";
@@ -172,8 +173,9 @@ function isAuditEvent({ entry: { bytes, mediaType } }: Found): boolean {
       !Array.isArray(value) &&
       value["resourceType"] === "AuditEvent"
     );
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof EventError) return false;
+    throw error;
   }
 }
 

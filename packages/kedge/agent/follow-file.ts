@@ -30,16 +30,16 @@ import {
   likeness,
   WINDOW,
 } from "./fingerprint.ts";
+import { gapArrival } from "./gap-arrival.ts";
 import { readHeader } from "./header.ts";
 import {
-  gapArrival,
   headerCursors,
   type LineContent,
   type LineOptions,
   type LineStep,
   readLines,
 } from "./line-events.ts";
-import { isFileError, type LookTroubles } from "./look-troubles.ts";
+import { CANNOT_READ, isFileError, type LookTroubles, MAX_SKEW } from "./look-troubles.ts";
 import { refusedAs } from "./refused.ts";
 import type { Host } from "./source.ts";
 
@@ -93,7 +93,7 @@ const MAX_GONE = 1_000;
 /** Bytes that tell a file from another; fewer may be a header that all have. */
 const TELLING = 1_024;
 
-export const inodeOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
+const inodeOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
 
 export function openFollower(options: FollowOptions): Follower {
   const { host, troubles, closedAfter, now = Date.now } = options;
@@ -101,9 +101,10 @@ export function openFollower(options: FollowOptions): Follower {
   const states = readStates(intake);
   const byInode = new Map([...states].filter(([, { isGone }]) => !isGone).map(([id, s]) => [s.inode, id]));
   const handles = new Map<string, FileHandle>();
-  /** How each file was when it was last looked at, and since when it has been so. */
+  /** How each file was when it was last looked at, and since when it has been so: by its id, or by its inode before it has one. */
   const looks = new Map<string, { size: bigint; mtime: bigint; since: number; isRead: boolean }>();
-  const missing = new Map<string, { since: number }>();
+  /** Of those that were not found any more: since when. */
+  const missing = new Map<string, number>();
   /** Files whose last line is longer than an event may be, and their size: it is read from its beginning each time. */
   const endless = new Map<string, number>();
   /** All that are gone, the oldest first. */
@@ -216,10 +217,10 @@ export function openFollower(options: FollowOptions): Follower {
 
   /** Files that are not there any more: what is open is read to its end, for its writer may still have it. */
   async function vanish(id: string): Promise<boolean> {
-    const since = missing.get(id)?.since ?? now();
+    const since = missing.get(id) ?? now();
     // Once may be a rename between the listing and the look.
     if (!missing.has(id)) {
-      missing.set(id, { since });
+      missing.set(id, since);
       if (!handles.has(id)) return false;
     }
     const handle = handles.get(id);
@@ -537,6 +538,10 @@ export function openFollower(options: FollowOptions): Follower {
         if (id !== undefined) isBusy = (await trying(id, () => readFound(id, file))) || isBusy;
       }
       await tellLost();
+      for (const key of looks.keys()) {
+        const [, inode] = /^(?:new|copy) (.+)$/.exec(key) ?? [];
+        if (inode !== undefined && !present.has(inode)) looks.delete(key);
+      }
       return isBusy;
     },
     async close() {
@@ -545,14 +550,10 @@ export function openFollower(options: FollowOptions): Follower {
   };
 }
 
-const CANNOT_READ = "a file of the source cannot be read: give its reader permission, or look at its disk";
 const IS_PRETTY =
   "a file of lines begins with a brace alone, as JSON over several lines does, and each line is an event: is its content `resource`?";
 const NO_HEADER =
   "a delimited file has none of the preset's columns in its first row: that row is taken as an event";
-
-/** Ms by which a file server's clock may differ. */
-const MAX_SKEW = 600_000;
 
 const isOpenedBrace = (head: Uint8Array): boolean =>
   /^\s*[{[]\s*\n/.test(Buffer.from(head.subarray(0, 100)).toString("latin1"));

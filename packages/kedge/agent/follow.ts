@@ -3,8 +3,7 @@ import { ClientError } from "@kedge/verify/error";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { MAX_ENTRIES } from "../contract/limits.ts";
 import type { Journal, Outgoing } from "../journal/types.ts";
-import { pause } from "./pause.ts";
-import { backoff } from "./post.ts";
+import { backoff, pause } from "./pause.ts";
 import type { Report } from "./report.ts";
 
 export type Following = {
@@ -17,13 +16,13 @@ export type Following = {
 };
 
 /** Ms. A log is sealed within seconds. */
-export const FOLLOW_PAUSES = { first: 1_000, most: 30_000 };
+const PAUSES = { first: 1_000, most: 30_000 };
 
 /** Returns once the signal is aborted. */
 export async function keepFollowing(
   { journal, places, post, report }: Following,
   signal: AbortSignal,
-  pauses = FOLLOW_PAUSES,
+  pauses = PAUSES,
 ): Promise<void> {
   let unknownBefore: ReadonlySet<string> = new Set();
   for (let idle = 1; !signal.aborted; ) {

@@ -2,7 +2,8 @@
  * Passes the original messages of a source on to its upstream, in order, for as long as it takes: the queue lies in the
  * journal, so a dead upstream, or an agent that is killed, loses none. What was on its way meanwhile may come twice.
  */
-import { type Backoff, insist } from "./insist.ts";
+import { insist } from "./insist.ts";
+import type { Backoff } from "./pause.ts";
 import type { Host } from "./source.ts";
 
 /**
@@ -28,11 +29,11 @@ const QUEUE = "upstream queue";
 export function startForwarding({
   host,
   send,
-  backoff,
+  pauses,
 }: {
   host: Pick<Host, "intake" | "signal" | "trouble" | "count">;
   send: Send;
-  backoff?: Backoff;
+  pauses?: Backoff;
 }): Forwarding {
   const { intake, signal } = host;
   const bell = newBell();
@@ -45,15 +46,15 @@ export function startForwarding({
 
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
-      const batch = await insist(host, QUEUE, () => intake.forwards(BATCH), backoff);
+      const batch = await insist(host, QUEUE, () => intake.forwards(BATCH), pauses);
       if (batch?.length === 0) await bell.rung();
       if (batch === undefined || batch.length === 0) continue;
       const messages = batch.map(({ message }) => message);
-      const count = await insist(host, "upstream", () => send(messages, cut.signal), backoff);
+      const count = await insist(host, "upstream", () => send(messages, cut.signal), pauses);
       const last = batch[(count ?? 0) - 1];
       if (count === undefined || last === undefined) continue;
       // Apart from the sending: what the upstream has does not go there again because the journal's disk is full.
-      await insist(host, QUEUE, () => intake.forwarded(last.id), backoff);
+      await insist(host, QUEUE, () => intake.forwarded(last.id), pauses);
       host.count("forwarded", count);
     }
   };

@@ -10,7 +10,7 @@ import { JournalError } from "../journal/error.ts";
 import type { SourceState } from "../journal/types.ts";
 import type { Clock } from "./clock.ts";
 import { AgentError } from "./error.ts";
-import { type Listen, mayEnter, readListener } from "./listen.ts";
+import { HTTP_SCHEMES, type Listen, mayEnter, readListener, urlOf } from "./listen.ts";
 import type { Report } from "./report.ts";
 
 /** What one client may take of it. Ms. */
@@ -29,7 +29,7 @@ export async function startHealth(
   listen: Listen,
   health: Health,
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const listener = readListener(listen, ["http", "https"]);
+  const listener = readListener(listen, HTTP_SCHEMES);
   const answer: RequestListener = (request, response) => {
     const isRead = request.method === "GET" || request.method === "HEAD";
     const { status, type, body } = !mayEnter(listener, request.headers.authorization)
@@ -60,11 +60,8 @@ export async function startHealth(
     );
   }
   server.on("error", () => undefined); // one client's trouble
-  const bound = server.address();
-  const port = typeof bound === "object" ? bound?.port : undefined;
-  const host = listener.host.includes(":") ? `[${listener.host}]` : listener.host;
   return {
-    url: `${listener.scheme}://${host}:${port}`,
+    url: urlOf(listener, server.address()),
     async close() {
       server.close();
       server.closeAllConnections();

@@ -12,11 +12,11 @@ import { AgentError } from "./error.ts";
 import { createFhirApp } from "./fhir-endpoint.ts";
 import { startForwarding } from "./forward.ts";
 import { packRequest, sendRequests, upstreamSchema } from "./http-upstream.ts";
-import { type Listener, listenSchema, mayEnter, readListener } from "./listen.ts";
+import { HTTP_SCHEMES, type Listener, listenSchema, mayEnter, readListener, urlOf } from "./listen.ts";
+import { aborted } from "./pause.ts";
 import type { Host, Source } from "./source.ts";
 
 const MIB = 1 << 20;
-export const FHIR_SCHEMES = ["http", "https"] as const;
 
 export const fhirSchema = z.strictObject({
   kind: z.literal("fhir"),
@@ -55,7 +55,7 @@ const GRACE = 5_000;
 
 /** Throws AgentError `config` for what its files do not hold. `run` rejects with AgentError `address`. */
 export function openFhir(options: FhirOptions, host: Host, limits: ServerOptions = LIMITS): Source {
-  const listener = readListener(options.listen, FHIR_SCHEMES);
+  const listener = readListener(options.listen, HTTP_SCHEMES);
   const send = options.upstream && sendRequests(options.upstream, host);
   let listening: (where: { url: string }) => void;
   let failed: (error: unknown) => void;
@@ -93,7 +93,7 @@ export function openFhir(options: FhirOptions, host: Host, limits: ServerOptions
       });
       try {
         const server = await listen(listener, (request) => app.fetch(request), limits);
-        listening({ url: urlOf(listener, server) + options.path });
+        listening({ url: urlOf(listener, server.address()) + options.path });
         await aborted(host.signal);
         await close(server);
       } catch (error) {
@@ -138,12 +138,6 @@ function listen(
   });
 }
 
-function urlOf({ scheme, host, port }: Listener, server: Server): string {
-  const address = server.address();
-  const bound = typeof address === "object" && address !== null ? address.port : port;
-  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${bound}`;
-}
-
 async function close(server: Server): Promise<void> {
   const cut = setTimeout(() => server.closeAllConnections(), GRACE);
   await new Promise((closed) => {
@@ -151,11 +145,4 @@ async function close(server: Server): Promise<void> {
     server.closeIdleConnections();
   });
   clearTimeout(cut);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -1,8 +1,8 @@
 /** The kinds of sources that the agent has, and the flags that stand for one without a configuration. */
 import * as z from "zod";
 import { describeFiles, filesSchema, openFiles } from "./files.ts";
-import { FHIR_SCHEMES, fhirSchema, openFhir } from "./http.ts";
-import { describeListener, type Listen, readListener, type Scheme } from "./listen.ts";
+import { fhirSchema, openFhir } from "./http.ts";
+import { describeListener, HTTP_SCHEMES, type Listen, readListener, type Scheme } from "./listen.ts";
 import { list } from "./listing.ts";
 import { openPoll, pollSchema } from "./poll.ts";
 import type { Host, Source } from "./source.ts";
@@ -69,7 +69,7 @@ export const FLAGS: readonly Flag[] = [
 
 /** Of a kind that listens: where, and the schemes that it has. */
 export function listenOf(options: SourceOptions): { listen: Listen; schemes: readonly Scheme[] } | undefined {
-  if (options.kind === "fhir") return { listen: options.listen, schemes: FHIR_SCHEMES };
+  if (options.kind === "fhir") return { listen: options.listen, schemes: HTTP_SCHEMES };
   if (options.kind === "syslog") return { listen: options.listen, schemes: SYSLOG_SCHEMES };
   return undefined;
 }

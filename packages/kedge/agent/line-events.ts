@@ -3,10 +3,10 @@ import { MAX_EVENT } from "@kedge/verify/cli/inputs";
 import { parseSource } from "@kedge/verify/events/commitment";
 import { EventError } from "@kedge/verify/events/error";
 import { type RowOptions, separatorOf } from "@kedge/verify/events/formats/rows";
-import { GAP_MEDIA_TYPE, type Gap, gapBytes } from "@kedge/verify/events/gap";
 import { mediaTypeOf, parseSentMediaType } from "@kedge/verify/events/media";
 import { z } from "zod";
 import type { Arrival, Intake } from "../journal/types.ts";
+import { gapArrival } from "./gap-arrival.ts";
 import { type Header, headerColumns, headerCursor, headerNote, presetSchema, withId } from "./header.ts";
 import { type Piece, type Pieces, pieces } from "./pieces.ts";
 
@@ -133,11 +133,9 @@ const LF = 0x0a;
 export const headerCursors = (header: Header | undefined): [key: string, value: string][] =>
   header === undefined ? [] : [headerCursor(header)];
 
-export const gapArrival = (gap: Gap): Arrival => ({ bytes: gapBytes(gap), mediaType: GAP_MEDIA_TYPE });
-
-export const BOM_NOTE = "byte order mark taken away";
-export const NULS_NOTE = "NULs before it taken away";
-export const PREFIX_NOTE = "text before the JSON taken away";
+const BOM_NOTE = "byte order mark taken away";
+const NULS_NOTE = "NULs before it taken away";
+const PREFIX_NOTE = "text before the JSON taken away";
 
 const BRACE = 0x7b;
 

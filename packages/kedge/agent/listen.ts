@@ -3,7 +3,7 @@
  * TLS and asks who comes for a bearer token or a client certificate.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
-import { BlockList, isIP } from "node:net";
+import { type AddressInfo, BlockList, isIP } from "node:net";
 import type { TlsOptions } from "node:tls";
 import { RegularFileError, readRegular } from "@kedge/verify/cli/regular";
 import { quoted } from "@kedge/verify/text";
@@ -29,6 +29,8 @@ export type Address = { scheme: Scheme; host: string; port: number };
 export type Listener = Address & { tls?: TlsOptions; token?: Token };
 /** SHA-256 of the token: what is kept of it in memory. */
 type Token = Uint8Array;
+
+export const HTTP_SCHEMES = ["http", "https"] as const;
 
 const MAX_PEM = 1 << 20;
 const MAX_TOKEN = 4096;
@@ -81,7 +83,13 @@ export function describeListener(listen: Listen, schemes: readonly Scheme[]): st
     ...(tls?.clientCa === undefined ? [] : [`with a client certificate issued by ${tls.clientCa}`]),
     ...(tokenFile === undefined ? [] : [`with the bearer token of ${tokenFile}`]),
   ];
-  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port} (${who.join(", ")})`;
+  return `${urlOf({ scheme, host, port })} (${who.join(", ")})`;
+}
+
+/** @param bound what `address()` of the server says: where it listens indeed, for port 0. */
+export function urlOf({ scheme, host, port }: Address, bound?: AddressInfo | string | null): string {
+  const found = typeof bound === "object" ? bound?.port : undefined;
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${found ?? port}`;
 }
 
 /** As `checkListener`, and reads the files. @throws AgentError `config` */

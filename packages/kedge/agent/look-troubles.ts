@@ -1,5 +1,11 @@
-/** The troubles of one look over many files: one that the next look does not meet is over. */
+/** What looks over many files have in common. A trouble that the next look does not meet is over. */
 import type { Host } from "./source.ts";
+
+export const CANNOT_READ =
+  "a file of the source cannot be read: give its reader permission, or look at its disk";
+
+/** Ms by which a file server's clock may differ from this machine's: a file that is older has been as it is for long. */
+export const MAX_SKEW = 600_000;
 
 export type LookTroubles = {
   tell(key: string, what: string): void;

@@ -23,7 +23,7 @@ export type Pieces = {
 /** A quoted field may hold line ends, yet one that holds more than this was never closed. */
 const MAX_QUOTED = 1 << 20;
 const LF = 0x0a;
-export const UNCLOSED = "a quote is never closed: cut at the line end";
+const UNCLOSED = "a quote is never closed: cut at the line end";
 
 /**
  * Lines, whose carriage return is theirs as in `kedge post`; or rows, without it. From `start` of the stream on. When a quote

@@ -6,12 +6,11 @@
 import { ClientError } from "@kedge/verify/error";
 import { EventError } from "@kedge/verify/events/error";
 import { MAX_BYTES } from "@kedge/verify/events/formats/json";
-import { GAP_MEDIA_TYPE, gapBytes } from "@kedge/verify/events/gap";
 import * as z from "zod";
 import type { Arrival } from "../journal/types.ts";
+import { gapArrival } from "./gap-arrival.ts";
 import { authorizationSchema, openAuthorization, requestBytes, urlSchema } from "./http-client.ts";
-import type { Backoff } from "./insist.ts";
-import { pause } from "./pause.ts";
+import { type Backoff, backoff, pause } from "./pause.ts";
 import { type Found, readPage } from "./poll-page.ts";
 import type { Host, Source } from "./source.ts";
 
@@ -53,7 +52,7 @@ const CLOCK_TOLERANCE = 60_000;
 export function openPoll(
   options: PollOptions,
   host: Host,
-  backoff: Backoff = { first: 1000, longest: 300_000 },
+  pauses: Backoff = { first: 1000, most: 300_000 },
 ): Source {
   const poll = openPolling(options, host);
   return {
@@ -68,9 +67,9 @@ export function openPoll(
           host.trouble("poll", undefined);
         } catch (error) {
           if (host.signal.aborted) return;
-          const most = Math.min(backoff.longest, backoff.first * 2 ** Math.min(failures++, 20));
+          failures += 1;
           const asked = error instanceof ClientError ? (error.retryAfter ?? 0) : 0;
-          wait = Math.max(asked, most * (0.5 + Math.random() / 2));
+          wait = Math.max(asked, backoff(failures, pauses));
           host.trouble("poll", toldOf(error));
         }
         await pause(wait, host.signal);
@@ -188,7 +187,7 @@ function openPolling(options: PollOptions, { intake, signal, count, trouble }: H
 
   function arrivalOf({ bytes }: Found): Arrival {
     if (bytes.length <= limit) return { bytes, mediaType: "application/fhir+json" };
-    return { bytes: gapBytes({ kind: "overlong", octets: bytes.length }), mediaType: GAP_MEDIA_TYPE };
+    return gapArrival({ kind: "overlong", octets: bytes.length });
   }
 
   /** A token goes to no other server than the one that it is for. */

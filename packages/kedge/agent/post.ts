@@ -7,7 +7,7 @@ import { MAX_ENTRIES } from "../contract/limits.ts";
 import { JournalError } from "../journal/error.ts";
 import type { Journal, Outgoing } from "../journal/types.ts";
 import type { Clock } from "./clock.ts";
-import { pause } from "./pause.ts";
+import { backoff, pause } from "./pause.ts";
 import type { Report } from "./report.ts";
 
 export type Posting = {
@@ -150,9 +150,4 @@ async function keepReceipt(
 function pauseAfter({ code, retryAfter = 0 }: ClientError, failures: number, pauses: typeof PAUSES): number {
   const own = REFUSED.has(code) ? pauses.refused * (0.5 + Math.random() / 2) : backoff(failures, pauses);
   return Math.max(own, Math.min(retryAfter, MAX_RETRY_AFTER));
-}
-
-/** Exponential, and from a half of it on by chance: agents that were cut off together do not come back together. */
-export function backoff(failures: number, { first, most }: { first: number; most: number }): number {
-  return Math.min(most, first * 2 ** Math.min(failures - 1, 20)) * (0.5 + Math.random() / 2);
 }

@@ -59,14 +59,7 @@ function newest(entries: Iterable<Entry>): Entry[] {
 function gapStatus({ number, at, mediaType, bytes }: Entry): GapStatus {
   const common = { number: count(number), at: new Date(at).toISOString() };
   const gap = bytes === undefined || mediaType !== GAP_MEDIA_TYPE ? undefined : gapOf(bytes);
-  if (gap === undefined) return { ...common, kind: "unknown" };
-  const { kind, octets, detail } = gap;
-  return {
-    ...common,
-    kind,
-    ...(octets === undefined ? {} : { octets }),
-    ...(detail === undefined ? {} : { detail }),
-  };
+  return { ...common, ...(gap ?? { kind: "unknown" }) };
 }
 
 /** undefined for what says that it is a gap and is none: one event must not keep the state of all from being told. */

@@ -7,6 +7,8 @@
  * element, or where the next message begins.
  */
 
+import { ROOT } from "./syslog-message.ts";
+
 export type Framed =
   /** `isCut`: the rest of it never came. */
   | { kind: "message"; bytes: Uint8Array; isCut: boolean }
@@ -31,8 +33,6 @@ const COUNT = /^([1-9]\d{0,8}) /;
 const COUNT_BEGUN = /^[1-9]\d{0,8}$/;
 const MAX_COUNT = 10;
 
-/** DICOM PS3.15 A.5.1 and RFC 3881 have one root element. */
-const ROOT = "(?:[\\w.-]{1,40}:)?AuditMessage";
 const LINE_END_OR_XML = new RegExp(`[\\n\\0]|<${ROOT}[\\s>]`, "g");
 const XML_END = new RegExp(`\\0|\\n(?=<\\d{1,3}>)|</${ROOT}\\s{0,40}>`, "g");
 /** More than any match of these, or of what is looked for before a line's end, takes: so much is looked through again. */

@@ -1,7 +1,7 @@
 /** From framed messages to what the journal takes: events, gaps, what goes on to the upstream, and what is passed by. */
-import { GAP_MEDIA_TYPE, type Gap, gapBytes } from "@kedge/verify/events/gap";
 import type { Arrival, Taking } from "../journal/types.ts";
 import type { Forwarding } from "./forward.ts";
+import { gapArrival } from "./gap-arrival.ts";
 import { insist } from "./insist.ts";
 import type { Host } from "./source.ts";
 import type { Framed } from "./syslog-framing.ts";
@@ -22,7 +22,7 @@ export type Lost = { kind: "lost"; datagrams: number; octets?: number };
 const MAX_MESSAGES = 256;
 const MAX_OCTETS = 1 << 20;
 /** Ms: senders are held, and datagrams lost, meanwhile. */
-const BACKOFF = { first: 200, longest: 5000 };
+const PAUSES = { first: 200, most: 5000 };
 
 /** @param forwarding of the source that has an upstream: it gets what is passed by, too. */
 export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | undefined): Take {
@@ -44,7 +44,7 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
       const datagrams = kind === "lost" ? framed.datagrams : undefined;
       host.count(kind, datagrams ?? 1);
       const detail = datagrams === undefined ? {} : { detail: `${datagrams} datagrams` };
-      group.arrivals.push(gap({ kind, ...(octets !== undefined && { octets }), ...detail }));
+      group.arrivals.push(gapArrival({ kind, ...(octets !== undefined && { octets }), ...detail }));
       return;
     }
     const { bytes } = framed;
@@ -59,7 +59,7 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
     const { mediaType, notes } = content.kind === "audit" ? content : { mediaType: "text/plain", notes: [] };
     if (isCut) {
       host.count("truncated");
-      group.arrivals.push(gap({ kind: "truncated" }));
+      group.arrivals.push(gapArrival({ kind: "truncated" }));
     }
     if (content.bytes.length === 0) return;
     group.arrivals.push({ bytes: content.bytes, mediaType, notes: isCut ? [...notes, "truncated"] : notes });
@@ -68,7 +68,7 @@ export function openTake(host: Host, foreign: Foreign, forwarding: Forwarding | 
   async function write({ arrivals, forward, passedBy }: Group): Promise<boolean> {
     const taking: Taking = { arrivals, forward, passedBy };
     // Retried for as long as it takes: there is no other way to refuse a syslog message than to read no further.
-    const numbers = await insist(host, "journal", () => host.intake.take(taking), BACKOFF);
+    const numbers = await insist(host, "journal", () => host.intake.take(taking), PAUSES);
     forwarding?.wake();
     return numbers !== undefined;
   }
@@ -82,5 +82,3 @@ type Group = {
   octets: number;
 };
 const newGroup = (): Group => ({ arrivals: [], forward: [], passedBy: 0, messages: 0, octets: 0 });
-
-const gap = (what: Gap): Arrival => ({ bytes: gapBytes(what), mediaType: GAP_MEDIA_TYPE });

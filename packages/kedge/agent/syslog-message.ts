@@ -10,14 +10,15 @@ export type Content =
   | { kind: "foreign"; bytes: Uint8Array };
 
 /** IHE ITI TF-2 3.20.7.1 names it for what is posted; DICOM's own messages and RFC 3881's have one root element. */
-export const AUDIT_MEDIA_TYPE = "application/ihe+rfc3881";
+const AUDIT_MEDIA_TYPE = "application/ihe+rfc3881";
 
 const PRI = /^<\d{1,3}>/;
 /** RFC 5424 §6.2, up to and with the space after MSGID; sizes as §6. */
 const HEADER = /^<\d{1,3}>1 \S{1,64} \S{1,255} \S{1,48} \S{1,128} (\S{1,32}) /;
 /** As IHE ITI-20 and DICOM PS3.15 A.6 have it, and as senders write it. */
 const AUDIT_MSGID = /^(?:IHE|DICOM)\+RFC-?3881$/i;
-const ROOT = "(?:[\\w.-]{1,40}:)?AuditMessage";
+/** The root element of DICOM PS3.15 A.5.1 and of RFC 3881, as a part of a pattern. */
+export const ROOT = "(?:[\\w.-]{1,40}:)?AuditMessage";
 const XML_BEGINS = new RegExp(`<\\?xml\\s|<${ROOT}[\\s>]`, "g");
 const HAS_ROOT = new RegExp(`<${ROOT}[\\s>]`, "g");
 const ROOT_ENDS = new RegExp(`</${ROOT}\\s{0,40}>`, "g");

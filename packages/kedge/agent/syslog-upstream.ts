@@ -7,6 +7,7 @@ import { quoted } from "@kedge/verify/text";
 import * as z from "zod";
 import { AgentError } from "./error.ts";
 import type { Send } from "./forward.ts";
+import type { Host } from "./source.ts";
 
 export const syslogUpstreamSchema = z.strictObject({
   /** `tls://host:port`, `tcp://…` or `udp://…`. */
@@ -33,11 +34,21 @@ const SETTLING = 250;
 const CLOSING = 10_000;
 const MAX_PEM = 1 << 20;
 const LF = Buffer.from("\n");
+const TOO_LONG = "A message is longer than a datagram: it is in the journal, and not there";
 
 /** @throws AgentError `config` */
-export function sendSyslog(upstream: SyslogUpstream): Send {
+export function sendSyslog(
+  upstream: SyslogUpstream,
+  { count, trouble }: Pick<Host, "count" | "trouble">,
+): Send {
   const { scheme, host, port } = parseUrl(upstream);
-  if (scheme === "udp") return (messages) => sendDatagrams({ host, port }, messages);
+  if (scheme === "udp") {
+    const tell = (isTooLong: boolean): void => {
+      if (isTooLong) count("refusedByUpstream");
+      trouble("upstream refuses", isTooLong ? TOO_LONG : undefined);
+    };
+    return (messages) => sendDatagrams({ host, port }, messages, tell);
+  }
   // Read for each batch, for they are renewed; and here, so that what cannot be read is said at the start.
   const tls = (): ConnectionOptions | undefined =>
     scheme === "tls" ? tlsOptions(upstream, host) : undefined;
@@ -93,6 +104,7 @@ function sendStream(socket: Socket, bytes: Uint8Array, signal: AbortSignal): Pro
 async function sendDatagrams(
   to: { host: string; port: number },
   messages: readonly Uint8Array[],
+  tell: (isTooLong: boolean) => void,
 ): Promise<number> {
   const socket = createSocket(isIP(to.host) === 6 ? "udp6" : "udp4");
   socket.on("error", () => undefined);
@@ -103,10 +115,12 @@ async function sendDatagrams(
         socket.send(message, to.port, to.host, resolve),
       );
       // What is longer than a datagram never goes: it would hold up all after it, and it lies in the journal.
-      if (cause !== null && codeOf(cause) !== "EMSGSIZE") {
+      const isTooLong = cause !== null && codeOf(cause) === "EMSGSIZE";
+      if (cause !== null && !isTooLong) {
         if (sent > 0) break;
         throw new Error(`The upstream cannot be reached (${codeOf(cause)})`, { cause });
       }
+      tell(isTooLong);
       sent += 1;
     }
   } finally {

@@ -6,7 +6,7 @@ import { type EventEmitter, once } from "node:events";
 import * as z from "zod";
 import { AgentError } from "./error.ts";
 import { startForwarding } from "./forward.ts";
-import { type Listener, listenSchema, readListener } from "./listen.ts";
+import { type Listener, listenSchema, readListener, urlOf } from "./listen.ts";
 import type { Host, Source } from "./source.ts";
 import { openDatagrams } from "./syslog-datagrams.ts";
 import { openTake, type Take } from "./syslog-intake.ts";
@@ -39,7 +39,7 @@ export type SyslogOptions = z.output<typeof syslogSchema>;
 export function openSyslog(options: SyslogOptions, host: Host): Source {
   const { listen, foreign, maxMessage, maxConnections } = options;
   const listener = readListener(listen, SYSLOG_SCHEMES);
-  const send = options.upstream && sendSyslog(options.upstream);
+  const send = options.upstream && sendSyslog(options.upstream, host);
   let listening: (where: { url: string }) => void;
   let failed: (error: unknown) => void;
   const ready = new Promise<{ url: string }>((resolve, reject) => {
@@ -53,15 +53,13 @@ export function openSyslog(options: SyslogOptions, host: Host): Source {
     if (listener.scheme === "udp") {
       const { socket, run } = openDatagrams({ listener, limit: maxMessage, take }, host);
       await bound(listener, socket, () => socket.bind(listener.port, listener.host));
-      listening({ url: urlOf(listener, socket.address().port) });
+      listening({ url: urlOf(listener, socket.address()) });
       return await run();
     }
     const limits = { ...STREAM_LIMITS, message: maxMessage, connections: maxConnections };
     const { server, run } = openStreams({ listener, listen, limits, take }, host);
     await bound(listener, server, () => server.listen(listener.port, listener.host));
-    const address = server.address();
-    const port = typeof address === "object" && address !== null ? address.port : listener.port;
-    listening({ url: urlOf(listener, port) });
+    listening({ url: urlOf(listener, server.address()) });
     return await run();
   }
   return {
@@ -101,8 +99,4 @@ async function bound(
   }
   // A connection that cannot be taken, as with too many open files, is one sender's trouble.
   emitter.on("error", () => undefined);
-}
-
-function urlOf({ scheme, host }: Listener, port: number): string {
-  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

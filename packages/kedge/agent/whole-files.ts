@@ -9,8 +9,9 @@ import { EventError } from "@kedge/verify/events/error";
 import { mediaTypeOf } from "@kedge/verify/events/media";
 import type { Arrival } from "../journal/types.ts";
 import type { Found } from "./follow-file.ts";
-import { gapArrival, isBlank } from "./line-events.ts";
-import { isFileError, type LookTroubles } from "./look-troubles.ts";
+import { gapArrival } from "./gap-arrival.ts";
+import { isBlank } from "./line-events.ts";
+import { CANNOT_READ, isFileError, type LookTroubles, MAX_SKEW } from "./look-troubles.ts";
 import { judge } from "./refused.ts";
 import type { Host } from "./source.ts";
 
@@ -50,8 +51,6 @@ const GROUP = 256;
 const GROUP_BYTES = 8 << 20;
 /** Files that are watched until they settle: more have their turn after these. */
 const MAX_WATCHED = 100_000;
-/** Ms by which a file server's clock may differ: what is older than that is settled. */
-const MAX_SKEW = 600_000;
 
 // A handle object for each of a million files would cost as much again as its reading.
 const [opened, reading, looked, closed] = [
@@ -63,9 +62,8 @@ const [opened, reading, looked, closed] = [
 /** To open what became a pipe meanwhile does not wait for its other end. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
-const CANNOT_READ = "a file of the source cannot be read: give its reader permission, or look at its disk";
-export const CUT_NOTE = "ends in the middle";
-export const UNSPLIT_NOTE = "taken whole, for it cannot be split";
+const CUT_NOTE = "ends in the middle";
+const UNSPLIT_NOTE = "taken whole, for it cannot be split";
 
 const AS_IT_IS = { refused: undefined, isCut: false };
 

@@ -140,12 +140,12 @@ async function check(flags: AgentFlags): Promise<void> {
   const { config, connection, log } = await settingsOf(flags);
   const { describeSource, lookAt } = await import("../agent/kinds.ts");
   const { DEFAULT_HEALTH } = await import("../agent/config.ts");
-  const { describeListener } = await import("../agent/listen.ts");
+  const { describeListener, HTTP_SCHEMES } = await import("../agent/listen.ts");
   const health = config.health === false ? undefined : (config.health?.listen ?? DEFAULT_HEALTH);
   print(
     `data      ${config.data}: ${dataState(config.data)}`,
     `service   ${connection.url}, log ${log}`,
-    `health    ${health === undefined ? "none" : describeListener(health, ["http", "https"])}`,
+    `health    ${health === undefined ? "none" : describeListener(health, HTTP_SCHEMES)}`,
     `alerts    not posted after ${config.lagAfter} s, accepted and not sealed after ${config.alertAfter} s`,
   );
   for (const source of config.sources) {

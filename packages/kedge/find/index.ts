@@ -12,7 +12,7 @@ import { readColumns } from "@kedge/verify/events/formats/formats";
 import { type Header, noted, readHeader } from "../agent/header.ts";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
 import { lookAt } from "../lmdb/files.ts";
-import { type Database, openDatabase } from "../lmdb/open.ts";
+import { type Database, isReadable, openDatabase } from "../lmdb/open.ts";
 import { FIELDS, type Field, type TermKey, termKey, timeOf, valuesOf } from "./terms.ts";
 
 /** Times in ms since the epoch, of the events' own, or of journalling where an event has none: from on, and before. */
@@ -46,17 +46,16 @@ const NOTHING = Buffer.alloc(1);
 export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys): FindIndex {
   let db = openIndex(folder);
   const columnsOf = columnReader(journal);
-  const terms = new Map<number, TermKey | undefined>();
+  const terms = new Map<number, TermKey>();
   const termsOf = (epoch: number): TermKey | undefined => {
-    if (!terms.has(epoch)) {
-      const key = keys.of(epoch);
-      terms.set(epoch, key === undefined ? undefined : termKey(key));
-    }
+    const key = keys.of(epoch);
+    // What was shredded since is forgotten here too.
+    if (key === undefined) terms.delete(epoch);
+    else if (!terms.has(epoch)) terms.set(epoch, termKey(key));
     return terms.get(epoch);
   };
   return {
     async catchUp(signal) {
-      // After a meta page that its disk refused, LMDB refuses everything until it is opened anew.
       if (!isReadable(db)) {
         await db.close();
         db = openIndex(folder);
@@ -64,7 +63,9 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
       let read = 0;
       for (const { name, last } of journal.sources()) {
         for (let more = last !== undefined; more && signal?.aborted !== true; ) {
-          const group = readGroup(db, journal, name, (entry) =>
+          // What came after a rotation that these keys do not know yet would be found by its time alone.
+          const isKnown = ({ epoch }: Entry) => epoch <= keys.current().epoch;
+          const group = readGroup(db, journal, name, isKnown, (entry) =>
             keysOf(entry, columnsOf(entry), termsOf(entry.epoch)),
           );
           read += group.count;
@@ -105,16 +106,6 @@ function openIndex(folder: string): Database {
     db.putSync(LAYOUT_KEY, Buffer.from(LAYOUT));
   }
   return db;
-}
-
-function isReadable(db: Database): boolean {
-  try {
-    db.resetReadTxn();
-    db.get(LAYOUT_KEY);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function isOurs(path: string): boolean {
@@ -162,12 +153,14 @@ function readGroup(
   db: Database,
   journal: Searched,
   source: string,
+  isKnown: (entry: Entry) => boolean,
   keysOfEntry: (entry: Entry) => Buffer[],
 ): Group {
   const from = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
   const group: Group = { source, from, next: from, count: 0, isFull: false, keys: [] };
   const began = performance.now();
   for (const entry of journal.entries(source, { from })) {
+    if (!isKnown(entry)) break;
     group.keys.push(...keysOfEntry(entry));
     group.next = entry.number + 1n;
     group.count += 1;

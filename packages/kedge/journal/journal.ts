@@ -36,7 +36,7 @@ const DATABASE = "journal.mdb";
 const BEGUN = "sources";
 
 /** Of an event, or of a message for the upstream, in bytes. */
-export const MAX_EVENT_BYTES = 64 << 20;
+const MAX_EVENT_BYTES = 64 << 20;
 /** Of all that is in one take: a Bundle's events, and the Bundle for the upstream. */
 const MAX_TAKE_BYTES = 4 * MAX_EVENT_BYTES;
 /** About so much goes into one commit, so that none of those that share it waits long. */

@@ -135,8 +135,8 @@ export type Journal = JournalReader & {
   dropBodies(source: string, before: number): Promise<number>;
 };
 
-/** Sources of the agent itself that other commands add to beside it: searches and exports, and what became of keys. */
-export const SHARED_SOURCES: readonly string[] = ["kedge.journal", "kedge.keyring"];
+/** Sources of the agent itself that other commands add to beside it: `USES`, of searches and exports. */
+export const SHARED_SOURCES: readonly string[] = ["kedge.journal"];
 
 /** The tenant keys that the journal commits under, by their epochs. */
 export type EpochKeys = {

@@ -8,7 +8,7 @@ import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { identityOf } from "../lmdb/files.ts";
-import { type Database, openDatabase } from "../lmdb/open.ts";
+import { type Database, isReadable, openDatabase } from "../lmdb/open.ts";
 import { JournalError, type JournalErrorCode } from "./error.ts";
 import { type Moment, type Operation, type Outcome, transaction } from "./operations.ts";
 
@@ -96,15 +96,4 @@ function isFull(error: unknown, path: string, { operations }: Order): boolean {
   const { bavail, bsize } = statfsSync(dirname(path));
   const wanted = operations.reduce((sum, one) => sum + (one.kind === "take" ? one.bytes.length : 0), 0);
   return bavail * bsize < 2 * wanted + MARGIN;
-}
-
-/** After a failure to write a meta page LMDB refuses everything (MDB_PANIC) until it is opened anew. */
-function isReadable(db: Database): boolean {
-  try {
-    db.resetReadTxn();
-    db.getBinary(Buffer.of(0));
-    return true;
-  } catch {
-    return false;
-  }
 }

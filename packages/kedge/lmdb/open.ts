@@ -23,3 +23,14 @@ export function openDatabase(path: string, { readOnly }: { readOnly: boolean }):
   }
   return db;
 }
+
+/** After a failure to write a meta page LMDB refuses everything (MDB_PANIC) until it is opened anew. */
+export function isReadable(db: Database): boolean {
+  try {
+    db.resetReadTxn();
+    db.get(Buffer.of(0));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,11 +1,13 @@
+import { createSocket } from "node:dgram";
 import { setImmediate as turn } from "node:timers/promises";
 import { type Send, startForwarding } from "@kedge/cli/agent/forward";
+import { sendSyslog } from "@kedge/cli/agent/syslog-upstream";
 import { expect, test } from "vitest";
 import { memoryHost } from "./memory-host.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const message = (i: number): Uint8Array => Buffer.from(`message ${i}`);
-const quick = { first: 1, longest: 2 };
+const quick = { first: 1, most: 2 };
 
 test("whatever an upstream takes at a time, and however often it fails, it gets all in order and once", async () => {
   const stop = new AbortController();
@@ -19,7 +21,7 @@ test("whatever an upstream takes at a time, and however often it fails, it gets 
     got.push(...taken.map(text));
     return taken.length;
   };
-  const forwarding = startForwarding({ host, send, backoff: quick });
+  const forwarding = startForwarding({ host, send, pauses: quick });
   for (let i = 0; i < 200; i++) {
     await host.intake.take({ arrivals: [], forward: [message(i)] });
     forwarding.wake();
@@ -53,7 +55,7 @@ test("a dead upstream is a trouble until it is back", async () => {
     if (isDead) throw new Error("The upstream is away");
     return messages.length;
   };
-  const forwarding = startForwarding({ host, send, backoff: quick });
+  const forwarding = startForwarding({ host, send, pauses: quick });
   await expect.poll(() => host.troubles.get("upstream"), { timeout: 5000 }).toBe("The upstream is away");
   expect(host.intake.forwards(9)).toHaveLength(1);
   isDead = false;
@@ -73,7 +75,7 @@ test("what the upstream has is not sent again when the journal cannot write that
     sent += messages.length;
     return messages.length;
   };
-  const forwarding = startForwarding({ host, send, backoff: quick });
+  const forwarding = startForwarding({ host, send, pauses: quick });
   await expect.poll(() => host.intake.forwards(1), { timeout: 5000 }).toEqual([]);
   expect(sent).toBe(1);
   stop.abort();
@@ -104,4 +106,22 @@ test("a source that was stopped before sends nothing", async () => {
   const send: Send = () => Promise.reject(new Error("It sent"));
   await startForwarding({ host, send }).done;
   expect(host.intake.forwards(9)).toHaveLength(1);
+});
+
+test("a message that is longer than a datagram is told of, and those after it go on", async () => {
+  const upstream = createSocket("udp4");
+  const received: string[] = [];
+  upstream.on("message", (bytes) => received.push(text(bytes)));
+  await new Promise<void>((resolve) => upstream.bind(0, "127.0.0.1", resolve));
+  const stop = new AbortController();
+  const host = memoryHost({ signal: stop.signal });
+  const url = `udp://127.0.0.1:${upstream.address().port}`;
+  const send = sendSyslog({ url, framing: "counted", unencrypted: false }, host);
+  expect(await send([new Uint8Array(70_000)], stop.signal)).toBe(1);
+  expect(host.troubles.has("upstream refuses")).toBe(true);
+  expect(await send([message(2)], stop.signal)).toBe(1);
+  await expect.poll(() => received, { timeout: 5000 }).toEqual(["message 2"]);
+  expect(host.counts.get("refusedByUpstream")).toBe(1);
+  expect(host.troubles.size).toBe(0);
+  upstream.close();
 });

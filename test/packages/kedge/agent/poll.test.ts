@@ -97,7 +97,7 @@ function polling(
     },
   };
   const parsed = pollSchema.parse({ kind: "poll", name: "ehr", url, overlap: 60, pageSize: 3 });
-  const running = openPoll({ ...parsed, every: 0.005, ...options }, host, { first: 5, longest: 20 }).run();
+  const running = openPoll({ ...parsed, every: 0.005, ...options }, host, { first: 5, most: 20 }).run();
   const stop = () => {
     controller.abort();
     return running;

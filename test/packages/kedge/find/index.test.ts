@@ -194,11 +194,28 @@ test("of a shredded epoch nothing is found by what an event says", async () => {
   const index = openFindIndex(folder, journal, keys);
   await index.catchUp();
   expect([...index.search({ patient: "p1" })]).toHaveLength(2);
-  await index.close();
   state.shredded.add(0);
+  expect([...index.search({ patient: "p1" })].map(({ entry }) => entry.number)).toEqual([2n]);
+  await index.close();
   const after = openFindIndex(folder, journal, keys);
   expect([...after.search({ patient: "p1" })].map(({ entry }) => entry.number)).toEqual([2n]);
   await after.close();
+  await journal.close();
+});
+
+test("what came after a rotation is left to who knows of it, and is found then", async () => {
+  const folder = newFolder();
+  const journal = await openJournal({ folder, keys: keysOf({ now: 1, shredded: new Set() }) });
+  const intake = await journal.intake("ehr");
+  const bytes = auditEvent({ patient: "p1", user: "u", action: "R", at: 0 });
+  await intake.take({ arrivals: [{ bytes, mediaType: "application/fhir+json" }] });
+  const state = { now: 0, shredded: new Set<number>() };
+  const index = openFindIndex(folder, journal, keysOf(state));
+  expect(await index.catchUp()).toBe(0);
+  state.now = 1;
+  expect(await index.catchUp()).toBe(1);
+  expect([...index.search({ patient: "p1" })]).toHaveLength(1);
+  await index.close();
   await journal.close();
 });
 
