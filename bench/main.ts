@@ -5,6 +5,7 @@
  */
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { agent } from "./agent.ts";
 import { audit } from "./audit.ts";
 import { coldstart } from "./coldstart.ts";
 import { fairness } from "./fairness.ts";
@@ -33,6 +34,7 @@ const SECTIONS = {
   scale,
   coldstart,
   tlog,
+  agent,
 };
 type Name = keyof typeof SECTIONS;
 const NAMES: readonly Name[] = [
@@ -47,6 +49,7 @@ const NAMES: readonly Name[] = [
   "scale",
   "coldstart",
   "tlog",
+  "agent",
 ];
 
 /** What is to be reached: at least, or at most. */
@@ -107,6 +110,10 @@ const TARGETS: readonly Target[] = [
     of: ["coldstart", "apiReadyOverBare"],
     most: 2,
   },
+  { what: "agent, up to the POST on one core, events/s", of: ["agent", "perSecond"], least: 5_000 },
+  { what: "the same with the index", of: ["agent", "perSecondIndexed"], least: 5_000 },
+  { what: "`kedge find` of a patient, s", of: ["agent", "findSeconds"], most: 1 },
+  { what: "the same: found and proven ÷ rows", of: ["agent", "proofs"], least: 1 },
   { what: "the same, until the first answer", of: ["coldstart", "apiAnsweredOverBare"], most: 2 },
 ];
 

@@ -26,7 +26,7 @@ export type Found = { entry: Entry; columns: Columns; when: number };
 export type Searched = Pick<Journal, "sources" | "entries" | "cursor">;
 
 export type FindIndex = {
-  /** Reads on in the journal until its end or the signal. @returns how many events were read */
+  /** Reads on in the journal, to what was its end when this began, or until the signal. @returns how many events were read */
   catchUp(signal?: AbortSignal): Promise<number>;
   /** In the order of their times. Lazy: what is not read costs nothing. */
   search(query: Query): Iterable<Found>;
@@ -36,8 +36,10 @@ export type FindIndex = {
 const DATABASE = "find.mdb";
 /** Of another layout the index is made again. */
 const LAYOUT = "2";
-/** Events in one transaction. */
+/** Events that are read before they are written: sorted, neighbours fall into one page. */
 const GROUP = 2_000;
+/** Keys in one transaction, which holds the event loop for as long as it takes to put them. */
+const PUT = 2_000;
 
 const NOTHING = Buffer.alloc(1);
 
@@ -45,29 +47,44 @@ const NOTHING = Buffer.alloc(1);
 export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys): FindIndex {
   const db = openIndex(folder);
   const columnsOf = columnReader(journal);
-  const terms = new Map<number, TermKey | undefined>();
+  const terms = new Map<number, TermKey>();
   const termsOf = (epoch: number): TermKey | undefined => {
-    if (!terms.has(epoch)) {
-      const key = keys.of(epoch);
-      terms.set(epoch, key === undefined ? undefined : termKey(key));
-    }
+    const key = keys.of(epoch);
+    // What was shredded meanwhile is forgotten here too.
+    if (key === undefined) terms.delete(epoch);
+    else if (!terms.has(epoch)) terms.set(epoch, termKey(key));
     return terms.get(epoch);
+  };
+  let running: Promise<number> | undefined;
+  const readOn = async (signal: AbortSignal | undefined): Promise<number> => {
+    let read = 0;
+    // What is journalled meanwhile is for the next time: a journal that is always written has no end.
+    for (const { name, last = 0n } of journal.sources()) {
+      const slice = openSlice();
+      for (let more = true; more && signal?.aborted !== true; ) {
+        const from = db.get(cursorKey(name))?.readBigUInt64BE() ?? 1n;
+        const group = newGroup(name, from);
+        for (const entry of journal.entries(name, { from, to: last })) {
+          add(group, entry, columnsOf(entry), termsOf(entry.epoch));
+          if (group.count === GROUP) break;
+          await slice.rest();
+        }
+        read += group.count;
+        await store(db, group);
+        more = group.count === GROUP;
+        await setImmediate();
+      }
+    }
+    return read;
   };
   return {
     async catchUp(signal) {
-      let read = 0;
-      for (const { name, last } of journal.sources()) {
-        for (let more = last !== undefined; more && signal?.aborted !== true; ) {
-          const group = readGroup(db, journal, name, (entry) =>
-            keysOf(entry, columnsOf(entry), termsOf(entry.epoch)),
-          );
-          read += group.count;
-          more = await store(db, group);
-          // Whoever takes events in goes first.
-          await setImmediate();
-        }
-      }
-      return read;
+      // One at a time: two would read the same.
+      while (running !== undefined) await running.catch(() => undefined);
+      running = readOn(signal).finally(() => {
+        running = undefined;
+      });
+      return await running;
     },
     *search(query) {
       const places = query.source === undefined ? undefined : sourceId(query.source);
@@ -129,46 +146,49 @@ function uint(value: bigint): Buffer {
 
 // ---- writing ------------------------------------------------------------------------------------------------------
 
-type Group = { source: string; from: bigint; next: bigint; count: number; keys: Buffer[] };
+/** Whoever takes events in goes first: after so many ms of reading. */
+const SLICE_MS = 5;
 
-function readGroup(
-  db: Database,
-  journal: Searched,
-  source: string,
-  keysOfEntry: (entry: Entry) => Buffer[],
-): Group {
-  const from = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
-  const group: Group = { source, from, next: from, count: 0, keys: [] };
-  for (const entry of journal.entries(source, { from })) {
-    group.keys.push(...keysOfEntry(entry));
-    group.next = entry.number + 1n;
-    group.count += 1;
-    if (group.count === GROUP) break;
-  }
-  return group;
+function openSlice() {
+  let began = performance.now();
+  return {
+    async rest(): Promise<void> {
+      if (performance.now() - began < SLICE_MS) return;
+      await setImmediate();
+      began = performance.now();
+    },
+  };
 }
 
-function keysOf(entry: Entry, columns: Columns, terms: TermKey | undefined): Buffer[] {
+type Group = { cursor: Buffer; id: Buffer; from: bigint; next: bigint; count: number; keys: Buffer[] };
+
+const newGroup = (source: string, from: bigint): Group => ({
+  ...{ cursor: cursorKey(source), id: sourceId(source) },
+  ...{ from, next: from, count: 0, keys: [] },
+});
+
+function add(group: Group, entry: Entry, columns: Columns, terms: TermKey | undefined): void {
   const when = timeOf(columns) ?? entry.at;
-  const source = sourceId(entry.source);
   const said = terms === undefined ? [] : valuesOf(columns);
   const prefixes = said.flatMap(([field, value]) => terms && termPrefix(field, terms(field, value)));
-  return [TIMES, ...prefixes.filter((prefix) => prefix !== undefined)].map((prefix) =>
-    placeKey(prefix, when, source, entry.number),
-  );
+  for (const prefix of [TIMES, ...prefixes]) {
+    if (prefix !== undefined) group.keys.push(placeKey(prefix, when, group.id, entry.number));
+  }
+  group.next = entry.number + 1n;
+  group.count += 1;
 }
 
-/** Whether there may be more. Nothing is written when another process has read on meanwhile. */
-async function store(db: Database, { source, from, next, count, keys }: Group): Promise<boolean> {
-  if (count === 0) return false;
-  await db.transaction(() => {
-    const now = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
-    if (now !== from) return;
-    // Sorted, neighbours fall into one page.
-    for (const key of keys.sort(Buffer.compare)) db.put(key, NOTHING);
-    db.put(cursorKey(source), uint(next));
-  });
-  return count === GROUP;
+/** The cursor last: what a crash cut off is written once more. Nothing is, when another process has read on meanwhile. */
+async function store(db: Database, { cursor, from, next, count, keys }: Group): Promise<void> {
+  if (count === 0) return;
+  keys.sort(Buffer.compare);
+  for (let at = 0; at < keys.length; at += PUT) {
+    await db.transaction(() => {
+      if ((db.get(cursor)?.readBigUInt64BE() ?? 1n) !== from) return;
+      for (const key of keys.slice(at, at + PUT)) db.put(key, NOTHING);
+      if (at + PUT >= keys.length) db.put(cursor, uint(next));
+    });
+  }
 }
 
 type ColumnsOf = (entry: Entry) => Columns;
