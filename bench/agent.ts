@@ -1,17 +1,20 @@
 /**
  * The agent on an export in Epic's columns, `KEDGE_ROWS` rows of it: events a second up to the POST on one core, with the index and
  * without it, and what it then takes to find one patient, with proofs.
+ * `KEDGE_RUNS` says how many runs.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openFindIndex } from "@kedge/cli/find/index";
 import { readJournal } from "@kedge/cli/journal/journal";
 import { openKeyring } from "@kedge/cli/keys/keyring";
 import { findTenantKey } from "@kedge/verify/cli/credentials";
+import { z } from "zod";
 import { epicRow, writeEpicRows } from "../test/support/epic-rows.ts";
 import { cpuSeconds } from "./client.ts";
 import { figure, median, type Section, spread } from "./report.ts";
@@ -20,6 +23,7 @@ import { COMMAND, dataFolder, type Kedge, serveNewKedge } from "./served.ts";
 const ROWS = Number(process.env["KEDGE_ROWS"] ?? 1_000_000);
 const RUNS = Number(process.env["KEDGE_RUNS"] ?? 3);
 const FINDS = 5;
+const HITS = 25;
 const PATIENT = "1000007";
 const POLL_MS = 200;
 const PROFILES = process.env["BENCH_CPU_PROF"];
@@ -55,6 +59,8 @@ type Run = {
   server: number;
   indexed: number;
   bytes: number;
+  /** Of a FHIR search for one patient, s; none without the index. */
+  searches: number[];
   load: number;
 };
 type Place = { folder: string; credentials: string; served: Kedge };
@@ -70,12 +76,16 @@ async function takeIn({
   const data = join(folder, index ? "with" : "without");
   const config = join(folder, "agent.json");
   const source = { kind: "files", name, path: join(folder, "in"), content: "delimited", preset: "epic" };
-  writeFileSync(config, JSON.stringify({ data, credentials, health: false, index, sources: [source] }));
+  writeFileSync(
+    config,
+    JSON.stringify({ data, credentials, health: false, index, sources: [source, ...(index ? [FHIR] : [])] }),
+  );
   const profile = PROFILES === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${PROFILES}`];
   const before = await cpuSeconds(served.pid);
   const started = performance.now();
   const child = onOneCore([...profile, COMMAND, "agent", "--config", config]);
   const pid = child.pid ?? Number.NaN;
+  const endpoint = fhirEndpoint(child);
   try {
     let megabytes = 0;
     const look = async (isDone: Promise<boolean>) => {
@@ -89,7 +99,17 @@ async function takeIn({
     if (index) await until(() => look(isIndexed(data, credentials)), child);
     const indexed = (performance.now() - started) / 1_000;
     const bytes = index ? statSync(join(data, "find.mdb")).blocks * 512 : 0;
-    const run = { seconds, cpu, server, indexed, megabytes, bytes, load: loadavg()[0] ?? Number.NaN };
+    const searches = index ? await searchFhir(await endpoint) : [];
+    const run = {
+      seconds,
+      cpu,
+      server,
+      indexed,
+      megabytes,
+      bytes,
+      searches,
+      load: loadavg()[0] ?? Number.NaN,
+    };
     process.stderr.write(`\n${index ? "with" : "without"} the index: ${JSON.stringify(run)}`);
     return run;
   } finally {
@@ -97,6 +117,46 @@ async function takeIn({
     if (child.exitCode === null) await once(child, "exit");
   }
 }
+
+const FHIR = { kind: "fhir", name: "fhir", listen: { address: "http://127.0.0.1:0" }, search: true };
+
+/** Where the agent's FHIR endpoint listens, as it says in its log; all that it says afterwards is read too. */
+function fhirEndpoint({ stderr }: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    if (stderr === null) throw new TypeError("the agent's log is not piped");
+    createInterface(stderr).on("line", (line) => {
+      const { kind, url } = logSchema.parse(JSON.parse(line));
+      if (kind === "fhir" && url !== undefined) resolve(url);
+    });
+  });
+}
+const logSchema = z.object({ kind: z.string().optional(), url: z.string().optional() });
+
+/** For a patient of whom a few AuditEvents come after all those rows. */
+async function searchFhir(url: string): Promise<number[]> {
+  const headers = { "Content-Type": "application/fhir+json" };
+  for (let i = 0; i < HITS; i++) {
+    const recorded = new Date(Date.UTC(2026, 4, 1, 0, i)).toISOString();
+    const entity = [{ what: { reference: "Patient/p1" }, role: { code: "1", system: ROLES } }];
+    const event = { resourceType: "AuditEvent", action: "R", recorded, entity };
+    const { status } = await fetch(`${url}/AuditEvent`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(event),
+    });
+    if (status !== 201) throw new Error(`the FHIR endpoint answered with ${status}`);
+  }
+  const seconds: number[] = [];
+  for (let i = 0; i < FINDS; i++) {
+    const started = performance.now();
+    const answer = await fetch(`${url}/AuditEvent?patient=Patient/p1`);
+    const matches = (await answer.text()).match(/"mode":"match"/g)?.length;
+    if (matches !== HITS) throw new Error(`the FHIR search found ${matches} of ${HITS}`);
+    seconds.push((performance.now() - started) / 1_000);
+  }
+  return seconds;
+}
+const ROLES = "http://terminology.hl7.org/CodeSystem/object-role";
 
 /** Where there is no taskset, it has all cores: its seconds of CPU tell. */
 function onOneCore(args: readonly string[]): ChildProcess {
@@ -205,6 +265,11 @@ function sectionOf({ off, on }: { off: Run[]; on: Run[] }, finding: Finding): Se
       ["load average", ...each(({ load }) => load)],
       [`\`kedge find\` of a patient: ${found} of ${expected} rows, s`, "", spread(seconds)],
       [`the same with --export: ${proofs} proofs, s`, "", figure(exported)],
+      [
+        `a FHIR search, ${HITS} hits with their proofs, s`,
+        "",
+        spread(on.flatMap(({ searches }) => searches)),
+      ],
     ],
     values: {
       perSecond: ROWS / median(off.map(({ seconds }) => seconds)),
