@@ -28,6 +28,8 @@ export type Searched = Pick<Journal, "sources" | "entries" | "cursor">;
 export type FindIndex = {
   /** Reads on in the journal, to what was its end when this began, or until the signal. @returns how many events were read */
   catchUp(signal?: AbortSignal): Promise<number>;
+  /** How many events `catchUp` has to read. */
+  behind(): bigint;
   /** In the order of their times. Lazy: what is not read costs nothing. */
   search(query: Query): Iterable<Found>;
   close(): Promise<void>;
@@ -39,7 +41,7 @@ const LAYOUT = "2";
 /** Events that are read before they are written: sorted, neighbours fall into one page. */
 const GROUP = 2_000;
 /** Keys in one transaction, which holds the event loop for as long as it takes to put them. */
-const PUT = 2_000;
+const PUT = 1_000;
 
 const NOTHING = Buffer.alloc(1);
 
@@ -55,6 +57,7 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
     else if (!terms.has(epoch)) terms.set(epoch, termKey(key));
     return terms.get(epoch);
   };
+  const nextOf = (source: string): bigint => db.get(cursorKey(source))?.readBigUInt64BE() ?? 1n;
   let running: Promise<number> | undefined;
   const readOn = async (signal: AbortSignal | undefined): Promise<number> => {
     let read = 0;
@@ -62,7 +65,7 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
     for (const { name, last = 0n } of journal.sources()) {
       const slice = openSlice();
       for (let more = true; more && signal?.aborted !== true; ) {
-        const from = db.get(cursorKey(name))?.readBigUInt64BE() ?? 1n;
+        const from = nextOf(name);
         const group = newGroup(name, from);
         for (const entry of journal.entries(name, { from, to: last })) {
           add(group, entry, columnsOf(entry), termsOf(entry.epoch));
@@ -85,6 +88,10 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
         running = undefined;
       });
       return await running;
+    },
+    behind() {
+      const left = journal.sources().map(({ name, last = 0n }) => last + 1n - nextOf(name));
+      return left.reduce((sum, count) => sum + count, 0n);
     },
     *search(query) {
       const places = query.source === undefined ? undefined : sourceId(query.source);

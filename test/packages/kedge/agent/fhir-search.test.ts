@@ -144,6 +144,7 @@ test("a search that looks through many of another format leaves the event loop t
   };
   const index = {
     catchUp: async () => 0,
+    behind: () => 0n,
     *search() {
       for (let i = 0; i < 1_000; i++) {
         rounds.add(round);

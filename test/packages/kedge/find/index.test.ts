@@ -264,9 +264,11 @@ async function withMany(
 
 test("an index reads on to what was the end, once for all who wait, and leaves the event loop to others in between", async () => {
   await withMany(async ({ index, take, turns }) => {
+    expect(index.behind()).toBe(BigInt(MANY));
     const reading = [index.catchUp(), index.catchUp()];
     await take();
     expect((await Promise.all(reading)).toSorted((a, b) => b - a)).toEqual([MANY, 1]);
+    expect(index.behind()).toBe(0n);
     expect(turns()).toBeGreaterThan(3);
     expect([...index.search({ patient: "p1" })]).toHaveLength(MANY + 1);
   });
