@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, on loopback only. Soak runs where it is named, for
+ * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, on loopback only. Soak and agent run where they are named, soak for
  * `--minutes`, at `--rate` events a second.
  * Progress goes to standard error, the result to standard output.
  */
@@ -51,6 +51,9 @@ const NAMES: readonly Name[] = [
   "tlog",
   "agent",
 ];
+
+/** Those that run only where they are named. */
+const LONG: readonly Name[] = ["soak", "agent"];
 
 /** What is to be reached: at least, or at most. */
 type Target = {
@@ -128,7 +131,7 @@ if (unknown !== undefined) {
 
 const results = new Map<Name, Section>();
 for (const name of NAMES) {
-  if (positionals.length > 0 ? !positionals.includes(name) : name === "soak") continue;
+  if (positionals.length > 0 ? !positionals.includes(name) : LONG.includes(name)) continue;
   const started = performance.now();
   process.stderr.write(`${name}…`);
   results.set(name, await SECTIONS[name]());
