@@ -65,9 +65,7 @@ export function lmdbStore(folder: string): LmdbStore {
     new Promise((resolve, reject) => {
       const one: Waiting = { write, resolve, reject };
       waiting.push(one);
-      committing ??= commitAll().finally(() => {
-        committing = undefined;
-      });
+      committing ??= commitAll();
       // A process that is stopped keeps the lock of LMDB. What has been begun by then may still be made.
       const timer = setTimeout(() => {
         const at = waiting.indexOf(one);
@@ -92,6 +90,8 @@ export function lmdbStore(folder: string): LmdbStore {
         for (const { ended } of group) ended?.();
       }
     }
+    // At once, for who was answered may write the next before anything else runs.
+    committing = undefined;
   };
 
   return {

@@ -242,7 +242,9 @@ function startLoops(
       trying(report, "index", async () => void (await index?.catchUp(ending))),
     ),
     every(EVERY.time, ending, () => askTime(connection, clock, ending)),
-    every(EVERY.alerts, ending, async () => alert(config, journal, report, clock)),
+    every(EVERY.alerts, ending, () =>
+      trying(report, "alerts", async () => alert(config, journal, report, clock)),
+    ),
     every(EVERY.keys, ending, () => trying(report, "keys", async () => void (await keys.refresh?.()))),
     every(EVERY.retention, ending, () => trying(report, "archive", () => dropOld(config, journal, clock))),
   ];

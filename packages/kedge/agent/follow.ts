@@ -27,9 +27,10 @@ export async function keepFollowing(
 ): Promise<void> {
   let unknownBefore: ReadonlySet<string> = new Set();
   for (let idle = 1; !signal.aborted; ) {
-    const waiting = journal.unsealed(MAX_ENTRIES);
+    let waiting: Outgoing[] = [];
     let found: (Outgoing & { index: bigint })[] = [];
     try {
+      waiting = journal.unsealed(MAX_ENTRIES);
       const answers = waiting.length === 0 ? [] : await places(waiting.map(({ commitment }) => commitment));
       found = waiting.flatMap((outgoing, i) => {
         const index = answers[i];

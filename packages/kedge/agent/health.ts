@@ -6,6 +6,7 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import { JournalError } from "../journal/error.ts";
 import type { SourceState } from "../journal/types.ts";
 import type { Clock } from "./clock.ts";
 import { AgentError } from "./error.ts";
@@ -90,7 +91,14 @@ function answerOf(url: string, { report, clock, sources }: Health): Answer {
     };
   }
   if (path !== "/metrics") return text(404, "GET /healthz, /readyz or /metrics\n");
-  const body = exposition(sources(), report, clock);
+  let body: string;
+  try {
+    body = exposition(sources(), report, clock);
+  } catch (error) {
+    // A journal whose disk has failed is opened anew, and asked again.
+    if (error instanceof JournalError) return text(503, `${error.message}\n`);
+    throw error;
+  }
   return { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", body };
 }
 

@@ -84,7 +84,7 @@ const INITIAL = {
   "// more sources": EXAMPLES,
 };
 
-/** For `systemctl`: the credentials come from systemd, so that they lie in no folder that others read. */
+/** For `systemctl`: configuration and credentials come from systemd, so that root alone reads them where they lie. */
 export const UNIT = `# /etc/systemd/system/kedge-agent.service
 [Unit]
 Description=Kedge agent: commits audit events and posts them to a Merkle log
@@ -93,14 +93,20 @@ Wants=network-online.target
 After=network-online.target
 
 [Service]
-ExecStart=/usr/bin/env kedge agent --config /etc/kedge/agent.json
-WorkingDirectory=/etc/kedge
+# In agent.json data is /var/lib/kedge-agent; its credentials do not count beside these.
+LoadCredential=agent.json:/etc/kedge/agent.json
+LoadCredential=credentials.json:/etc/kedge/credentials.json
+# Once there is a keyring, and once it is sealed. They are read at the start: restart after a rotation.
+#LoadCredential=keyring.json:/etc/kedge/keyring.json
+#LoadCredential=kedge-passphrase:/etc/kedge/passphrase
+# A group that may read the logs.
+#SupplementaryGroups=adm
+ExecStart=/usr/bin/env kedge agent --config \${CREDENTIALS_DIRECTORY}/agent.json --credentials \${CREDENTIALS_DIRECTORY}/credentials.json
+WorkingDirectory=/var/lib/kedge-agent
 DynamicUser=yes
 StateDirectory=kedge-agent
 StateDirectoryMode=0700
 UMask=0077
-# In agent.json: "credentials": "/run/credentials/kedge-agent.service/credentials.json", and so for a passphraseFile.
-LoadCredential=credentials.json:/etc/kedge/credentials.json
 Restart=always
 RestartSec=5
 # It stops its sources, posts for 10 s what is journalled, and keeps the rest for the next start.

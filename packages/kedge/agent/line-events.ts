@@ -4,7 +4,7 @@ import { parseSource } from "@kedge/verify/events/commitment";
 import { EventError } from "@kedge/verify/events/error";
 import { type RowOptions, separatorOf } from "@kedge/verify/events/formats/rows";
 import { GAP_MEDIA_TYPE, type Gap, gapBytes } from "@kedge/verify/events/gap";
-import { mediaTypeOf, parseMediaType } from "@kedge/verify/events/media";
+import { mediaTypeOf, parseSentMediaType } from "@kedge/verify/events/media";
 import { z } from "zod";
 import type { Arrival, Intake } from "../journal/types.ts";
 import { type Header, headerColumns, headerCursor, headerNote, presetSchema, withId } from "./header.ts";
@@ -27,7 +27,7 @@ export const lineMembers = {
     error: "A name that begins with kedge. is the agent's own: take another",
   }),
   /** Of every event, where the bytes are not to tell it. */
-  mediaType: parsed(parseMediaType).optional(),
+  mediaType: parsed(parseSentMediaType).optional(),
   /** What stands before the first `{` of a line is no part of the event. */
   prefix: z.boolean().optional(),
   /** What is not of the format becomes a gap, and not an event. */

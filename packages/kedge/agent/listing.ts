@@ -43,7 +43,13 @@ export function list({ path, pattern }: ListingOptions, troubles: LookTroubles):
     try {
       entries = await opendir(at, { bufferSize: GROUP });
     } catch (error) {
-      failed("folder", `a folder of the source cannot be read: ${codeOf(error)}. Give its reader permission`);
+      // That the source's own is not there is told as that; one below it that went meanwhile is no trouble.
+      if (codeOf(error) === "ENOENT") isAll = false;
+      else
+        failed(
+          "folder",
+          `a folder of the source cannot be read: ${codeOf(error)}. Give its reader permission`,
+        );
       return;
     }
     const folders: string[] = [];

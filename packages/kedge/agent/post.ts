@@ -4,6 +4,7 @@
  */
 import { ClientError } from "@kedge/verify/error";
 import { MAX_ENTRIES } from "../contract/limits.ts";
+import { JournalError } from "../journal/error.ts";
 import type { Journal, Outgoing } from "../journal/types.ts";
 import type { Clock } from "./clock.ts";
 import { pause } from "./pause.ts";
@@ -43,7 +44,8 @@ export async function keepPosting(
 ): Promise<void> {
   let most = MAX_ENTRIES;
   for (let hasLingered = false; !signal.aborted; hasLingered = !hasLingered) {
-    let batch = journal.outbox(most);
+    let batch = await readOutbox(journal, most, { report, signal }, pauses);
+    if (batch === undefined) return;
     if (!hasLingered && batch.length < most && !draining.aborted) {
       if (batch.length === 0) await whenOutgoing(journal, draining);
       await pause(pauses.linger, draining);
@@ -82,13 +84,38 @@ export async function keepPosting(
   }
 }
 
+/** What the disk refuses is asked for again: the agent goes on. undefined once the signal is aborted. */
+async function readOutbox(
+  journal: Posting["journal"],
+  limit: number,
+  { report, signal }: { report: Report; signal: AbortSignal },
+  pauses: typeof PAUSES,
+): Promise<Outgoing[] | undefined> {
+  for (let failures = 0; !signal.aborted; ) {
+    try {
+      const batch = journal.outbox(limit);
+      report.trouble("post", "outbox", undefined);
+      return batch;
+    } catch (error) {
+      if (!isOfDisk(error)) throw error;
+      failures += 1;
+      report.trouble("post", "outbox", error.message);
+      await pause(backoff(failures, pauses), signal);
+    }
+  }
+  return undefined;
+}
+
 async function whenOutgoing(journal: Posting["journal"], draining: AbortSignal): Promise<void> {
   try {
     await journal.whenOutgoing(draining);
   } catch (error) {
-    if (!draining.aborted) throw error;
+    if (!draining.aborted && !isOfDisk(error)) throw error;
   }
 }
+
+const isOfDisk = (error: unknown): error is JournalError =>
+  error instanceof JournalError && (error.code === "unwritable" || error.code === "full");
 
 /** Where the disk is full, the receipt waits, and with it what is posted next: the service has it, and is not asked again. */
 async function keepReceipt(

@@ -5,7 +5,7 @@
 import { cloudevents } from "@kedge/verify/events/formats/cloudevents";
 import { formatOf } from "@kedge/verify/events/formats/formats";
 import { lookAtJson } from "@kedge/verify/events/formats/json";
-import { mediaTypeOf, parseMediaType } from "@kedge/verify/events/media";
+import { mediaTypeOf, parseSentMediaType } from "@kedge/verify/events/media";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { Refusal } from "./fhir-answers.ts";
@@ -43,9 +43,13 @@ function checked(events: PostedEvent[]): PostedEvent[] {
 export function mediaTypeOfRequest(headers: Headers): string {
   const [type = ""] = (headers.get("content-type") ?? "application/octet-stream").split(";");
   try {
-    return parseMediaType(type.trim().toLowerCase());
+    return parseSentMediaType(type.trim().toLowerCase());
   } catch (cause) {
-    throw new Refusal("unsupported_media_type", "The Content-Type is no media type.", { cause });
+    throw new Refusal(
+      "unsupported_media_type",
+      "The Content-Type is no media type, or one of Kedge's own, application/vnd.kedge.*.",
+      { cause },
+    );
   }
 }
 

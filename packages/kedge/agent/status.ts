@@ -1,14 +1,14 @@
 /** How far each source has come, as it stands in the journal: beside a running agent, or without one. */
-import { GAP_MEDIA_TYPE } from "@kedge/verify/events/gap";
+import { EventError } from "@kedge/verify/events/error";
+import { GAP_MEDIA_TYPE, type Gap, parseGap } from "@kedge/verify/events/gap";
 import { isOwnSource } from "@kedge/verify/events/manifest";
-import * as z from "zod";
 import type { Entry, JournalReader } from "../journal/types.ts";
 
 /** A number up to 2^53 - 1; above, the same as a decimal string. */
 export type Count = number | string;
 export type GapStatus = {
   number: Count;
-  /** As of `GapKind`; `unknown` where the journal's keys are not at hand. */
+  /** As of `GapKind`; `unknown` where the journal's keys are not at hand, or what it says is unreadable. */
   kind: string;
   /** When it was journalled, RFC 3339. */
   at: string;
@@ -56,20 +56,25 @@ function newest(entries: Iterable<Entry>): Entry[] {
   return kept.slice(-MAX_GAPS);
 }
 
-const gapSchema = z.object({
-  kind: z.string(),
-  octets: z.number().optional(),
-  detail: z.string().optional(),
-});
-
 function gapStatus({ number, at, mediaType, bytes }: Entry): GapStatus {
   const common = { number: count(number), at: new Date(at).toISOString() };
-  if (bytes === undefined || mediaType !== GAP_MEDIA_TYPE) return { ...common, kind: "unknown" };
-  const { kind, octets, detail } = gapSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  const gap = bytes === undefined || mediaType !== GAP_MEDIA_TYPE ? undefined : gapOf(bytes);
+  if (gap === undefined) return { ...common, kind: "unknown" };
+  const { kind, octets, detail } = gap;
   return {
     ...common,
     kind,
     ...(octets === undefined ? {} : { octets }),
     ...(detail === undefined ? {} : { detail }),
   };
+}
+
+/** undefined for what says that it is a gap and is none: one event must not keep the state of all from being told. */
+function gapOf(bytes: Uint8Array): Gap | undefined {
+  try {
+    return parseGap(bytes);
+  } catch (error) {
+    if (error instanceof EventError) return undefined;
+    throw error;
+  }
 }

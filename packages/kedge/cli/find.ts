@@ -8,6 +8,7 @@ import { wholeNumber } from "@kedge/verify/cli/options";
 import { EXIT_FAILED, misuse, print, printJson, warn } from "@kedge/verify/cli/output";
 import { createRecords, recordLine } from "@kedge/verify/cli/records";
 import { time } from "@kedge/verify/cli/time";
+import { isOwnSource } from "@kedge/verify/events/manifest";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import * as z from "zod";
@@ -21,7 +22,7 @@ import { KeyringError } from "../keys/error.ts";
 import { openKeyring } from "../keys/keyring.ts";
 import { type KeyringFlags, keyringPlace, withKeyring } from "./keyring.ts";
 import { fetchProofs, type Wanted } from "./proof.ts";
-import { type WaitFlags, withTimeout } from "./wait.ts";
+import { type WaitFlags, withWait } from "./wait.ts";
 
 const HELP = `
 What is asked for stays on this machine, and the search itself is journalled: it is an event of the source ${USES}.
@@ -29,10 +30,7 @@ What stands on a command line can be read by others on this machine, and is kept
 An event without an offset in its time counts as UTC.`;
 
 export function findCommand(command: Command): Command {
-  return withTimeout(
-    withKeyring(withVkeys(withTenantKey(withLog(command)))),
-    "with --export: how long to wait for the proofs",
-  )
+  return withWait(withKeyring(withVkeys(withTenantKey(withLog(command)))))
     .requiredOption("--data <dir>", "the data folder of the agent; it may be running")
     .option("--patient <id>", "a patient's MRN or name")
     .option("--user <id>", "a user's login or name")
@@ -50,13 +48,13 @@ export function findCommand(command: Command): Command {
 
 type FindFlags = SettingFlags &
   KeyringFlags &
+  WaitFlags &
   Query & {
     data: string;
     query?: string;
     limit?: number;
     json?: boolean;
     export?: string;
-    timeout: number;
   };
 
 /** Events that are read so soon that nobody wonders. */
@@ -80,7 +78,7 @@ async function find(flags: FindFlags): Promise<void> {
     await index.catchUp();
     const found = limited(index.search(query), flags.limit ?? Number.POSITIVE_INFINITY);
     if (flags.export === undefined) show(found, flags);
-    else await exportAll(found, keys, { ...flags, out: flags.export });
+    else await exportAll(found, keys, { ...flags, source: query.source, out: flags.export });
   } finally {
     await index.close();
     await journal.close();
@@ -169,9 +167,11 @@ function show(found: Iterable<Found>, { json }: FindFlags): void {
     else print(...(count === 0 ? [HEADINGS.join(SEPARATOR)] : []), rowOf(one).join(SEPARATOR));
     count += 1;
   }
-  warn(count === 1 ? "1 event found" : `${count} events found`);
+  warn(`${counted(count, "event")} found`);
   if (count === 0) process.exitCode = EXIT_FAILED;
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 function rowOf({ entry, columns, when }: Found): string[] {
   const { user, patient, action, recordType, workstation, reason, outcome } = columns;
@@ -211,6 +211,7 @@ function jsonOf({ entry, columns, when }: Found): object {
 const EXTENSIONS: { readonly [suffix: string]: string } = {
   json: "json",
   xml: "xml",
+  rfc3881: "xml",
   csv: "csv",
   "tab-separated-values": "tsv",
 };
@@ -219,7 +220,7 @@ const EXTENSIONS: { readonly [suffix: string]: string } = {
 async function exportAll(
   found: Iterable<Found>,
   keys: EpochKeys,
-  flags: SettingFlags & WaitFlags & { out: string },
+  flags: SettingFlags & WaitFlags & { out: string; source?: string | undefined },
 ): Promise<void> {
   const { out } = flags;
   const folder = join(out, "events");
@@ -232,14 +233,17 @@ async function exportAll(
   let without = 0;
   const wanted = async function* (): AsyncGenerator<Wanted> {
     for (const { entry } of found) {
+      // Of the agent's own sources, this search among them, only what is asked for by its source.
+      if (flags.source === undefined && isOwnSource(entry.source)) continue;
       const opening = openingOf(entry, keys);
       if (entry.bytes === undefined || opening === undefined) {
         without += 1;
         continue;
       }
       const file = `${encodeURIComponent(entry.source)}-${entry.number}.${extensionOf(entry.mediaType)}`;
-      const event = join(folder, file);
-      await writeFile(event, entry.bytes, { flag: "wx", mode: 0o600 });
+      // Below the folder, which may be handed over and stand anywhere.
+      const event = `events/${file}`;
+      await writeFile(join(folder, file), entry.bytes, { flag: "wx", mode: 0o600 });
       const commitment = bytesToHex(entry.commitment);
       await records.appendFile(recordLine({ event, commitment, opening }));
       count += 1;
@@ -250,7 +254,7 @@ async function exportAll(
     const { written } = await fetchProofs(wanted(), { ...flags, out: join(out, "proofs.ndjson") });
     await records.sync();
     print(
-      `${count} events, their openings and ${written} proofs are in ${out}: kedge verify ${out}/events ${out}/proofs.ndjson`,
+      `${counted(count, "event")}, openings, and ${counted(written, "proof")} are in ${out}: kedge verify ${out}/events ${out}/proofs.ndjson`,
     );
     if (without > 0) warn(`${without} found events have no body or no key any more, and are not exported`);
     if (written < count || without > 0 || count === 0) process.exitCode = EXIT_FAILED;
@@ -260,6 +264,6 @@ async function exportAll(
 }
 
 function extensionOf(mediaType: string): string {
-  const suffix = /[/+]([a-z-]+)$/.exec(mediaType)?.[1] ?? "";
+  const suffix = /[/+]([a-z0-9-]+)$/.exec(mediaType)?.[1] ?? "";
   return EXTENSIONS[suffix] ?? "txt";
 }

@@ -3,7 +3,7 @@
  * again. It follows each source by the number of the next event that it has not read.
  */
 import { createHash } from "node:crypto";
-import { rmSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
@@ -47,7 +47,7 @@ const NOTHING = Buffer.alloc(1);
 
 /** For the agent and for whoever searches beside it: several may have it open. The folder is the journal's. */
 export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys): FindIndex {
-  const db = openIndex(folder);
+  let db = openIndex(folder);
   const columnsOf = columnReader(journal);
   const terms = new Map<number, TermKey>();
   const termsOf = (epoch: number): TermKey | undefined => {
@@ -60,6 +60,11 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
   const nextOf = (source: string): bigint => db.get(cursorKey(source))?.readBigUInt64BE() ?? 1n;
   let running: Promise<number> | undefined;
   const readOn = async (signal: AbortSignal | undefined): Promise<number> => {
+    // After a meta page that its disk refused, LMDB refuses everything until it is opened anew.
+    if (!isReadable(db)) {
+      await db.close();
+      db = openIndex(folder);
+    }
     let read = 0;
     // What is journalled meanwhile is for the next time: a journal that is always written has no end.
     for (const { name, last = 0n } of journal.sources()) {
@@ -75,7 +80,6 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
         read += group.count;
         await store(db, group);
         more = group.count === GROUP;
-        await setImmediate();
       }
     }
     return read;
@@ -111,8 +115,10 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
 /** What cannot be read, or is of another layout, is made again: it is derived. */
 function openIndex(folder: string): Database {
   const path = join(folder, DATABASE);
-  if (!["absent", "whole"].includes(lookAt(path))) {
-    for (const file of [path, `${path}-lock`]) rmSync(file, { force: true });
+  const files = [path, `${path}-lock`];
+  // One that root made by a search would keep the agent, which has the folder, from starting.
+  if (!files.every(isOurs) || !["absent", "whole"].includes(lookAt(path))) {
+    for (const file of files) rmSync(file, { force: true });
   }
   const db = openDatabase(path, { readOnly: false });
   const layout = db.get(LAYOUT_KEY)?.toString();
@@ -121,6 +127,25 @@ function openIndex(folder: string): Database {
     db.putSync(LAYOUT_KEY, Buffer.from(LAYOUT));
   }
   return db;
+}
+
+function isReadable(db: Database): boolean {
+  try {
+    db.resetReadTxn();
+    db.get(LAYOUT_KEY);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isOurs(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return !existsSync(path);
+  }
 }
 
 // ---- keys ---------------------------------------------------------------------------------------------------------
@@ -185,16 +210,21 @@ function add(group: Group, entry: Entry, columns: Columns, terms: TermKey | unde
   group.count += 1;
 }
 
-/** The cursor last: what a crash cut off is written once more. Nothing is, when another process has read on meanwhile. */
+/**
+ * The cursor last: what a crash cut off is written once more. Nothing is, when another process has read on meanwhile. Synchronous:
+ * where a disk is full, lmdb's own asynchronous transactions reject promises that nobody holds, which ends the process (lmdb 3.5,
+ * write.js).
+ */
 async function store(db: Database, { cursor, from, next, count, keys }: Group): Promise<void> {
   if (count === 0) return;
   keys.sort(Buffer.compare);
   for (let at = 0; at < keys.length; at += PUT) {
-    await db.transaction(() => {
+    db.transactionSync(() => {
       if ((db.get(cursor)?.readBigUInt64BE() ?? 1n) !== from) return;
-      for (const key of keys.slice(at, at + PUT)) db.put(key, NOTHING);
-      if (at + PUT >= keys.length) db.put(cursor, uint(next));
+      for (const key of keys.slice(at, at + PUT)) db.putSync(key, NOTHING);
+      if (at + PUT >= keys.length) db.putSync(cursor, uint(next));
     });
+    await setImmediate();
   }
 }
 

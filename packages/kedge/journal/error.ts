@@ -28,7 +28,7 @@ export class JournalError extends Error {
 // ---- what each says ---------------------------------------------------------------------------------------------------
 
 const ANEW =
-  "Bring the folder back from a backup. If it is gone for good, begin in another folder and under other names of the sources: numbers that were given would be given again";
+  "Bring the folder back as it was last: an older copy would give numbers again that were given. If there is none, begin in another folder and under other names of the sources";
 
 export const closed = (folder: string) =>
   new JournalError("closed", `The journal in ${folder} has been closed`);

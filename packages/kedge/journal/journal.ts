@@ -67,12 +67,15 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
 
   const latest = (): Database => {
     if (isClosed) throw closed(folder);
+    // Closed, and not damaged: who reads tries again.
+    if (renewing !== undefined) throw unwritable(folder, new Error("its files are being opened anew"));
     files.db.resetReadTxn();
     return files.db;
   };
   const read = reading(folder, latest, keys);
   const check = () => {
     read.checkKeys(keys);
+    read.checkCursors();
     checkBegun(folder, (source) => read.header(source) !== undefined);
   };
   try {
@@ -114,7 +117,12 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
       try {
         const { writer } = await sound();
         const operations = group.map(({ operation }) => operation());
-        const answer = await writer.commit({ operations, key: keys.current(), now: now() });
+        const answer = await writer.commit({
+          operations,
+          key: keys.current(),
+          now: now(),
+          cursorKey: read.keyOfCursors(),
+        });
         if ("error" in answer) {
           // Before it is said: until the files are opened anew nothing can be read either.
           await sound().catch(() => undefined);

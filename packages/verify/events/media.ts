@@ -14,6 +14,21 @@ export function parseMediaType(name: unknown): string {
   );
 }
 
+/**
+ * Of what others send: as `parseMediaType`, and none of Kedge's own, which say that an agent or a command made the event: a
+ * gap, a manifest, the record of a key that was destroyed.
+ */
+export function parseSentMediaType(name: unknown): string {
+  const mediaType = parseMediaType(name);
+  if (!mediaType.startsWith(OWN)) return mediaType;
+  throw new EventError(
+    "unknown_media_type",
+    `A media type that begins with ${OWN} is Kedge's own: take that of the format.`,
+  );
+}
+
+const OWN = "application/vnd.kedge.";
+
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 
 /**

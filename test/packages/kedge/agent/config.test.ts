@@ -128,3 +128,11 @@ test("a refusal quotes nothing of what a member holds", () => {
     expect.objectContaining({ message: expect.not.stringContaining(secret) }),
   );
 });
+
+test("no source gives its events a media type that is Kedge's own", () => {
+  const of = (mediaType: string) => parse(withSources({ ...FOLLOW, mediaType })).sources.length;
+  expect(of("application/vnd.hospital.gap+json")).toBe(1);
+  for (const own of ["gap+json", "manifest+json", "shred"]) {
+    expect(() => of(`application/vnd.kedge.${own}`)).toThrow(/Kedge's own/);
+  }
+});

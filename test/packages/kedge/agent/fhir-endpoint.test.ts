@@ -372,6 +372,8 @@ describe("every error is an OperationOutcome", () => {
     ["POST", "/metadata", EVENT, {}, 405],
     ["POST", "/AuditEvent", " ".repeat(5000), {}, 413],
     ["POST", "/AuditEvent", EVENT, { "content-type": "text/plain" }, 415],
+    ["POST", "/events", "{}", { "content-type": "application/vnd.kedge.gap+json" }, 415],
+    ["POST", "/events", "{}", { "content-type": "Application/VND.kedge.manifest+json; x=y" }, 415],
     ["POST", "/AuditEvent", EVENT, { "content-type": "application/fhir+json; charset=utf-16" }, 415],
     ["POST", "/", `{"resourceType":"Patient"}`, {}, 422],
   ];

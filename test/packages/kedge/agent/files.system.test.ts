@@ -13,8 +13,8 @@ import { openJournal, readJournal } from "@kedge/cli/journal/journal";
 import { expect, test } from "vitest";
 import { epicRow, writeEpicRows } from "../../../support/epic-rows.ts";
 
-const ROWS = Number(process.env["KEDGE_ROWS"] ?? 1_000_000);
-const FILES = Number(process.env["KEDGE_FILES"] ?? 100_000);
+const ROWS = Number(process.env["KEDGE_ROWS"] ?? 200_000);
+const FILES = Number(process.env["KEDGE_FILES"] ?? 50_000);
 const MB = 1 << 20;
 
 const keys = (() => {

@@ -5,6 +5,7 @@ import { openClock } from "@kedge/cli/agent/clock";
 import { exposition, startHealth } from "@kedge/cli/agent/health";
 import type { Listen } from "@kedge/cli/agent/listen";
 import { openReport } from "@kedge/cli/agent/report";
+import { JournalError } from "@kedge/cli/journal/error";
 import type { SourceState } from "@kedge/cli/journal/types";
 import { afterEach, expect, test } from "vitest";
 
@@ -27,9 +28,9 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-async function start(listen: Listen = { address: "http://127.0.0.1:0" }) {
+async function start(listen: Listen = { address: "http://127.0.0.1:0" }, sources = () => [STATE]) {
   const report = openReport(() => undefined);
-  const health = await startHealth(listen, { report, clock: openClock(() => NOW), sources: () => [STATE] });
+  const health = await startHealth(listen, { report, clock: openClock(() => NOW), sources });
   stops.push(() => health.close());
   return { report, url: health.url };
 }
@@ -98,4 +99,13 @@ test("a trouble is said once until it is over", () => {
     },
     { time: "2026-03-01T08:00:00.000Z", level: "info", event: "over", scope: "post", trouble: "unposted" },
   ]);
+});
+
+test("a journal that cannot be read now is an answer, and not the end of the agent", async () => {
+  const { url } = await start(undefined, () => {
+    throw new JournalError("unwritable", "The journal cannot be read");
+  });
+  const answer = await fetch(`${url}/metrics`);
+  expect([answer.status, await answer.text()]).toEqual([503, "The journal cannot be read\n"]);
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
 });

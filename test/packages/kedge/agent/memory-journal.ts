@@ -13,7 +13,7 @@ export function memoryJournal(now: () => number = Date.now) {
   const receipts: (Receipt & { batch: readonly Outgoing[] })[] = [];
   let wake = (): void => undefined;
   /** Set to fail what is written from now on. */
-  const faults: { take?: Error | undefined; posted?: Error | undefined } = {};
+  const faults: { take?: Error | undefined; posted?: Error | undefined; outbox?: Error | undefined } = {};
   const of = (source: string): Stored[] => {
     const found = events.get(source) ?? [];
     events.set(source, found);
@@ -64,10 +64,12 @@ export function memoryJournal(now: () => number = Date.now) {
     *entries(source, { from = 0n, to = 1n << 62n } = {}) {
       yield* of(source).filter(({ number }) => number >= from && number <= to);
     },
-    outbox: (limit) =>
-      all()
+    outbox(limit) {
+      if (faults.outbox) throw faults.outbox;
+      return all()
         .filter(({ posted }) => !posted)
-        .slice(0, limit),
+        .slice(0, limit);
+    },
     async posted(batch, receipt) {
       if (faults.posted) throw faults.posted;
       receipts.push({ ...receipt, batch });

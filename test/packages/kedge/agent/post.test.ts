@@ -4,6 +4,7 @@ import { openClock } from "@kedge/cli/agent/clock";
 import { keepPosting } from "@kedge/cli/agent/post";
 import { openReport } from "@kedge/cli/agent/report";
 import { openClient } from "@kedge/cli/client/api";
+import { JournalError } from "@kedge/cli/journal/error";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { afterEach, expect, test } from "vitest";
 import { memoryJournal } from "./memory-journal.ts";
@@ -172,6 +173,21 @@ test("a receipt that cannot be written waits for room, and the service is not as
   await done;
   expect(service.requests()).toBe(1);
   expect(journal.outbox(100)).toEqual([]);
+});
+
+test("a journal that is being opened anew is asked again, and the agent goes on", async () => {
+  const service = await fakeService([]);
+  const { add, draining, done, journal, faults, report } = await agent(service.url, 1);
+  await expect.poll(() => service.taken.size, { timeout: 10_000 }).toBe(1);
+  faults.outbox = new JournalError("unwritable", "its disk failed");
+  await add(1);
+  await expect.poll(() => report.troubles().map(({ key }) => key), { timeout: 10_000 }).toEqual(["outbox"]);
+  faults.outbox = undefined;
+  draining.abort();
+  await done;
+  expect(service.taken.size).toBe(2);
+  expect(journal.outbox(100)).toEqual([]);
+  expect(report.troubles()).toEqual([]);
 });
 
 test("what comes while it waits is posted too", async () => {

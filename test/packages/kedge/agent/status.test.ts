@@ -17,7 +17,7 @@ test("the status lists gaps with their numbers and kinds, and says large counts 
       { ...state, seen: 2n ** 53n },
       { ...state, name: "kedge.manifest/atna" },
     ],
-    gaps: () => [entry, unopened],
+    gaps: () => [entry, unopened, { ...entry, bytes: new TextEncoder().encode("{") }],
   };
   expect(statusOf(reader)).toEqual({
     sources: [
@@ -25,6 +25,7 @@ test("the status lists gaps with their numbers and kinds, and says large counts 
         ...{ name: "atna", seen: "9007199254740992", journalled: 1, posted: 0, sealed: 0, last: 1 },
         gaps: [
           { number: 1, kind: "overlong", at: "2026-03-01T08:00:00.000Z", octets: 2_000_000 },
+          { number: 1, kind: "unknown", at: "2026-03-01T08:00:00.000Z" },
           { number: 1, kind: "unknown", at: "2026-03-01T08:00:00.000Z" },
         ],
       },

@@ -1,5 +1,5 @@
 /** Searching a journal: what is found is what a reading of all of it finds. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FindIndex, openFindIndex, type Query, type Searched } from "@kedge/cli/find/index";
@@ -279,6 +279,23 @@ test("an index that is damaged is made again", async () => {
     const keys = keysOf({ now: 0, shredded: new Set() });
     for (const damage of [new Uint8Array(), new Uint8Array(100), new Uint8Array(8192).fill(7)]) {
       writeFileSync(join(folder, "find.mdb"), damage);
+      const journal = await openJournal({ folder, keys });
+      const index = openFindIndex(folder, journal, keys);
+      await index.catchUp();
+      expect([...index.search({ patient: "CANARY-4711" })]).toHaveLength(1);
+      await index.close();
+      await journal.close();
+    }
+  });
+});
+
+// Root may read all.
+test.skipIf(process.getuid?.() === 0)("an index that another user made is made again", async () => {
+  await withOne(async (folder) => {
+    const keys = keysOf({ now: 0, shredded: new Set() });
+    for (const file of ["find.mdb", "find.mdb-lock"]) {
+      writeFileSync(join(folder, file), "another's");
+      chmodSync(join(folder, file), 0);
       const journal = await openJournal({ folder, keys });
       const index = openFindIndex(folder, journal, keys);
       await index.catchUp();
