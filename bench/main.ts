@@ -1,10 +1,11 @@
 /**
- * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, on loopback only. Soak runs where it is named, for
+ * `npm run bench [-- section…] [--json]`: every figure of docs/performance.md, on loopback only. Soak and agent run where they are named, soak for
  * `--minutes`, at `--rate` events a second.
  * Progress goes to standard error, the result to standard output.
  */
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { agent } from "./agent.ts";
 import { audit } from "./audit.ts";
 import { coldstart } from "./coldstart.ts";
 import { fairness } from "./fairness.ts";
@@ -33,6 +34,7 @@ const SECTIONS = {
   scale,
   coldstart,
   tlog,
+  agent,
 };
 type Name = keyof typeof SECTIONS;
 const NAMES: readonly Name[] = [
@@ -47,7 +49,11 @@ const NAMES: readonly Name[] = [
   "scale",
   "coldstart",
   "tlog",
+  "agent",
 ];
+
+/** Those that run only where they are named. */
+const LONG: readonly Name[] = ["soak", "agent"];
 
 /** What is to be reached: at least, or at most. */
 type Target = {
@@ -107,6 +113,10 @@ const TARGETS: readonly Target[] = [
     of: ["coldstart", "apiReadyOverBare"],
     most: 2,
   },
+  { what: "agent, up to the POST on one core, events/s", of: ["agent", "perSecond"], least: 5_000 },
+  { what: "the same with the index", of: ["agent", "perSecondIndexed"], least: 5_000 },
+  { what: "`kedge find` of a patient, s", of: ["agent", "findSeconds"], most: 1 },
+  { what: "the same: found and proven ÷ rows", of: ["agent", "proofs"], least: 1 },
   { what: "the same, until the first answer", of: ["coldstart", "apiAnsweredOverBare"], most: 2 },
 ];
 
@@ -121,7 +131,7 @@ if (unknown !== undefined) {
 
 const results = new Map<Name, Section>();
 for (const name of NAMES) {
-  if (positionals.length > 0 ? !positionals.includes(name) : name === "soak") continue;
+  if (positionals.length > 0 ? !positionals.includes(name) : LONG.includes(name)) continue;
   const started = performance.now();
   process.stderr.write(`${name}…`);
   results.set(name, await SECTIONS[name]());

@@ -30,8 +30,8 @@ const DEFAULT_COUNT = 50;
 const MAX_COUNT = 500;
 /** Of the events of one page: the next one has the others. */
 const MAX_OCTETS = 16 << 20;
-/** Ms of a search before senders of events have their turn. */
-const TURN = 25;
+/** Ms of a search, and events that it looks at, before senders of events have their turn. */
+const TURN = { ms: 25, events: 64 };
 const MAX_PAGE = 1_000_000;
 
 /** Answers one request; who asks may do so. @throws Refusal `invalid` */
@@ -47,9 +47,10 @@ export async function searchAuditEvents(
   let passed = 0;
   let more = false;
   let octets = 0;
+  let looked = 0;
   let began = performance.now();
   for (const found of index.search(query)) {
-    if (performance.now() - began > TURN) {
+    if (++looked % TURN.events === 0 || performance.now() - began > TURN.ms) {
       await setImmediate();
       began = performance.now();
     }

@@ -57,6 +57,9 @@ type FindFlags = SettingFlags &
     export?: string;
   };
 
+/** Events that are read so soon that nobody wonders. */
+const SAID_BEHIND = 5_000n;
+
 async function find(flags: FindFlags): Promise<void> {
   // What is asked for names patients: it is not to be read in a list of processes.
   process.title = "kedge find";
@@ -69,6 +72,9 @@ async function find(flags: FindFlags): Promise<void> {
     const uses = await orMisuse(() => journal.intake(USES));
     const kind = flags.export === undefined ? "search" : "export";
     await orMisuse(() => journalUse(uses, { kind, query, by: userInfo().username, at: Date.now() }));
+    const behind = index.behind();
+    if (behind > SAID_BEHIND)
+      warn(`${behind} events are read into the index first: the next search has them`);
     await index.catchUp();
     const found = limited(index.search(query), flags.limit ?? Number.POSITIVE_INFINITY);
     if (flags.export === undefined) show(found, flags);

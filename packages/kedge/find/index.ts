@@ -26,8 +26,10 @@ export type Found = { entry: Entry; columns: Columns; when: number };
 export type Searched = Pick<Journal, "sources" | "entries" | "cursor">;
 
 export type FindIndex = {
-  /** Reads on in the journal until its end or the signal. @returns how many events were read */
+  /** Reads on in the journal, to what was its end when this began, or until the signal. @returns how many events were read */
   catchUp(signal?: AbortSignal): Promise<number>;
+  /** How many events `catchUp` has to read. */
+  behind(): bigint;
   /** In the order of their times. Lazy: what is not read costs nothing. */
   search(query: Query): Iterable<Found>;
   close(): Promise<void>;
@@ -36,9 +38,10 @@ export type FindIndex = {
 const DATABASE = "find.mdb";
 /** Of another layout the index is made again. */
 const LAYOUT = "2";
-/** Events in one transaction, and ms that they are read for: whoever takes events in waits meanwhile. */
+/** Events that are read before they are written: sorted, neighbours fall into one page. */
 const GROUP = 2_000;
-const TURN = 50;
+/** Keys in one transaction, which holds the event loop for as long as it takes to put them. */
+const PUT = 1_000;
 
 const NOTHING = Buffer.alloc(1);
 
@@ -49,32 +52,52 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
   const terms = new Map<number, TermKey>();
   const termsOf = (epoch: number): TermKey | undefined => {
     const key = keys.of(epoch);
-    // What was shredded since is forgotten here too.
+    // What was shredded meanwhile is forgotten here too.
     if (key === undefined) terms.delete(epoch);
     else if (!terms.has(epoch)) terms.set(epoch, termKey(key));
     return terms.get(epoch);
   };
+  const nextOf = (source: string): bigint => db.get(cursorKey(source))?.readBigUInt64BE() ?? 1n;
+  let running: Promise<number> | undefined;
+  const readOn = async (signal: AbortSignal | undefined): Promise<number> => {
+    // After a meta page that its disk refused, LMDB refuses everything until it is opened anew.
+    if (!isReadable(db)) {
+      await db.close();
+      db = openIndex(folder);
+    }
+    let read = 0;
+    // What is journalled meanwhile is for the next time: a journal that is always written has no end.
+    for (const { name, last = 0n } of journal.sources()) {
+      const slice = openSlice();
+      for (let more = true; more && signal?.aborted !== true; ) {
+        const from = nextOf(name);
+        const group = newGroup(name, from);
+        for (const entry of journal.entries(name, { from, to: last })) {
+          // What came after a rotation that these keys do not know yet would be found by its time alone.
+          if (entry.epoch > keys.current().epoch) break;
+          add(group, entry, columnsOf(entry), termsOf(entry.epoch));
+          if (group.count === GROUP) break;
+          await slice.rest();
+        }
+        read += group.count;
+        await store(db, group);
+        more = group.count === GROUP;
+      }
+    }
+    return read;
+  };
   return {
     async catchUp(signal) {
-      if (!isReadable(db)) {
-        await db.close();
-        db = openIndex(folder);
-      }
-      let read = 0;
-      for (const { name, last } of journal.sources()) {
-        for (let more = last !== undefined; more && signal?.aborted !== true; ) {
-          // What came after a rotation that these keys do not know yet would be found by its time alone.
-          const isKnown = ({ epoch }: Entry) => epoch <= keys.current().epoch;
-          const group = readGroup(db, journal, name, isKnown, (entry) =>
-            keysOf(entry, columnsOf(entry), termsOf(entry.epoch)),
-          );
-          read += group.count;
-          more = store(db, group);
-          // Whoever takes events in goes first.
-          await setImmediate();
-        }
-      }
-      return read;
+      // One at a time: two would read the same.
+      while (running !== undefined) await running.catch(() => undefined);
+      running = readOn(signal).finally(() => {
+        running = undefined;
+      });
+      return await running;
+    },
+    behind() {
+      const left = journal.sources().map(({ name, last = 0n }) => last + 1n - nextOf(name));
+      return left.reduce((sum, count) => sum + count, 0n);
     },
     *search(query) {
       const places = query.source === undefined ? undefined : sourceId(query.source);
@@ -147,53 +170,54 @@ function uint(value: bigint): Buffer {
 
 // ---- writing ------------------------------------------------------------------------------------------------------
 
-type Group = { source: string; from: bigint; next: bigint; count: number; isFull: boolean; keys: Buffer[] };
+/** Whoever takes events in goes first: after so many ms of reading. */
+const SLICE_MS = 5;
 
-function readGroup(
-  db: Database,
-  journal: Searched,
-  source: string,
-  isKnown: (entry: Entry) => boolean,
-  keysOfEntry: (entry: Entry) => Buffer[],
-): Group {
-  const from = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
-  const group: Group = { source, from, next: from, count: 0, isFull: false, keys: [] };
-  const began = performance.now();
-  for (const entry of journal.entries(source, { from })) {
-    if (!isKnown(entry)) break;
-    group.keys.push(...keysOfEntry(entry));
-    group.next = entry.number + 1n;
-    group.count += 1;
-    group.isFull = group.count === GROUP || performance.now() - began > TURN;
-    if (group.isFull) break;
-  }
-  return group;
+function openSlice() {
+  let began = performance.now();
+  return {
+    async rest(): Promise<void> {
+      if (performance.now() - began < SLICE_MS) return;
+      await setImmediate();
+      began = performance.now();
+    },
+  };
 }
 
-function keysOf(entry: Entry, columns: Columns, terms: TermKey | undefined): Buffer[] {
+type Group = { cursor: Buffer; id: Buffer; from: bigint; next: bigint; count: number; keys: Buffer[] };
+
+const newGroup = (source: string, from: bigint): Group => ({
+  ...{ cursor: cursorKey(source), id: sourceId(source) },
+  ...{ from, next: from, count: 0, keys: [] },
+});
+
+function add(group: Group, entry: Entry, columns: Columns, terms: TermKey | undefined): void {
   const when = timeOf(columns) ?? entry.at;
-  const source = sourceId(entry.source);
   const said = terms === undefined ? [] : valuesOf(columns);
   const prefixes = said.flatMap(([field, value]) => terms && termPrefix(field, terms(field, value)));
-  return [TIMES, ...prefixes.filter((prefix) => prefix !== undefined)].map((prefix) =>
-    placeKey(prefix, when, source, entry.number),
-  );
+  for (const prefix of [TIMES, ...prefixes]) {
+    if (prefix !== undefined) group.keys.push(placeKey(prefix, when, group.id, entry.number));
+  }
+  group.next = entry.number + 1n;
+  group.count += 1;
 }
 
 /**
- * Whether there may be more. Nothing is written when another process has read on meanwhile. Synchronous: where a disk is full,
- * lmdb's own asynchronous transactions reject promises that nobody holds, which ends the process (lmdb 3.5, write.js).
+ * The cursor last: what a crash cut off is written once more. Nothing is, when another process has read on meanwhile. Synchronous:
+ * where a disk is full, lmdb's own asynchronous transactions reject promises that nobody holds, which ends the process (lmdb 3.5,
+ * write.js).
  */
-function store(db: Database, { source, from, next, count, isFull, keys }: Group): boolean {
-  if (count === 0) return false;
-  db.transactionSync(() => {
-    const now = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
-    if (now !== from) return;
-    // Sorted, neighbours fall into one page.
-    for (const key of keys.sort(Buffer.compare)) db.putSync(key, NOTHING);
-    db.putSync(cursorKey(source), uint(next));
-  });
-  return isFull;
+async function store(db: Database, { cursor, from, next, count, keys }: Group): Promise<void> {
+  if (count === 0) return;
+  keys.sort(Buffer.compare);
+  for (let at = 0; at < keys.length; at += PUT) {
+    db.transactionSync(() => {
+      if ((db.get(cursor)?.readBigUInt64BE() ?? 1n) !== from) return;
+      for (const key of keys.slice(at, at + PUT)) db.putSync(key, NOTHING);
+      if (at + PUT >= keys.length) db.putSync(cursor, uint(next));
+    });
+    await setImmediate();
+  }
 }
 
 type ColumnsOf = (entry: Entry) => Columns;

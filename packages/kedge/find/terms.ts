@@ -11,17 +11,27 @@ export const FIELDS = ["patient", "user", "action"] as const;
 export type Field = (typeof FIELDS)[number];
 
 const TERM_BYTES = 16;
+/** Who and what is in the newest events is in the next ones too: so many terms are remembered. */
+const REMEMBERED = 10_000;
 
 /** Makes the terms of one epoch. */
 export type TermKey = (field: Field, value: string) => Buffer;
 
 export function termKey({ tenantKey }: EpochKey): TermKey {
   const key = Buffer.from(hkdfSync("sha256", tenantKey, new Uint8Array(), "kedge/v1 find", 32));
-  return (field, value) =>
-    createHmac("sha256", key)
+  const remembered = new Map<string, Buffer>();
+  return (field, value) => {
+    const said = `${field}\0${value}`;
+    const known = remembered.get(said);
+    if (known !== undefined) return known;
+    const mac = createHmac("sha256", key)
       .update(`${field}\0${normal(value)}`)
-      .digest()
-      .subarray(0, TERM_BYTES);
+      .digest();
+    const term = mac.subarray(0, TERM_BYTES);
+    if (remembered.size === REMEMBERED) remembered.clear();
+    remembered.set(said, term);
+    return term;
+  };
 }
 
 /** Spellings that differ in case, in how characters are composed, or in white space, are one. */

@@ -45,7 +45,8 @@ export const delimited: Format = {
   read: (row, header) => (header === undefined ? {} : rowColumns(row, header)),
 };
 
-function rowColumns(row: Uint8Array, { separator, quoted = true, header, preset }: Header): Columns {
+function rowColumns(row: Uint8Array, above: Header): Columns {
+  const { separator, quoted = true, header } = above;
   const options = { separator, quoted };
   const scanner = rowScanner(options);
   if (scanner.next(row, 0) !== -1) throw malformedEvent(row, row.length, "more than one row");
@@ -59,12 +60,11 @@ function rowColumns(row: Uint8Array, { separator, quoted = true, header, preset 
       `${many} fields than the header has: ${fields.length} for ${header.length}`,
     );
   }
-  const presets =
-    typeof preset === "object" ? [preset] : isEpic(header) || preset === "epic" ? [EPIC, EPIC_OTHERWISE] : [];
-  const known = presets.flatMap((one) => Object.values(one).flat());
+  const places = placesOf(above);
   const of = (column: keyof Preset) => {
-    for (const one of presets) {
-      const text = textOf(one[column], known, header, fields);
+    for (const alternative of places.get(column) ?? []) {
+      const texts = alternative.map((place) => fields[place]?.trim() ?? "");
+      const text = texts.filter((part) => part !== "").join(" ");
       if (text !== "") return text;
     }
     return "";
@@ -91,17 +91,33 @@ function rowColumns(row: Uint8Array, { separator, quoted = true, header, preset 
 const isEpic = (header: readonly string[]): boolean =>
   ["ACCESS_TIME", "PAT_MRN_ID"].every((column) => header.some((name) => bare(normal(name)) === column));
 
-/** @param known all the names that the presets have */
-function textOf(
-  names: string | readonly string[] | undefined,
-  known: readonly string[],
-  header: readonly string[],
-  fields: readonly string[],
-): string {
-  const texts = [names ?? []].flat().map((name) => fields[indexOf(name, known, header)]?.trim() ?? "");
-  return texts.filter((text) => text !== "").join(" ");
+type Places = ReadonlyMap<string, readonly (readonly number[])[]>;
+
+/** Looked up once for all the rows below a header. */
+const PLACES = new WeakMap<Header, Places>();
+
+/** By column, where in a row its fields are, and where they are otherwise. */
+function placesOf(header: Header): Places {
+  const found = PLACES.get(header) ?? findPlaces(header);
+  PLACES.set(header, found);
+  return found;
 }
 
+function findPlaces({ header, preset }: Header): Places {
+  const presets =
+    typeof preset === "object" ? [preset] : isEpic(header) || preset === "epic" ? [EPIC, EPIC_OTHERWISE] : [];
+  const names = presets.flatMap((one) => Object.values(one).flat());
+  const places = new Map<string, number[][]>();
+  for (const one of presets) {
+    for (const [column, fields] of Object.entries(one)) {
+      const indices = [fields].flat().map((name) => indexOf(name, names, header));
+      places.set(column, [...(places.get(column) ?? []), indices]);
+    }
+  }
+  return places;
+}
+
+/** @param known all the names that the presets have */
 function indexOf(name: string, known: readonly string[], header: readonly string[]): number {
   const wanted = normal(name);
   const exact = header.findIndex((field) => normal(field) === wanted);

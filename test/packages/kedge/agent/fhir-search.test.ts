@@ -128,3 +128,35 @@ test("each search is an event of the journal before it is answered", async () =>
   await search("patient=p1");
   expect(count()).toBe(before + 1);
 });
+
+test("a search that looks through many of another format leaves the event loop to others in between", async () => {
+  let round = 0;
+  let isOpen = true;
+  const go = () => {
+    round += 1;
+    if (isOpen) setImmediate(go);
+  };
+  go();
+  const rounds = new Set<number>();
+  const entry = {
+    ...{ source: "ehr", number: 1n, at: 0, epoch: 0, commitment: new Uint8Array(32), notes: [] },
+    ...{ mediaType: "text/plain", bytes: new Uint8Array(1) },
+  };
+  const index = {
+    catchUp: async () => 0,
+    behind: () => 0n,
+    *search() {
+      for (let i = 0; i < 1_000; i++) {
+        rounds.add(round);
+        yield { entry, columns: {}, when: 0 };
+      }
+    },
+    close: async () => undefined,
+  };
+  const uses = await journal.intake(USES);
+  const request = new Request("http://127.0.0.1/AuditEvent?date=2026");
+  await searchAuditEvents({ index, uses, keys, proofs: pending, now: () => 0 }, request);
+  isOpen = false;
+  await uses.close();
+  expect(rounds.size).toBeGreaterThan(3);
+});

@@ -2,7 +2,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openFindIndex, type Query } from "@kedge/cli/find/index";
+import { type FindIndex, openFindIndex, type Query, type Searched } from "@kedge/cli/find/index";
 import { journalUse, USES } from "@kedge/cli/find/used";
 import { openJournal } from "@kedge/cli/journal/journal";
 import type { EpochKeys } from "@kedge/cli/journal/types";
@@ -217,6 +217,78 @@ test("what came after a rotation is left to who knows of it, and is found then",
   expect([...index.search({ patient: "p1" })]).toHaveLength(1);
   await index.close();
   await journal.close();
+});
+
+test("what is shredded while an index is open is not found in it any more", async () => {
+  await withOne(async (folder) => {
+    const state = { now: 0, shredded: new Set<number>() };
+    const keys = keysOf(state);
+    const journal = await openJournal({ folder, keys });
+    const index = openFindIndex(folder, journal, keys);
+    await index.catchUp();
+    expect([...index.search({ patient: "CANARY-4711" })]).toHaveLength(1);
+    state.now = 1;
+    state.shredded.add(0);
+    expect([...index.search({ patient: "CANARY-4711" })]).toEqual([]);
+    await index.close();
+    await journal.close();
+  });
+});
+
+const MANY = 2_000;
+
+/** An index over `MANY` events, and how often the event loop went round while they were read. */
+async function withMany(
+  run: (world: { index: FindIndex; take: () => Promise<unknown>; turns: () => number }) => Promise<void>,
+): Promise<void> {
+  const folder = newFolder();
+  const keys = keysOf({ now: 0, shredded: new Set() });
+  const journal = await openJournal({ folder, keys });
+  const intake = await journal.intake("ehr");
+  const bytes = auditEvent({ patient: "p1", user: "u1", action: "R", at: 0 });
+  const take = (count: number) =>
+    intake.take({
+      arrivals: Array.from({ length: count }, () => ({ bytes, mediaType: "application/fhir+json" })),
+    });
+  await take(MANY);
+  let round = 0;
+  let isOpen = true;
+  const go = () => {
+    round += 1;
+    if (isOpen) setImmediate(go);
+  };
+  go();
+  const rounds = new Set<number>();
+  const searched: Searched = {
+    sources: journal.sources,
+    cursor: journal.cursor,
+    *entries(source, range) {
+      for (const entry of journal.entries(source, range)) {
+        rounds.add(round);
+        yield entry;
+      }
+    },
+  };
+  const index = openFindIndex(folder, searched, keys);
+  try {
+    await run({ index, take: () => take(1), turns: () => rounds.size });
+  } finally {
+    isOpen = false;
+    await index.close();
+    await journal.close();
+  }
+}
+
+test("an index reads on to what was the end, once for all who wait, and leaves the event loop to others in between", async () => {
+  await withMany(async ({ index, take, turns }) => {
+    expect(index.behind()).toBe(BigInt(MANY));
+    const reading = [index.catchUp(), index.catchUp()];
+    await take();
+    expect((await Promise.all(reading)).toSorted((a, b) => b - a)).toEqual([MANY, 1]);
+    expect(index.behind()).toBe(0n);
+    expect(turns()).toBeGreaterThan(3);
+    expect([...index.search({ patient: "p1" })]).toHaveLength(MANY + 1);
+  });
 });
 
 test("an index that is damaged is made again", async () => {
