@@ -161,6 +161,7 @@ async function journalAnHour(): Promise<void> {
       bytes: new TextEncoder().encode(text),
       mediaType: "application/json",
     })),
+    cursors: new Map([["place", "line 3"]]),
   });
   const entries = [...journal.entries("ehr")];
   const to = Math.floor(Date.now() / HOUR) * HOUR;
@@ -206,6 +207,12 @@ test("an agent's source stays complete to an auditor when its key is shredded: t
   expect([late.code, late.out]).toEqual([1, expect.stringMatching(/1 manifests of epoch 0.*are kept/)]);
   await seal();
   await ok(...shredding);
+
+  // The agent, which has not run since, finds where its sources stand.
+  const keys = await openKeyring({ path: join(cwd, ".kedge/keyring.json") });
+  const journal = await openJournal({ folder: join(cwd, "agent"), keys });
+  expect(journal.cursor("ehr", "place")).toBe("line 3");
+  await journal.close();
 
   const none = await run(["manifests", "--data", "agent", "--out", "none"]);
   expect([none.code, none.err]).toEqual([1, expect.stringMatching(/of 1 manifests the key was shredded/)]);

@@ -128,6 +128,13 @@ function checkConfig(value: unknown): AgentConfig {
         `${quoted(source.name)} has search, and index is false: it needs the index`,
       );
     }
+    const asks = source.kind === "fhir" && (source.listen.tokenFile ?? source.listen.tls?.clientCa);
+    if (source.kind === "fhir" && source.search && asks === undefined) {
+      throw new AgentError(
+        "config",
+        `${quoted(source.name)} has search, and would show patients to everyone on this machine: name a tokenFile or a clientCa in its listen`,
+      );
+    }
     const listening = listenOf(source);
     if (listening !== undefined) checkListener(listening.listen, listening.schemes);
   }

@@ -2,9 +2,11 @@
  * The FHIR endpoint (IHE RESTful ATNA, ITI-20), and plain POST beside it: what each request becomes in the journal, and
  * what its sender is told once it is there. No resource is changed: what is committed is the bytes as they came.
  */
+import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
-import { type BundleEntry, readBundle, resourceType } from "@kedge/verify/events/formats/fhir";
+import { type BundleEntry, bundleSteps, resourceTypeSteps } from "@kedge/verify/events/formats/fhir";
 import { isXml } from "@kedge/verify/events/formats/malformed";
+import type { Steps } from "@kedge/verify/events/formats/xml";
 import type { Gap, GapKind } from "@kedge/verify/events/gap";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
@@ -21,7 +23,7 @@ import {
   type Syntax,
 } from "./fhir-answers.ts";
 import { gapArrival } from "./gap-arrival.ts";
-import { mediaTypeOfRequest, type PostedEvent, postedEvents } from "./posted-events.ts";
+import { checkNumber, mediaTypeOfRequest, type PostedEvent, postedEvents } from "./posted-events.ts";
 import { type Body, busy, type Room, readBody } from "./request-body.ts";
 
 export type Endpoint = {
@@ -30,7 +32,7 @@ export type Endpoint = {
   path: string;
   /** By the Authorization header. */
   mayEnter(authorization: string | undefined): boolean;
-  /** Whether a token or a certificate is asked for: without, a page in a browser of this machine could send events too. */
+  /** Whether no token is asked for: then a page in a browser of this machine could come here, certificate and all. */
   isOpen: boolean;
   /** Octets: of an event, and of a body that may hold several. */
   limits: { event: number; bundle: number };
@@ -47,11 +49,11 @@ export type Endpoint = {
 };
 export type Counter = "requests" | "events" | "refused" | "gaps" | "unavailable";
 
-/** Of a Bundle, or a body of several events. */
-const MAX_EVENTS = 10_000;
 const RETRY_AFTER = "5";
 const MAX_LATELY = 1000;
 const MAX_RUNNING = 1000;
+/** Searches at a time: each takes a turn of those that events are taken in. */
+const MAX_SEARCHING = 4;
 
 const SYNTAXES: ReadonlyMap<string, Syntax> = new Map([
   ["application/fhir+json", "json"],
@@ -71,7 +73,7 @@ const ID = /^[A-Za-z0-9.-]{1,64}$/; // FHIR R4 §2.24.0.1
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export function createFhirApp(options: Endpoint): Hono {
-  const endpoint: Running = { ...options, lately: new Set(), running: 0 };
+  const endpoint: Running = { ...options, lately: new Set(), running: 0, searching: 0 };
   const { path } = endpoint;
   const app = new Hono({ strict: false }).basePath(path);
   const { search, limits } = endpoint;
@@ -89,7 +91,17 @@ export function createFhirApp(options: Endpoint): Hono {
     }
   });
   app.get("/metadata", (c) => answer(c, capabilities(baseOf(endpoint, c), c, search !== undefined), 200));
-  if (search !== undefined) app.get("/AuditEvent", (c) => search(c.req.raw));
+  if (search !== undefined) {
+    app.get("/AuditEvent", async (c) => {
+      if (endpoint.searching >= MAX_SEARCHING) throw busy("requests");
+      endpoint.searching++;
+      try {
+        return await search(c.req.raw);
+      } finally {
+        endpoint.searching--;
+      }
+    });
+  }
   app.post("/events", (c) => withBody(endpoint, c, limits.bundle, takeEvents));
   app.post("/", (c) =>
     withBody(endpoint, c, limits.bundle, (posted) =>
@@ -145,8 +157,8 @@ function refusalOf(endpoint: Endpoint, error: Error): Refusal {
 
 // ---- what a request becomes in the journal ------------------------------------------------------------------------
 
-/** `lately`: SHA-256 of bodies that have left a gap; `running`: requests under way. */
-type Running = Endpoint & { lately: Set<string>; running: number };
+/** `lately`: SHA-256 of bodies that have left a gap; `running`, `searching`: requests under way, and searches of those. */
+type Running = Endpoint & { lately: Set<string>; running: number; searching: number };
 type Posted = { endpoint: Running; c: Context; body: Body };
 
 async function withBody(
@@ -175,9 +187,9 @@ async function takeResource(posted: Posted): Promise<Response> {
   const { endpoint, c, body } = posted;
   const { type = "", id } = c.req.param();
   const syntax = syntaxOf(c.req.raw.headers);
-  await orGap(posted, () => {
+  await orGap(posted, async () => {
     checkSyntax(body.bytes, syntax);
-    checkType(resourceType(body.bytes), type);
+    checkType(await inTurns(resourceTypeSteps(body.bytes)), type);
   });
   const event = { bytes: body.bytes, mediaType: FHIR_TYPES[syntax] };
   const [number] = await journal(posted, [event]);
@@ -194,9 +206,8 @@ async function takeResource(posted: Posted): Promise<Response> {
 
 async function takeEvents(posted: Posted): Promise<Response> {
   const { endpoint, c, body } = posted;
-  const events = await orGap(posted, () => {
-    const found = postedEvents(c.req.raw.headers, body.bytes);
-    checkNumber(found.length);
+  const events = await orGap(posted, async () => {
+    const found = await inTurns(postedEvents(c.req.raw.headers, body.bytes));
     for (const { bytes } of found) checkLength(bytes, endpoint.limits.event);
     return found;
   });
@@ -210,9 +221,9 @@ async function takeEvents(posted: Posted): Promise<Response> {
 async function takeBundle(posted: Posted): Promise<Response> {
   const { endpoint, c, body } = posted;
   const syntax = syntaxOf(c.req.raw.headers);
-  const bundle = await orGap(posted, () => {
+  const bundle = await orGap(posted, async () => {
     checkSyntax(body.bytes, syntax);
-    const { type, entries } = readBundle(body.bytes) ?? { entries: [] };
+    const { type, entries } = (await inTurns(bundleSteps(body.bytes))) ?? { entries: [] };
     if (type !== "batch" && type !== "transaction") {
       const what =
         "What is no Bundle of type batch or transaction goes to the address of its type, such as /AuditEvent.";
@@ -281,11 +292,6 @@ function checkType(type: string, addressed: string): void {
   throw new Refusal("invalid", "The resource is not of the type that its address says.");
 }
 
-function checkNumber(count: number): void {
-  if (count > MAX_EVENTS)
-    throw new Refusal("too_large", `At most ${MAX_EVENTS} events are taken at a time: send less.`);
-}
-
 function checkLength({ length }: Uint8Array, limit: number): void {
   if (length > limit) throw new Refusal("too_large", `An event of ${length} octets is more than ${limit}.`);
 }
@@ -320,9 +326,9 @@ function notesOf(headers: Headers, { isEncoded }: Body): string[] {
  * What `read` makes of the body. Where it throws, the sender is told, and it is a gap: a sender that gives up would be
  * missed by nobody. undefined where the bytes are taken all the same.
  */
-async function orGap<T>({ endpoint, body }: Posted, read: () => T): Promise<T | undefined> {
+async function orGap<T>({ endpoint, body }: Posted, read: () => Promise<T>): Promise<T | undefined> {
   try {
-    return read();
+    return await read();
   } catch (error) {
     if (error instanceof Refusal && error.code === "unsupported_media_type") throw error;
     const kind = gapKind(error);
@@ -334,6 +340,15 @@ async function orGap<T>({ endpoint, body }: Posted, read: () => T): Promise<T | 
     const [oldest = id] = endpoint.lately;
     if (endpoint.lately.size > MAX_LATELY) endpoint.lately.delete(oldest);
     throw error;
+  }
+}
+
+/** A large body holds no other sender up. */
+async function inTurns<T>(steps: Steps<T>): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await setImmediate();
   }
 }
 

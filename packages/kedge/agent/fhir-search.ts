@@ -2,6 +2,7 @@
  * Searching the journal as IHE Retrieve ATNA Audit Event (ITI-81) has it: `GET /AuditEvent`, for whoever has a viewer already.
  * Each hit is the resource as it was taken, with a DocumentReference whose attachment is its proof.
  */
+import { setImmediate } from "node:timers/promises";
 import { ClientError } from "@kedge/verify/error";
 import { EventError } from "@kedge/verify/events/error";
 import { ACTIONS } from "@kedge/verify/events/formats/codes";
@@ -28,6 +29,10 @@ export type FhirSearch = {
 
 const DEFAULT_COUNT = 50;
 const MAX_COUNT = 500;
+/** Of the events of one page: the next one has the others. */
+const MAX_OCTETS = 16 << 20;
+/** Ms of a search before senders of events have their turn. */
+const TURN = 25;
 const MAX_PAGE = 1_000_000;
 
 /** Answers one request; who asks may do so. @throws Refusal `invalid` */
@@ -42,17 +47,24 @@ export async function searchAuditEvents(
   const hits: Found[] = [];
   let passed = 0;
   let more = false;
+  let octets = 0;
+  let began = performance.now();
   for (const found of index.search(query)) {
+    if (performance.now() - began > TURN) {
+      await setImmediate();
+      began = performance.now();
+    }
     if (!isAuditEvent(found)) continue;
     if (passed++ < page) continue;
-    if (hits.length === count) {
-      more = true;
+    octets += found.entry.bytes?.length ?? 0;
+    if (hits.length === count || (hits.length > 0 && octets > MAX_OCTETS)) {
+      more = count > 0;
       break;
     }
     hits.push(found);
   }
   const evidence = await evidenceOf(hits, keys, proofs);
-  const links = [link("self", url, page), ...(more ? [link("next", url, page + count)] : [])];
+  const links = [link("self", url, page), ...(more ? [link("next", url, page + hits.length)] : [])];
   return new Response(bundleText(hits, links, evidence), {
     headers: { "Content-Type": FHIR_TYPES.json, "Cache-Control": "no-store" },
   });

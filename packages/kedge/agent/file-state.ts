@@ -1,4 +1,5 @@
 /** What a source remembers of each file that it follows, as it lies in the journal's cursors. */
+import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { z } from "zod";
 import type { Intake } from "../journal/types.ts";
@@ -6,8 +7,9 @@ import { type Fingerprint, NOTHING_READ } from "./fingerprint.ts";
 import { LINE_CONTENTS } from "./line-events.ts";
 
 const stateSchema = z.strictObject({
-  /** Below the folder that is followed, as it was last seen. */
+  /** Hashes of its name below the folder that is followed, as it was last seen, and of what that was before a rotation. */
   name: z.string(),
+  family: z.string(),
   /** `device:inode`, also of a file that is gone. */
   inode: z.string(),
   /** No file has what was read here: it was truncated, written over, or taken away. */
@@ -40,7 +42,7 @@ export function newState(
   size: number,
   content: FileState["content"],
 ): FileState {
-  return { name, inode, size, content, ...NOTHING_READ, marks: [] };
+  return { ...hashedNames(name), inode, size, content, ...NOTHING_READ, marks: [] };
 }
 
 export function readStates(intake: Intake): Map<string, FileState> {
@@ -83,5 +85,14 @@ export function namesBefore(name: string): string[] {
   const names = [folder + plain, folder + plain.replace(AFTER, ""), familyOf(name)];
   return [...new Set(names)].filter((before) => before !== name);
 }
+
+/** Names may say whose record it is, and cursors lie in the journal as they are. */
+export const nameHash = (name: string): string =>
+  createHash("sha256").update(name).digest("base64url").slice(0, 22);
+
+export const hashedNames = (name: string): Pick<FileState, "name" | "family"> => ({
+  name: nameHash(name),
+  family: nameHash(familyOf(name)),
+});
 
 export const isRotationOf = (name: string, of: string): boolean => namesBefore(name).includes(of);

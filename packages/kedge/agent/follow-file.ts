@@ -12,10 +12,10 @@ import { joinBytes } from "@kedge/verify/tlog/bytes";
 import type { Arrival } from "../journal/types.ts";
 import {
   type FileState,
-  familyOf,
   fileKey,
   fingerprintOf,
-  isRotationOf,
+  hashedNames,
+  nameHash,
   namesBefore,
   newState,
   readStates,
@@ -270,16 +270,17 @@ export function openFollower(options: FollowOptions): Follower {
     isGzip: boolean,
   ): Promise<string | "copy" | undefined> {
     const inode = inodeOf(stats);
-    const family = familyOf(name);
+    const { family } = hashedNames(name);
     const begins = fingerprintAll(head);
-    const rotated = namesBefore(name).map((before) => byName.get(before));
+    const before = namesBefore(name).map(nameHash);
+    const rotated = before.map((hash) => byName.get(hash));
     const known = [...new Set([...goneSince.keys(), ...missing.keys(), ...rotated])]
       .flatMap((id) => (id === undefined ? [] : [{ id, state: stateOf(id) }]))
-      .filter(({ state }) => state.refused === undefined && familyOf(state.name) === family)
+      .filter(({ state }) => state.refused === undefined && state.family === family)
       .filter(({ state }) => agree(begins.marks, state.marks))
       .sort((a, b) => b.state.offset - a.state.offset);
     for (const { id, state } of known) {
-      const isRotated = isRotationOf(name, state.name);
+      const isRotated = before.includes(state.name);
       const like = await likenessTo(state, { handle, isGzip, size: Number(stats.size), isRotated });
       if (like.is === "differs") continue;
       const isTelling = (like.is === "part" ? like.checked : state.offset) >= TELLING;
@@ -327,12 +328,12 @@ export function openFollower(options: FollowOptions): Follower {
       ...state,
       ...print,
       marks: [...print.marks],
-      ...{ name, inode, size: isGzip ? state.size : Number(stats.size) },
+      ...{ ...hashedNames(name), inode, size: isGzip ? state.size : Number(stats.size) },
       ...(isGzip ? { gzip: isShorter ? stampOf(stats) : "" } : {}),
       ...(isGzip && isShorter ? { isEnded: true } : {}),
     });
     byInode.set(inode, id);
-    byName.set(name, id);
+    byName.set(nameHash(name), id);
     looks.delete(`copy ${inode}`);
     goneSince.delete(id);
   }
@@ -357,7 +358,7 @@ export function openFollower(options: FollowOptions): Follower {
       await save(id, { ...state, refused: refused.what }, gap ? [gap] : []);
     } else states.set(id, isGzip ? { ...state, gzip: "" } : state);
     byInode.set(inode, id);
-    byName.set(name, id);
+    byName.set(nameHash(name), id);
     host.count("files");
     return id;
   }
@@ -525,7 +526,8 @@ export function openFollower(options: FollowOptions): Follower {
         missing.delete(id);
         // What is gone keeps the name that it had: its copies were made of that.
         if ((await trying(id, () => isSame(id, file))) === false) await markGone(id);
-        else if (state.name !== file.name) states.set(id, { ...stateOf(id), name: file.name });
+        else if (state.name !== nameHash(file.name))
+          states.set(id, { ...stateOf(id), ...hashedNames(file.name) });
       }
       byName = new Map(
         [...states].flatMap(([id, { isGone, name }]) => (isGone ? [] : [[name, id] as const])),

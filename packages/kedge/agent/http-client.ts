@@ -15,10 +15,17 @@ const LONGEST_PAUSE = 3_600_000;
 /** Ms before a token ends that another is asked for. */
 const RENEWAL = 30_000;
 
-/** Whether what is sent there cannot be read on the way. */
-export function isGuarded(url: string): boolean {
-  return url.startsWith("https:") || isLoopback(new URL(url));
-}
+/** Where what is sent cannot be read on the way. The URL itself is shown, so it has no secret. */
+export const urlSchema = z
+  .url({ protocol: /^https?$/ })
+  .refine(
+    (url) => url.startsWith("https:") || isLoopback(new URL(url)),
+    "http:// is for loopback alone: write https://",
+  )
+  .refine(
+    (url) => new URL(url).username === "" && new URL(url).password === "",
+    "a URL has no name and password: put what is secret into a file",
+  );
 
 /** A file that holds one line. It is read anew each time, for whoever renews it. @throws AgentError `config` */
 export function secretOf(path: string): string {
@@ -41,9 +48,7 @@ function readSecret(path: string): Uint8Array {
 export const authorizationSchema = z.union([
   z.strictObject({ tokenFile: z.string() }),
   z.strictObject({
-    tokenUrl: z
-      .url({ protocol: /^https?$/ })
-      .refine(isGuarded, "http:// is for loopback alone: write https://"),
+    tokenUrl: urlSchema,
     clientId: z.string().min(1),
     secretFile: z.string(),
     scope: z.string().optional(),

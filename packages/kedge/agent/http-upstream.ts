@@ -5,12 +5,12 @@ import { concatBytes } from "@kedge/verify/tlog/bytes";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import * as z from "zod";
 import type { Send } from "./forward.ts";
-import { isGuarded, secretOf } from "./http-client.ts";
+import { secretOf, urlSchema } from "./http-client.ts";
 import type { Host } from "./source.ts";
 
 export const upstreamSchema = z.strictObject({
   /** What the paths of the requests are added to. */
-  url: z.url({ protocol: /^https?$/ }).refine(isGuarded, "http:// is for loopback alone: write https://"),
+  url: urlSchema,
   /** A file with what is sent as `Authorization: Bearer …`; the sender's own does not go on. */
   tokenFile: z.string().optional(),
 });

@@ -79,7 +79,7 @@ export function openFhir(options: FhirOptions, host: Host, limits: ServerOptions
         },
         path: options.path,
         mayEnter: (authorization) => mayEnter(listener, authorization),
-        isOpen: listener.token === undefined && options.listen.tls?.clientCa === undefined,
+        isOpen: listener.token === undefined,
         limits: { event: options.limit, bundle: Math.max(options.limit, options.bundleLimit) },
         refuse: options.refuse,
         room: { free: ROOM },

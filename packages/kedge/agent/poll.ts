@@ -9,7 +9,7 @@ import { MAX_BYTES } from "@kedge/verify/events/formats/json";
 import * as z from "zod";
 import type { Arrival } from "../journal/types.ts";
 import { gapArrival } from "./gap-arrival.ts";
-import { authorizationSchema, isGuarded, openAuthorization, requestBytes } from "./http-client.ts";
+import { authorizationSchema, openAuthorization, requestBytes, urlSchema } from "./http-client.ts";
 import { type Backoff, backoff, pause } from "./pause.ts";
 import { type Found, readPage } from "./poll-page.ts";
 import type { Host, Source } from "./source.ts";
@@ -18,7 +18,7 @@ export const pollSchema = z.strictObject({
   kind: z.literal("poll"),
   name: z.string(),
   /** The base of the FHIR server. */
-  url: z.url({ protocol: /^https?$/ }).refine(isGuarded, "http:// is for loopback alone: write https://"),
+  url: urlSchema,
   resource: z
     .string()
     .regex(/^[A-Z][A-Za-z]{1,63}$/, "a resource type, such as AuditEvent")
@@ -42,6 +42,8 @@ export type PollOptions = z.output<typeof pollSchema>;
 
 /** Of one round: then the next one goes on from where it came to. */
 const MAX_PAGES = 10_000;
+/** Characters of a page's address: those of a round are kept. */
+const MAX_URL = 8192;
 /** A server may compare by the second. */
 const PRECISION = 1000;
 /** Ms that a server's clock may be behind the newest that it has stored, before it is said. */
@@ -190,6 +192,8 @@ function openPolling(options: PollOptions, { intake, signal, count, trouble }: H
 
   /** A token goes to no other server than the one that it is for. */
   function follow(next: string, from: URL): URL {
+    if (next.length > MAX_URL)
+      throw new ClientError("protocol", "The server's next page has no usable address");
     const url = URL.canParse(next, from.href) ? new URL(next, from) : undefined;
     if (url?.origin === origin && url.username === "" && url.password === "") return url;
     throw new ClientError(

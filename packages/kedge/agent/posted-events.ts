@@ -5,12 +5,18 @@
 import { cloudevents } from "@kedge/verify/events/formats/cloudevents";
 import { formatOf } from "@kedge/verify/events/formats/formats";
 import { lookAtJson } from "@kedge/verify/events/formats/json";
+import type { Steps } from "@kedge/verify/events/formats/xml";
 import { mediaTypeOf, parseSentMediaType } from "@kedge/verify/events/media";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { Refusal } from "./fhir-answers.ts";
 
 export type PostedEvent = { bytes: Uint8Array; mediaType: string };
+
+/** Of a Bundle, or a body of several events. */
+export const MAX_EVENTS = 10_000;
+/** Octets that are read before other senders have their turn. */
+const TURN = 1 << 17;
 
 const CLOUD_EVENT = "application/cloudevents+json";
 const CLOUD_EVENTS = "application/cloudevents-batch+json";
@@ -23,7 +29,7 @@ const LINES: ReadonlySet<string> = new Set([
 const OTHERS_CLOUD_EVENTS = /^application\/cloudevents/;
 
 /** @throws Refusal `unsupported_media_type`, `invalid`; EventError for what is not as its media type says */
-export function postedEvents(headers: Headers, bytes: Uint8Array): PostedEvent[] {
+export function postedEvents(headers: Headers, bytes: Uint8Array): Steps<PostedEvent[]> {
   const mediaType = mediaTypeOfRequest(headers);
   if (mediaType === CLOUD_EVENTS) return checked(cloudevents.split?.(bytes) ?? []);
   if (mediaType !== CLOUD_EVENT && OTHERS_CLOUD_EVENTS.test(mediaType)) {
@@ -34,9 +40,23 @@ export function postedEvents(headers: Headers, bytes: Uint8Array): PostedEvent[]
   return checked([{ bytes, mediaType }]);
 }
 
-function checked(events: PostedEvent[]): PostedEvent[] {
-  for (const { bytes, mediaType } of events) formatOf(bytes, mediaType).read(bytes);
+function* checked(events: PostedEvent[]): Steps<PostedEvent[]> {
+  checkNumber(events.length);
+  let octets = 0;
+  for (const { bytes, mediaType } of events) {
+    formatOf(bytes, mediaType).read(bytes);
+    octets += bytes.length;
+    if (octets < TURN) continue;
+    octets = 0;
+    yield;
+  }
   return events;
+}
+
+/** @throws Refusal `too_large` */
+export function checkNumber(count: number): void {
+  if (count > MAX_EVENTS)
+    throw new Refusal("too_large", `At most ${MAX_EVENTS} events are taken at a time: send less.`);
 }
 
 /** Without parameters; octets where none is named. @throws Refusal `unsupported_media_type` */
@@ -53,10 +73,10 @@ export function mediaTypeOfRequest(headers: Headers): string {
   }
 }
 
-/** A line is an event without its line end; blank lines are none (NDJSON §3.1). */
+/** A line is an event without its line end; blank lines are none (NDJSON §3.1). Of too many there is one more than enough. */
 function linesOf(bytes: Uint8Array): PostedEvent[] {
   const events: PostedEvent[] = [];
-  for (let start = 0; start < bytes.length; ) {
+  for (let start = 0; start < bytes.length && events.length <= MAX_EVENTS; ) {
     const at = bytes.indexOf(LF, start);
     const end = at === -1 ? bytes.length : at;
     const line = bytes.subarray(start, bytes[end - 1] === CR && end > start ? end - 1 : end);

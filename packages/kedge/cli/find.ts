@@ -8,6 +8,7 @@ import { wholeNumber } from "@kedge/verify/cli/options";
 import { EXIT_FAILED, misuse, print, printJson, warn } from "@kedge/verify/cli/output";
 import { createRecords, recordLine } from "@kedge/verify/cli/records";
 import { time } from "@kedge/verify/cli/time";
+import { isOwnSource } from "@kedge/verify/events/manifest";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import * as z from "zod";
@@ -71,7 +72,7 @@ async function find(flags: FindFlags): Promise<void> {
     await index.catchUp();
     const found = limited(index.search(query), flags.limit ?? Number.POSITIVE_INFINITY);
     if (flags.export === undefined) show(found, flags);
-    else await exportAll(found, keys, { ...flags, out: flags.export });
+    else await exportAll(found, keys, { ...flags, source: query.source, out: flags.export });
   } finally {
     await index.close();
     await journal.close();
@@ -160,9 +161,11 @@ function show(found: Iterable<Found>, { json }: FindFlags): void {
     else print(...(count === 0 ? [HEADINGS.join(SEPARATOR)] : []), rowOf(one).join(SEPARATOR));
     count += 1;
   }
-  warn(count === 1 ? "1 event found" : `${count} events found`);
+  warn(`${counted(count, "event")} found`);
   if (count === 0) process.exitCode = EXIT_FAILED;
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 function rowOf({ entry, columns, when }: Found): string[] {
   const { user, patient, action, recordType, workstation, reason, outcome } = columns;
@@ -211,7 +214,7 @@ const EXTENSIONS: { readonly [suffix: string]: string } = {
 async function exportAll(
   found: Iterable<Found>,
   keys: EpochKeys,
-  flags: SettingFlags & WaitFlags & { out: string },
+  flags: SettingFlags & WaitFlags & { out: string; source?: string | undefined },
 ): Promise<void> {
   const { out } = flags;
   const folder = join(out, "events");
@@ -224,6 +227,8 @@ async function exportAll(
   let without = 0;
   const wanted = async function* (): AsyncGenerator<Wanted> {
     for (const { entry } of found) {
+      // Of the agent's own sources, this search among them, only what is asked for by its source.
+      if (flags.source === undefined && isOwnSource(entry.source)) continue;
       const opening = openingOf(entry, keys);
       if (entry.bytes === undefined || opening === undefined) {
         without += 1;
@@ -243,7 +248,7 @@ async function exportAll(
     const { written } = await fetchProofs(wanted(), { ...flags, out: join(out, "proofs.ndjson") });
     await records.sync();
     print(
-      `${count} events, their openings and ${written} proofs are in ${out}: kedge verify ${out}/events ${out}/proofs.ndjson`,
+      `${counted(count, "event")}, openings, and ${counted(written, "proof")} are in ${out}: kedge verify ${out}/events ${out}/proofs.ndjson`,
     );
     if (without > 0) warn(`${without} found events have no body or no key any more, and are not exported`);
     if (written < count || without > 0 || count === 0) process.exitCode = EXIT_FAILED;

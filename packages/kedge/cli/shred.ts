@@ -15,7 +15,7 @@ import { sayFailure } from "@kedge/verify/proof/words";
 import { quoted } from "@kedge/verify/text";
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
-import type { JournalReader } from "../journal/types.ts";
+import type { EpochKeys, JournalReader } from "../journal/types.ts";
 import type { KeyringPlace } from "../keys/keyring.ts";
 import { readKeyringFile } from "../keys/keyring-file.ts";
 import type { Shredding } from "../keys/shred.ts";
@@ -87,24 +87,44 @@ async function shred(flags: ShredFlags): Promise<void> {
 /** What an auditor of the epoch will need, as long as there is its key. What was kept before is not kept anew. */
 async function keepOfAgent(data: string, place: KeyringPlace, epoch: number): Promise<void> {
   const out = join(dirname(place.path), `shred-${epoch}-manifests`);
-  if (existsSync(out)) return;
+  const isKept = existsSync(out);
   const { openKeyring } = await import("../keys/keyring.ts");
   const keys = await keyringMisuse(() => openKeyring(place));
   if (keys.of(epoch) === undefined) {
-    warn(`the shredding of epoch ${epoch} was begun before: its manifests can be opened no more`);
+    if (!isKept)
+      warn(`the shredding of epoch ${epoch} was begun before: its manifests can be opened no more`);
     return;
   }
-  await withJournal(data, keys, async (journal) => {
-    checkSeen(journal, place, epoch);
-    const waiting = journal.sources().find(({ forwarding }) => forwarding > 0n);
-    if (waiting !== undefined) {
-      throw misuse(
-        `Messages of the source ${quoted(waiting.name)} wait for its upstream, encrypted under the tenant key: wait until it has them`,
-      );
+  if (!isKept) {
+    await withJournal(data, keys, async (journal) => {
+      checkSeen(journal, place, epoch);
+      const waiting = journal.sources().find(({ forwarding }) => forwarding > 0n);
+      if (waiting !== undefined) {
+        throw misuse(
+          `Messages of the source ${quoted(waiting.name)} wait for its upstream, encrypted under the tenant key: wait until it has them`,
+        );
+      }
+      const { written } = await keepManifests(journal, keys, { out, epoch });
+      print(`${written} manifests of epoch ${epoch}, with their openings, are kept in ${out}`);
+    });
+  }
+  await keepPlaces(data, keys);
+}
+
+/** Whatever is written to a journal has the key of its cursors written down under the current epoch, which stays. */
+async function keepPlaces(folder: string, keys: EpochKeys): Promise<void> {
+  const { openJournal } = await import("../journal/journal.ts");
+  const { JournalError } = await import("../journal/error.ts");
+  try {
+    const journal = await openJournal({ folder, keys });
+    try {
+      await (await journal.intake("kedge.keyring")).close();
+    } finally {
+      await journal.close();
     }
-    const { written } = await keepManifests(journal, keys, { out, epoch });
-    print(`${written} manifests of epoch ${epoch}, with their openings, are kept in ${out}`);
-  });
+  } catch (error) {
+    throw error instanceof JournalError ? misuse(error.message, error) : error;
+  }
 }
 
 /** In which an agent that runs has seen a rotation, ms. */

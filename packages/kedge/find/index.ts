@@ -36,8 +36,9 @@ export type FindIndex = {
 const DATABASE = "find.mdb";
 /** Of another layout the index is made again. */
 const LAYOUT = "2";
-/** Events in one transaction. */
+/** Events in one transaction, and ms that they are read for: whoever takes events in waits meanwhile. */
 const GROUP = 2_000;
+const TURN = 50;
 
 const NOTHING = Buffer.alloc(1);
 
@@ -146,7 +147,7 @@ function uint(value: bigint): Buffer {
 
 // ---- writing ------------------------------------------------------------------------------------------------------
 
-type Group = { source: string; from: bigint; next: bigint; count: number; keys: Buffer[] };
+type Group = { source: string; from: bigint; next: bigint; count: number; isFull: boolean; keys: Buffer[] };
 
 function readGroup(
   db: Database,
@@ -156,13 +157,15 @@ function readGroup(
   keysOfEntry: (entry: Entry) => Buffer[],
 ): Group {
   const from = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
-  const group: Group = { source, from, next: from, count: 0, keys: [] };
+  const group: Group = { source, from, next: from, count: 0, isFull: false, keys: [] };
+  const began = performance.now();
   for (const entry of journal.entries(source, { from })) {
     if (!isKnown(entry)) break;
     group.keys.push(...keysOfEntry(entry));
     group.next = entry.number + 1n;
     group.count += 1;
-    if (group.count === GROUP) break;
+    group.isFull = group.count === GROUP || performance.now() - began > TURN;
+    if (group.isFull) break;
   }
   return group;
 }
@@ -181,7 +184,7 @@ function keysOf(entry: Entry, columns: Columns, terms: TermKey | undefined): Buf
  * Whether there may be more. Nothing is written when another process has read on meanwhile. Synchronous: where a disk is full,
  * lmdb's own asynchronous transactions reject promises that nobody holds, which ends the process (lmdb 3.5, write.js).
  */
-function store(db: Database, { source, from, next, count, keys }: Group): boolean {
+function store(db: Database, { source, from, next, count, isFull, keys }: Group): boolean {
   if (count === 0) return false;
   db.transactionSync(() => {
     const now = db.get(cursorKey(source))?.readBigUInt64BE() ?? 0n;
@@ -190,7 +193,7 @@ function store(db: Database, { source, from, next, count, keys }: Group): boolea
     for (const key of keys.sort(Buffer.compare)) db.putSync(key, NOTHING);
     db.putSync(cursorKey(source), uint(next));
   });
-  return count === GROUP;
+  return isFull;
 }
 
 type ColumnsOf = (entry: Entry) => Columns;

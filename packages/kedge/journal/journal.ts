@@ -75,6 +75,7 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
   const read = reading(folder, latest, keys);
   const check = () => {
     read.checkKeys(keys);
+    read.checkCursors();
     checkBegun(folder, (source) => read.header(source) !== undefined);
   };
   try {
@@ -116,7 +117,12 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
       try {
         const { writer } = await sound();
         const operations = group.map(({ operation }) => operation());
-        const answer = await writer.commit({ operations, key: keys.current(), now: now() });
+        const answer = await writer.commit({
+          operations,
+          key: keys.current(),
+          now: now(),
+          cursorKey: read.keyOfCursors(),
+        });
         if ("error" in answer) {
           // Before it is said: until the files are opened anew nothing can be read either.
           await sound().catch(() => undefined);

@@ -26,6 +26,8 @@ const KIND = {
   receipt: "r",
   /** Epoch: tells tenant keys apart, and says nothing of them. */
   epoch: "k",
+  /** Epoch: the key of cursors, encrypted under its tenant key. */
+  cursorKey: "w",
 } as const;
 export type Kind = keyof typeof KIND;
 
@@ -64,9 +66,9 @@ export function receiptKey(postedAt: number, count: number): Buffer {
 }
 export const receiptCountOf = (key: Buffer): number => key.readUInt32BE(9);
 
-export function epochKey(epoch: number): Buffer {
+export function epochKey(epoch: number, kind: "epoch" | "cursorKey" = "epoch"): Buffer {
   const key = Buffer.alloc(5);
-  key.write(KIND.epoch, 0, "latin1");
+  key.write(KIND[kind], 0, "latin1");
   key.writeUInt32BE(epoch, 1);
   return key;
 }
@@ -271,6 +273,35 @@ export const openNonce = (
   sealed: Buffer,
   tenantKey: Uint8Array,
 ): Buffer => decrypt(nonceKey(tenantKey), sealed, associated("nonce", source, number));
+
+// Cursors outlive the epochs: their key is the journal's own, encrypted under each epoch's tenant key.
+
+const CURSOR_KEY = Buffer.from("kedge/v1 journal cursor key");
+const wrappingKey = (tenantKey: Uint8Array): Buffer =>
+  createHmac("sha256", tenantKey).update("kedge/v1 journal cursors").digest();
+export const newCursorKey = (): Buffer => randomBytes(32);
+export const sealCursorKey = (cursorKey: Uint8Array, tenantKey: Uint8Array): Buffer =>
+  encrypt(wrappingKey(tenantKey), CURSOR_KEY, cursorKey);
+/** @throws Error when it is not what was written. */
+export const openCursorKey = (sealed: Buffer, tenantKey: Uint8Array): Buffer =>
+  decrypt(wrappingKey(tenantKey), sealed, CURSOR_KEY);
+
+const cursorData = (stored: Buffer): Buffer =>
+  Buffer.concat([Buffer.from("kedge/v1 journal cursor\0"), stored]);
+
+/** @param stored its key in the database. @param cursorKey undefined in a journal that is kept plain. */
+export function writeCursor(stored: Buffer, value: string, cursorKey: Uint8Array | undefined): Buffer {
+  if (cursorKey === undefined) return Buffer.concat([Buffer.of(PLAIN), Buffer.from(value)]);
+  return Buffer.concat([Buffer.of(ENCRYPTED), encrypt(cursorKey, cursorData(stored), Buffer.from(value))]);
+}
+
+/** @throws Error when it is not what was written under this key, or there is no key for it. */
+export function readCursor(stored: Buffer, value: Buffer, cursorKey: Uint8Array | undefined): string {
+  const rest = value.subarray(1);
+  if (value[0] === PLAIN) return rest.toString("utf8");
+  if (value[0] !== ENCRYPTED || cursorKey === undefined) throw new Error("it cannot be decrypted");
+  return decrypt(cursorKey, rest, cursorData(stored)).toString("utf8");
+}
 
 function encrypt(key: Uint8Array, data: Buffer, bytes: Uint8Array): Buffer {
   const iv = freshIv();

@@ -6,22 +6,27 @@ import type { Database } from "../lmdb/open.ts";
 import { JournalError } from "./error.ts";
 import { NATIVE } from "./hashes.ts";
 import {
+  allOf,
   cursorKey,
   epochKey,
   type Header,
   headerKey,
   keyCheck,
   type NumberedKind,
+  newCursorKey,
   newHeader,
   numberKey,
+  openCursorKey,
   type Run,
   readHeader,
   readRecord,
   readRun,
   receiptCountOf,
   receiptKey,
+  sealCursorKey,
   setIndex,
   writeBody,
+  writeCursor,
   writeHeader,
   writeRecord,
   writeRun,
@@ -52,8 +57,8 @@ export type Operation =
   /** Bodies away, from a number on; of each the nonce as it is kept, where it is known. */
   | { kind: "drop"; source: string; from: bigint; nonces: readonly (Uint8Array | undefined)[] };
 
-/** What a transaction is given: the key that is current, and the time. */
-export type Moment = { key: EpochKey; now: number };
+/** What a transaction is given: the key that is current, the time, and that of cursors where it is known. */
+export type Moment = { key: EpochKey; now: number; cursorKey?: Uint8Array | undefined };
 
 /** What a take gave: its first number, for the others follow it. */
 export type Outcome = bigint | undefined;
@@ -63,7 +68,7 @@ const damaged = (what: string) => new JournalError("damaged", what);
 const otherKey = (epoch: number) => new JournalError("other_key", `epoch ${epoch} has another tenant key`);
 
 /** The changes of one transaction. @throws JournalError on what contradicts itself: nothing may be committed then. */
-export function transaction(db: Database, { key, now }: Moment) {
+export function transaction(db: Database, { key, now, cursorKey: knownCursorKey }: Moment) {
   const headers = new Map<string, Header>();
   const headerOf = (source: string): Header => {
     const known = headers.get(source);
@@ -74,6 +79,25 @@ export function transaction(db: Database, { key, now }: Moment) {
     headers.set(source, header);
     return header;
   };
+
+  /** Of a journal that is kept plain there is none. In the first transaction under an epoch, it is written down for it. */
+  const keyOfCursors = ((): (() => Uint8Array | undefined) => {
+    let found: Uint8Array | undefined;
+    return () => {
+      if (key.bodyKey === undefined || found !== undefined) return found;
+      const wrapped = db.get(epochKey(key.epoch, "cursorKey"));
+      if (wrapped !== undefined) {
+        found = openCursorKey(wrapped, key.tenantKey);
+        return found;
+      }
+      const isFirst = [...db.getKeys({ ...allOf("cursorKey"), limit: 1 })].length === 0;
+      found = isFirst ? newCursorKey() : knownCursorKey;
+      if (found === undefined)
+        throw new JournalError("other_key", "no key is known that its cursors are under");
+      db.putSync(epochKey(key.epoch, "cursorKey"), sealCursorKey(found, key.tenantKey));
+      return found;
+    };
+  })();
 
   /** Two that do not see each other, as from two containers, are told apart here. */
   const ownedBy = ({ source, owner }: { source: string; owner: bigint }): Header => {
@@ -139,8 +163,9 @@ export function transaction(db: Database, { key, now }: Moment) {
       db.putSync(numberKey("forward", source, number), message);
     }
     for (const [name, value] of taking.cursors) {
-      if (value === undefined) db.removeSync(cursorKey(source, name));
-      else db.putSync(cursorKey(source, name), Buffer.from(value));
+      const stored = cursorKey(source, name);
+      if (value === undefined) db.removeSync(stored);
+      else db.putSync(stored, writeCursor(stored, value, keyOfCursors()));
     }
     header.passedBy += BigInt(taking.passedBy);
     return first;
@@ -229,6 +254,7 @@ export function transaction(db: Database, { key, now }: Moment) {
       const known = db.get(epochKey(key.epoch));
       if (known === undefined) db.putSync(epochKey(key.epoch), keyCheck(key.tenantKey));
       else if (!known.equals(keyCheck(key.tenantKey))) throw otherKey(key.epoch);
+      keyOfCursors();
       for (const [source, header] of headers) db.putSync(headerKey(source), writeHeader(header));
     },
   };

@@ -13,9 +13,11 @@ import {
   keyCheck,
   numberKey,
   numberOf,
+  openCursorKey,
   openNonce,
   type Run,
   readBody,
+  readCursor,
   readHeader,
   readRecord,
   readRun,
@@ -156,10 +158,38 @@ export function reading(folder: string, latest: () => Database, keys: EpochKeys 
     return { page, next: undefined };
   };
 
+  let cursorsKey: Uint8Array | undefined;
+  /** As any of the epochs has it whose key is at hand. */
+  const keyOfCursors = (db: Database): Uint8Array | undefined => {
+    if (cursorsKey !== undefined || keys === undefined) return cursorsKey;
+    for (const { key, value } of db.getRange(allOf("cursorKey"))) {
+      const tenantKey = keys.of(epochOf(key))?.tenantKey;
+      if (tenantKey === undefined) continue;
+      cursorsKey = openCursorKey(value, tenantKey);
+      return cursorsKey;
+    }
+    return undefined;
+  };
+  const toCursor = (db: Database, key: Buffer, value: Buffer): string => {
+    try {
+      return readCursor(key, value, keyOfCursors(db));
+    } catch (cause) {
+      throw damaged(
+        "where a source stands is not what was written, or the keys of its epochs are gone",
+        cause,
+      );
+    }
+  };
+
   const reader = {
     sources: () => read((db) => headers(db).map((of) => stateOf(db, of))),
     entries,
-    cursor: (source: string, key: string) => read((db) => db.get(cursorKey(source, key))?.toString("utf8")),
+    cursor: (source: string, key: string) =>
+      read((db) => {
+        const stored = cursorKey(source, key);
+        const value = db.get(stored);
+        return value && toCursor(db, stored, value);
+      }),
     *gaps(source: string, range: EntryRange = {}): Generator<Entry, void> {
       const [from, end] = read((db) => boundsOf(db, source, range));
       // Few: what is missing is the exception.
@@ -203,13 +233,14 @@ export function reading(folder: string, latest: () => Database, keys: EpochKeys 
   return {
     ...reader,
     header: (source: string) => read((db) => header(db, source)),
+    keyOfCursors: () => read(keyOfCursors),
     cursors: (source: string, prefix: string) =>
       read((db) => {
         const start = cursorKey(source, prefix);
         const found: [string, string][] = [];
         for (const { key, value } of db.getRange({ start })) {
           if (!key.subarray(0, start.length).equals(start)) break;
-          found.push([cursorOf(key), value.toString("utf8")]);
+          found.push([cursorOf(key), toCursor(db, Buffer.from(key), value)]);
         }
         return found;
       }),
@@ -254,6 +285,18 @@ export function reading(folder: string, latest: () => Database, keys: EpochKeys 
         return found;
       }),
     boundsOf: (source: string, range: EntryRange) => read((db) => boundsOf(db, source, range)),
+    /** @throws JournalError `other_key` where nobody can tell any more how far its sources are. */
+    checkCursors: () =>
+      read((db) => {
+        // Without it each source would be read from its beginning again, and its events be there twice.
+        const epochs = [...db.getKeys(allOf("cursorKey"))].map(epochOf);
+        if (epochs.length > 0 && keyOfCursors(db) === undefined) {
+          throw otherKey(
+            folder,
+            `where its sources stand is under the keys of the epochs ${epochs.join(", ")}`,
+          );
+        }
+      }),
     /** @throws JournalError `other_key` where an epoch that it knows has another tenant key. */
     checkKeys: (of: EpochKeys) =>
       read((db) => {

@@ -17,7 +17,7 @@ import { type Columns, columnsOf, type Draft, patientId } from "./columns.ts";
 import type { Format, Slice } from "./format.ts";
 import { at, each, first, firstOf, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
-import { byName, type Element, readXml, type Tag, walkXml } from "./xml.ts";
+import { byName, type Element, readXml, type Steps, type Tag, through, xmlSteps } from "./xml.ts";
 
 const JSON_TYPE = "application/fhir+json";
 const XML_TYPE = "application/fhir+xml";
@@ -41,9 +41,14 @@ export const fhir: Format = {
 
 /** The type of the outermost resource, all of which is gone through. Throws EventError `malformed_event`. */
 export function resourceType(bytes: Uint8Array): string {
+  return through(resourceTypeSteps(bytes));
+}
+
+/** As `resourceType`: XML in steps. */
+export function* resourceTypeSteps(bytes: Uint8Array): Steps<string> {
   if (!isXml(bytes)) return first(readResource(bytes)["resourceType"]) ?? "";
   let type = "";
-  walkXml(
+  yield* xmlSteps(
     bytes,
     {
       open(tag, depth) {
@@ -71,7 +76,12 @@ export type Bundle = { type?: string; entries: BundleEntry[] };
  * wrote it. Undefined of another resource. Throws EventError `malformed_event`.
  */
 export function readBundle(bytes: Uint8Array): Bundle | undefined {
-  return isXml(bytes) ? bundleOfXml(bytes) : bundleOfJson(bytes);
+  return through(bundleSteps(bytes));
+}
+
+/** As `readBundle`: XML in steps. */
+export function* bundleSteps(bytes: Uint8Array): Steps<Bundle | undefined> {
+  return isXml(bytes) ? yield* bundleOfXml(bytes) : bundleOfJson(bytes);
 }
 
 function bundleOfJson(bytes: Uint8Array): Bundle | undefined {
@@ -95,7 +105,7 @@ function bundleOfJson(bytes: Uint8Array): Bundle | undefined {
 }
 
 /** A Bundle's XML is gone through once, and never becomes a tree: it may be large. */
-function bundleOfXml(bytes: Uint8Array): Bundle | undefined {
+function* bundleOfXml(bytes: Uint8Array): Steps<Bundle | undefined> {
   const path: string[] = [];
   const entries: {
     said: { [member: string]: Json };
@@ -103,7 +113,7 @@ function bundleOfXml(bytes: Uint8Array): Bundle | undefined {
   }[] = [];
   let isBundle = false;
   let type: string | undefined;
-  walkXml(
+  yield* xmlSteps(
     bytes,
     {
       open({ local, uri, attributes, start }, depth) {

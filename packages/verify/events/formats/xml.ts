@@ -15,6 +15,8 @@ const MAX_ELEMENTS = 2_000_000;
 /** Of elements and attributes, of what becomes a tree in memory. */
 const MAX_NODES = 100_000;
 const MAX_WALKED_BYTES = 64 << 20;
+/** Characters, at least, of a step. */
+const STEP = 1 << 15;
 
 export type Tag = {
   /** The name without its prefix. */
@@ -48,6 +50,22 @@ export type XmlOptions = {
 
 /** Goes through a document once, in order. Throws EventError `malformed_event`. */
 export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {}): void {
+  through(xmlSteps(bytes, walk, options));
+}
+
+/** Long work in steps of some ms: whoever has other things to do can do them between two. */
+export type Steps<T> = Generator<undefined, T>;
+
+/** All of it at once. */
+export function through<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** As `walkXml`. */
+export function* xmlSteps(bytes: Uint8Array, walk: Walk, options: XmlOptions = {}): Steps<void> {
   const { maxBytes = MAX_WALKED_BYTES } = options;
   if (bytes.length > maxBytes) throw malformedEvent(bytes, 0, `more than ${maxBytes >> 20} MiB`);
   const text = decode(bytes, options.isUtf8 === true);
@@ -101,7 +119,14 @@ export function walkXml(bytes: Uint8Array, walk: Walk, options: XmlOptions = {})
     parser.on("text", (part) => walk.text?.(part));
     parser.on("cdata", (part) => walk.text?.(part));
   }
-  parser.write(text);
+  for (let from = 0; from < text.length; ) {
+    // After a tag's end, where nothing is cut in two.
+    const end = text.indexOf(">", from + STEP);
+    const to = end === -1 ? text.length : end + 1;
+    parser.write(text.slice(from, to));
+    from = to;
+    if (from < text.length) yield;
+  }
   isAtEnd = true;
   parser.close();
 }

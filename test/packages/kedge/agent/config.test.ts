@@ -49,6 +49,21 @@ test("an upstream is of the source that it names", () => {
   expect(() => configOfFlags("d", { sources: files, upstreams: ["ehr=tls://a:1"] })).toThrow(/upstream/);
 });
 
+test("a search asks who comes, and no URL has a password", () => {
+  const listen = { address: "http://127.0.0.1:8090" };
+  const fhir = { kind: "fhir", name: "fhir", search: true };
+  expect(() => parse(withSources({ ...fhir, listen }))).toThrow(/tokenFile/);
+  expect(parse(withSources({ ...fhir, listen: { ...listen, tokenFile: "token" } })).sources).toHaveLength(1);
+  const url = "https://user:Qzx-secret@ehr.example.org/fhir";
+  for (const source of [
+    { kind: "poll", name: "poll", url },
+    { kind: "fhir", name: "fhir", listen, upstream: { url } },
+  ]) {
+    expect(() => parse(withSources(source))).toThrow(/password/);
+    expect(() => parse(withSources(source))).not.toThrow(/Qzx/);
+  }
+});
+
 test("standard input is a dash", () => {
   const { sources } = configOfFlags("d", { sources: new Map([["follow", ["in=-"]]]) });
   expect(sources).toMatchObject([{ kind: "stdin", name: "in" }]);

@@ -418,6 +418,66 @@ describe("every error is an OperationOutcome", () => {
     expect(taken).toEqual([]);
     expect((await endpoint({ isOpen: false }).post("/events", "an event", page)).status).toBe(201);
   });
+
+  test("searches at a time are few", async () => {
+    let answerAll = () => {};
+    const answered = new Promise<void>((resolve) => {
+      answerAll = resolve;
+    });
+    const search = async () => {
+      await answered;
+      return new Response();
+    };
+    const { send } = endpoint({ search });
+    const asked = Array.from({ length: 10 }, () => send("GET", "/AuditEvent"));
+    answerAll();
+    const statuses = (await Promise.all(asked)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(4);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(6);
+    expect((await send("GET", "/AuditEvent")).status).toBe(200);
+  });
+
+  test.each([
+    [
+      "XML",
+      "/",
+      `<Bundle xmlns="http://hl7.org/fhir"><type value="batch"/>${`<entry/>${" ".repeat(40)}`.repeat(9_000)}</Bundle>`,
+      "application/fhir+xml",
+    ],
+    [
+      "an XML resource",
+      "/AuditEvent",
+      `<AuditEvent xmlns="http://hl7.org/fhir">${"<a/>".repeat(40_000)}</AuditEvent>`,
+      "application/fhir+xml",
+    ],
+    ["lines", "/events", `${EVENT.replaceAll("\n", " ")}\n`.repeat(6_000), "application/x-ndjson"],
+  ])("a large body of %s gives others their turn while it is read", async (_, path, body, type) => {
+    const limits = { event: 1 << 20, bundle: 1 << 20 };
+    const { post } = endpoint({ limits, room: { free: 1 << 24 } });
+    let turns = 0;
+    let isDone = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isDone) setImmediate(count);
+    };
+    setImmediate(count);
+    const { status } = await post(path, body, { "content-type": type });
+    isDone = true;
+    expect(status).toBeLessThan(300);
+    expect(turns).toBeGreaterThan(2);
+  });
+
+  test("of a body of very many lines no more are looked at than are taken", async () => {
+    const limits = { event: 4096, bundle: 1 << 24 };
+    const { post, taken } = endpoint({ limits, room: { free: 1 << 26 } });
+    const before = process.memoryUsage().heapUsed;
+    const response = await post("/events", "1\n".repeat(4_000_000), {
+      "content-type": "application/x-ndjson",
+    });
+    expect(response.status).toBe(413);
+    expect(gaps(taken)).toMatchObject([{ kind: "overlong" }]);
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(200 << 20);
+  });
 });
 
 test("what senders are set up with may have a path, with or without a slash at its end", async () => {

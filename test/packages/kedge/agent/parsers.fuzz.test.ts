@@ -14,6 +14,7 @@ import { readContent } from "@kedge/cli/agent/syslog-message";
 import { rotate } from "@kedge/cli/keys/keyring";
 import { parseKeyringFile } from "@kedge/cli/keys/keyring-file";
 import { EventError } from "@kedge/verify/events/error";
+import { through } from "@kedge/verify/events/formats/xml";
 import { HOUR, type Manifest, manifestBytes, parseManifest } from "@kedge/verify/events/manifest";
 import { equalBytes } from "@kedge/verify/tlog/bytes";
 import { EMPTY_ROOT } from "@kedge/verify/tlog/merkle";
@@ -84,7 +85,7 @@ const keyringSample = new Uint8Array(readFileSync(keyring));
 rmSync(folder, { recursive: true });
 
 const posted = (contentType: string) => (input: Uint8Array) => {
-  postedEvents(new Headers({ "content-type": contentType }), input);
+  through(postedEvents(new Headers({ "content-type": contentType }), input));
 };
 const refusesPost = (error: unknown): boolean => error instanceof Refusal || isEventError(error);
 

@@ -265,6 +265,15 @@ describe("a server that misbehaves", () => {
       /another server/,
     ],
     [
+      "a next page whose address is very long",
+      (request, response, page) => {
+        const link = `"link":[{"relation":"next","url":"${request.url}&more=${"a".repeat(9_000)}"}],"entry"`;
+        response.writeHead(200).end(page.replace(`"entry"`, link));
+        return true;
+      },
+      /no usable address/,
+    ],
+    [
       "a redirect",
       (_, response) => {
         response.writeHead(302, { Location: "http://elsewhere.example/" }).end();

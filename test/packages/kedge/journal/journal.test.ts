@@ -506,3 +506,41 @@ describe("a journal that", () => {
     });
   });
 });
+
+describe("where a source stands", () => {
+  const NAME = "ward-7-jane-roe.log";
+  const stands = (at: string) => ({ arrivals: [], cursors: new Map([["file/1", at]]) });
+
+  test("is not in the file in clear, and stays known through rotations and shreddings", async () => {
+    const [first, second, third] = [keyOf(0), keyOf(1), keyOf(2)];
+    await journalling(async (journal) => {
+      const ehr = await journal.intake("ehr");
+      await ehr.take(stands(NAME));
+      expect(ehr.cursors("file/")).toEqual([["file/1", NAME]]);
+    });
+    expect((await readFile(join(folder, "journal.mdb"))).includes(NAME)).toBe(false);
+    // Begun under the new epoch, without a word of the source's own.
+    await journalling(async (journal) => (await journal.intake("ehr")).cursor("file/1"), {
+      keys: keysOf(first, second),
+    }).then((cursor) => expect(cursor).toBe(NAME));
+    // The first is gone, and the next has come.
+    await journalling(
+      async (journal) => {
+        const ehr = await journal.intake("ehr");
+        expect(ehr.cursor("file/1")).toBe(NAME);
+        await ehr.take(stands(`${NAME}.2`));
+      },
+      { keys: keysOf(second, third) },
+    );
+    await journalling(
+      async (journal) => expect((await journal.intake("ehr")).cursor("file/1")).toBe(`${NAME}.2`),
+      { keys: keysOf(third) },
+    );
+  });
+
+  test("is not begun anew where the keys are gone that it is under: it is refused", async () => {
+    await journalling(async (journal) => (await journal.intake("ehr")).take(stands(NAME)));
+    expect(await codeOf(openJournal({ folder, keys: keysOf(keyOf(1)) }))).toBe("other_key");
+    expect(readJournal({ folder })?.sources()).toMatchObject([{ name: "ehr" }]);
+  });
+});

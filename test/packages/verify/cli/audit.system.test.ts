@@ -794,7 +794,7 @@ describe("a hostile or failing service", () => {
 
   test("silence ends with the attempts", async () => {
     server.fault(BUNDLE, never);
-    const log = openLogReader({ url: server.url, apiKey: API_KEY, timeout: 50, attempts: 2 }, LOG_ID);
+    const log = openLogReader({ url: server.url, apiKey: API_KEY, timeout: 1_000, attempts: 2 }, LOG_ID);
     const tile = { level: "entries", index: 0n, width: 7 } as const;
     const error: unknown = await log.tile(tile, 238).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ClientError);
