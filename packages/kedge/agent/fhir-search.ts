@@ -5,6 +5,7 @@
 import { setImmediate } from "node:timers/promises";
 import { ClientError } from "@kedge/verify/error";
 import { EventError } from "@kedge/verify/events/error";
+import { ACTIONS } from "@kedge/verify/events/formats/codes";
 import { readJson } from "@kedge/verify/events/json";
 import { withOpening } from "@kedge/verify/proof/extra";
 import { encodeBase64 } from "@kedge/verify/tlog/bytes";
@@ -71,14 +72,6 @@ export async function searchAuditEvents(
 }
 
 // ---- what is asked for (FHIR R4 §3.1.1, ITI-81 §3.81.4.1.2) ---------------------------------------------------------
-
-const ACTIONS: ReadonlyMap<string, string> = new Map([
-  ["C", "create"],
-  ["R", "read"],
-  ["U", "update"],
-  ["D", "delete"],
-  ["E", "execute"],
-]);
 
 type Search = { query: Query; count: number; page: number };
 

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { z } from "zod";
 import type { Arrival } from "../journal/types.ts";
 import { headerCursors, type LineStep, lineMembers, readLines } from "./line-events.ts";
-import { pause } from "./pause.ts";
+import { aborted, pause } from "./pause.ts";
 import type { Host, Source } from "./source.ts";
 
 export const stdinSchema = z.strictObject({
@@ -72,8 +72,7 @@ export function openStdin(options: StdinOptions, host: Host, input: Readable = p
     ready: async () => ({}),
     async run() {
       await read();
-      if (options.atEnd === "wait") while (!signal.aborted) await pause(A_DAY, signal);
+      if (options.atEnd === "wait") await aborted(signal);
     },
   };
 }
-const A_DAY = 86_400_000;

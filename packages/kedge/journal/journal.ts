@@ -196,7 +196,12 @@ export async function openJournal({ folder, keys, now = Date.now }: JournalOptio
       const indices = new Map(places.map(({ source, number, index }) => [`${number} ${source}`, index]));
       await Promise.all(
         runsOf(places).map(({ source, from, to }) => {
-          const found = numbersFrom(from, to).map((number) => indices.get(`${number} ${source}`) ?? 0n);
+          const found = numbersFrom(from, to).map((number) => {
+            const index = indices.get(`${number} ${source}`);
+            // A place that is made up would be told as evidence.
+            if (index === undefined) throw new RangeError(`no place was given of number ${number}`);
+            return index;
+          });
           return write(() => ({ kind: "sealed", source, from, indices: found }), {
             bytes: 0,
             events: found.length,

@@ -8,6 +8,7 @@
  * `originalText` or `displayName`. Meanings are told before codes: one sender writes the name of a variable,
  * `code="eventIDcode"`, in every message.
  */
+import { ACTIONS, OUTCOMES } from "./codes.ts";
 import { columnsOf, patientId } from "./columns.ts";
 import type { Format } from "./format.ts";
 import { first, firstOf, joined } from "./json.ts";
@@ -24,13 +25,6 @@ export const dicom: Format = {
     return auditMessage(message);
   },
 };
-
-/** PS3.15 A.5.1 EventActionCode. */
-const ACTIONS = new Map(Object.entries({ C: "create", R: "read", U: "update", D: "delete", E: "execute" }));
-/** EventOutcomeIndicator. */
-const OUTCOMES = new Map(
-  Object.entries({ 0: "success", 4: "minor failure", 8: "serious failure", 12: "major failure" }),
-);
 
 function auditMessage(message: Element) {
   const [event] = named(message, "EventIdentification");
@@ -55,7 +49,7 @@ function auditMessage(message: Element) {
     },
     action: joined(
       [
-        ACTIONS.get(code ?? "") ?? code,
+        ACTIONS.get(code) ?? code,
         joined([...named(event, "EventID"), ...named(event, "EventTypeCode")].map(words)),
       ],
       ": ",
@@ -69,7 +63,7 @@ function auditMessage(message: Element) {
       explanation: joined(purposes.map(words), "; "),
     },
     outcome: joined(
-      [OUTCOMES.get(outcome ?? "") ?? outcome, textOf(named(event, "EventOutcomeDescription")[0])],
+      [OUTCOMES.get(outcome) ?? outcome, textOf(named(event, "EventOutcomeDescription")[0])],
       ": ",
     ),
     source: joined([attribute(source, "AuditSourceID"), attribute(source, "AuditEnterpriseSiteID")], " at "),

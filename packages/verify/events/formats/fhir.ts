@@ -12,6 +12,7 @@
  * https://profiles.ihe.net/ITI/BALP/; XML http://hl7.org/fhir/R4/xml.html.
  */
 import type { Json, JsonObject } from "../json.ts";
+import { ACTIONS, OUTCOMES } from "./codes.ts";
 import { type Columns, columnsOf, type Draft, patientId } from "./columns.ts";
 import type { Format, Slice } from "./format.ts";
 import { at, each, first, firstOf, isObject, joined, lookAtJson, lookAtObjects } from "./json.ts";
@@ -210,14 +211,6 @@ export function fhirColumns(resource: JsonObject): Columns {
   );
 }
 
-const ACTIONS = new Map<Json | undefined, string>(
-  Object.entries({ C: "create", R: "read", U: "update", D: "delete", E: "execute" }),
-);
-/** R4 `audit-event-outcome`; R5 has codes of OperationOutcome severities. */
-const OUTCOMES = new Map<Json | undefined, string>(
-  Object.entries({ 0: "success", 4: "minor failure", 8: "serious failure", 12: "major failure" }),
-);
-
 function auditEvent(event: JsonObject): Draft {
   const agents = each(event, "agent");
   const agent = agents.find((one) => isTrue(at(one, "requestor"))) ?? agents[0];
@@ -265,6 +258,7 @@ function auditEvent(event: JsonObject): Draft {
     reason: { code: joined(purposes.flatMap(codes)), explanation: joined(purposes.map(words), "; ") },
     outcome: joined(
       [
+        // R5 has codes of OperationOutcome severities.
         OUTCOMES.get(outcome) ?? first(outcome, words(at(outcome, "code"))),
         at(event, "outcomeDesc"),
         ...each(outcome ?? null, "detail").map(words),
