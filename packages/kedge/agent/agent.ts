@@ -9,8 +9,10 @@ import type { Connection } from "@kedge/verify/net/http";
 import { openClient } from "../client/api.ts";
 import { type FindIndex, openFindIndex } from "../find/index.ts";
 import { USES } from "../find/used.ts";
+import { JournalError } from "../journal/error.ts";
 import { openJournal } from "../journal/journal.ts";
 import type { EpochKeys, Journal } from "../journal/types.ts";
+import { takeOwnership } from "../lmdb/owner.ts";
 import { type Clock, openClock } from "./clock.ts";
 import { type AgentConfig, DEFAULT_HEALTH } from "./config.ts";
 import { AgentError } from "./error.ts";
@@ -63,6 +65,15 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal, grace =
   const draining = new AbortController();
   const taking = new AbortController();
   const journal = await openJournal({ folder: config.data, keys, now: clock.wall });
+  const release = await takeOwnership(config.data, "kedge.agent");
+  if (release === undefined) {
+    await journal.close();
+    // Also one with other sources: they share what posts, and the manifests.
+    throw new JournalError(
+      "in_use",
+      `Another agent runs on ${config.data}: stop it, or name another data folder`,
+    );
+  }
   let health: Awaited<ReturnType<typeof startHealth>> | undefined;
   let index: FindIndex | undefined;
   try {
@@ -102,6 +113,7 @@ export async function runAgent(options: AgentOptions, stop: AbortSignal, grace =
     await health?.close();
     await index?.close();
     await journal.close();
+    await release();
   }
 }
 

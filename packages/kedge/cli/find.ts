@@ -68,6 +68,12 @@ async function find(flags: FindFlags): Promise<void> {
   await orMisuse(() => checkJournal(flags.data));
   const journal = await orMisuse(() => openJournal({ folder: flags.data, keys }));
   const index = openFindIndex(flags.data, journal, keys);
+  const gone = keys.shredded().length;
+  if (gone > 0 && (query.patient ?? query.user ?? query.action) !== undefined) {
+    warn(
+      `${counted(gone, "epoch")} of the tenant's keys ${gone === 1 ? "was" : "were"} shredded: what was journalled under them is found by --source and time alone`,
+    );
+  }
   try {
     const uses = await orMisuse(() => journal.intake(USES));
     const kind = flags.export === undefined ? "search" : "export";

@@ -42,7 +42,11 @@ async function manifests(flags: ManifestFlags): Promise<void> {
     const { written, closed } = await keepManifests(journal, keys, flags);
     print(`${written} manifests and their records are in ${flags.out}`);
     if (closed > 0) warn(`of ${closed} manifests the key was shredded: see what was kept of them then`);
-    if (written === 0) process.exitCode = EXIT_FAILED;
+    if (written > 0) return;
+    warn(
+      "a source's first manifest comes once the hour in which its first event came is over, and the agent runs",
+    );
+    process.exitCode = EXIT_FAILED;
   });
 }
 

@@ -98,11 +98,13 @@ test("what is accepted and not sealed in time is an alert", async () => {
   await expect.poll(() => lines.join(""), patience).toContain("are not sealed after 1 s");
 });
 
-test("two agents on one folder: the second is refused, and the first goes on", async () => {
-  const { file, start, status } = await hospital();
+test("two agents on one folder: the second is refused, with other sources too, and the first goes on", async () => {
+  const { file, start, status, data } = await hospital();
+  const others = configOfFlags(data, { health: "off", sources: new Map([["follow", [`lab=${file}`]]]) });
   start();
   await expect.poll(status, patience).toMatchObject({ journalled: 0 });
   await expect(start().done).rejects.toMatchObject({ code: "in_use" });
+  await expect(start({ sources: others.sources }).done).rejects.toMatchObject({ code: "in_use" });
   appendFileSync(file, '{"n":1}\n');
   await expect.poll(status, patience).toMatchObject({ posted: 1 });
 });
