@@ -262,6 +262,15 @@ describe("a big batch", () => {
     await anchor();
   });
 
+  test("says in one answer how far 10,000 of it have come", async () => {
+    const asked = hashes.slice(0, 10_000);
+    const request = { apiKey: tenant.all, json: { hashes: asked } };
+    const answer = await client.text(`POST ${inLog("/entries/status")}`, request);
+    const lines = answer.trimEnd().split("\n");
+    const said = lines.map((line) => statusSchema.parse(JSON.parse(line)).assurance);
+    expect(said).toEqual(asked.map(() => "anchored"));
+  });
+
   test("has 1,000 proofs at a time, in as many answers as Lambda's limit takes, and they hold", async () => {
     const wanted = hashes.filter((_, i) => i % 12 === 0);
     const { proofs, requests } = await proofsOf(client, tenant.log, tenant.all, wanted);
