@@ -12,7 +12,15 @@ import { AgentError } from "./error.ts";
 import { createFhirApp } from "./fhir-endpoint.ts";
 import { startForwarding } from "./forward.ts";
 import { packRequest, sendRequests, upstreamSchema } from "./http-upstream.ts";
-import { HTTP_SCHEMES, type Listener, listenSchema, mayEnter, readListener, urlOf } from "./listen.ts";
+import {
+  HTTP_SCHEMES,
+  type Listener,
+  listenSchema,
+  mayEnter,
+  openReady,
+  readListener,
+  urlOf,
+} from "./listen.ts";
 import { aborted } from "./pause.ts";
 import type { Host, Source } from "./source.ts";
 
@@ -57,14 +65,7 @@ const GRACE = 5_000;
 export function openFhir(options: FhirOptions, host: Host, limits: ServerOptions = LIMITS): Source {
   const listener = readListener(options.listen, HTTP_SCHEMES);
   const send = options.upstream && sendRequests(options.upstream, host);
-  let listening: (where: { url: string }) => void;
-  let failed: (error: unknown) => void;
-  const ready = new Promise<{ url: string }>((resolve, reject) => {
-    listening = resolve;
-    failed = reject;
-  });
-  // Who does not ask when it is ready learns it from `run`.
-  ready.catch(() => undefined);
+  const { ready, listening, failed } = openReady();
   return {
     ready: () => ready,
     async run() {

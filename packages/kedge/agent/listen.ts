@@ -164,3 +164,15 @@ function read(path: string, limit: number): Uint8Array {
     throw cause;
   }
 }
+
+/** What `Source.ready` of a listener gives, and how it is told. Who does not ask for it learns of a failure from `run`. */
+export function openReady() {
+  let listening: (where: { url: string }) => void = () => undefined;
+  let failed: (error: unknown) => void = () => undefined;
+  const ready = new Promise<{ url: string }>((resolve, reject) => {
+    listening = resolve;
+    failed = reject;
+  });
+  ready.catch(() => undefined);
+  return { ready, listening, failed };
+}

@@ -6,7 +6,7 @@ import { type EventEmitter, once } from "node:events";
 import * as z from "zod";
 import { AgentError } from "./error.ts";
 import { startForwarding } from "./forward.ts";
-import { type Listener, listenSchema, readListener, urlOf } from "./listen.ts";
+import { type Listener, listenSchema, openReady, readListener, urlOf } from "./listen.ts";
 import type { Host, Source } from "./source.ts";
 import { openDatagrams } from "./syslog-datagrams.ts";
 import { openTake, type Take } from "./syslog-intake.ts";
@@ -40,14 +40,7 @@ export function openSyslog(options: SyslogOptions, host: Host): Source {
   const { listen, foreign, maxMessage, maxConnections } = options;
   const listener = readListener(listen, SYSLOG_SCHEMES);
   const send = options.upstream && sendSyslog(options.upstream, host);
-  let listening: (where: { url: string }) => void;
-  let failed: (error: unknown) => void;
-  const ready = new Promise<{ url: string }>((resolve, reject) => {
-    listening = resolve;
-    failed = reject;
-  });
-  // Who does not ask when it is ready learns it from `run`.
-  ready.catch(() => undefined);
+  const { ready, listening, failed } = openReady();
 
   async function serve(take: Take): Promise<void> {
     if (listener.scheme === "udp") {

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { copyFileSync, readFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { type Listen, readListener } from "@kedge/cli/agent/listen";
@@ -9,6 +8,7 @@ import { openStreams, STREAM_LIMITS, type StreamLimits } from "@kedge/cli/agent/
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { hasOpenssl, makeCertificates } from "./certificates.ts";
 import { memoryHost } from "./memory-host.ts";
+import { closed, open } from "./sockets.ts";
 
 const SOON = { timeout: 10_000 };
 const stops: (() => Promise<void>)[] = [];
@@ -36,16 +36,6 @@ async function start(limits: Partial<StreamLimits>, listen: Listen = { address: 
   const address = server.address();
   return { host, stop, port: typeof address === "object" && address !== null ? address.port : 0 };
 }
-
-async function open(port: number): Promise<Socket> {
-  const socket = connect({ host: "127.0.0.1", port });
-  socket.on("error", () => undefined);
-  socket.resume();
-  await once(socket, "connect");
-  return socket;
-}
-const closed = (socket: Socket): Promise<void> =>
-  new Promise((resolve) => socket.once("close", () => resolve()));
 
 test("a message that does not come to its end in time is cut; who is silent between messages stays", async () => {
   const { host, port } = await start({ patience: 300 });

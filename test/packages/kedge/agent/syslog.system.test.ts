@@ -2,7 +2,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSyslog, type SyslogOptions, syslogSchema } from "@kedge/cli/agent/syslog";
@@ -12,6 +12,7 @@ import { openJournal } from "@kedge/cli/journal/journal";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { type MemoryHost, memoryHost } from "./memory-host.ts";
+import { closed, open } from "./sockets.ts";
 
 const SOON = { timeout: 60_000 };
 const event = (i: number | string): string => `<AuditMessage>${i}</AuditMessage>`;
@@ -37,15 +38,6 @@ async function start(listen: SyslogOptions["listen"], options: Partial<SyslogOpt
 }
 const texts = ({ arrivals }: MemoryHost): string[] =>
   arrivals.map(({ bytes }) => Buffer.from(bytes).toString("latin1"));
-async function open(port: number): Promise<Socket> {
-  const socket = connect({ host: "127.0.0.1", port });
-  socket.on("error", () => undefined);
-  socket.resume();
-  await once(socket, "connect");
-  return socket;
-}
-const closed = (socket: Socket): Promise<void> =>
-  new Promise((resolve) => socket.once("close", () => resolve()));
 
 describe("while the journal is behind", () => {
   test("no more is read than what waits for the journal", async () => {
