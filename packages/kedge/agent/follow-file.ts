@@ -9,6 +9,7 @@ import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { openRegular, RegularFileError } from "@kedge/verify/cli/regular";
 import { joinBytes } from "@kedge/verify/tlog/bytes";
+import { readHeader } from "../journal/header.ts";
 import type { Arrival } from "../journal/types.ts";
 import {
   type FileState,
@@ -31,7 +32,6 @@ import {
   WINDOW,
 } from "./fingerprint.ts";
 import { gapArrival } from "./gap-arrival.ts";
-import { readHeader } from "./header.ts";
 import {
   headerCursors,
   type LineContent,

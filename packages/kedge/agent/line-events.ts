@@ -5,9 +5,16 @@ import { EventError } from "@kedge/verify/events/error";
 import { type RowOptions, separatorOf } from "@kedge/verify/events/formats/rows";
 import { mediaTypeOf, parseSentMediaType } from "@kedge/verify/events/media";
 import { z } from "zod";
+import {
+  type Header,
+  headerColumns,
+  headerCursor,
+  headerNote,
+  presetSchema,
+  withId,
+} from "../journal/header.ts";
 import type { Arrival, Intake } from "../journal/types.ts";
 import { gapArrival } from "./gap-arrival.ts";
-import { type Header, headerColumns, headerCursor, headerNote, presetSchema, withId } from "./header.ts";
 import { type Piece, type Pieces, pieces } from "./pieces.ts";
 
 const parsed = (parse: (text: string) => string) =>

@@ -9,7 +9,7 @@ import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
 import type { Columns } from "@kedge/verify/events/formats/columns";
 import { readColumns } from "@kedge/verify/events/formats/formats";
-import { type Header, noted, readHeader } from "../agent/header.ts";
+import { type Header, noted, readHeader } from "../journal/header.ts";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
 import { lookAt } from "../lmdb/files.ts";
 import { type Database, isReadable, openDatabase } from "../lmdb/open.ts";

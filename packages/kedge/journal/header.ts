@@ -2,7 +2,7 @@
 import { ROW_COLUMNS } from "@kedge/verify/events/formats/header";
 import { type RowOptions, rowFields } from "@kedge/verify/events/formats/rows";
 import { z } from "zod";
-import type { Intake } from "../journal/types.ts";
+import type { Intake } from "./types.ts";
 
 /** Which field each of the officer's columns is: Epic's, or the names of the fields by ROW_COLUMNS. */
 export const presetSchema = z.union([
