@@ -16,6 +16,10 @@ export const operatorCommands: Commands = {
       summary: "create, list and off-board tenants",
       load: async () => (await import("./operator.ts")).tenantCommand,
     },
+    "sign-in": {
+      summary: "on this machine, a link that signs you in to the console once",
+      load: async () => (await import("./operator.ts")).signInCommand,
+    },
     vkeys: {
       summary: "the keys to verify with, as KMS has them",
       load: async () => (await import("./operator.ts")).vkeysCommand,

@@ -29,10 +29,123 @@ export function tenantCommand(command: Command): Command {
     .option("--json", "as JSON")
     .action(listTenants);
   withDeployment(command.command("revoke"))
-    .description("revoke every API key of a tenant at once; its logs and proofs stay")
+    .description("revoke every API key, session and link of a tenant at once; its logs and proofs stay")
     .argument("<tenant>", "its id", tenantId)
     .action(revokeTenant);
+  withDeployment(command.command("sign-in"))
+    .description(
+      "register the identity provider of a tenant's people (OpenID Connect), in place of the one before; alone: show it",
+    )
+    .argument("<tenant>", "its id", tenantId)
+    .option("--issuer <url>", "as the provider names itself: https://login.example.org")
+    .option("--client-id <id>", "of the public client that is registered there for the console, with PKCE")
+    .option("--claim <name>", "of the ID token, which says what a person is: groups, realm_access.roles")
+    .option(
+      "--role <value=role[:log,log]>",
+      "what a person is whose claim has this value: engineer, officer or auditor, on all logs or those, or administrator; may be repeated, the first that fits counts",
+      collect,
+      [],
+    )
+    .option("--require <claim=value>", "must hold too, such as tid=… or hd=…; may be repeated", collect, [])
+    .option("--scope <words>", "that are asked for", "openid profile")
+    .option("--url <url>", "where people open the console; else the deployment's own address")
+    .option("--remove", "nobody of the tenant signs in any more; who is signed in is signed out")
+    .option("--json", "as JSON")
+    .action(tenantSignIn);
   return command;
+}
+
+type SignInFlags = DeploymentFlags & {
+  issuer?: string;
+  clientId?: string;
+  claim?: string;
+  role: string[];
+  require: string[];
+  scope: string;
+  url?: string;
+  remove?: boolean;
+  json?: boolean;
+};
+
+async function tenantSignIn(tenant: string, flags: SignInFlags): Promise<void> {
+  const { issuer, clientId, claim, role, scope, url } = flags;
+  const isSet = [issuer, clientId, claim, url, ...role, ...flags.require].some((each) => each !== undefined);
+  if (flags.remove && isSet) throw misuse("--remove stands alone");
+  if (isSet && (!issuer || !clientId || !claim || role.length === 0)) {
+    throw misuse("name all of --issuer, --client-id, --claim and at least one --role");
+  }
+  const deployment = readDeployment(flags);
+  if (flags.remove) {
+    await asOperator((operator) => operator.removeProviderForOperator({ tenant, deployment }));
+    print(
+      `Nobody of ${tenant} signs in any more, and who was signed in is not. Its API keys and viewer links go on.`,
+    );
+    return;
+  }
+  if (issuer && clientId && claim) {
+    const rule = { claim, roles: role.map(parseRole), require: parseRequired(flags.require) };
+    const provider = { issuer, clientId, scope, rule };
+    await asOperator((operator) =>
+      operator.registerProviderForOperator({ tenant, provider, url, deployment }),
+    );
+  }
+  const provider = await asOperator((operator) => operator.providerForOperator({ tenant, deployment }));
+  if (flags.json) printJson(provider ?? {});
+  else if (provider === undefined) print(`${tenant} has no identity provider: its people do not sign in.`);
+  else print(...describeProvider(tenant, provider));
+}
+
+type ListedProvider = NonNullable<Awaited<ReturnType<Operator["providerForOperator"]>>>;
+
+const describeProvider = (tenant: string, { issuer, clientId, origin, rule }: ListedProvider): string[] => [
+  `Issuer         ${issuer}`,
+  `Client id      ${clientId}`,
+  ...Object.entries(rule.require).map(([name, value]) => `Required       ${name} = ${value}`),
+  ...rule.roles.map(
+    ({ value, role, logs }) =>
+      `Role           ${rule.claim} = ${value}: ${role}${logs === undefined ? "" : ` on ${logs.join(", ")}`}`,
+  ),
+  `Redirect URI   ${origin}/`,
+  `People open    ${origin}/ and enter ${tenant}`,
+];
+
+/** `value=role`, or with the only logs `value=role:log,log`; a value may hold both signs. */
+function parseRole(text: string) {
+  const [, value, role, logs] =
+    /^(.+)=(engineer|officer|auditor|administrator)(?::([a-z2-7,]+))?$/.exec(text) ?? [];
+  const known = ROLE_NAMES.find((name) => name === role);
+  const ids = logs?.split(",");
+  if (value === undefined || known === undefined || ids?.some((id) => !LOG_ID.test(id))) {
+    throw misuse(
+      `--role ${text} is not value=role, with a role of ${ROLE_NAMES.join(", ")}, or value=role:log,log`,
+    );
+  }
+  return { value, role: known, ...(ids !== undefined && { logs: ids }) };
+}
+const ROLE_NAMES = ["engineer", "officer", "auditor", "administrator"] as const;
+
+function parseRequired(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf("=");
+      if (at <= 0 || at === text.length - 1) throw misuse(`--require ${text} is not claim=value`);
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+}
+
+export function signInCommand(command: Command): Command {
+  return command
+    .argument("[tenant]", "its id; absent: the one of the data folder's credentials", tenantId)
+    .addOption(
+      new Option("--data <folder>", "of the process that serves").env("KEDGE_DATA").default(".kedge"),
+    )
+    .action(printStartLink);
+}
+
+async function printStartLink(tenant: string | undefined, { data }: { data: string }): Promise<void> {
+  const url = await asOperator(({ startLinkForOperator }) => startLinkForOperator({ data, tenant }));
+  print(url, "Open it in a browser on this machine: it signs in once, within 15 minutes.");
 }
 
 export function restoreCommand(command: Command): Command {
@@ -178,15 +291,21 @@ async function listTenants(flags: DeploymentFlags & { json?: boolean }): Promise
     printJson(tenants);
     return;
   }
-  for (const { id, name, createdAt, logs } of tenants) {
-    print(`${id}  ${createdAt}  ${name}`, ...logs.map((log) => `  log ${log}`));
+  for (const { id, name, createdAt, logs, issuer } of tenants) {
+    print(
+      `${id}  ${createdAt}  ${name}`,
+      ...logs.map((log) => `  log ${log}`),
+      ...(issuer === undefined ? [] : [`  sign-in ${issuer}`]),
+    );
   }
 }
 
 async function revokeTenant(tenant: string, flags: DeploymentFlags): Promise<void> {
   const deployment = readDeployment(flags);
   const revoked = await asOperator((operator) => operator.revokeTenantForOperator({ tenant, deployment }));
-  print(`${revoked} API keys of ${tenant} are revoked. Its logs and all proofs stay as they are.`);
+  print(
+    `${revoked === 1 ? "The API key" : `${revoked} API keys`} of ${tenant} ${revoked === 1 ? "is" : "are"} revoked, and nobody of it is signed in. Its logs and all proofs stay as they are.`,
+  );
 }
 
 async function restoreLogs(log: string, flags: { whole?: boolean; json?: boolean }): Promise<void> {

@@ -33,6 +33,7 @@ const deploymentSchema = z.object({
   AnchorKeys: z.string().regex(new RegExp(`^${KEYS}$`), NOT_KEYS),
   AnchorMldsaKeys: z.string().regex(new RegExp(`^(-|${KEYS})$`), NOT_KEYS),
   ApiUrl: z.string().refine(isUrl, "a URL that begins with https://"),
+  PublicUrl: z.string().refine(isUrl, "a URL that begins with https://"),
 });
 
 /**
@@ -51,7 +52,8 @@ export function readDeployment({ outputsFile, stage }: DeploymentFlags): Record<
     const wrong = parsed.error.issues.map(({ path, message }) => `${path.join(".")} is not ${message}`);
     throw misuse(`${outputsFile}: ${wrong.join("; ")}. Deploy again, and let cdk write it`);
   }
-  const { Region, TableName, Index, Domain, LogKeys, AnchorKeys, AnchorMldsaKeys, ApiUrl } = parsed.data;
+  const { Region, TableName, Index, Domain, LogKeys, AnchorKeys, AnchorMldsaKeys, ApiUrl, PublicUrl } =
+    parsed.data;
   return {
     AWS_REGION: Region,
     KEDGE_STORE: `dynamodb:${TableName}`,
@@ -61,6 +63,7 @@ export function readDeployment({ outputsFile, stage }: DeploymentFlags): Record<
     KEDGE_ANCHOR_KEY: AnchorKeys,
     ...(AnchorMldsaKeys === "-" ? {} : { KEDGE_ANCHOR_MLDSA_KEY: AnchorMldsaKeys }),
     KEDGE_URL: ApiUrl,
+    KEDGE_PUBLIC_URL: PublicUrl,
   };
 }
 

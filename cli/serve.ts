@@ -48,7 +48,8 @@ async function serve(options: Options): Promise<void> {
     await local.close();
     throw error;
   }
-  print(...(isWell ? whatNext(local, options.data) : whatIsWrong(local)), "", ...STOPPING);
+  const start = isWell ? await startLink(options.data) : undefined;
+  print(...(isWell ? whatNext(local, options.data, start) : whatIsWrong(local)), "", ...STOPPING);
 }
 
 const credentialsIn = (data: string): string => join(data, "credentials.json");
@@ -85,8 +86,26 @@ const opened = ({ url, log, apiKey, tenantKey, logVkey, ...anchor }: TenantCrede
   anchorVkeys: parseVkeys(`${anchor.anchorVkey} ${anchor.anchorMldsaVkey ?? ""}`),
 });
 
-const whatNext = ({ url, logFile }: Local, data: string): string[] => [
+/** @returns undefined where there is no tenant to sign in to, or the port is open to other machines. */
+async function startLink(data: string): Promise<string | undefined> {
+  const { startLinkForOperator } = await import("../local/operator.ts");
+  try {
+    return await startLinkForOperator({ data });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "invalid") return undefined;
+    throw error;
+  }
+}
+
+const whatNext = ({ url, logFile }: Local, data: string, start: string | undefined): string[] => [
   "",
+  ...(start === undefined
+    ? []
+    : [
+        `Console     ${start}`,
+        "            signs you in once, within 15 minutes; npx kedge sign-in prints another",
+        "",
+      ]),
   `API         ${url}`,
   `Reference   ${url}/docs`,
   `Anchor log  ${url}/anchor/checkpoint`,

@@ -4,9 +4,10 @@ import { ServiceError } from "../platform/error.ts";
 import { errorFields, logLine } from "../platform/log.ts";
 import { ANCHOR } from "../service/anchor-items.ts";
 import type { Service } from "../service/config-sealing.ts";
-import { allLogs } from "../service/logs.ts";
+import { allLogs, findLog } from "../service/logs.ts";
 import { restore } from "../service/restore.ts";
 import type { SealableLog, SealContext } from "../service/seal.ts";
+import { passLostNumbers } from "../service/trail.ts";
 
 /** In the place of a log's id: every log of the function's. */
 const ALL = "all";
@@ -61,6 +62,8 @@ export const restoreLogs = (
 ): Promise<RestoreResult[]> =>
   ofEach(logs, wanted, { batches: 0, entries: 0, size: 0 }, async (log) => {
     const { batches, entries, size } = await restore(ctx, log, { whole });
+    const registered = log.id === ANCHOR || entries === 0 ? undefined : await findLog(ctx.store, log.id);
+    if (registered?.kind === "system") await passLostNumbers(ctx.store, registered.tenant, size);
     return { batches, entries, size: Number(size) };
   });
 

@@ -8,6 +8,7 @@ import { onRequest } from "./rebuild.ts";
 import { tenantLogs } from "./restore.ts";
 import { noteRun } from "./runs.ts";
 import { openSeals } from "./seals.ts";
+import { tidyTrail } from "./trail.ts";
 
 const streamEvent = z.object({
   Records: z.array(
@@ -20,7 +21,8 @@ const streamEvent = z.object({
 
 /**
  * Also takes an operator's `{"restore": "<log>"}` and `{"rebuild": "<log>"}` (restore.ts, rebuild.ts).
- * @throws when a log could not be sealed, restored or rebuilt, so that Lambda counts it and the stream's records come again.
+ * @throws when a log could not be sealed, restored or rebuilt, or an act not settled, so that Lambda counts it and
+ * the stream's records come again.
  */
 export async function handler(event: unknown): ReturnType<typeof onRequest> {
   const done = await onRequest(event, service(), tenantLogs(service()));
@@ -32,16 +34,19 @@ export async function handler(event: unknown): ReturnType<typeof onRequest> {
     // A few logs' run says nothing of the others.
     if (named === undefined) await noteRun("sealer", { codes: [...codes, ...more] });
   };
+  // First, so that what it appends is sealed in the same run.
+  const trail = named === undefined ? await tidyTrail() : [];
   try {
     for await (const swept of sweep(service(), named)) await seals.add(swept);
   } catch (error) {
-    await note(codeOf(error));
+    await note(codeOf(error), ...trail);
     throw error;
   }
   seals.report();
-  await note();
+  await note(...trail);
   const failed = [...seals.stopped.keys()];
   if (failed.length > 0) throw new Error(`not sealed, see the log lines: ${failed.join(", ")}`);
+  if (trail.length > 0) throw new Error(`the trail is not settled, see its log lines: ${trail.join(", ")}`);
   return undefined;
 }
 

@@ -64,6 +64,9 @@ const schema = z.strictObject({
   anchorMinutes: z.int().min(1).max(60).default(1),
   sweepMinutes: z.int().min(1).max(60).default(5),
   retentionDays: z.int().min(1).max(36_500).default(2_192),
+  trailDays: z.int().min(1).max(36_500).default(2_190),
+  sessionHours: z.int().min(1).max(8).default(8),
+  signIn: z.strictObject({ cognito: z.literal(true) }).optional(),
   logKeys: keys.default({ a: "signs" }),
   anchorKeys: keys.default({ a: "signs" }),
   anchorMldsaKeys: optionalKeys.default({ a: "signs" }),
@@ -80,6 +83,13 @@ const schema = z.strictObject({
           "CloudFront takes certificates of us-east-1 only",
         ),
     })
+    .optional(),
+  webAcl: z
+    .string()
+    .regex(
+      /^arn:aws:wafv2:us-east-1:\d{12}:global\/webacl\/[\w-]+\/[\w-]+$/,
+      "must be the ARN of a web ACL for CloudFront, in us-east-1",
+    )
     .optional(),
   table: z
     .strictObject({
@@ -112,6 +122,9 @@ export const HELP = `Kedge is deployed with one JSON file of configuration:
   anchorMinutes     checkpoints are anchored every so often, 1 to 60. Default 1.
   sweepMinutes      every log is looked at every so often, 1 to 60. Default 5.
   retentionDays     published objects are locked for so long, 1 to 36500. Default 2192, six years. It can only be raised.
+  trailDays         events of Kedge's own trail are kept for so long, 1 to 36500. Default 2190.
+  sessionHours      a person is signed in for so long at most, 1 to 8. Default 8.
+  signIn            {"cognito": true}: a user pool for people whose organisation has no identity provider. Default: none.
   logRetentionDays  the functions' log lines are kept for so long. Default 365.
   logKeys           signing keys of the logs by name: "signs" or "retired". Default {"a": "signs"}.
   anchorKeys        signing keys of the anchor log, likewise.
@@ -123,6 +136,7 @@ export const HELP = `Kedge is deployed with one JSON file of configuration:
   timestamps        {"tsaUrls", "tsaCerts", "everyMinutes", "otsCalendars", "bitcoinUrl"}: who timestamps the anchor log,
                     as docs/operations.md says under that name. Default: nobody.
   host              {"name", "certificateArn"}: the public host name and its certificate in us-east-1.
+  webAcl            ARN of an AWS WAF web ACL for CloudFront: what strangers may try. Default: none.
   table             {"arn", "streamArn"}: a table restored from a backup, in place of the stack's own.
 
 config/dev.json and config/prod.json are examples. docs/operations.md says when to change what.`;

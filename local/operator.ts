@@ -5,9 +5,11 @@
 import { randomBytes } from "node:crypto";
 import { constants, existsSync } from "node:fs";
 import { copyFile, link, open, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { logOrigin, SCOPES } from "@kedge/cli/contract/ids";
 import { MAX_NAME } from "@kedge/cli/contract/limits";
 import { nameSchema, timeText } from "@kedge/cli/contract/wire";
+import { isLoopback } from "@kedge/verify/net/fetch";
 import { concatBytes, encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { ED25519, formatVkey, MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
 import { z } from "zod";
@@ -26,10 +28,26 @@ import { ANCHOR } from "../service/anchor-items.ts";
 import { type ApiService, openApiService } from "../service/config.ts";
 import { openService, type Service } from "../service/config-sealing.ts";
 import { allLogs, findLog } from "../service/logs.ts";
+import { offBoard } from "../service/off-boarding.ts";
+import { createStart } from "../service/people-start.ts";
 import type { SealableLog } from "../service/seal.ts";
 import { type LogKeys, logVkeys } from "../service/sign.ts";
-import { createKey, createLog, createTenant, findTenant, revokeAllKeys } from "../service/tenants.ts";
-import { type Environment, withData } from "./open.ts";
+import {
+  findProvider,
+  type NewProvider,
+  registerProvider,
+  removeProvider,
+} from "../service/sign-in-provider.ts";
+import {
+  type Announce,
+  createKey,
+  createLog,
+  createTenant,
+  findTenant,
+  revokeAllKeys,
+} from "../service/tenants.ts";
+import { type Act, recordChange } from "../service/trail.ts";
+import { type Environment, readEnvironment, withData } from "./open.ts";
 
 const credentialsSchema = z.object({
   url: z.url(),
@@ -84,7 +102,7 @@ export async function createTenantForOperator(input: {
     try {
       const credentials = await create(service, input.name, url);
       await file.keep(`${JSON.stringify(credentials, null, 2)}\n`).catch(async (error: unknown) => {
-        await revokeAllKeys(service, credentials.tenant);
+        await revokeAllKeys(service, credentials.tenant, announced(service, credentials.tenant, keyRevoked));
         throw error;
       });
       return credentials;
@@ -131,7 +149,10 @@ export type ListedTenant = {
   readonly id: string;
   readonly name: string;
   readonly createdAt: string;
+  /** Its own; the log of its trail is beside them. */
   readonly logs: readonly string[];
+  /** Of the identity provider of its people; absent: they do not sign in. */
+  readonly issuer?: string;
 };
 
 /** Every tenant that has a log, in the order of their ids. @throws ServiceError as createTenantForOperator. */
@@ -140,32 +161,113 @@ export async function tenantsForOperator(input: {
 }): Promise<ListedTenant[]> {
   return await withService(input.deployment, async (service) => {
     const logs = new Map<string, string[]>();
-    for await (const { id, tenant } of allLogs(service.store)) {
-      logs.set(tenant, [...(logs.get(tenant) ?? []), id]);
+    for await (const { id, tenant, kind } of allLogs(service.store)) {
+      if (kind !== "system") logs.set(tenant, [...(logs.get(tenant) ?? []), id]);
     }
     const tenants: ListedTenant[] = [];
     for (const id of [...logs.keys()].sort()) {
       const { name, createdAt } = (await findTenant(service, id)) ?? { name: "", createdAt: 0n };
-      tenants.push({ id, name, createdAt: timeText(createdAt), logs: logs.get(id) ?? [] });
+      const issuer = (await findProvider(service.store, id))?.issuer;
+      const told = { id, name, createdAt: timeText(createdAt), logs: logs.get(id) ?? [] };
+      tenants.push({ ...told, ...(issuer !== undefined && { issuer }) });
     }
     return tenants;
   });
 }
 
 /**
- * Off-boarding. @returns how many API keys were revoked.
+ * Registers the identity provider of a tenant's people. @param input.url where they open the console; absent: the
+ * deployment's own address.
+ * @throws ServiceError as createTenantForOperator and registerProvider; `not_found` when there is no such tenant.
+ */
+export async function registerProviderForOperator(input: {
+  readonly tenant: string;
+  readonly provider: Omit<NewProvider, "origin">;
+  readonly url?: string | undefined;
+  readonly deployment?: Deployment;
+}): Promise<void> {
+  await withTenant(input, async (service, url) => {
+    const at = input.url ?? url;
+    const origin = URL.canParse(at) ? new URL(at).origin : at;
+    await recordChange(service, input.tenant, OPERATOR, { is: "sign_in_configured" }, () =>
+      registerProvider(service, input.tenant, { ...input.provider, origin }),
+    );
+  });
+}
+
+/** @throws ServiceError as createTenantForOperator; `not_found` when there is no such tenant, or it has none. */
+export async function removeProviderForOperator(input: {
+  readonly tenant: string;
+  readonly deployment?: Deployment;
+}): Promise<void> {
+  await withTenant(input, async (service) => {
+    const isRemoved = await recordChange(service, input.tenant, OPERATOR, { is: "sign_in_removed" }, () =>
+      removeProvider(service, input.tenant),
+    );
+    if (!isRemoved) throw new ServiceError("not_found", "the tenant has no identity provider");
+  });
+}
+
+/** @throws ServiceError as createTenantForOperator; `not_found` when there is no such tenant. */
+export async function providerForOperator(input: {
+  readonly tenant: string;
+  readonly deployment?: Deployment;
+}): Promise<NewProvider | undefined> {
+  return await withTenant(input, async ({ store }) => {
+    const found = await findProvider(store, input.tenant);
+    if (found === undefined) return undefined;
+    const { version: _, ...provider } = found;
+    return provider;
+  });
+}
+
+/** @param run is given the address that people open, if it is known. */
+const withTenant = <T>(
+  { tenant, deployment }: { readonly tenant: string; readonly deployment?: Deployment },
+  run: (service: ApiService, url: string) => Promise<T>,
+): Promise<T> =>
+  withService(deployment, async (service, { KEDGE_URL: url = "", KEDGE_PUBLIC_URL: publicUrl = url }) => {
+    if ((await findTenant(service, tenant)) === undefined) throw noTenant();
+    return await run(service, publicUrl);
+  });
+
+/**
+ * Another start link, in place of the one before. @param input.tenant its id; absent: that of the data folder's credentials.
+ * @returns the address that signs in whoever opens it first.
+ * @throws ServiceError as createTenantForOperator; `unavailable` where nothing serves the folder, and `invalid` where what
+ * does listens to other machines, or no tenant is named.
+ */
+export async function startLinkForOperator(input: {
+  readonly data: string;
+  readonly tenant?: string | undefined;
+}): Promise<string> {
+  const serving = await readEnvironment(input.data);
+  const url = new URL(serving["KEDGE_URL"] ?? "");
+  if (!isLoopback(url)) {
+    const message = `${url.origin} is open to other machines, and start links are not: serve on 127.0.0.1, or register an identity provider`;
+    throw new ServiceError("invalid", message);
+  }
+  const tenant = input.tenant ?? (await readCredentials(join(input.data, "credentials.json")))?.tenant;
+  if (tenant === undefined) {
+    throw new ServiceError("invalid", "name the tenant to sign in to: kedge tenant list shows its id");
+  }
+  return await withTenant({ tenant, deployment: serving }, async (service) => {
+    return `${url.origin}/#start=${await createStart(service, tenant)}`;
+  });
+}
+
+const noTenant = (): ServiceError =>
+  new ServiceError("not_found", "there is no such tenant: kedge tenant list names those there are");
+
+/**
+ * Off-boarding: nothing and nobody of the tenant comes in any more. @returns how many API keys were revoked.
  * @throws ServiceError as createTenantForOperator; `not_found` when there is no such tenant.
  */
 export async function revokeTenantForOperator(input: {
   readonly tenant: string;
   readonly deployment?: Deployment;
 }): Promise<number> {
-  return await withService(input.deployment, async (service) => {
-    if ((await findTenant(service, input.tenant)) === undefined) {
-      throw new ServiceError("not_found", "there is no such tenant: kedge tenant list names those there are");
-    }
-    return await revokeAllKeys(service, input.tenant);
-  });
+  return await withTenant(input, (service) => offBoard(service, input.tenant, OPERATOR));
 }
 
 /**
@@ -290,8 +392,9 @@ async function create(service: ApiService, name: string, url: string): Promise<T
   // Of every key, before anything is created: without them nobody could verify the new log.
   await Promise.all(service.logKeys.ed25519.map((signer) => signer.publicKey()));
   const tenant = await createTenant(service, name);
-  const log = await createLog(service, tenant.id, "audit");
-  const { apiKey } = await createKey(service, tenant.id, { name: "first key", scopes: SCOPES });
+  const log = await createLog(service, tenant.id, "audit", announced(service, tenant.id, logCreated));
+  const key = { name: "first key", scopes: SCOPES };
+  const { apiKey } = await createKey(service, tenant.id, key, announced(service, tenant.id, keyCreated));
   const anchorMldsaVkey = ofType(anchorVkeys, MLDSA44_COSIGNATURE);
   return {
     url,
@@ -304,6 +407,18 @@ async function create(service: ApiService, name: string, url: string): Promise<T
     ...(anchorMldsaVkey !== "" && { anchorMldsaVkey }),
   };
 }
+
+// ---- what the tenant's trail says of the operator --------------------------------------------------------------------
+
+const OPERATOR = { kind: "operator" } as const;
+const keyCreated = (key: string): Act => ({ is: "key_created", key });
+const keyRevoked = (key: string): Act => ({ is: "key_revoked", key });
+const logCreated = (log: string): Act => ({ is: "log_created", log });
+
+const announced =
+  (service: ApiService, tenant: string, actOf: (id: string) => Act): Announce =>
+  (id, change) =>
+    recordChange(service, tenant, OPERATOR, actOf(id), change);
 
 const ofType = (vkeys: readonly Vkey[], wanted: number): string =>
   vkeys

@@ -7,6 +7,7 @@ import { anchorNow } from "../functions/anchorer.ts";
 import { service } from "../functions/open.ts";
 import { noteRun } from "../functions/runs.ts";
 import { openSeals } from "../functions/seals.ts";
+import { tidyTrail } from "../functions/trail.ts";
 import { endLog, errorFields, logLine } from "../platform/log.ts";
 import { codeOf } from "../service/runs.ts";
 import type { SweptLog } from "../service/sweep.ts";
@@ -71,14 +72,15 @@ export function openSchedules(onTrouble: (message: string) => void = () => {}): 
 
   let walks = 0;
   const look = async () => {
+    const trail = await tidyTrail();
     try {
       await sealing.wakeAll();
-      walked = [];
+      walked = trail;
       walks = 0;
     } catch (error) {
       logLine("error", { event: "sweep", ...errorFields(error) });
       tell(error);
-      walked = [codeOf(error)];
+      walked = [codeOf(error), ...trail];
       walks++;
     }
     await report();

@@ -5,6 +5,7 @@
 import { rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
+import { isLoopback } from "@kedge/verify/net/fetch";
 import { createApp } from "../functions/http/app.ts";
 import { closeService, service } from "../functions/open.ts";
 import { ignoreAbsent } from "../platform/durable.ts";
@@ -74,7 +75,8 @@ export async function startLocal({ data, host, port, prometheus, onTrouble }: Lo
     await beginKeys(folder);
     open.splice(1, 0, await openData(folder, { begin: true }), { close: closeService });
     const schedules = openSchedules(onTrouble);
-    const app = createApp({ ...service(), onAppended: schedules.onAppended });
+    const startLinks = isLoopback(new URL(server.url));
+    const app = createApp({ ...service(), onAppended: schedules.onAppended, startLinks });
     answer = (request) => app.fetch(request);
     useEnvironment({ KEDGE_URL: server.url });
     await writeEnvironment(folder);

@@ -51,6 +51,13 @@ export async function putIf(store: Store, item: Item, condition: Condition): Pro
   }
 }
 
+/** The first item of a partition between these sort keys, both inclusive; undefined where there is none. */
+export async function first(store: Store, pk: string, from: string, to: string): Promise<Item | undefined> {
+  if (from > to) return undefined;
+  for await (const item of store.query({ pk, from, to, limit: 1 })) return item;
+  return undefined;
+}
+
 /** Compare-and-swap on an item's `version`, which counts its moves: 0 is that of an item that is not there. */
 export const ifVersion = (version: bigint): Condition =>
   version === 0n ? { kind: "absent" } : { kind: "equals", attribute: "version", value: version };

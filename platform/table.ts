@@ -4,7 +4,7 @@
  *
  * Partitions are chosen so that none is hot beyond one log's own head: tiles, bundles and index entries have a
  * partition each, pending chunks are spread over PENDING_SHARDS, and everything else is written once per seal. A role
- * is allowed its partitions by their names, so what different functions write never shares one.
+ * is allowed its partitions by their names, so what different functions write never shares one, but for the trail.
  *
  * | pk                      | sk                           | what                                            |
  * | ----------------------- | ---------------------------- | ----------------------------------------------- |
@@ -23,6 +23,9 @@
  * | `tile/<log>/<L>/<N>`    | `-`                          | a tile or entry bundle, only ever widened       |
  * | `index/<log>/<leaf>`    | `-`                          | leaf hash → index                               |
  * | `tenant/<tenant>`       | `tenant`, `log/…`, `key/…`   | a tenant, its logs, its API keys                |
+ * | `trail/<tenant>`        | `<number>`, `floor`          | events of Kedge's own trail, with openings      |
+ * | `trail-outbox`          | `<tenant>/…`                 | acts that have no number yet, or are counted    |
+ * | `trail-expiry`          | `<ms>/<tenant>/<number>`     | which event is to be deleted first              |
  * | `logs`                  | `<log>`                      | every tenant log, for sweeps                    |
  * | `run/<function>`        | `-`                          | how the last run of a schedule ended            |
  * | `machine`               | `-`                          | one machine: keys were made for this table      |

@@ -50,8 +50,14 @@ export type Calendar = {
   readonly url: string;
   /** @throws TimestampError, ServiceError `unavailable` */
   submit(message: Uint8Array): Promise<Uint8Array>;
-  /** The finished file; undefined while there is none. @throws TimestampError, ServiceError `unavailable` */
-  upgrade(promise: Uint8Array, message: Uint8Array): Promise<Uint8Array | undefined>;
+  /**
+   * The finished file, and its block's own time, ms since the epoch; undefined while there is none.
+   * @throws TimestampError, ServiceError `unavailable`
+   */
+  upgrade(
+    promise: Uint8Array,
+    message: Uint8Array,
+  ): Promise<{ readonly proof: Uint8Array; readonly time?: number } | undefined>;
 };
 
 export type Authority = Tsa | Calendar;
@@ -180,7 +186,9 @@ export function calendar(calendarUrl: string, findBlock: FindBlock, timeout = TI
       const heights = bitcoinClaims(upgraded).map(({ height }) => height);
       if (heights.length === 0) return undefined;
       const blocks = await Promise.all([...new Set(heights)].slice(0, MAX_BLOCKS).map(findBlock));
-      return onlyBlock(upgraded, verifyOts(formatOts(upgraded), message, blocks));
+      const block = verifyOts(formatOts(upgraded), message, blocks);
+      const proof = onlyBlock(upgraded, block);
+      return { proof, ...(block.time !== undefined && { time: block.time }) };
     },
   };
 }

@@ -3,15 +3,25 @@ import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
 import { type Item, type Key, parseItem, putIf, type Store, sortable } from "../platform/store.ts";
 
-/** A signed note and its publication time, ms since the epoch. */
-export type PublishedCheckpoint = { readonly note: string; readonly at: bigint };
+/** A signed note; times are ms since the epoch, by the operator's clock. */
+export type PublishedCheckpoint = {
+  readonly note: string;
+  /** When it was published. */
+  readonly at: bigint;
+  /** Arrival of the oldest entry that no earlier checkpoint has; absent where nobody knows any more (head.ts). */
+  readonly pendingSince?: bigint;
+};
 
 export const checkpointKey = (log: string, size: bigint): Key => ({
   pk: `log/${log}`,
   sk: `checkpoint/${sortable(size)}`,
 });
 
-const schema = z.object({ note: z.string(), at: z.bigint() });
+const schema = z.object({
+  note: z.string(),
+  at: z.bigint(),
+  pendingSince: z.bigint().exactOptional(),
+});
 
 /** @throws ServiceError `corrupt`, also where there is none. */
 export function decodeCheckpoint(log: string, item: Item | undefined): PublishedCheckpoint {

@@ -9,6 +9,12 @@ import { checkpointSigner, logVkeys } from "./sign.ts";
 const schema = apiSchema.extend({
   /** Where published files go. */
   KEDGE_PUBLICATION: z.url({ protocol: /^(file|s3)$/, error: "a file:/// or s3:// URL" }),
+  /** Events of Kedge's own trail are kept for so many days, and their commitments for good. */
+  KEDGE_TRAIL_DAYS: z
+    .string()
+    .regex(/^[1-9][0-9]{0,4}$/, "days, 1 to 99999")
+    .default("2190")
+    .transform((text) => Number(text)),
 });
 
 /** Everything the verbs of service/ need. */
@@ -24,6 +30,7 @@ export function openService(env: NodeJS.ProcessEnv) {
   return {
     ...service,
     publication: openPublication(new URL(config.KEDGE_PUBLICATION)),
+    trailRetention: config.KEDGE_TRAIL_DAYS * 24 * 3_600_000,
     // On one machine no backup of the store alone reaches back further.
     ...(config.KEDGE_STORE.startsWith("lmdb:") && { retention: 3_600_000 }),
     signLog: checkpointSigner(service.logKeys, service.clock),

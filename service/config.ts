@@ -52,6 +52,12 @@ export const apiSchema = z.object({
   /** Minutes between two runs of the schedules, by which /readyz tells that they stand still. */
   KEDGE_SWEEP_MINUTES: minutes,
   KEDGE_ANCHOR_MINUTES: minutes,
+  /** How long a person is signed in at most, in hours. */
+  KEDGE_SESSION_HOURS: z
+    .string()
+    .regex(/^[1-8]$/, "hours, 1 to 8")
+    .default("8")
+    .transform((text) => Number(text)),
 });
 
 /** What the HTTP API needs: of the signing keys it uses the public halves, and it publishes nothing. */
@@ -86,6 +92,7 @@ export function openParts(config: Config) {
     policy: config.policy,
     logKeys: openKeys(kms, config.KEDGE_LOG_KEY, []),
     anchorKeys: openKeys(kms, config.KEDGE_ANCHOR_KEY, config.KEDGE_ANCHOR_MLDSA_KEY ?? []),
+    sessionMs: config.KEDGE_SESSION_HOURS * 3_600_000,
     every: { sealer: 60_000 * config.KEDGE_SWEEP_MINUTES, anchorer: 60_000 * config.KEDGE_ANCHOR_MINUTES },
     close,
   };

@@ -34,6 +34,11 @@ export type Staging = {
   readonly attempt: string;
   /** Number of staging items. */
   readonly items: number;
+  /**
+   * Arrival of the batch's oldest entry, ms since the epoch: whoever finishes the batch publishes the same. Absent for a
+   * batch of a restore, for its record outside the store does not hold it, and of the anchor log.
+   */
+  readonly pendingSince?: bigint;
 };
 
 export const headKey = (log: string): Key => ({ pk: `log/${log}`, sk: "head" });
@@ -64,6 +69,7 @@ const schema = z.object({
   base: z.bigint(),
   attempt: z.string(),
   items: z.bigint(),
+  pendingSince: z.bigint().exactOptional(),
 });
 
 export function decodeHead(log: string, item: Item | undefined): Head {
@@ -73,7 +79,7 @@ export function decodeHead(log: string, item: Item | undefined): Head {
   for (let at = 0; at < stored.frontier.length; at += HASH_SIZE) {
     frontier.push(stored.frontier.slice(at, at + HASH_SIZE));
   }
-  const { checkpoint: note, publishedAt: at, base, attempt, items } = stored;
+  const { checkpoint: note, publishedAt: at, base, attempt, items, pendingSince } = stored;
   if ((note === "") !== (published === 0n)) {
     throw new ServiceError("corrupt", `the head of log ${log} has a published size without a checkpoint`);
   }
@@ -85,7 +91,10 @@ export function decodeHead(log: string, item: Item | undefined): Head {
     frontier,
     published,
     checkpoint: note === "" ? undefined : { note, at },
-    staging: attempt === "" ? undefined : { base, attempt, items: Number(items) },
+    staging:
+      attempt === ""
+        ? undefined
+        : { base, attempt, items: Number(items), ...(pendingSince !== undefined && { pendingSince }) },
   };
 }
 
@@ -99,6 +108,7 @@ function encodeHead({ log, frontier, checkpoint, staging, ...tree }: Head): Item
     base: staging?.base ?? 0n,
     attempt: staging?.attempt ?? "",
     items: BigInt(staging?.items ?? 0),
+    ...(staging?.pendingSince !== undefined && { pendingSince: staging.pendingSince }),
   };
 }
 

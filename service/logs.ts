@@ -8,9 +8,15 @@ import { type Item, type Key, parseItem, type Store } from "../platform/store.ts
 export const LOGS_PARTITION = "logs";
 export const logsKey = (log: string): Key => ({ pk: LOGS_PARTITION, sk: log });
 
-export type RegisteredLog = { readonly id: string; readonly origin: string; readonly tenant: string };
+export type RegisteredLog = {
+  readonly id: string;
+  readonly origin: string;
+  readonly tenant: string;
+  /** Kedge's own trail of the tenant (trail.ts). */
+  readonly kind?: "system" | undefined;
+};
 
-const schema = z.object({ origin: z.string(), tenant: z.string() });
+const schema = z.object({ origin: z.string(), tenant: z.string(), kind: z.literal("system").optional() });
 
 /** @returns undefined when no such log was created. */
 export async function findLog(store: Store, id: string): Promise<RegisteredLog | undefined> {

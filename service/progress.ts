@@ -4,7 +4,7 @@
  */
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { type Policy, verifyPolicy } from "@kedge/verify/tlog/policy";
-import type { Store } from "../platform/store.ts";
+import { first, type Store } from "../platform/store.ts";
 import { ANCHOR, anchoredKey, decodeAnchored, decodePublic, publicKey } from "./anchor-items.ts";
 import { checkpointKey, decodeCheckpoint } from "./checkpoints.ts";
 import { decodeHead, type Head, headKey } from "./head.ts";
@@ -71,12 +71,10 @@ async function anchoredBelow(store: Store, log: string, end: bigint) {
 }
 
 /** When the anchor log first signed a tree with this entry; undefined where it has not. */
-async function signedAt(store: Store, index: bigint): Promise<bigint | undefined> {
-  const { pk, sk: from } = checkpointKey(ANCHOR, index + 1n);
-  for await (const item of store.query({ pk, from, to: "checkpoint/~", limit: 1 })) {
-    return decodeCheckpoint(ANCHOR, item).at;
-  }
-  return undefined;
+export async function signedAt(store: Store, index: bigint): Promise<bigint | undefined> {
+  const { pk, sk } = checkpointKey(ANCHOR, index + 1n);
+  const item = await first(store, pk, sk, "checkpoint/~");
+  return item && decodeCheckpoint(ANCHOR, item).at;
 }
 
 async function missing(

@@ -16,7 +16,7 @@ import { listEntries, type TileMap, tileKey } from "@kedge/verify/tlog/tile";
 import { inclusionProof, inclusionTiles } from "@kedge/verify/tlog/tileproof";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../platform/error.ts";
-import type { Item, Store } from "../platform/store.ts";
+import { first, type Item, type Store } from "../platform/store.ts";
 import { ANCHOR, anchoredKey, decodeAnchored, publicCheckpointKey, publicKey } from "./anchor-items.ts";
 import { checkpointKey, decodeCheckpoint } from "./checkpoints.ts";
 import { type Head, lastCheckpoint } from "./head.ts";
@@ -286,12 +286,6 @@ async function findAnchor({ store, policy }: AnchorLookup, index: bigint) {
   if (met === undefined) return anchored;
   const assurance = met.timestamps.length > 0 ? ("timestamped" as const) : ("witnessed" as const);
   return { assurance, anchor: met };
-}
-
-async function first(store: Store, pk: string, from: string, to: string): Promise<Item | undefined> {
-  if (from > to) return undefined;
-  for await (const item of store.query({ pk, from, to, limit: 1 })) return item;
-  return undefined;
 }
 
 const logTiles = (log: string, index: bigint, size: bigint): LogTile[] =>

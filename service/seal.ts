@@ -185,6 +185,8 @@ export type Batch = {
   readonly growth: Growth;
   /** The entries of the tree's last bundle, if it is partial. */
   readonly bundle: Entries;
+  /** See Staging; of a batch that is still to be committed. */
+  readonly pendingSince?: bigint;
 };
 
 /** @param edge of the tree of `from` entries. */
@@ -233,7 +235,12 @@ async function collect(ctx: SealContext, head: Head, { admit }: SealableLog): Pr
     { entries: selectEntries(pending, fresh), leaves: selectHashes(hashes, fresh) },
     admit,
   );
-  const batch = makeBatch(head.size, edge, entries, leaves);
+  // Of what gets in: a chunk that another sealer had left has waited no longer. Of a choice of entries nobody asks.
+  const pendingSince = admit === undefined ? arrivalAt(chunks, fresh[0]) : undefined;
+  const batch = {
+    ...makeBatch(head.size, edge, entries, leaves),
+    ...(pendingSince !== undefined && { pendingSince }),
+  };
   // The tiles are about to be extended blindly, and have told what the log has already: before anything is committed, or
   // pending no more, make sure that they are the published tree's.
   if ([batch.growth.before, frontierRoot(head.frontier)].every((root) => equalBytes(root, head.root))) {
@@ -254,6 +261,15 @@ async function oldestChunks(store: Store, log: string): Promise<{ chunks: Pendin
     chunks.push(chunk);
   }
   return { chunks, more: false };
+}
+
+/** Arrival of the chunk with this entry, counted over all of them. */
+function arrivalAt(chunks: readonly PendingChunk[], n: number | undefined): bigint | undefined {
+  let end = 0;
+  return chunks.find(({ entries }) => {
+    end += countEntries(entries);
+    return n !== undefined && n < end;
+  })?.arrival;
 }
 
 const hashAt = (hashes: Uint8Array, n: number) => hashes.subarray(n * HASH_SIZE, (n + 1) * HASH_SIZE);
@@ -339,10 +355,11 @@ async function inTree(
 export async function commit(
   store: Store,
   head: Head,
-  { entries, growth }: Batch,
+  { entries, growth, pendingSince }: Batch,
 ): Promise<Head | undefined> {
   const { size, root, frontier } = growth;
-  const staging = await stage(store, head, entries);
+  const staged = await stage(store, head, entries);
+  const staging = { ...staged, ...(pendingSince !== undefined && { pendingSince }) };
   // The commit point. A crash before it leaves staging that no head names: the next published head discards it. A crash
   // after it leaves a head that says where its entries are: the next sealer finishes the batch before anything else.
   // If this throws, it may have committed: the staging stays.
@@ -423,8 +440,11 @@ async function publish(
   note: string,
   pending: readonly Key[],
 ): Promise<Head | undefined> {
-  const at = BigInt(clock());
-  const checkpoint = await keepFirst(store, log.id, checkpointKey(log.id, head.size), { note, at });
+  const pendingSince = head.staging?.pendingSince;
+  const checkpoint = await keepFirst(store, log.id, checkpointKey(log.id, head.size), {
+    ...{ note, at: BigInt(clock()) },
+    ...(pendingSince !== undefined && { pendingSince }),
+  });
   if (!equalBytes(parseCheckpoint(checkpoint.note).checkpoint.root, head.root)) {
     throw new ServiceError("rollback", `log ${log.id}: size ${head.size} was published with another root`);
   }

@@ -231,15 +231,15 @@ async function stampByTsa(
   target: StampTarget,
   asking: Asking,
 ): Promise<boolean> {
-  const token = await asking(async () => {
-    const { token, genTime } = await authority.stamp(new TextEncoder().encode(target.note));
-    if (Math.abs(genTime - ctx.clock()) <= MAX_SKEW) return token;
+  const { token, genTime } = await asking(async () => {
+    const answer = await authority.stamp(new TextEncoder().encode(target.note));
+    if (Math.abs(answer.genTime - ctx.clock()) <= MAX_SKEW) return answer;
     throw new TimestampError(
       "untrusted",
       "The authority's time is far from our own clock: one of the two is wrong",
     );
   });
-  return await keep(ctx, authority, target, token);
+  return await keep(ctx, authority, target, { bytes: token, time: genTime });
 }
 
 /** One promise at a time: another checkpoint is submitted only after the timestamp came or the promise was given up. */
@@ -272,7 +272,10 @@ async function stampByCalendar(
   const finished = await asking(() => authority.upgrade(proof, new TextEncoder().encode(note)));
   if (finished === undefined) return false;
   const promised = { size: promise.size, note };
-  const kept = await keep(ctx, authority, promised, finished);
+  const kept = await keep(ctx, authority, promised, {
+    bytes: finished.proof,
+    ...(finished.time !== undefined && { time: finished.time }),
+  });
   await writePublicTimestamps(ctx, promised);
   await store.put(encodePromise(name, { ...promise, proof: undefined }));
   return kept;
@@ -283,9 +286,12 @@ async function keep(
   ctx: StampContext,
   authority: Authority,
   { size, note }: Pick<StampTarget, "size" | "note">,
-  bytes: Uint8Array,
+  { bytes, time }: { bytes: Uint8Array; time?: number },
 ): Promise<boolean> {
-  const timestamp = { size, imprint: imprintOf(note), type: authority.kind, bytes };
+  const timestamp = {
+    ...{ size, imprint: imprintOf(note), type: authority.kind, bytes },
+    ...(time !== undefined && { time: BigInt(time) }),
+  };
   const isFirst = await putIf(ctx.store, encodeTimestamp(nameOf(authority), timestamp), { kind: "absent" });
   await cover(ctx, size);
   return isFirst;

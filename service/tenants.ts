@@ -6,19 +6,24 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { API_KEY, KEY_ID, logOrigin, SCOPES, type Scope } from "@kedge/cli/contract/ids";
 import { MAX_OF_A_KIND } from "@kedge/cli/contract/limits";
 import { LATEST } from "@kedge/verify/rfc3339";
-import { base32nopad } from "@scure/base";
 import * as z from "zod";
 import { ServiceError } from "../platform/error.ts";
-import {
-  binary,
-  type Condition,
-  type Item,
-  type Key,
-  parseItem,
-  putIf,
-  type Store,
-} from "../platform/store.ts";
+import { binary, type Item, type Key, parseItem, putIf, type Store } from "../platform/store.ts";
 import { logsKey } from "./logs.ts";
+import {
+  type FreePlace,
+  freePlaces,
+  full,
+  hashOf,
+  idOf,
+  newSecret,
+  PLACE_LENGTH,
+  PLACE_NAMES,
+  PLACES,
+  shuffled,
+  take,
+  unchanged,
+} from "./places.ts";
 import type { Principal } from "./principal.ts";
 
 export type TenantContext = {
@@ -35,7 +40,7 @@ export const tenantLogKey = (tenant: string, log: string): Key => ({
   sk: `log/${log}`,
 });
 /** The key's own part of its id begins with its place: at most one key has it. */
-const apiKeyKey = (tenant: string, id: string): Key => oldApiKeyKey(tenant, id.slice(0, PLACE));
+const apiKeyKey = (tenant: string, id: string): Key => oldApiKeyKey(tenant, id.slice(0, PLACE_LENGTH));
 /** Of a key made before there were places. */
 export const oldApiKeyKey = (tenant: string, id: string): Key => ({
   pk: tenantPartition(tenant),
@@ -48,6 +53,8 @@ export type TenantLog = {
   readonly origin: string;
   readonly name: string;
   readonly createdAt: bigint;
+  /** Kedge's own of the tenant (`systemLog`), to which nobody posts; absent: a log of the tenant's events. */
+  readonly kind?: "system";
 };
 /** An API key without its secret. Times are ms since the epoch. */
 export type ApiKey = {
@@ -60,21 +67,17 @@ export type ApiKey = {
   readonly expiresAt?: bigint;
   readonly revokedAt?: bigint;
 };
-/**
- * A tenant has so many places for logs, and for API keys. One conditional write takes a place, and the place is in the
- * item's key: no race takes one twice, and a crash leaves none taken. What was made before there were places counts as one.
- */
-const PLACES = Array.from({ length: MAX_OF_A_KIND }, (_, place) => place);
-
-/** Opaque, lower case: 5 bits a character. */
 const TENANT_ID_LENGTH = 16;
 const LOG_ID_LENGTH = 19;
 const KEY_OWN_LENGTH = 9;
-const idOf = (bytes: Uint8Array, length: number): string =>
-  base32nopad.encode(bytes).toLowerCase().slice(0, length);
-/** The place of an API key, in the characters of ids: what its own part begins with. */
-const PLACE = 2;
-const KEY_PLACES = PLACES.map((place) => idOf(Uint8Array.of(place >> 2, (place & 3) << 6), PLACE));
+
+/**
+ * What is told of a change before it is made, and then makes it (trail.ts): `id` is of the key or log. @returns what the change
+ * does: whether it was made.
+ */
+export type Announce = (id: string, change: () => Promise<boolean>) => Promise<boolean>;
+/** Of what only operators and tests do. */
+export const quietly: Announce = (_, change) => change();
 
 /** Operators call this under their own AWS credentials; there is no public route to it. */
 export async function createTenant(ctx: TenantContext, name: string): Promise<Tenant> {
@@ -92,11 +95,16 @@ export async function findTenant({ store }: TenantContext, id: string): Promise<
 }
 
 /** @throws ServiceError `conflict` when the tenant has MAX_OF_A_KIND. */
-export async function createLog(ctx: TenantContext, tenant: string, name: string): Promise<TenantLog> {
+export async function createLog(
+  ctx: TenantContext,
+  tenant: string,
+  name: string,
+  announce: Announce = quietly,
+): Promise<TenantLog> {
   const [ids, logs] = await Promise.all([logIds(ctx.store, tenant), listLogs(ctx, tenant)]);
   const createdAt = BigInt(ctx.clock());
   const places = new Set(ids);
-  const old = logs.filter(({ id }) => !places.has(id)).length;
+  const old = logs.filter(({ id, kind }) => kind === undefined && !places.has(id)).length;
   const taken = new Set(logs.map(({ id }) => id));
   const free = ids.slice(0, MAX_OF_A_KIND - old).filter((id) => !taken.has(id));
   for (const id of shuffled(free)) {
@@ -104,13 +112,63 @@ export async function createLog(ctx: TenantContext, tenant: string, name: string
     // The registry first: a log that can take entries must be one that sweeps find. Who repeats it writes the same.
     await ctx.store.put({ ...logsKey(id), origin, tenant });
     const item = { ...tenantLogKey(tenant, id), origin, name, createdAt };
-    if (await take(ctx.store, item, { kind: "absent" })) return { id, origin, name, createdAt };
+    const isMade = await announce(id, () => take(ctx.store, item, { kind: "absent" }));
+    if (isMade) return { id, origin, name, createdAt };
   }
   throw full();
 }
 
+/**
+ * Logs of Kedge's own, by their names: the trail, and reviews, whose commitments are the officers'. Were those in the trail, an
+ * officer could have an event of their own proven to be Kedge's.
+ */
+export const SYSTEM_LOGS = { trail: "Kedge's own trail", reviews: "What was signed off" } as const;
+type SystemLog = keyof typeof SYSTEM_LOGS;
+
+/**
+ * One of each, whoever makes it first. Its place is beside those of the tenant's logs.
+ * @throws ServiceError `not_found` when there is no such tenant.
+ */
+export async function systemLog(ctx: TenantContext, tenant: string, which: SystemLog): Promise<TenantLog> {
+  if ((await findTenant(ctx, tenant)) === undefined) {
+    throw new ServiceError("not_found", "there is no such tenant");
+  }
+  const id = await systemLogId(ctx.store, tenant, which);
+  const there = await findTenantLog(ctx, tenant, id);
+  if (there !== undefined) return there;
+  const origin = logOrigin(ctx.domain, id);
+  const kind = "system";
+  const item = { ...tenantLogKey(tenant, id), origin, name: SYSTEM_LOGS[which], kind };
+  await ctx.store.put({ ...logsKey(id), origin, tenant, kind });
+  await putIf(ctx.store, { ...item, createdAt: BigInt(ctx.clock()) }, { kind: "absent" });
+  const made = await findTenantLog(ctx, tenant, id);
+  if (made === undefined)
+    throw new ServiceError("corrupt", `the log ${which} of tenant ${tenant} has vanished`);
+  return made;
+}
+
+/** @returns undefined while the tenant has none. */
+export const findTrailLog = async (ctx: TenantContext, tenant: string): Promise<TenantLog | undefined> =>
+  findTenantLog(ctx, tenant, await systemLogId(ctx.store, tenant, "trail"));
+
+const systemLogId = async (store: Store, tenant: string, which: SystemLog): Promise<string> =>
+  idOf(
+    createHash("sha256")
+      .update(await logSeed(store, tenant))
+      .update(which)
+      .digest(),
+    LOG_ID_LENGTH,
+  );
+
 /** The ids that the tenant's logs have, by their places: each stands for one log for ever, and nobody else can tell whose. */
 async function logIds(store: Store, tenant: string): Promise<string[]> {
+  const seed = await logSeed(store, tenant);
+  const of = (place: number) => createHash("sha256").update(seed).update(`log ${place}`).digest();
+  return PLACES.map((place) => idOf(of(place), LOG_ID_LENGTH));
+}
+
+/** What ids of the tenant's logs are made of: drawn once. */
+async function logSeed(store: Store, tenant: string): Promise<Uint8Array> {
   const key = { pk: tenantPartition(tenant), sk: "log-ids" };
   const read = async () => {
     const [item] = await store.get([key]);
@@ -122,36 +180,28 @@ async function logIds(store: Store, tenant: string): Promise<string[]> {
     seed = await read();
   }
   if (seed === undefined) throw new ServiceError("corrupt", `the item ${key.pk} ${key.sk} has vanished`);
-  const of = (place: number) => createHash("sha256").update(seed).update(`log ${place}`).digest();
-  return PLACES.map((place) => idOf(of(place), LOG_ID_LENGTH));
+  return seed;
 }
 const seedSchema = z.object({ seed: binary });
 
-/** Takes a place. Also true when an earlier try of this write did, and only its answer was lost. */
-async function take(store: Store, item: Item, condition: Condition): Promise<boolean> {
-  const attempt = randomBytes(16).toString("hex");
-  if (await putIf(store, { ...item, attempt }, condition)) return true;
-  const [there] = await store.get([item]);
-  return there?.["attempt"] === attempt;
-}
-
-/** So that those who race try different places. */
-function shuffled<T>(all: readonly T[]): T[] {
-  const order = all.map((each) => ({ each, by: Math.random() }));
-  return order.sort((a, b) => a.by - b.by).map(({ each }) => each);
-}
-
-const full = (): ServiceError =>
-  new ServiceError("conflict", `this tenant has ${MAX_OF_A_KIND} of these already, the most it may have`);
-
-const logSchema = z.object({ origin: z.string(), name: z.string(), createdAt: z.bigint() });
+const logSchema = z.object({
+  origin: z.string(),
+  name: z.string(),
+  createdAt: z.bigint(),
+  kind: z.literal("system").optional(),
+});
 
 export async function listLogs(ctx: TenantContext, tenant: string): Promise<TenantLog[]> {
   const logs: TenantLog[] = [];
   for await (const item of ctx.store.query(prefix(tenant, "log/"))) {
-    logs.push({ id: item.sk.slice("log/".length), ...parseItem(logSchema, item) });
+    logs.push(decodeLog(item.sk.slice("log/".length), item));
   }
   return logs;
+}
+
+function decodeLog(id: string, item: Item): TenantLog {
+  const { kind, ...log } = parseItem(logSchema, item);
+  return { id, ...log, ...(kind !== undefined && { kind }) };
 }
 
 /** Logs that were found: a registration neither changes nor goes, and each request would read it before its own work. */
@@ -172,7 +222,7 @@ export async function findTenantLog(
   if (before !== undefined) return before;
   const [item] = await store.get([key]);
   if (item === undefined) return undefined;
-  const log = { id, ...parseItem(logSchema, item) };
+  const log = decodeLog(id, item);
   if (logs.size >= MAX_FOUND) logs.clear();
   logs.set(name, log);
   return log;
@@ -194,6 +244,7 @@ export async function createKey(
   ctx: TenantContext,
   tenant: string,
   { name, scopes, log, expiresAt }: NewKey,
+  announce: Announce = quietly,
 ): Promise<{ readonly key: ApiKey; readonly apiKey: string }> {
   const createdAt = BigInt(ctx.clock());
   if (scopes.length === 0)
@@ -210,22 +261,22 @@ export async function createKey(
   if (log !== undefined && (await findTenantLog(ctx, tenant, log)) === undefined) {
     throw new ServiceError("not_found", "the log that the key is limited to does not exist");
   }
-  const secret = base32nopad.encode(randomBytes(32)).toLowerCase();
+  const secret = newSecret();
   const limits = { ...(log !== undefined && { log }), ...(expiresAt !== undefined && { expiresAt }) };
   const stored = {
     ...{ name, scopes: [...new Set(scopes)].join(" "), createdAt, ...limits },
     hash: hashOf(secret),
   };
   for (const { place, condition } of await keyPlaces(ctx, tenant)) {
-    const own = `${place}${idOf(randomBytes(5), KEY_OWN_LENGTH - PLACE)}`;
-    if (!(await take(ctx.store, { ...apiKeyKey(tenant, own), own, ...stored }, condition))) continue;
-    const key: ApiKey = { id: `${tenant}${own}`, name, scopes: [...new Set(scopes)], createdAt, ...limits };
+    const own = `${place}${idOf(randomBytes(5), KEY_OWN_LENGTH - PLACE_LENGTH)}`;
+    const id = `${tenant}${own}`;
+    const item = { ...apiKeyKey(tenant, own), own, ...stored };
+    if (!(await announce(id, () => take(ctx.store, item, condition)))) continue;
+    const key: ApiKey = { id, name, scopes: [...new Set(scopes)], createdAt, ...limits };
     return { key, apiKey: `kedge_${key.id}_${secret}` };
   }
   throw full();
 }
-
-type FreePlace = { readonly place: string; readonly condition: Condition };
 
 /** The places that a new key may take, and on what condition: first those that are empty, then those of dead keys. */
 async function keyPlaces(ctx: TenantContext, tenant: string): Promise<Iterable<FreePlace>> {
@@ -233,30 +284,17 @@ async function keyPlaces(ctx: TenantContext, tenant: string): Promise<Iterable<F
   for await (const item of ctx.store.query(prefix(tenant, "key/"))) {
     byPlace.set(item.sk.slice("key/".length), item);
   }
-  const old = [...byPlace].filter(([place]) => place.length > PLACE).map(([, item]) => item);
+  const old = [...byPlace].filter(([place]) => place.length > PLACE_LENGTH).map(([, item]) => item);
   const dead = (item: Item) => isDead(decodeKey(tenant, item).key, ctx.clock());
-  const places = KEY_PLACES.slice(0, MAX_OF_A_KIND - old.length);
+  const places = PLACE_NAMES.slice(0, MAX_OF_A_KIND - old.length);
   const empty = places.filter((place) => !byPlace.has(place));
   if (empty.length === 0 && old.some(dead)) {
     // Nothing is ever put there again, so that what is freed stays free.
     await ctx.store.write([], old.filter(dead));
     return keyPlaces(ctx, tenant);
   }
-  return (function* () {
-    for (const place of shuffled(empty)) yield { place, condition: { kind: "absent" } as const };
-    for (const place of shuffled(places)) {
-      const item = byPlace.get(place);
-      if (item !== undefined && dead(item)) yield { place, condition: unchanged(item) };
-    }
-  })();
+  return freePlaces(places, byPlace, dead);
 }
-
-/** The place has the same key as when it was read: a dead one may give way to another meanwhile. */
-const unchanged = ({ createdAt = 0n }: Item): Condition => ({
-  kind: "equals",
-  attribute: "createdAt",
-  value: createdAt,
-});
 
 export async function listKeys(ctx: TenantContext, tenant: string): Promise<ApiKey[]> {
   const keys: ApiKey[] = [];
@@ -265,7 +303,12 @@ export async function listKeys(ctx: TenantContext, tenant: string): Promise<ApiK
 }
 
 /** Revokes at once; revoking again changes nothing. @throws ServiceError `not_found` for a key that is not the tenant's. */
-export async function revokeKey(ctx: TenantContext, tenant: string, id: string): Promise<void> {
+export async function revokeKey(
+  ctx: TenantContext,
+  tenant: string,
+  id: string,
+  announce: Announce = quietly,
+): Promise<void> {
   // Any other text is not worth a read, and may be too long for a key of the store.
   const isOwn = KEY_ID.test(id) && id.startsWith(tenant);
   const item = isOwn ? await findKey(ctx.store, tenant, id.slice(tenant.length)) : undefined;
@@ -273,7 +316,8 @@ export async function revokeKey(ctx: TenantContext, tenant: string, id: string):
   if (decodeKey(tenant, item).key.revokedAt !== undefined) return;
   const revoked = { ...item, revokedAt: BigInt(ctx.clock()) };
   // It was dead, and its place is another's now: then it is not found.
-  if (!(await putIf(ctx.store, revoked, unchanged(item)))) await revokeKey(ctx, tenant, id);
+  const isMade = await announce(id, () => putIf(ctx.store, revoked, unchanged(item)));
+  if (!isMade) await revokeKey(ctx, tenant, id, announce);
 }
 
 /** @param own the key's own part of its id. */
@@ -288,12 +332,16 @@ async function findKey(store: Store, tenant: string, own: string): Promise<Item 
  * Off-boarding: no key of the tenant's works from now on. Its logs and all proofs stay as they are.
  * @returns how many keys were revoked, which could still have been used.
  */
-export async function revokeAllKeys(ctx: TenantContext, tenant: string): Promise<number> {
+export async function revokeAllKeys(
+  ctx: TenantContext,
+  tenant: string,
+  announce: Announce = quietly,
+): Promise<number> {
   for (let revoked = 0; ; ) {
     const alive = (await listKeys(ctx, tenant)).filter((key) => !isDead(key, ctx.clock()));
     // An admin key may have made another one meanwhile.
     if (alive.length === 0) return revoked;
-    for (const { id } of alive) await revokeKey(ctx, tenant, id);
+    for (const { id } of alive) await revokeKey(ctx, tenant, id, announce);
     revoked += alive.length;
   }
 }
@@ -310,8 +358,6 @@ export async function authenticate(ctx: TenantContext, apiKey: string): Promise<
   const logs = key.log === undefined ? "all" : [key.log];
   return { tenant, scopes: key.scopes, logs, who: { kind: "api key", id: key.id } };
 }
-
-const hashOf = (secret: string): Uint8Array => new Uint8Array(createHash("sha256").update(secret).digest());
 
 const keySchema = z.object({
   own: z.string().optional(),

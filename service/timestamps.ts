@@ -25,6 +25,8 @@ const schema = z.object({
   type: z.enum(["rfc3161", "ots"]),
   /** A TimeStampToken in DER, or a `.ots` file. */
   bytes: binary,
+  /** The time that it shows, ms since the epoch, as it was checked when it came; absent in what earlier versions stored. */
+  time: z.bigint().exactOptional(),
 });
 
 export type StoredTimestamp = Readonly<z.infer<typeof schema>>;
@@ -41,11 +43,13 @@ export async function timestampsOf(store: Store, size: bigint, note: string): Pr
 }
 
 /** Those that are over exactly this note, in the form that a proof carries. */
-export function timestampsOver(note: string, stored: readonly StoredTimestamp[]): Timestamp[] {
+export const timestampsOver = (note: string, stored: readonly StoredTimestamp[]): Timestamp[] =>
+  storedOver(note, stored).map(({ type, bytes }) => (type === "ots" ? ots(bytes) : rfc3161(bytes)));
+
+/** Those that are over exactly this note. */
+export function storedOver(note: string, stored: readonly StoredTimestamp[]): StoredTimestamp[] {
   const imprint = imprintOf(note);
-  return stored
-    .filter((timestamp) => equalBytes(timestamp.imprint, imprint))
-    .map(({ type, bytes }) => (type === "ots" ? ots(bytes) : rfc3161(bytes)));
+  return stored.filter((timestamp) => equalBytes(timestamp.imprint, imprint));
 }
 
 /** SHA-256 of the signed note, whole, in UTF-8. */

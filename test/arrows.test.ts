@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 const ROOT = join(import.meta.dirname, "..");
 /** Each folder with those that it may import besides itself: arrows point down only. */
 const MAY_IMPORT = {
+  console: ["packages/kedge", "packages/verify"],
   infra: ["functions", "service", "witness", "platform", "packages/kedge", "packages/verify"],
   cli: ["local", "witness", "platform", "examples", "packages/kedge", "packages/verify"],
   local: ["functions", "service", "platform", "packages/kedge", "packages/verify"],
@@ -26,7 +27,7 @@ const graph = new Map(
   FOLDERS.flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
   )
-    .filter((file) => /\.m?ts$|\.mjs$/.test(file) && !/\/(dist|node_modules)\//.test(file))
+    .filter((file) => /\.m?tsx?$|\.mjs$/.test(file) && !/\/(dist|node_modules)\//.test(file))
     .map((file): [string, string[]] => [file, importsOf(file)]),
 );
 

@@ -3,15 +3,17 @@ import { randomUUID } from "node:crypto";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { matchedRoutes } from "hono/route";
 import { errorFields, logLine } from "../../platform/log.ts";
-import type { AppendContext } from "../../service/append.ts";
 import type { ApiService } from "../../service/config.ts";
 import { isIndexFault } from "../../service/index/fault.ts";
+import type { SignInContext } from "../../service/sign-in.ts";
 import { anchorRoutes } from "./anchor.ts";
 import { claimedKeyId } from "./auth.ts";
 import { checkpointRoutes } from "./checkpoints.ts";
+import { consoleRoutes } from "./console.ts";
 import { entryRoutes } from "./entries.ts";
 import type { ApiEnv } from "./env.ts";
 import { keyRoutes } from "./keys.ts";
+import { linkRoutes } from "./links.ts";
 import { logRoutes } from "./logs.ts";
 import { metaRoutes } from "./meta.ts";
 import { methodsOf } from "./methods.ts";
@@ -19,9 +21,12 @@ import { pageRoutes } from "./pages.ts";
 import { invalidInput, methodNotAllowed, notFound, problemOf, respondProblem } from "./problem.ts";
 import { proofRoutes } from "./proofs.ts";
 import { readyRoutes } from "./ready.ts";
+import { sessionRoutes } from "./session.ts";
+import { signInRoutes } from "./sign-in.ts";
+import { trailRoutes } from "./trail.ts";
 
 /** @example const response = await createApp(openService(process.env)).request("/healthz"); */
-export function createApp(service: ApiService & AppendContext): OpenAPIHono<ApiEnv> {
+export function createApp(service: ApiService & SignInContext): OpenAPIHono<ApiEnv> {
   const words = new Set<string>();
   const app = new OpenAPIHono<ApiEnv>({
     defaultHook: (result) => {
@@ -79,8 +84,13 @@ export function createApp(service: ApiService & AppendContext): OpenAPIHono<ApiE
   logRoutes(app, service);
   checkpointRoutes(app, service);
   keyRoutes(app, service);
+  signInRoutes(app, service);
+  sessionRoutes(app, service);
+  linkRoutes(app, service);
+  trailRoutes(app, service);
   anchorRoutes(app, service);
   readyRoutes(app, service);
+  consoleRoutes(app);
   pageRoutes(app);
   metaRoutes(app);
   for (const { path } of app.routes) for (const word of path.split("/")) words.add(word);

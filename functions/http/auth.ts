@@ -1,6 +1,8 @@
-/** Who asks, by the API key. What they may do is for the verb to check (service/verbs.ts). */
+/** Who asks, by the API key or the session. What they may do is for the verb to check (service/verbs.ts). */
+import { type AnyScope, SCOPES } from "@kedge/cli/contract/ids";
 import { createMiddleware } from "hono/factory";
 import type { ApiService } from "../../service/config.ts";
+import { authenticateSession } from "../../service/people.ts";
 import type { Principal } from "../../service/principal.ts";
 import { authenticate } from "../../service/tenants.ts";
 import type { Verb } from "../../service/verbs.ts";
@@ -22,7 +24,7 @@ export const allow = <Input extends readonly unknown[], Output>(
   verb: Verb<Input, Output>,
   ...bodyTypes: readonly string[]
 ) => ({
-  security: [{ apiKey: [verb.scope] }],
+  security: securityOf(verb.scopes),
   middleware: createMiddleware<ActEnv<Input, Output>>(async (c, next) => {
     const principal = await identify(service, c.req.header("authorization"));
     c.set("principal", principal);
@@ -38,19 +40,32 @@ type ActEnv<Input extends readonly unknown[], Output> = ApiEnv & {
   Variables: { act: (...input: Input) => Promise<Output> };
 };
 
+/** Each alternative suffices (OpenAPI 3.1 §4.8.30). API keys have neither `review` nor `trail`. */
+const securityOf = (scopes: readonly AnyScope[]): { [scheme: string]: string[] }[] =>
+  scopes.length === 0
+    ? [{ session: [] }]
+    : scopes.flatMap((scope) => [
+        ...(SCOPES.some((each) => each === scope) ? [{ apiKey: [scope] }] : []),
+        { session: [scope] },
+      ]);
+
 /**
- * The id of the API key that a request claims to have, for the log line of one that is refused: half of `kedge_<id>_<secret>`
- * is public. Undefined when the text is not so, for then it may be anything.
+ * The id of the API key or session that a request claims to have, for the log line of one that is refused: half of
+ * `kedge_<id>_<secret>` is public. Undefined when the text is not so, for then it may be anything.
  */
 export const claimedKeyId = (header: string | undefined): string | undefined =>
-  /^Bearer +kedge_([a-z2-7]{25})_/i.exec(header ?? "")?.[1];
+  /^Bearer +(?:kedge_([a-z2-7]{25})|kedgesession_([a-z2-7]{42}))_/i
+    .exec(header ?? "")
+    ?.slice(1)
+    .find(Boolean);
 
 /** @throws Problem `unauthorized`. */
 async function identify(service: ApiService, header: string | undefined): Promise<Principal> {
-  const apiKey = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1];
-  const principal = apiKey === undefined ? undefined : await authenticate(service, apiKey);
+  const token = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1] ?? "";
+  const principal = (await authenticate(service, token)) ?? (await authenticateSession(service, token));
   if (principal !== undefined) return principal;
-  throw new Problem("unauthorized", "Send a valid API key as `Authorization: Bearer kedge_…`.", {
-    "WWW-Authenticate": "Bearer",
-  });
+  throw unauthorized("Send a valid API key as `Authorization: Bearer kedge_…`, or sign in again.");
 }
+
+export const unauthorized = (detail: string): Problem =>
+  new Problem("unauthorized", detail, { "WWW-Authenticate": "Bearer" });

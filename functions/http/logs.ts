@@ -6,6 +6,7 @@ import {
   logsSchema,
   newLogSchema,
   progressSchema,
+  timelineSchema,
   timeText,
 } from "@kedge/cli/contract/wire";
 import { formatVkey } from "@kedge/verify/tlog/note";
@@ -59,6 +60,7 @@ export function logRoutes(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
   });
 
   progressRoute(app, service);
+  timelineRoute(app, service);
 }
 
 function progressRoute(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
@@ -92,7 +94,37 @@ function progressRoute(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
   });
 }
 
-function logBody({ id, origin, name, vkeys: keys, createdAt }: NamedLog) {
+function timelineRoute(app: OpenAPIHono<ApiEnv>, service: ApiService): void {
+  const getTimeline = createRoute({
+    ...allow(service, verbs.timeline),
+    method: "get",
+    path: "/v1/logs/{log}/timeline",
+    operationId: "getLogTimeline",
+    summary: "How a log came to where it is, checkpoint by checkpoint",
+    description:
+      "At most 100 checkpoints, smallest first: when each was sealed, anchored, cosigned and timestamped. Informative: a proof is the evidence.",
+    tags: ["Log"],
+    request: { params: logParams },
+    responses: { 200: json("The checkpoints.", timelineSchema), ...keyProblems, ...absentProblem },
+  });
+  const maybe = (ms: bigint | undefined) => (ms === undefined ? undefined : timeText(ms));
+  app.openapi(getTimeline, async (c) => {
+    const { points, isSampled } = await c.var.act();
+    const checkpoints = points.map(({ size, at, cosigned, timestamps, ...times }) => ({
+      size: Number(size),
+      pendingSince: maybe(times.pendingSince),
+      sealedAt: timeText(at),
+      anchoredAt: maybe(times.anchoredAt),
+      witnessedAt: maybe(times.witnessedAt),
+      cosignatures: cosigned.map(({ name, at }) => ({ witness: name, at: timeText(at) })),
+      timestamps: timestamps.map(({ type, time }) => ({ type, at: maybe(time) })),
+    }));
+    return c.json({ checkpoints, isSampled }, 200);
+  });
+}
+
+function logBody({ id, origin, name, vkeys: keys, createdAt, kind }: NamedLog) {
   const vkeys = keys.map(formatVkey);
-  return { id, origin, name, vkey: vkeys[0] ?? "", vkeys, createdAt: timeText(createdAt) };
+  const named = { id, origin, name, ...(kind !== undefined && { kind }) };
+  return { ...named, vkey: vkeys[0] ?? "", vkeys, createdAt: timeText(createdAt) };
 }

@@ -22,6 +22,8 @@ const INFO = {
     { name: "Entries", description: "Post commitments and fetch their proofs." },
     { name: "Log", description: "A log as a C2SP tlog-tiles prefix, and its history." },
     { name: "Manage", description: "The tenant's own logs and API keys." },
+    { name: "People", description: "Sign in, and viewer links for who has no account." },
+    { name: "Trail", description: "Who did what in Kedge, and what is reported to it." },
     { name: "Anchor log", description: "The operator's public log of all tenants' checkpoints." },
     { name: "Service", description: "Health and documentation." },
   ],
@@ -35,6 +37,13 @@ export function metaRoutes(app: OpenAPIHono<ApiEnv>): void {
     scheme: "bearer",
     bearerFormat: "kedge_<id>_<secret>",
     description: "An API key of the tenant. Each operation names the scope that the key needs.",
+  });
+  app.openAPIRegistry.registerComponent("securitySchemes", "session", {
+    type: "http",
+    scheme: "bearer",
+    bearerFormat: "kedgesession_<id>_<secret>",
+    description:
+      "A person's session, begun by a sign-in. Each operation names the scope that their role needs.",
   });
 
   const health = createRoute({

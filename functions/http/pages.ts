@@ -7,41 +7,32 @@ import { anyProblems } from "./problem.ts";
 import { FOR_MINUTES, HTML_TYPE } from "./schema.ts";
 
 export function pageRoutes(app: OpenAPIHono<ApiEnv>): void {
-  const pages = [
-    ["/", "getStart", "A page: what this service is", START],
-    ["/anchor/", "getAnchorStart", "A page: what the anchor log is", ANCHOR],
-  ] as const;
-  for (const [path, operationId, summary, html] of pages) {
-    const route = createRoute({
-      method: "get",
-      path,
-      operationId,
-      summary,
-      tags: ["Service"],
-      security: [],
-      responses: {
-        200: {
-          description: "HTML that loads nothing.",
-          content: { [HTML_TYPE]: { schema: z.string() } },
-        },
-        ...anyProblems,
-      },
-    });
-    app.openAPIRegistry.registerPath(route);
-    app.get(path, (c) =>
-      c.body(html, 200, {
-        "Content-Type": HTML_TYPE,
-        "Content-Security-Policy": CONTENT_POLICY,
-        "Cache-Control": FOR_MINUTES,
-      }),
-    );
-  }
+  const route = createRoute({
+    method: "get",
+    path: "/anchor/",
+    operationId: "getAnchorStart",
+    summary: "A page: what the anchor log is",
+    tags: ["Service"],
+    security: [],
+    responses: {
+      200: { description: "HTML that loads nothing.", content: { [HTML_TYPE]: { schema: z.string() } } },
+      ...anyProblems,
+    },
+  });
+  app.openAPIRegistry.registerPath(route);
+  app.get(route.path, (c) =>
+    c.body(ANCHOR, 200, {
+      "Content-Type": HTML_TYPE,
+      "Content-Security-Policy": PAGE_POLICY,
+      "Cache-Control": FOR_MINUTES,
+    }),
+  );
   app.get("/anchor", (c) => c.redirect("/anchor/", 308));
 }
 
 const STYLE = "body{max-width:42rem;margin:3rem auto;padding:0 1rem;font:1rem/1.5 system-ui,sans-serif}";
 
-const CONTENT_POLICY = [
+export const PAGE_POLICY = [
   "default-src 'none'",
   `style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'`,
   "base-uri 'none'",
@@ -64,18 +55,15 @@ ${body}
 </html>
 `;
 
-const START = page(
+/** In place of the console, in a clone that was not built. */
+export const NOT_BUILT = page(
   "Kedge",
-  `<p>This service anchors healthcare audit trails. Hospitals and their suppliers post a 32-byte commitment for each access
-event; the service puts it into an append-only log and hands out a proof. Anyone who holds the event and its proof can check,
-offline, that the event was in the log by then and that not one byte of it has changed.</p>
-<p>It never sees an event.</p>
+  `<p>The console is not built here. <code>npm run build</code> builds it; <code>npm start</code> does so by itself.</p>
 <ul>
 <li><a href="docs">API reference</a>: how to make a commitment, post it, and fetch its proof</li>
 <li><a href="openapi.json">OpenAPI document</a>, for programs</li>
 <li><a href="anchor/">The anchor log</a>: what proofs are verified against, public</li>
-</ul>
-<p>To post, you need an API key. The operator of this service hands them out.</p>`,
+</ul>`,
 );
 
 const ANCHOR = page(

@@ -15,13 +15,13 @@ export const PROBLEMS = {
   },
   unauthorized: {
     status: 401,
-    title: "A valid API key is required",
-    example: "Send a valid API key as `Authorization: Bearer kedge_…`.",
+    title: "A valid API key or session is required",
+    example: "Send a valid API key as `Authorization: Bearer kedge_…`, or sign in again.",
   },
   forbidden: {
     status: 403,
-    title: "The API key lacks the scope",
-    example: "This needs an API key with the scope write.",
+    title: "The API key or the role lacks the scope",
+    example: "This needs the scope write, of an API key or a role.",
   },
   not_found: {
     status: 404,
@@ -221,12 +221,18 @@ export const anyProblems = {
     RETRY_AFTER,
   ),
 };
-/** Routes that need an API key. */
+/** Routes that find out who asks. */
+export const unauthorizedProblem = {
+  401: response(
+    "The API key or session is missing, malformed, unknown, wrong, expired or revoked.",
+    ["unauthorized"],
+    { "WWW-Authenticate": { description: "`Bearer`", schema: { type: "string" } } },
+  ),
+};
+/** Routes that need an API key or a session. */
 export const keyProblems = {
-  401: response("The API key is missing, malformed, unknown, wrong, expired or revoked.", ["unauthorized"], {
-    "WWW-Authenticate": { description: "`Bearer`", schema: { type: "string" } },
-  }),
-  403: response("The API key lacks the scope.", ["forbidden"]),
+  ...unauthorizedProblem,
+  403: response("The API key or the role lacks the scope.", ["forbidden"]),
   ...anyProblems,
 };
 /** Routes under something that may be absent. What is another tenant's is answered as absent. */

@@ -16,7 +16,7 @@ export function publicDistribution(
   stack: Stack,
   http: apigateway.HttpApi,
   bucketName: string,
-  { host, stage }: Config,
+  { host, stage, webAcl }: Config,
 ): cloudfront.Distribution {
   const origin = new HttpOrigin(`${http.apiId}.execute-api.${stack.region}.amazonaws.com`, {
     originSslProtocols: [cloudfront.OriginSslPolicy.TLS_V1_2],
@@ -49,7 +49,8 @@ export function publicDistribution(
   };
   const distribution = new cloudfront.Distribution(stack, "Public", {
     comment: `Kedge ${stage}`,
-    // /v1/* belongs to tenants: nothing is cached, and their API keys pass through.
+    // /v1/* belongs to tenants: nothing is cached, and API keys and sessions pass through in `Authorization`, which no
+    // other behaviour passes.
     defaultBehavior: {
       ...secured,
       allowedMethods: cloudfront.AllowedMethods.ALLOW_ALL,
@@ -58,12 +59,16 @@ export function publicDistribution(
     },
     // In this order. The page at "/anchor/" is the API's: a bucket has no file of that name.
     additionalBehaviors: {
+      "/": cached,
+      "/assets/*": cached,
+      "/verify.html": cached,
       "/anchor/": cached,
       "/anchor/*": anchorLog,
       "/docs*": cached,
       "/openapi.json": cached,
     },
     httpVersion: cloudfront.HttpVersion.HTTP2_AND_3,
+    ...(webAcl !== undefined && { webAclId: webAcl }),
     ...(host !== undefined && {
       minimumProtocolVersion: cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
       domainNames: [host.name],

@@ -1,8 +1,9 @@
 /** The HTTP API: takes entries, and hands out proofs and tiles. It neither signs nor publishes. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Duration } from "aws-cdk-lib";
+import { built, CONSOLE_PAGE, VERIFIER_PAGE } from "../../functions/http/built.ts";
 import { allow, onPartitions, writeLogs } from "../permissions.ts";
 import {
   commonEnvironment,
@@ -16,6 +17,24 @@ import {
 const REFERENCE_PAGE = ["swagger-ui-dist/swagger-ui-bundle.js", "swagger-ui-dist/swagger-ui.css"];
 const { resolve } = createRequire(import.meta.url);
 
+/** The officer's pages (functions/http/console.ts), as `npm run build` made them. */
+function pages(): Record<string, Uint8Array> {
+  const [index, verifier] = [built(CONSOLE_PAGE), built(VERIFIER_PAGE)];
+  if (index === undefined || verifier === undefined) {
+    throw new Error("The console and the verifier page are not built: run `npm run build` first");
+  }
+  const assets = readdirSync(join(dirname(index), "assets")).map((name) => join("assets", name));
+  return {
+    [VERIFIER_PAGE]: readFileSync(verifier),
+    ...Object.fromEntries(
+      ["index.html", ...assets].map((name) => [
+        join(dirname(CONSOLE_PAGE), name),
+        readFileSync(join(dirname(index), name)),
+      ]),
+    ),
+  };
+}
+
 const runsIn = (indexArn: string): string => `${indexArn}/*`;
 
 export const API: ServiceFunction = {
@@ -26,6 +45,7 @@ export const API: ServiceFunction = {
   timeout: Duration.seconds(29),
   files: (config) => ({
     ...policyFile(config),
+    ...pages(),
     ...Object.fromEntries(
       REFERENCE_PAGE.map((file) => [join("node_modules", file), readFileSync(resolve(file))]),
     ),
@@ -35,17 +55,19 @@ export const API: ServiceFunction = {
     ...policyVariable(config),
     // Two logs of 10^8 entries.
     KEDGE_INDEX_MEMORY: "512",
+    KEDGE_SESSION_HOURS: String(config.sessionHours),
     KEDGE_SWEEP_MINUTES: String(config.sweepMinutes),
     KEDGE_ANCHOR_MINUTES: String(config.anchorMinutes),
   }),
   policies: ({ tableArn, indexArn, logKeys, anchorKeys, anchorMldsaKeys, logGroupArn }) => ({
     kedge: [
       ...onPartitions(tableArn, {
-        BatchGetItem: ["tenant/*", "log/*", "tile/*", "run/*"],
-        Query: ["tenant/*", "log/*", "anchored/*", `pending/${LOG}/*`],
-        // Pending chunks, tenants, logs and API keys: never a head, a tile or a checkpoint.
-        PutItem: ["tenant/*", "logs", `pending/${LOG}/*`],
-        BatchWriteItem: ["tenant/*"],
+        BatchGetItem: ["tenant/*", "log/*", "tile/*", "run/*", "trail/*"],
+        Query: ["tenant/*", "log/*", "anchored/*", `pending/${LOG}/*`, "trail/*"],
+        // Pending chunks, tenants, logs, API keys, the trail: never a head, a tile or a checkpoint.
+        PutItem: ["tenant/*", "logs", `pending/${LOG}/*`, "trail/*", "trail-outbox"],
+        // Of the trail no event is deleted: only that it is to be settled.
+        BatchWriteItem: ["tenant/*", "trail-outbox", "trail-expiry"],
       }),
       allow(["kms:GetPublicKey"], ...logKeys, ...anchorKeys, ...anchorMldsaKeys),
       allow(["s3:GetObject"], runsIn(indexArn)),

@@ -1,4 +1,4 @@
-/** What must outlive a deployment: the table, the signing keys, the published bucket; and the index, which is long in the making. */
+/** What must outlive a deployment: the table, the signing keys, the published bucket, people; and the index, which is long in the making. */
 import { Duration, Stack, type StackProps } from "aws-cdk-lib";
 import * as dynamodb from "aws-cdk-lib/aws-dynamodb";
 import * as iam from "aws-cdk-lib/aws-iam";
@@ -8,6 +8,7 @@ import type { Config } from "../config.ts";
 import { ED25519, type KeyType, MLDSA44, makeSigningKey, roleArn } from "../keys.ts";
 import { acknowledge } from "../nag.ts";
 import { type FunctionName, roleName } from "../names.ts";
+import { makeUserPool } from "../sign-in/pool.ts";
 import { removalPolicyOf } from "../stage.ts";
 import { makeTable } from "../table.ts";
 
@@ -43,6 +44,8 @@ export type Data = {
   readonly logKeys: readonly string[];
   readonly anchorKeys: readonly string[];
   readonly anchorMldsaKeys: readonly string[];
+  /** Of the user pool, where there is one. */
+  readonly userPoolArn?: string;
 };
 
 /**
@@ -77,6 +80,9 @@ export class DataStack extends Stack {
       logKeys: make(LOG_KEY, config.logKeys),
       anchorKeys: make(ANCHOR_KEY, config.anchorKeys),
       anchorMldsaKeys: make(ANCHOR_MLDSA_KEY, config.anchorMldsaKeys),
+      ...(config.signIn !== undefined && {
+        userPoolArn: this.exportValue(makeUserPool(this, config).userPoolArn),
+      }),
     };
   }
 

@@ -24,15 +24,26 @@ export const SEALER: ServiceFunction = {
     KEDGE_PUBLICATION: `s3://${resources.bucketName}`,
     // Beside it four logs' merges, of some 150 MB each. What is forgotten is read again, at every seal.
     KEDGE_INDEX_MEMORY: "768",
+    KEDGE_TRAIL_DAYS: String(config.trailDays),
   }),
   policies: ({ tableArn, bucketArn, indexArn, logKeys, streamArn, deadLettersArn, logGroupArn }) => ({
     kedge: [
       ...onPartitions(tableArn, {
-        BatchGetItem: ["logs", `log/${LOG}`, `staging/${LOG}`, `tile/${LOG}/*`],
-        Query: ["logs", `log/${LOG}`, `pending/${LOG}/*`, `staging/${LOG}`],
-        PutItem: [`log/${LOG}`, `tile/${LOG}/*`, "run/sealer"],
+        BatchGetItem: ["logs", `log/${LOG}`, `staging/${LOG}`, `tile/${LOG}/*`, "trail/*"],
+        Query: [
+          ...["logs", `log/${LOG}`, `pending/${LOG}/*`, `staging/${LOG}`],
+          ...["trail/*", "trail-outbox", "trail-expiry"],
+        ],
+        // Pending chunks are of the trail alone, of acts that a crash has left.
+        PutItem: [
+          ...[`log/${LOG}`, `pending/${LOG}/*`, `tile/${LOG}/*`, "run/sealer"],
+          ...["trail/*", "trail-outbox"],
+        ],
         // Of a log's own partition: notes of runs that were replaced.
-        BatchWriteItem: [`log/${LOG}`, `pending/${LOG}/*`, `staging/${LOG}`, `tile/${LOG}/*`],
+        BatchWriteItem: [
+          ...[`log/${LOG}`, `pending/${LOG}/*`, `staging/${LOG}`, `tile/${LOG}/*`],
+          ...["trail/*", "trail-outbox", "trail-expiry"],
+        ],
       }),
       ...signing(logKeys, ED25519),
       allow(["s3:GetObject", "s3:PutObject"], recordsIn(bucketArn)),

@@ -12,6 +12,7 @@ import { makeHttpApi } from "../http-api.ts";
 import { acknowledge } from "../nag.ts";
 import { type FunctionName, roleName } from "../names.ts";
 import { sealOnNewEntries } from "../sealer/stream.ts";
+import { makeConsoleClient } from "../sign-in/client.ts";
 import type { Resources } from "./function.ts";
 import { runOnSchedules } from "./schedules.ts";
 import { SPECS } from "./specs.ts";
@@ -57,15 +58,18 @@ export class ServiceStack extends Stack {
         id: "Api",
         target: api,
         description: "Kedge: the HTTP API",
-        authorization: "The API checks its tenants' own API keys; what needs none is public by design.",
+        authorization:
+          "The API checks its tenants' own API keys and sessions; what needs none is public by design.",
       },
       config,
     );
     const distribution = publicDistribution(this, http, data.bucketName, config);
     const dashboard = watch(this, { config, functions, deadLetters, http, tableName: resources.tableName });
+    const publicUrl = `https://${config.host?.name ?? distribution.distributionDomainName}`;
     outputs(this, config, resources, {
       ApiUrl: http.apiEndpoint,
-      PublicUrl: `https://${config.host?.name ?? distribution.distributionDomainName}`,
+      PublicUrl: publicUrl,
+      ...(data.userPoolArn !== undefined && makeConsoleClient(this, data.userPoolArn, publicUrl)),
       DistributionDomain: distribution.distributionDomainName,
       ApiFunction: api.functionName,
       DeadLetterQueue: deadLetters.queueUrl,

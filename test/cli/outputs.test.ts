@@ -62,6 +62,7 @@ const EXPECTED = {
   KEDGE_ANCHOR_KEY: SERVICE.AnchorKeys,
   KEDGE_ANCHOR_MLDSA_KEY: SERVICE.AnchorMldsaKeys,
   KEDGE_URL: SERVICE.ApiUrl,
+  KEDGE_PUBLIC_URL: SERVICE.PublicUrl,
 };
 
 describe("one deployment", () => {
@@ -88,6 +89,7 @@ describe("one deployment", () => {
     "AnchorKeys",
     "AnchorMldsaKeys",
     "ApiUrl",
+    "PublicUrl",
   ])("a file without %s is refused, and the output named", async (name) => {
     const outputs = Object.fromEntries(Object.entries(SERVICE).filter(([each]) => each !== name));
     expect(await refusal({ S: outputs })).toMatch(new RegExp(`no output ${name}\\b`));

@@ -14,6 +14,9 @@ import { z } from "zod";
 import { addressIn, serve, serveWitness, stop } from "../support/serve.ts";
 import { kedge, type Result } from "./run.ts";
 
+// Dozens of processes in a test, one after the other.
+vi.setConfig({ testTimeout: 900_000 });
+
 type Witness = Awaited<ReturnType<typeof serveWitness>> & { readonly name: string };
 
 let folder: string;
@@ -37,7 +40,7 @@ beforeAll(async () => {
   await endOperator();
   await cp(at("one"), at("two"), { recursive: true });
   await rm(at("two/kedge.log"));
-}, 240_000);
+});
 afterAll(async () => {
   for (const child of running) child.kill("SIGKILL");
   await rm(folder, { recursive: true, force: true });
@@ -129,9 +132,7 @@ async function toldOfWitnesses(data: string): Promise<unknown[]> {
     .map(({ witness, outcome, status }) => ({ witness, outcome, status }));
 }
 
-test("honest witnesses cosign one history; who sees both has evidence; only one is proven as witnessed", {
-  timeout: 240_000,
-}, async () => {
+test("honest witnesses cosign one history; who sees both has evidence; only one is proven as witnessed", async () => {
   // The one that a verifier and a monitor are shown.
   await operate("one", "policy");
   await postAndProve("mine", "witnessed");
@@ -152,7 +153,7 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   const refusals = witnesses.map(({ name }) => ({ witness: name, outcome: "inconsistent", status: 422 }));
   await vi.waitFor(
     async () => expect(await toldOfWitnesses("two")).toEqual(expect.arrayContaining(refusals)),
-    { timeout: 60_000, interval: 200 },
+    { timeout: 120_000, interval: 200 },
   );
   for (const witness of witnesses) expect(await fetchCosigned(witness)).toEqual(shown);
   expect(await publicCheckpoint()).toEqual(before);
@@ -175,7 +176,7 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   await write("none", "quorum none\n");
   await operate("two", "none");
   await vi.waitFor(async () => expect((await publicCheckpoint()).size).toBe(shown.size), {
-    timeout: 60_000,
+    timeout: 120_000,
     interval: 200,
   });
   expect(await publicCheckpoint()).not.toEqual(shown);
@@ -197,9 +198,7 @@ test("honest witnesses cosign one history; who sees both has evidence; only one 
   expect([compared.code, compared.out]).toEqual([1, expect.stringMatching(/^FINDINGS.*fork: /s)]);
 });
 
-test("with one lying witness, two of three accept both histories; all three do not, and comparing shows it", {
-  timeout: 240_000,
-}, async () => {
+test("with one lying witness, two of three accept both histories; all three do not, and comparing shows it", async () => {
   const [anna, barbara, clemens] = witnesses;
   if (anna === undefined || barbara === undefined || clemens === undefined) throw new Error("no witnesses");
   await endOperator();

@@ -39,7 +39,7 @@ async function start(on = data) {
 const ask = (url: string, body: string) => fetch(`${url}/add-checkpoint`, { method: "POST", body });
 const latest = async (url: string) => await (await fetch(`${url}/${originHash(ORIGIN)}/checkpoint`)).text();
 
-describe("one machine's witness", { timeout: 120_000 }, () => {
+describe("one machine's witness", () => {
   let keys: Vkey[] = [];
 
   test("prints its vkeys and policy lines that verify what it cosigns; its folder is its owner's alone", async () => {

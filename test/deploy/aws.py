@@ -10,7 +10,7 @@ import botocore.response
 import botocore.session
 
 # One attempt: what is refused is shown as it is.
-CONFIG = botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=120)
+CONFIG = botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=300)
 session = botocore.session.get_session()
 
 

@@ -23,7 +23,7 @@ export async function copyOfThis(): Promise<Checkout> {
       if (error.code !== "ENOENT") throw error;
     });
   }
-  const compiled = ["dist", "packages/verify/dist", "packages/kedge/dist"];
+  const compiled = ["dist", "console/dist", "packages/verify/dist", "packages/kedge/dist"];
   for (const path of compiled) await cp(join(ROOT, path), join(folder, path), { recursive: true });
   // Everything that is installed but our own packages, which link to this checkout's.
   const modules = join(folder, "node_modules");

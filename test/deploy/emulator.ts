@@ -24,8 +24,8 @@ export const PATCHES = [
   "principal_arn",
 ] as const;
 
-const START_MS = 60_000;
-const COMMAND_MS = 170_000;
+const START_MS = 240_000;
+const COMMAND_MS = 600_000;
 const here = (file: string): string => join(import.meta.dirname, file);
 
 const credentialsSchema = z.object({

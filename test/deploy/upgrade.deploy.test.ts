@@ -23,7 +23,7 @@ const KEPT = ["config/mine.json", "cdk-outputs.json", "credentials.json", ...EVE
 const PROOFS = EVENTS.map((name) => `${name}.tlog-proof`);
 
 // Several commands of the CDK in a test, on a machine that may be busy.
-vi.setConfig({ testTimeout: 400_000 });
+vi.setConfig({ testTimeout: 1_200_000 });
 
 const found = inject("python");
 const old = "missing" in found ? undefined : await checkoutOf(OLD);

@@ -1,9 +1,11 @@
 /** The API over real clients of the embedded DynamoDB and KMS, with two tenants. */
+import { randomUUID } from "node:crypto";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CreateKeyCommand } from "@aws-sdk/client-kms";
+import type { Role } from "@kedge/cli/contract/ids";
 import { vi } from "vitest";
 import { createApp } from "../../functions/http/app.ts";
 import { dynamodbClient } from "../../platform/dynamodb.ts";
@@ -13,6 +15,9 @@ import { createTable } from "../../platform/embedded/table.ts";
 import { kmsClient } from "../../platform/signer.ts";
 import { openService, type Service } from "../../service/config-sealing.ts";
 import { PENDING_SHARDS, pendingPartition } from "../../service/pending.ts";
+import { type Holder, openSession } from "../../service/people.ts";
+import { createLink } from "../../service/people-links.ts";
+import type { Principal } from "../../service/principal.ts";
 import { createKey, createLog, createTenant, type NewKey } from "../../service/tenants.ts";
 
 export type App = ReturnType<typeof createApp>;
@@ -59,7 +64,7 @@ async function newKmsKey(): Promise<string> {
   return KeyMetadata?.KeyId ?? "";
 }
 
-/** A tenant with a log and a key of each scope; `all` has every scope. */
+/** A tenant with a log and a key of each scope; `all` has every scope. Each session and link is a new one. */
 export async function newTenant(service: Service) {
   const { id } = await createTenant(service, "a hospital");
   const log = await createLog(service, id, "ward 7");
@@ -67,16 +72,35 @@ export async function newTenant(service: Service) {
     const created = await createKey(service, id, { name: "a key", scopes, ...limits });
     return { id: created.key.id, apiKey: created.apiKey };
   };
+  const who = { kind: "person", id: "", subject: "local", role: "officer" } as const;
+  const principal: Principal = { tenant: id, scopes: ["review"], logs: "all", who };
+  const session = async (role: Role, limits: { logs?: readonly string[] } = {}) => {
+    const holder: Holder = { kind: "person", subject: randomUUID(), role, logs: "all", ...limits };
+    return (await openSession(service, id, holder)).token;
+  };
+  const link = async (log: string) => {
+    const expiresAt = BigInt(service.clock() + 3_600_000);
+    return await createLink(service, principal, { name: "an auditor", log, expiresAt });
+  };
   return {
     id,
     log,
     key,
+    session,
+    link,
     all: (await key(["write", "read", "admin"])).apiKey,
     write: (await key(["write"])).apiKey,
     read: (await key(["read"])).apiKey,
     admin: (await key(["admin"])).apiKey,
   };
 }
+
+/** A credential that the operation succeeds with: an API key where one is taken, else an administrator's session. */
+export const credentialFor = async (
+  tenant: Awaited<ReturnType<typeof newTenant>>,
+  { security }: { security: readonly Record<string, readonly string[]>[] },
+): Promise<string> =>
+  security.some((scheme) => "apiKey" in scheme) ? tenant.all : await tenant.session("administrator");
 
 export const bearer = (apiKey: string): Record<string, string> => ({ Authorization: `Bearer ${apiKey}` });
 

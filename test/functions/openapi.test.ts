@@ -1,4 +1,5 @@
 import { createHash, createHmac } from "node:crypto";
+import { OpenAPIHono } from "@hono/zod-openapi";
 import { commitEvent } from "@kedge/verify/events/commitment";
 import { encodeBase64 } from "@kedge/verify/tlog/bytes";
 import { parseVkey } from "@kedge/verify/tlog/note";
@@ -9,11 +10,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { handler as anchorer } from "../../functions/anchorer.ts";
 import { createApp } from "../../functions/http/app.ts";
+import { consoleRoutes } from "../../functions/http/console.ts";
+import type { ApiEnv } from "../../functions/http/env.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
 import type { Signer } from "../../platform/signer.ts";
 import type { LogKeys } from "../../service/sign.ts";
-import { bearer, type Harness, json, startHarness } from "./harness.ts";
-import { readDocument, send } from "./operations.ts";
+import { bearer, credentialFor, type Harness, json, startHarness } from "./harness.ts";
+import { needsProvider, readDocument, send } from "./operations.ts";
 
 const logSchema = z.object({ origin: z.string(), vkey: z.string(), vkeys: z.array(z.string()) });
 const vectorsSchema = z.array(
@@ -274,9 +277,12 @@ test("answers are of the media type and schema that the document declares", asyn
   const definitions = JSON.parse(
     JSON.stringify(read.document.components.schemas).replaceAll("#/components/schemas/", "#/$defs/"),
   );
-  for (const operation of read.operations) {
-    const target = { log: a.log.id, hash, id: (await a.key(["read"])).id };
-    const response = await send(kedge, operation, target, operation.security.length > 0 ? a.all : undefined);
+  for (const operation of read.operations.filter((each) => !needsProvider(each))) {
+    const link = await a.link(a.log.id);
+    const id = (await a.key(["read"])).id;
+    const target = { log: a.log.id, hash, id, link: link.id, linkText: link.text };
+    const credential = operation.security.length > 0 ? await credentialFor(a, operation) : undefined;
+    const response = await send(kedge, operation, target, credential);
     const declared = operation.responses[String(response.status)]?.content;
     const type = response.headers.get("content-type");
     expect([operation.operationId, type === null ? [] : [type]]).toEqual([
@@ -324,27 +330,129 @@ test("every key that signs is named, the log's own first", async () => {
   expect(policy.logs.map(({ vkey }) => vkey.name)).toEqual([service.anchorOrigin, service.anchorOrigin]);
 });
 
-test("/ and /anchor/ are pages for people: they load nothing, and lead to what is there", async () => {
-  for (const path of ["/", "/anchor/"]) {
-    const page = await kedge.app.request(path);
-    const html = await page.text();
-    expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
-    const policy = page.headers.get("content-security-policy") ?? "";
-    const [, style = ""] = /<style>(.*?)<\/style>/s.exec(html) ?? [];
-    expect(policy).toContain("default-src 'none'");
-    expect(policy).toContain(`style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`);
-    expect(policy).not.toContain("unsafe");
-    expect(html).not.toMatch(/<script|src=|kedge_[a-z2-7]/);
-    const links = [...html.matchAll(/href="([^":]+)"/g)].map(
-      ([, link = ""]) => new URL(link, `http://x${path}`),
-    );
-    expect(links.length).toBeGreaterThanOrEqual(3);
-    for (const { pathname } of links) {
-      expect([pathname, (await kedge.app.request(pathname)).status]).toEqual([pathname, 200]);
-    }
+test("/anchor/ is a page for people: it loads nothing, and leads to what is there", async () => {
+  const page = await kedge.app.request("/anchor/");
+  const html = await page.text();
+  expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+  const policy = page.headers.get("content-security-policy") ?? "";
+  const [, style = ""] = /<style>(.*?)<\/style>/s.exec(html) ?? [];
+  expect(policy).toContain("default-src 'none'");
+  expect(policy).toContain(`style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`);
+  expect(policy).not.toContain("unsafe");
+  expect(html).not.toMatch(/<script|src=|kedge_[a-z2-7]/);
+  const links = [...html.matchAll(/href="([^":]+)"/g)].map(
+    ([, link = ""]) => new URL(link, "http://x/anchor/"),
+  );
+  expect(links.length).toBeGreaterThanOrEqual(3);
+  for (const { pathname } of links) {
+    expect([pathname, (await kedge.app.request(pathname)).status]).toEqual([pathname, 200]);
   }
   const moved = await kedge.app.request("/anchor");
   expect([moved.status, moved.headers.get("location")]).toEqual([308, "/anchor/"]);
+});
+
+describe("the pages that the build makes", () => {
+  const get = (path: string, headers: Record<string, string> = {}) => kedge.app.request(path, { headers });
+  const HTML = "text/html; charset=utf-8";
+
+  test("/ is the console, asked for anew each time, under a policy that allows this origin alone", async () => {
+    const page = await get("/", { accept: "text/html,*/*;q=0.8" });
+    expect(page.status).toBe(200);
+    expect(Object.fromEntries(page.headers)).toMatchObject({
+      ...{ "content-type": HTML, "cache-control": "no-cache", "referrer-policy": "no-referrer" },
+      ...{ "cross-origin-opener-policy": "same-origin", "x-content-type-options": "nosniff", vary: "Accept" },
+      "permissions-policy": expect.stringContaining("camera=()"),
+    });
+    const policy = page.headers.get("content-security-policy") ?? "";
+    expect(policy).toContain("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'");
+    for (const end of ["base-uri", "form-action", "frame-ancestors"])
+      expect(policy).toContain(`${end} 'none'`);
+    expect(policy).not.toMatch(/unsafe|https?:|\*|blob:/);
+    const html = await page.text();
+    expect(html).not.toMatch(/<style|style=|<script>| on[a-z]+="|https?:/);
+  });
+
+  test("what its page loads is there, for ever, each with its type", async () => {
+    const html = await (await get("/")).text();
+    const loaded = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path = ""]) => path);
+    expect(loaded.length).toBeGreaterThanOrEqual(1);
+    for (const path of loaded) {
+      const file = await get(path);
+      expect([path, file.status]).toEqual([path, 200]);
+      expect(file.headers.get("content-type")).toMatch(/^text\/(?:javascript|css);/);
+      expect(file.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
+      expect(JSON.stringify(await file.text()).length).toBeLessThan(6_000_000);
+    }
+  });
+
+  test("/verify.html is the verifier page", async () => {
+    const page = await get("/verify.html");
+    expect([page.status, page.headers.get("content-type")]).toEqual([200, HTML]);
+    expect(page.headers.get("content-security-policy")).toBe("frame-ancestors 'none'");
+    expect(page.headers.get("cache-control")).toMatch(/^public, max-age=/);
+    expect(await page.text()).toMatch(
+      /<meta http-equiv="Content-Security-Policy" content="default-src 'none'/,
+    );
+  });
+
+  test("who has a file by its ETag is told so, and sent nothing", async () => {
+    for (const path of ["/", "/verify.html"]) {
+      const etag = (await get(path)).headers.get("etag") ?? "";
+      expect(etag).toMatch(/^"[\w-]{43}"$/);
+      for (const known of [etag, `W/${etag}`, `"other", ${etag}`]) {
+        const again = await get(path, { "if-none-match": known });
+        expect([again.status, await again.text(), again.headers.get("etag")]).toEqual([304, "", etag]);
+      }
+      expect((await get(path, { "if-none-match": '"other"' })).status).toBe(200);
+    }
+  });
+
+  test("a program that accepts JSON alone is told where the parts of the service are", async () => {
+    const answer = await get("/", { accept: "application/json" });
+    expect(answer.headers.get("content-type")).toBe("application/json");
+    const { service, ...parts } = z.record(z.string(), z.string()).parse(await answer.json());
+    expect(service).toBe("Kedge");
+    for (const path of Object.values(parts)) expect([path, (await get(path)).status]).toEqual([path, 200]);
+    for (const accept of [
+      "*/*",
+      "application/json, */*",
+      "text/html",
+      "image/png",
+      "application/json;q=x, text/*",
+    ])
+      expect([accept, (await get("/", { accept })).headers.get("content-type")]).toEqual([accept, HTML]);
+  });
+
+  test("where they are not built / says how to build them, and loads nothing", async () => {
+    const app = new OpenAPIHono<ApiEnv>();
+    consoleRoutes(app, () => undefined);
+    const page = await app.request("/");
+    const html = await page.text();
+    expect([page.status, page.headers.get("content-type")]).toEqual([200, HTML]);
+    expect(html).toContain("<code>npm run build</code>");
+    const [, style = ""] = /<style>(.*?)<\/style>/s.exec(html) ?? [];
+    const hash = createHash("sha256").update(style).digest("base64");
+    expect(page.headers.get("content-security-policy")).toContain(`style-src 'sha256-${hash}'`);
+    expect(html).not.toMatch(/<script|src=/);
+    expect((await app.request("/", { headers: { accept: "application/json" } })).status).toBe(200);
+  });
+
+  test("what is no file of theirs is a problem, whatever its name", async () => {
+    const paths = [
+      "index.html",
+      "assets/",
+      "assets/x.js",
+      "assets/..%2findex.html",
+      "assets/%2e%2e%2f%2e%2e%2fpackage.json",
+    ];
+    for (const path of [...paths, "assets/%00", "assets/__proto__", "console/dist/index.html"]) {
+      const answer = await get(`/${path}`);
+      expect([path, answer.status, answer.headers.get("content-type")]).toEqual([
+        ...[path, 404, "application/problem+json"],
+      ]);
+    }
+    expect((await kedge.app.request("/", { method: "POST" })).status).toBe(405);
+  });
 });
 
 test("the reference page loads nothing from elsewhere", async () => {

@@ -65,7 +65,11 @@ export async function readDocument(app: App) {
 export type Target = {
   readonly log: string;
   readonly hash: string;
+  /** Of an API key. */
   readonly id: string;
+  /** A viewer link's id, and its whole text. */
+  readonly link: string;
+  readonly linkText: string;
 };
 
 /** Bodies by operation; a new operation with a body and no entry here fails the walk. */
@@ -76,7 +80,21 @@ const BODIES: Record<string, (target: Target) => unknown> = {
   getProofs: ({ hash }) => ({ hashes: [hash] }),
   createLog: () => ({ name: "another log" }),
   createKey: ({ log }) => ({ name: "another key", scopes: ["read"], log }),
+  recordReview: ({ hash }) => ({ commitment: hash, filter: ["user"], count: 1, root: hash }),
+  recordExport: ({ log }) => ({ kind: "pack", log, count: 1 }),
+  createLink: ({ log }) => ({
+    ...{ name: "an auditor", log },
+    expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+  }),
+  signIn: () => ({
+    ...{ code: "a code", codeVerifier: "v".repeat(43), nonce: "n".repeat(43) },
+    redirectUri: "https://console.example/",
+  }),
+  signInByLink: ({ linkText }) => ({ link: linkText }),
 };
+
+/** An identity provider is asked, and nobody has registered one here: sign-in.system.test.ts has its answers. */
+export const needsProvider = ({ path }: Operation): boolean => path === "/v1/sign-in/{tenant}";
 
 /** Sends an operation about `target` with this API key, or none. */
 export async function send(
@@ -85,7 +103,10 @@ export async function send(
   target: Target,
   apiKey: string | undefined,
 ): Promise<Response> {
-  const values: Record<string, string> = { ...target, path: "0/000.p/1", size: "1" };
+  const values: Record<string, string> = {
+    ...{ ...target, path: "0/000.p/1", size: "1", tenant: "a".repeat(16) },
+    ...(path.startsWith("/v1/links/") && { id: target.link }),
+  };
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? expect.fail(`no ${name}`));
   const headers = apiKey === undefined ? {} : bearer(apiKey);
   const query = "?from=0&to=1";

@@ -7,6 +7,7 @@ import { service } from "../../functions/open.ts";
 import { handler as sealer } from "../../functions/sealer.ts";
 import { ServiceError } from "../../platform/error.ts";
 import { append } from "../../service/append.ts";
+import { readHead } from "../../service/head.ts";
 import { keepRun, readiness } from "../../service/runs.ts";
 import { memoryStore } from "../support/memory-store.ts";
 import { type Harness, startHarness } from "./harness.ts";
@@ -36,6 +37,20 @@ test("it is ready once everything has run, and says so before", async () => {
   await sealer({});
   await anchorer();
   expect(await ask()).toMatchObject({ response: { status: 200 }, body: { status: "ready" } });
+});
+
+test("an act of the trail that cannot be settled fails the sealer's run, once all else is done, and is named in its line", async () => {
+  const stuck = { pk: "trail-outbox", sk: `${kedge.b.id}/stuck` };
+  await kedge.service.store.put(stuck);
+  await append(kedge.service, kedge.b.log.id, [new Uint8Array(32)]);
+  await expect(sealer({})).rejects.toThrow("the trail is not settled");
+  expect((await readHead(kedge.service.store, kedge.b.log.id)).published).toBe(1n);
+  const line = kedge.logged.find((each) => each.includes('"event":"trail"')) ?? "{}";
+  expect(JSON.parse(line)).toMatchObject({ level: "error", item: stuck.sk, code: "corrupt" });
+  expect((await ask()).codes).toEqual(["sealing:corrupt"]);
+  await kedge.service.store.write([], [stuck]);
+  await sealer({});
+  expect((await ask()).codes).toEqual([]);
 });
 
 test("a log that is refused shows with its code, and not by its id; nor is the answer logged as a failure", async () => {

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
+import { timelineSchema } from "@kedge/cli/contract/wire";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { parseProof } from "@kedge/verify/tlog/proof";
 import { bytesToHex, randomBytes } from "@noble/hashes/utils.js";
@@ -33,10 +34,20 @@ test("a public checkpoint's timestamps are served, and stand in the proofs that 
 
   const before = await app.request(`/anchor/timestamps/${size}`);
   expect(await before.json()).toEqual({ timestamps: [] });
+  const timeline = async () => {
+    const answer = await app.request(`/v1/logs/${a.log.id}/timeline`, { headers: bearer(a.read) });
+    return timelineSchema.parse(await answer.json());
+  };
+  const point = { size: 1, cosignatures: [], timestamps: [] };
+  expect(await timeline()).toMatchObject({ checkpoints: [point], isSampled: false });
   const token = Uint8Array.of(1, 2, 3);
-  const stamp = async () => ({ token, genTime: service.clock() });
+  const genTime = service.clock();
+  const stamp = async () => ({ token, genTime });
   const authorities = [{ kind: "rfc3161" as const, url: "https://tsa.example/", stamp }];
   expect(await timestampPublic({ ...service, authorities, every: 1 })).toMatchObject({ size, stored: 1 });
+
+  const stamped = { ...point, timestamps: [{ type: "rfc3161", at: new Date(genTime).toISOString() }] };
+  expect((await timeline()).checkpoints).toMatchObject([stamped]);
 
   const timestamps = [{ type: "rfc3161", token: "AQID" }];
   const after = await app.request(`/anchor/timestamps/${size}`);

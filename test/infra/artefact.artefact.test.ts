@@ -9,7 +9,7 @@ import { parseVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { bundlesChanged, decodeBundle, joinEntries, TILE_WIDTH, tilePath } from "@kedge/verify/tlog/tile";
 import { hexToBytes } from "@noble/hashes/utils.js";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { FUNCTIONS, type FunctionName } from "../../infra/names.ts";
 import { type Item, sortable } from "../../platform/store.ts";
@@ -19,16 +19,23 @@ import { checkpointKey } from "../../service/checkpoints.ts";
 import { readHead } from "../../service/head.ts";
 import { RUN_SIZES } from "../../service/index/cover.ts";
 import { oldestFirst } from "../../service/pending.ts";
+import { openSession } from "../../service/people.ts";
 import { commit, makeBatch, readEdge } from "../../service/seal.ts";
-import { createKey, createLog, createTenant, oldApiKeyKey, tenantPartition } from "../../service/tenants.ts";
+import { registerProvider } from "../../service/sign-in-provider.ts";
+import {
+  createKey,
+  createLog,
+  createTenant,
+  findTrailLog,
+  oldApiKeyKey,
+  tenantPartition,
+} from "../../service/tenants.ts";
 import type { Written } from "../support/lambda-process.ts";
+import { jwt, rs256, startForger } from "../support/oidc-forger.ts";
 import { type Grant, unneeded } from "./access.ts";
 import { type Artefact, synthesise } from "./artefact.ts";
 import { type Client, clientOf, newHashes, proofsOf, unasked } from "./client.ts";
 import { ACCOUNT, type Deployment, deploy } from "./deployment.ts";
-
-// A synthesis and a dozen processes: more than other suites on a machine that is busy.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const CONFIG = {
   stage: "dev",
@@ -132,8 +139,12 @@ async function pins(log = tenant.log): Promise<{ logVkeys: Vkey[]; anchorVkeys: 
 describe("a deployment", () => {
   test("answers before anything was sealed", async () => {
     expect(await client.text("GET /healthz")).toBe('{"status":"ok"}');
-    for (const path of ["/", "/anchor/"])
+    for (const path of ["/", "/verify.html", "/anchor/"])
       expect(await client.text(`GET ${path}`)).toMatch(/^<!doctype html>/i);
+    const loaded = [...(await client.text("GET /")).matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)];
+    expect(loaded.length).toBeGreaterThanOrEqual(2);
+    for (const [, path = ""] of loaded)
+      expect((await client.bytes(`GET ${path}`)).length).toBeGreaterThan(100);
     const page = await client.text("GET /docs");
     const assets = [...page.matchAll(/(?:src|href)="(\/docs\/[^"]+)"/g)].map(([, path = ""]) => path);
     expect(assets).toHaveLength(3);
@@ -187,6 +198,87 @@ describe("a deployment", () => {
     await kedge.operator.store.write([alive, ...dead], [item]);
     await client.text("POST /v1/keys", { apiKey, json: { name: "one more", scopes: ["read"] } });
     expect((await client.json(keysSchema, "GET /v1/keys", { apiKey })).keys).toHaveLength(2);
+  });
+});
+
+describe("people", () => {
+  const tokenSchema = z.object({ token: z.string() });
+
+  test("sign in with their tenant's identity provider, report what they do, and sign out", async () => {
+    const provider = await startForger();
+    const rule = { claim: "role", roles: [{ value: "boss", role: "administrator" as const }], require: {} };
+    await registerProvider(kedge.operator, tenant.id, {
+      ...{
+        issuer: provider.issuer,
+        clientId: "console",
+        scope: "openid",
+        origin: "http://127.0.0.1:8787",
+        rule,
+      },
+    });
+    expect(await client.text(`GET /v1/sign-in/${tenant.id}`)).toContain(provider.issuer);
+    const nonce = "n".repeat(43);
+    const iat = Math.floor(kedge.operator.clock() / 1000);
+    const claims = {
+      iss: provider.issuer,
+      aud: "console",
+      sub: "olga",
+      role: "boss",
+      nonce,
+      iat,
+      exp: iat + 300,
+    };
+    const idToken = jwt({ alg: "RS256", kid: provider.key.kid }, claims, rs256(provider.key.key));
+    provider.forged.token = () => ({
+      body: { access_token: "a", token_type: "Bearer", id_token: idToken },
+    });
+    const json = {
+      ...{ code: "c", codeVerifier: "v".repeat(43), nonce },
+      redirectUri: "http://127.0.0.1:8787/",
+    };
+    const { token: apiKey } = await client.json(tokenSchema, `POST /v1/sign-in/${tenant.id}`, { json });
+    expect(await client.text("GET /v1/session", { apiKey })).toContain("administrator");
+    const [commitment] = newHashes(1);
+    const review = { commitment, filter: ["user"], count: 0, root: "0".repeat(64) };
+    await client.text(`POST ${inLog("/reviews")}`, { apiKey, json: review });
+    await client.text("POST /v1/exports", { apiKey, json: { kind: "proof", log: tenant.log, count: 1 } });
+    await client.text("GET /v1/trail", { apiKey });
+    await client.bytes("DELETE /v1/session", { apiKey });
+    expect((await client.ask("GET /v1/session", { apiKey })).status).toBe(401);
+    await provider.close();
+  });
+
+  test("an auditor reads one log by a link, until it is revoked", async () => {
+    const holder = { kind: "person", subject: "olga", role: "officer", logs: "all" } as const;
+    const { token } = await openSession({ ...kedge.operator, sessionMs: 60_000 }, tenant.id, holder);
+    const expiresAt = new Date(kedge.operator.clock() + 60_000).toISOString();
+    const made = await client.json(z.object({ id: z.string(), link: z.string() }), "POST /v1/links", {
+      apiKey: token,
+      json: { name: "an auditor", log: tenant.log, expiresAt },
+    });
+    expect(await client.text("GET /v1/links", { apiKey: token })).toContain(made.id);
+    const json = { link: made.link };
+    const viewer = await client.json(tokenSchema, "POST /v1/sign-in", { json });
+    expect(await client.text(`GET ${inLog()}`, { apiKey: viewer.token })).toContain(tenant.log);
+    await client.bytes(`DELETE /v1/links/${made.id}`, { apiKey: token });
+    expect((await client.ask(`GET ${inLog()}`, { apiKey: viewer.token })).status).toBe(401);
+  });
+});
+
+describe("the trail", () => {
+  test("of a tenant names who made a key, and is finished by a sweep where that was left undone", async () => {
+    const trail = () => client.text("GET /v1/trail", { apiKey: tenant.all });
+    expect(await trail()).toContain("key_created");
+    const { store } = kedge.operator;
+    const log = await findTrailLog(kedge.operator, tenant.id);
+    const count = { at: BigInt(kedge.operator.clock()), count: 7n, reasons: "no_role" };
+    await store.write([
+      { pk: `trail/${tenant.id}`, sk: "refused/1", ...count },
+      { pk: "trail-outbox", sk: `${tenant.id}/refused/1`, log: log?.id ?? "", since: 1n },
+    ]);
+    await kedge.runSchedule("sweepSchedule");
+    expect(await trail()).toContain("no_role");
+    for await (const { sk } of store.query({ pk: "trail-outbox" })) expect.fail(`${sk} is left`);
   });
 });
 
@@ -247,6 +339,15 @@ describe("an entry", () => {
       apiKey: tenant.all,
     });
     expect(checkpoints.map(({ size }) => size)).toEqual([2, 3]);
+    const timeline = await client.text(`GET ${inLog("/timeline")}`, { apiKey: tenant.all });
+    const point = { pendingSince: expect.any(String), anchoredAt: expect.any(String) };
+    expect(JSON.parse(timeline)).toMatchObject({
+      checkpoints: [
+        { size: 2, ...point },
+        { size: 3, ...point },
+      ],
+      isSampled: false,
+    });
   });
 });
 

@@ -14,6 +14,7 @@ import { refusal } from "./refused.ts";
 const REQUIRED = { stage: "prod", region: "eu-central-1", domain: "audit.example.org" };
 const TABLE = "arn:aws:dynamodb:eu-central-1:111122223333:table/kedge";
 const CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/0123abcd-01ab-23cd";
+const WEB_ACL = "arn:aws:wafv2:us-east-1:111122223333:global/webacl/kedge/0123abcd-01ab-23cd";
 const host = (name: unknown, certificateArn: unknown = CERTIFICATE) => ({ name, certificateArn });
 const table = (arn: unknown, streamArn: unknown = `${arn}/stream/2026-01-01T00:00:00.000`) => ({
   arn,
@@ -75,6 +76,9 @@ const SETTINGS: Record<Setting, Cases> = {
   anchorMinutes: between(1, 60),
   sweepMinutes: between(1, 60),
   retentionDays: { good: [365, 36_500], bad: [0, 36_501, 364, 365.5, "2192"] },
+  trailDays: between(1, 36_500),
+  sessionHours: between(1, 8),
+  signIn: { good: [{ cognito: true }], bad: [{}, { cognito: false }, { cognito: true, auth0: true }, true] },
   logRetentionDays: { good: [7, 365, 3_653], bad: [0, 8, 366, 3_654, "365"] },
   logKeys: needsOne,
   anchorKeys: needsOne,
@@ -151,6 +155,10 @@ const SETTINGS: Record<Setting, Cases> = {
       ...[host("example"), host("https://example.org"), host("*.example.org"), { name: "audit.example.org" }],
       host("audit.example.org", CERTIFICATE.replace("us-east-1", "eu-central-1")),
     ],
+  },
+  webAcl: {
+    good: [WEB_ACL],
+    bad: ["kedge", "", WEB_ACL.replace("global", "regional"), WEB_ACL.replace("us-east-1", "eu-central-1")],
   },
   table: {
     good: [table(TABLE)],

@@ -65,7 +65,7 @@ test("more than 6 MB pass neither way", async () => {
 });
 
 test("a process that ends, or takes longer than it may, is an error and counted, and the next event has another", async () => {
-  const other = start(1);
+  const other = start(2);
   await expect(other.invoke({ do: "exit" })).rejects.toMatchObject({ errorType: "Runtime.ExitError" });
   await expect(other.invoke({ do: "sleep" })).rejects.toMatchObject({ errorType: "Runtime.ExitError" });
   expect(await other.invoke({ do: "say" })).toBe(null);

@@ -4,12 +4,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { HELP } from "../../infra/config.ts";
 import { WITNESS_HELP } from "../../infra/witness/config.ts";
-
-// Several syntheses: more than other suites on a machine that is busy.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const ROOT = join(import.meta.dirname, "../..");
 const CDK = createRequire(import.meta.url).resolve("aws-cdk/bin/cdk");

@@ -18,7 +18,10 @@ import {
   synthesise,
 } from "./templates.ts";
 
-const DURABLE = ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key"];
+const DURABLE = [
+  ...["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key"],
+  ...["AWS::Cognito::UserPool", "AWS::Cognito::UserPoolDomain"],
+];
 
 test("in production, deleting a stack deletes nothing that cannot be made again", () => {
   for (const deployment of [prod, full, restored]) {
@@ -39,6 +42,30 @@ test("a development stage leaves nothing behind when its stacks go", () => {
     Object.entries(Resources).filter(([, { DeletionPolicy }]) => (DeletionPolicy ?? "Delete") !== "Delete"),
   );
   expect(kept.map(([id]) => id)).toEqual([]);
+});
+
+test("a user pool is made where it is asked for: nobody signs up, and everybody has a second factor", () => {
+  for (const type of ["AWS::Cognito::UserPool", "AWS::Cognito::UserPoolClient"]) {
+    for (const stack of [prod.data, prod.service]) asserted(stack).resourceCountIs(type, 0);
+  }
+  asserted(full.data).hasResourceProperties("AWS::Cognito::UserPool", {
+    AdminCreateUserConfig: { AllowAdminCreateUserOnly: true },
+    MfaConfiguration: "ON",
+    EnabledMfas: ["SOFTWARE_TOKEN_MFA"],
+    DeletionProtection: "ACTIVE",
+  });
+  asserted(full.service).hasResourceProperties("AWS::Cognito::UserPoolClient", {
+    GenerateSecret: false,
+    AllowedOAuthFlows: ["code"],
+    AllowedOAuthFlowsUserPoolClient: true,
+    AllowedOAuthScopes: ["openid", "profile"],
+    CallbackURLs: [`https://${full.config.host?.name}/`],
+    SupportedIdentityProviders: ["COGNITO"],
+  });
+  const [, { Properties }] = only(full.service, "AWS::Cognito::UserPoolClient");
+  expect(Properties["ExplicitAuthFlows"] ?? ["ALLOW_REFRESH_TOKEN_AUTH"]).toEqual([
+    "ALLOW_REFRESH_TOKEN_AUTH",
+  ]);
 });
 
 test("the Service stack holds nothing that must outlive it", () => {

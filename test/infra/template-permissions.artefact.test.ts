@@ -166,6 +166,18 @@ describe.each(ALL)("%s: what roles may do", (_, deployment) => {
     }
   });
 
+  test("of the trail, the API and the sealer write, the sealer alone deletes events, and the anchorer sees nothing", async () => {
+    for (const pk of ["trail/abcdefghijklmnop", "trail-outbox", "trail-expiry"]) {
+      const right = (name: string) => name !== anchorer.name;
+      for (const asking of [api, sealer, anchorer])
+        expect([asking.name, pk, await writes(asking, pk)]).toEqual([asking.name, pk, right(asking.name)]);
+    }
+    const deletion = onTable("BatchWriteItem", "trail/abcdefghijklmnop");
+    expect([await may(api, deletion), await may(sealer, deletion)]).toEqual([false, true]);
+    for (const action of ["BatchGetItem", "Query"])
+      expect(await may(anchorer, onTable(action, "trail/abcdefghijklmnop"))).toBe(false);
+  });
+
   test("of the bucket, the sealer has the tenants' records and the anchorer the anchor log's", async () => {
     const writersOf = async (path: string): Promise<string[]> => {
       const found = [];

@@ -52,8 +52,8 @@ describe.each(ALL)("%s: functions", (name, { service }) => {
     const timestamps = name === "full" ? [...tsa, "KEDGE_OTS_CALENDARS", "KEDGE_BITCOIN_URL"] : [];
     const minutes = ["KEDGE_SWEEP_MINUTES", "KEDGE_ANCHOR_MINUTES"];
     const wanted = {
-      api: [...common, ...mldsa, ...witnesses, ...minutes, "KEDGE_INDEX_MEMORY"],
-      sealer: [...common, ...mldsa, "KEDGE_PUBLICATION", "KEDGE_INDEX_MEMORY"],
+      api: [...common, ...mldsa, ...witnesses, ...minutes, "KEDGE_INDEX_MEMORY", "KEDGE_SESSION_HOURS"],
+      sealer: [...common, ...mldsa, "KEDGE_PUBLICATION", "KEDGE_INDEX_MEMORY", "KEDGE_TRAIL_DAYS"],
       anchorer: [...common, ...mldsa, ...witnesses, ...timestamps, "KEDGE_PUBLICATION"],
     };
     for (const each of FUNCTIONS) {
@@ -264,10 +264,12 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
     expect(DefaultCacheBehavior.AllowedMethods).toEqual(expect.arrayContaining(["POST", "DELETE"]));
     expect(DefaultCacheBehavior.OriginRequestPolicyId).toBeDefined();
     const kept = CacheBehaviors.map(({ PathPattern }) => PathPattern ?? "*");
-    for (const path of ["/v1/logs", "/v1/keys", "/v1/logs/x/entries", "/healthz", "/"])
+    for (const path of ["/v1/logs", "/v1/keys", "/v1/logs/x/entries", "/healthz", "/v1/session"])
       expect(kept.filter((pattern) => matches(pattern, path))).toEqual([]);
     for (const path of ["/anchor/checkpoint", "/anchor/tile/0/x001/234", "/anchor/policy"])
       expect(kept.filter((pattern) => matches(pattern, path))).toEqual(["/anchor/*"]);
+    for (const path of ["/", "/assets/index-1.js", "/verify.html"])
+      expect(kept.filter((pattern) => matches(pattern, path))).toHaveLength(1);
     // The first counts: the page for people comes from the API.
     expect(kept.filter((pattern) => matches(pattern, "/anchor/"))).toEqual(["/anchor/", "/anchor/*"]);
   });
@@ -302,9 +304,15 @@ describe.each(ALL)("%s: CloudFront", (name, { service }) => {
       });
     } else expect(DistributionConfig).not.toHaveProperty("Aliases");
   });
+
+  test("has the web ACL that is configured, and none otherwise", () => {
+    const webAcl = "arn:aws:wafv2:us-east-1:111122223333:global/webacl/kedge/0123abcd-01ab-23cd";
+    expect(DistributionConfig["WebACLId"]).toBe(name === "full" ? webAcl : undefined);
+  });
 });
 
-test.each(ALL)("%s: the outputs are what the kedge command and the runbook read", (_, { service }) => {
+test.each(ALL)("%s: the outputs are what the kedge command and the runbook read", (name, { service }) => {
+  const ofSignIn = ["SignInIssuer", "SignInClientId"];
   const wanted = [
     ...["Stage", "Region", "TableName", "Domain", "LogKeys", "AnchorKeys", "AnchorMldsaKeys"],
     ...["Publication", "Index", "ApiUrl", "PublicUrl", "AnchorOrigin", "LogOrigins", "Dashboard"],
@@ -315,7 +323,12 @@ test.each(ALL)("%s: the outputs are what the kedge command and the runbook read"
     ),
   ].map(([, name]) => name ?? "");
   expect(runbookReads.length).toBeGreaterThan(0);
-  expect(Object.keys(service.Outputs)).toEqual(expect.arrayContaining([...wanted, ...runbookReads]));
+  expect(runbookReads).toEqual(expect.arrayContaining(ofSignIn));
+  const outputs = Object.keys(service.Outputs);
+  // Without a user pool `out` says that there is no such output: better than the name of one that signs nobody in.
+  const always = [...wanted, ...runbookReads].filter((output) => !ofSignIn.includes(output));
+  expect(outputs).toEqual(expect.arrayContaining(always));
+  expect(outputs.filter((output) => ofSignIn.includes(output))).toEqual(name === "full" ? ofSignIn : []);
 });
 
 test("without post-quantum keys their output is `-`", () => {

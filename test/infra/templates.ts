@@ -249,6 +249,8 @@ export const full = synthesise({
   anchorMinutes: 2,
   sweepMinutes: 10,
   retentionDays: 3_650,
+  sessionHours: 4,
+  signIn: { cognito: true },
   logRetentionDays: 731,
   logKeys: { a: "retired", b: "signs", c: "signs" },
   anchorKeys: { a: "signs", b: "signs" },
@@ -268,6 +270,7 @@ export const full = synthesise({
     name: "audit.example.org",
     certificateArn: "arn:aws:acm:us-east-1:111122223333:certificate/0123abcd-01ab-23cd",
   },
+  webAcl: "arn:aws:wafv2:us-east-1:111122223333:global/webacl/kedge/0123abcd-01ab-23cd",
 });
 /** With a restored table in place of the stack's own. */
 export const restored = synthesise({ table: RESTORED });

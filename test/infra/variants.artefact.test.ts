@@ -17,7 +17,7 @@ import {
 } from "@kedge/verify/tlog/note";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { hexToBytes, randomBytes } from "@noble/hashes/utils.js";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { FUNCTIONS } from "../../infra/names.ts";
 import { createKey, createLog, createTenant } from "../../service/tenants.ts";
@@ -26,9 +26,6 @@ import { almighty, unneeded } from "./access.ts";
 import { synthesise } from "./artefact.ts";
 import { type Client, clientOf, newHashes } from "./client.ts";
 import { ACCOUNT, type Deployment, deploy } from "./deployment.ts";
-
-// A synthesis and a dozen processes: more than other suites on a machine that is busy.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const CONFIG = { stage: "prod", region: "us-east-1", account: ACCOUNT, domain: "audit.example.org" } as const;
 

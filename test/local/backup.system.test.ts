@@ -31,7 +31,7 @@ beforeAll(async () => {
   await start("data");
   const members = z.object({ apiKey: z.string(), log: z.string(), tenantKey: z.string() });
   tenant = members.parse(JSON.parse(await readFile(at("data/credentials.json"), "utf8")));
-}, 120_000);
+});
 afterAll(async () => {
   running?.kill("SIGKILL");
   await rm(folder, { recursive: true, force: true });
@@ -74,7 +74,7 @@ const monitor = async (): Promise<Result> => {
   return await run("data", "monitor", `${url}/anchor`, "--policy", "policy", "--state", "monitor.json");
 };
 
-test("a backup is taken while events come in, and is its owner's only", { timeout: 120_000 }, async () => {
+test("a backup is taken while events come in, and is its owner's only", async () => {
   const tenantKeys: [Uint8Array] = [Buffer.from(tenant.tenantKey, "hex")];
   const source = (name: string) => ({ folder: at(name, "sources"), source: "ehr", tenantKeys });
   const numbers = await ownNumbers(source("data"));
@@ -115,9 +115,7 @@ test("a backup is taken while events come in, and is its owner's only", { timeou
   expect((await monitor()).code).toBe(0);
 });
 
-test("the store is lost: the backup's is refused beside what was published, and brought forward", {
-  timeout: 180_000,
-}, async () => {
+test("the store is lost: the backup's is refused beside what was published, and brought forward", async () => {
   await end("SIGKILL");
   await rename(at("data/store"), at("lost"));
   await cp(at("backup/store"), at("data/store"), { recursive: true });
@@ -142,9 +140,7 @@ test("the store is lost: the backup's is refused beside what was published, and 
   expect((await monitor()).code).toBe(0);
 });
 
-test("all is lost: a backup alone signs nothing where something newer was signed", {
-  timeout: 120_000,
-}, async () => {
+test("all is lost: a backup alone signs nothing where something newer was signed", async () => {
   const [newest] = await anchored([...proven.keys()].slice(-1));
   await writeFile(at("newest.tlog-proof"), newest?.proof ?? "");
   await end("SIGKILL");
@@ -186,9 +182,7 @@ test("all is lost: a backup alone signs nothing where something newer was signed
   expect(await readFile(at("alone/published/logs", tenant.log, "head"), "utf8")).toBe(before);
 });
 
-test("then the tenants' logs begin under new ids, and the anchor log under a new origin", {
-  timeout: 120_000,
-}, async () => {
+test("then the tenants' logs begin under new ids, and the anchor log under a new origin", async () => {
   await start("anew", { KEDGE_DOMAIN: "localhost/2" });
   const { log } = z
     .object({ log: z.string() })
@@ -199,7 +193,7 @@ test("then the tenants' logs begin under new ids, and the anchor log under a new
   await end("SIGTERM");
 });
 
-test("where the backup is the newest there is, its logs go on", { timeout: 180_000 }, async () => {
+test("where the backup is the newest there is, its logs go on", async () => {
   expect(await run("data", "backup", "--out", at("last"))).toMatchObject({ code: 0 });
   await rm(at("data"), { recursive: true });
   await cp(at("last"), at("data"), { recursive: true });

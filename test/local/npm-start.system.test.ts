@@ -43,7 +43,7 @@ test.skipIf(process.platform === "win32").each([
   ["SIGINT to npm alone", 1, "SIGINT"],
   ["SIGINT to the group, as Ctrl-C sends it, which npm passes on too", -1, "SIGINT"],
   ["SIGTERM to the group, as systemd sends it", -1, "SIGTERM"],
-] as const)("%s ends the server in order", { timeout: 120_000 }, async (_, whom, signal) => {
+] as const)("%s ends the server in order", async (_, whom, signal) => {
   const { npm, url, pid, ended } = await npmStart();
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
   const exited = once(npm, "exit");

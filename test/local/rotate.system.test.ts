@@ -91,7 +91,7 @@ test("a backup of before it does not undo it in silence: the start names the fil
   await vi.waitUntil(
     async () => !(await readFile(join(data, "published/anchor/vkeys"), "utf8")).includes(first),
     {
-      timeout: 20_000,
+      timeout: 60_000,
     },
   );
   if (running !== undefined) await stop(running, "SIGTERM");

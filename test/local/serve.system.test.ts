@@ -38,7 +38,7 @@ async function credentials() {
   return JSON.parse(await readFile(join(data, "credentials.json"), "utf8"));
 }
 
-describe("the first run, then kill -9, then Ctrl-C", { timeout: 120_000 }, () => {
+describe("the first run, then kill -9, then Ctrl-C", () => {
   test("the first run shows a proof verified offline, and leaves credentials and a proof for its owner only", async () => {
     const { output, child } = await start();
     expect(output).toMatch(/verify +offline.*PROVEN, anchored/);
@@ -146,7 +146,7 @@ describe("the first run, then kill -9, then Ctrl-C", { timeout: 120_000 }, () =>
   });
 });
 
-test("a log that cannot be sealed is told of on the terminal, once", { timeout: 60_000 }, async () => {
+test("a log that cannot be sealed is told of on the terminal, once", async () => {
   const fresh = join(folder, "trouble");
   const { child: first } = await serve({ cwd: folder, data: fresh });
   running = first;
@@ -163,9 +163,7 @@ test("a log that cannot be sealed is told of on the terminal, once", { timeout: 
   expect(await stop(second, "SIGINT")).toBe(0);
 });
 
-test("a store that is taken away under the server is 503 and a line on the terminal, and goes on once it is back", {
-  timeout: 120_000,
-}, async () => {
+test("a store that is taken away under the server is 503 and a line on the terminal, and goes on once it is back", async () => {
   const fresh = join(folder, "away");
   const { child, output } = await serve({ cwd: folder, data: fresh });
   running = child;

@@ -154,7 +154,7 @@ describe("hostile clients", () => {
     // Those beyond the limit of a connection would be answered 503 and not logged.
     const answered = async () =>
       (await logged()).slice(before.requests).filter(({ route }) => route === asset).length;
-    await expect.poll(answered, { timeout: 20_000 }).toBe(100);
+    await expect.poll(answered, { timeout: 30_000 }).toBe(100);
     expect(process.memoryUsage().external - before.memory).toBeLessThan(30_000_000);
     socket.destroy();
   });
@@ -169,7 +169,7 @@ describe("hostile clients", () => {
     const about = async () =>
       (await logged()).slice(before).find(({ route }) => route === "/v1/logs/:log/entries");
     await expect
-      .poll(about, { timeout: 20_000 })
+      .poll(about, { timeout: 30_000 })
       .toMatchObject({ level: "info", status: 400, code: "invalid" });
   });
 });

@@ -62,12 +62,12 @@ test("every package has one version, and depends on that one", () => {
   expect(kedge.dependencies["@kedge/verify"]).toBe(VERSION);
 });
 
-test("SHA256SUMS has the hash of each tarball, and packing again gives the same", async () => {
+test("SHA256SUMS has the hash of each tarball and of the page, and packing again gives the same", async () => {
   const packed = join(folder, "packed");
   const sums = await readFile(join(packed, "SHA256SUMS"), "utf8");
+  const tarballs = ["kedge-verify", "kedge-cli"].map((name) => `${name}-${VERSION}.tgz`);
   const lines = await Promise.all(
-    ["kedge-verify", "kedge-cli"].map(async (name) => {
-      const file = `${name}-${VERSION}.tgz`;
+    [...tarballs, "verify.html"].map(async (file) => {
       return `${createHash("sha256")
         .update(await readFile(join(packed, file)))
         .digest("hex")}  ${file}\n`;
@@ -92,6 +92,12 @@ describe.each(PACKAGES)("$name", ({ name, bin, limit, foreign }) => {
     const size = await sizeOf(join(folderOf(name), "node_modules"));
     console.info(`${name}: ${(size / MB).toFixed(1)} MB installed, of at most ${limit / MB}`);
     expect(size).toBeLessThanOrEqual(limit);
+  });
+
+  test("brings the verifier page, at most 700,000 bytes and the one that SHA256SUMS names", async () => {
+    const page = await readFile(join(folderOf(name), "node_modules/@kedge/verify/dist/verify.html"));
+    expect(page.length).toBeLessThanOrEqual(700_000);
+    expect(page).toEqual(await readFile(join(folder, "packed", "verify.html")));
   });
 
   test("brings no AWS package, and nothing else that only the service needs", async () => {

@@ -72,7 +72,7 @@ test("one that is stopped while it writes to the store: others give up in time, 
   await holder.ended;
   await store.put({ pk: "log", sk: "c" });
   await store.close();
-}, 60_000);
+});
 
 test("all that one said before it was killed is there, and others go on", async () => {
   const store = lmdbStore(join(folder, "store"));

@@ -112,5 +112,5 @@ test.skipIf(process.platform !== "linux").each([
       await rm(folder, { recursive: true });
     }
   },
-  600_000,
+  2_400_000,
 );

@@ -120,7 +120,7 @@ async function setUp(handle: Handle, findBlock?: (height: number) => Promise<Bit
   const hash = sha256(message);
   const promised = sha256(Uint8Array.of(...hash, ...nonce));
   const root = sha256(Uint8Array.of(...sibling, ...promised));
-  const block: BitcoinBlock = { height: HEIGHT, root };
+  const block: BitcoinBlock = { height: HEIGHT, root, time: 1_799_990_000_000 };
   let now = 1_800_000_000_000;
   const authorities = [calendar(await serve(handle), findBlock ?? (async () => block), 700)];
   const run = () => timestampPublic({ ...world, clock: () => now, authorities, every: HOUR });
@@ -167,6 +167,7 @@ describe("a calendar", () => {
     expect(seen).toEqual(["POST /digest", ...Array(2).fill(`GET /timestamp/${bytesToHex(it.promised)}`)]);
 
     const [item] = it.stored();
+    expect(item?.["time"]).toBe(1_799_990_000_000n);
     const bytes = item?.["bytes"];
     if (!(bytes instanceof Uint8Array)) throw new Error("nothing stored");
     expect(verifyOts(bytes, it.message, [it.block])).toEqual(it.block);

@@ -9,15 +9,19 @@ import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { parseProof, type TlogProof, verifyProof } from "@kedge/verify/tlog/proof";
+import { listEntries } from "@kedge/verify/tlog/tile";
 import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ServiceError } from "../../platform/error.ts";
 import { anchor } from "../../service/anchor.ts";
 import { ANCHOR, publicKey } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
+import { checkpointKey, decodeCheckpoint } from "../../service/checkpoints.ts";
 import { readHead } from "../../service/head.ts";
 import { prove } from "../../service/prove.ts";
+import { readBatch, readRecord } from "../../service/record.ts";
 import { sweep } from "../../service/sweep.ts";
 import { auditBatches, auditWorld } from "../support/audit.ts";
 import {
@@ -119,6 +123,7 @@ async function settle(world: World, acknowledged: Acknowledged): Promise<void> {
       .filter(({ pk }) => /^(pending|staging)\//.test(pk))
       .map(({ pk, sk }) => `left behind: ${pk} ${sk}`),
     ...(await auditBatches(world.publication, { id: LOG, origin: ORIGIN })),
+    ...(await wrongLags(world)),
     ...(await auditBatches(world.publication, { id: ANCHOR, origin: ANCHOR_ORIGIN })),
   ];
   expect(wrong).toEqual([]);
@@ -130,6 +135,23 @@ function shownAndStored({ store, publication }: World): string[] {
   const shown = new TextDecoder().decode(publication.files.get("anchor/checkpoint"));
   const stored = store.items().find(({ pk, sk }) => pk === publicKey().pk && sk === publicKey().sk);
   return stored?.["note"] === shown ? [] : ["the store's public checkpoint is not the one that is shown"];
+}
+
+/** Of each checkpoint it is told when one of its own batch's entries came, whoever finished it and however often. */
+async function wrongLags({ store, publication, observed }: World): Promise<string[]> {
+  const log = { id: LOG, origin: ORIGIN };
+  const wrong: string[] = [];
+  for (let at = await readRecord(publication, log); at !== undefined; ) {
+    const { before, entries } = await readBatch(publication, log, at);
+    const [item] = await store.get([checkpointKey(LOG, at.size)]);
+    const { pendingSince } = decodeCheckpoint(LOG, item);
+    const came = listEntries(entries).flatMap((each) => [...(observed.accepted.get(bytesToHex(each)) ?? [])]);
+    if (pendingSince === undefined || !came.includes(pendingSince)) {
+      wrong.push(`${at.size}: pending since ${pendingSince}, when none of its entries came`);
+    }
+    at = before;
+  }
+  return wrong;
 }
 
 async function everyEntryIsProvable(world: World, acknowledged: Acknowledged): Promise<void> {

@@ -14,6 +14,7 @@ const attempt = { base: 3n, attempt: "00ff", items: 2n };
 const tree = { size: 3n, root: left, frontier: Uint8Array.from([...left, ...right]) };
 const unpublished: Item = { ...headKey(LOG), version: 1n, ...tree, ...none, ...attempt };
 const stored: [string, Item][] = [
+  ["that tells since when its batch was pending", { ...unpublished, pendingSince: 5n }],
   [
     "reset by a restore",
     {
@@ -49,7 +50,7 @@ test.each(stored)("a head %s is stored again as it was read", async (_, item) =>
 });
 
 test("what is stored for none is none", () => {
-  const [reset, first, published] = stored.map(([, item]) => decodeHead(LOG, item));
+  const [, reset, first, published] = stored.map(([, item]) => decodeHead(LOG, item));
   expect(reset).toEqual({ ...emptyHead(LOG), version: 2n });
   expect(first).toMatchObject({ checkpoint: undefined, staging: { base: 3n, attempt: "00ff", items: 2 } });
   expect(first?.frontier).toEqual([left, right]);

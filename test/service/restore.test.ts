@@ -1,15 +1,12 @@
 /** Tables that are older than what was published, brought back from the batches outside them: never a fork, no loss. */
 
 import { parsePolicy } from "@kedge/verify/tlog/policy";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ServiceError } from "../../platform/error.ts";
 import type { Publication } from "../../platform/publication.ts";
-import type { Item } from "../../platform/store.ts";
 import { anchor } from "../../service/anchor.ts";
-import { ANCHOR } from "../../service/anchor-items.ts";
 import { append } from "../../service/append.ts";
 import { headKey, readHead } from "../../service/head.ts";
 import { coverKey } from "../../service/index/cover.ts";
@@ -19,50 +16,8 @@ import { prove } from "../../service/prove.ts";
 import { restore } from "../../service/restore.ts";
 import { seal } from "../../service/seal.ts";
 import { auditWorld } from "../support/audit.ts";
-import {
-  type Actor,
-  ANCHOR_ORIGIN,
-  Died,
-  FAULTS,
-  LOG,
-  newWorld,
-  ORIGIN,
-  type World,
-} from "../support/world.ts";
-
-const entry = (n: number): Uint8Array => sha256(new TextEncoder().encode(`entry ${n}`));
-const logOf = (actor: Actor) => ({ id: LOG, origin: ORIGIN, sign: actor.signLog });
-const anchorOf = (actor: Actor) => ({ id: ANCHOR, origin: ANCHOR_ORIGIN, sign: actor.signAnchor });
-
-/** Appends these entries and seals them, then anchors. */
-async function publish(actor: Actor, from: number, to: number): Promise<Uint8Array[]> {
-  const entries = Array.from({ length: to - from }, (_, i) => entry(from + i));
-  await append(actor, LOG, entries);
-  await seal(actor, logOf(actor));
-  await anchor(actor);
-  return entries;
-}
-
-/** A world whose table is an older copy, and what was acknowledged and published since. */
-async function rolledBack(sizes: readonly number[], backupAt: number, registryOnly = false) {
-  const before = newWorld();
-  const acknowledged: Uint8Array[] = [];
-  let backup: readonly Item[] = before.store.items();
-  for (const [i, size] of sizes.entries()) {
-    acknowledged.push(...(await publish(before.actor(), acknowledged.length, acknowledged.length + size)));
-    if (i + 1 === backupAt && !registryOnly) backup = before.store.items();
-  }
-  const after = newWorld({ items: backup, files: before.publication.files, runs: before.index.files });
-  // Signatures and files outlive the table: both worlds' are audited as one.
-  after.observed.signed.push(...before.observed.signed);
-  after.observed.shown.push(...before.observed.shown);
-  return { before, after, acknowledged };
-}
-
-async function restoreAll(actor: Actor, whole = false) {
-  const log = await restore(actor, logOf(actor), { whole });
-  return { log, anchor: await restore(actor, anchorOf(actor), { whole }) };
-}
+import { anchorOf, entry, logOf, publish, restoreAll, rolledBack } from "../support/rolled-back.ts";
+import { Died, LOG, newWorld, ORIGIN, type World } from "../support/world.ts";
 
 const code = (error: unknown) => (error instanceof ServiceError ? error.code : "no ServiceError");
 
@@ -130,21 +85,6 @@ describe("a table restored from a backup", () => {
     await restoreAll(after.actor());
     acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
     expect(auditWorld(after, acknowledged)).toEqual([]);
-  });
-
-  test.each(FAULTS)("a restore whose call %s, at every call, is made good by the next", async (fault) => {
-    for (let at = 0; ; at++) {
-      const { after, acknowledged } = await rolledBack([20, 3, 30], 1);
-      const actor = after.actor([{ at, fault }]);
-      await restoreAll(actor).catch((error) => {
-        if (!(error instanceof Died || error instanceof ServiceError)) throw error;
-      });
-      await after.landLate();
-      await restoreAll(after.actor());
-      acknowledged.push(...(await publish(after.actor(), 9_000, 9_001)));
-      expect(auditWorld(after, acknowledged)).toEqual([]);
-      if (at >= actor.calls()) break;
-    }
   });
 
   test("a sealer and a second restore beside it do no harm", async () => {

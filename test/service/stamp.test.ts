@@ -382,7 +382,7 @@ describe("since when public checkpoints wait for a timestamp", () => {
         promisedAt = clock();
         return Uint8Array.of(1);
       },
-      upgrade: async () => (clock() - promisedAt >= 3 * HOUR ? Uint8Array.of(2) : undefined),
+      upgrade: async () => (clock() - promisedAt >= 3 * HOUR ? { proof: Uint8Array.of(2) } : undefined),
     };
     const waited = [];
     for (let half = 0; half < 40; half++) waited.push(await run(HOUR / 2, [ots]));

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { SCOPES } from "@kedge/cli/contract/ids";
+import { ALL_SCOPES } from "@kedge/cli/contract/ids";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { randomBytes } from "@noble/hashes/utils.js";
 import { beforeEach, describe, expect, test } from "vitest";
+import { ServiceError } from "../../platform/error.ts";
 import { newFilters } from "../../service/index/filters.ts";
 import type { Principal } from "../../service/principal.ts";
 import { createKey, createLog, createTenant } from "../../service/tenants.ts";
@@ -47,13 +48,14 @@ beforeEach(async () => {
 
 const principal = (limits: Partial<Principal> = {}): Principal => ({
   tenant: world.a.id,
-  scopes: SCOPES,
+  scopes: ALL_SCOPES,
   logs: "all",
-  who: { kind: "api key", id: "a".repeat(25) },
+  who: { kind: "person", id: `${world.a.id}${"a".repeat(26)}`, subject: "local", role: "administrator" },
   ...limits,
 });
 
-const WALK = Object.entries(verbs);
+const WALK = Object.entries(verbs).filter(([, { scopes }]) => scopes.length > 0);
+const ABOUT_SESSIONS = Object.entries(verbs).filter(([, { scopes }]) => scopes.length === 0);
 const ABOUT_LOGS = WALK.filter(([, { about }]) => about === "log");
 
 /** Whether a verb opens, or the error of the refusal: it must be all that can be told of it. */
@@ -65,13 +67,15 @@ const answer = (opening: Promise<unknown>): Promise<unknown> =>
 
 describe("I7 isolation: a verb", () => {
   test.each(WALK)(
-    "%s opens with its scope, and without it is forbidden before anything is read",
+    "%s opens with each of its scopes, and without them is forbidden before anything is read",
     async (_, verb) => {
       const { a, b, ctx, reads, items } = world;
-      expect(await answer(verb.open(ctx, principal({ scopes: [verb.scope] }), a.log))).toBe("opens");
+      for (const scope of verb.scopes) {
+        expect(await answer(verb.open(ctx, principal({ scopes: [scope] }), a.log))).toBe("opens");
+      }
       const before = items();
       reads.length = 0;
-      for (const scopes of [SCOPES.filter((scope) => scope !== verb.scope), []]) {
+      for (const scopes of [ALL_SCOPES.filter((scope) => !verb.scopes.includes(scope)), []]) {
         for (const log of [a.log, b.log, "a".repeat(19), ""]) {
           const refusal = await answer(verb.open(ctx, principal({ scopes }), log));
           expect(refusal).toMatchObject({ code: "forbidden" });
@@ -81,6 +85,13 @@ describe("I7 isolation: a verb", () => {
       expect([reads, items()]).toEqual([[], before]);
     },
   );
+
+  test.each(ABOUT_SESSIONS)("%s is for whoever is signed in, and no API key opens it", async (_, verb) => {
+    const { a, ctx } = world;
+    expect(await answer(verb.open(ctx, principal({ scopes: [] }), ""))).toBe("opens");
+    const key = { kind: "api key", id: a.key } as const;
+    expect(await answer(verb.open(ctx, principal({ who: key }), ""))).toMatchObject({ code: "forbidden" });
+  });
 
   test.each(ABOUT_LOGS)("%s finds another tenant's log as little as one that is absent", async (_, verb) => {
     const { a, b, ctx, reads } = world;
@@ -110,6 +121,9 @@ describe("I7 isolation: what is about a tenant", () => {
     const { a, ctx } = world;
     const logs = await (await verbs.listLogs.open(ctx, principal(), ""))();
     expect(logs.map(({ id }) => id).sort()).toEqual([a.log, a.other].sort());
+    const limited = principal({ logs: [a.other, world.b.log] });
+    const some = await (await verbs.listLogs.open(ctx, limited, ""))();
+    expect(some.map(({ id }) => id)).toEqual([a.other]);
     const keys = await (await verbs.listKeys.open(ctx, principal(), ""))();
     expect(keys.map(({ id }) => id)).toEqual([a.key]);
   });
@@ -128,12 +142,17 @@ describe("I7 isolation: what is about a tenant", () => {
   });
 });
 
-/** Of service/, what a door may call: verbs, what is public, and whose an API key is. Types do nothing. */
+/** Of service/, what a door may call: verbs, what is public, whose a key or session is, and signing in. Types do nothing. */
 /** Readiness tells of no tenant; isIndexFault tells an error from others, and reads nothing. */
 const DOORS_MAY_CALL = [
   "verbs.ts verbs",
   "public.ts *",
   "tenants.ts authenticate",
+  "people.ts authenticateSession",
+  "sign-in.ts signInByLink",
+  "sign-in.ts signInByStart",
+  "sign-in.ts signInByProvider",
+  "sign-in.ts whereToSignIn",
   "runs.ts readiness",
   "index/fault.ts isIndexFault",
 ];
@@ -153,4 +172,24 @@ test("a door reaches what is a tenant's through a verb alone", () => {
     );
   });
   expect(new Set(called)).toEqual(new Set(DOORS_MAY_CALL));
+});
+
+test("of a flood of exports so many a minute are events, and a link's keep no person's out", async () => {
+  const { ctx, a, items } = world;
+  const who = { kind: "link", id: `${a.id}${"b".repeat(26)}`, link: `${a.id}${"c".repeat(26)}` } as const;
+  const link = principal({ scopes: ["read"], logs: [a.log], who });
+  const report = async (by: Principal) =>
+    (await verbs.recordExport.open(ctx, by, ""))({ kind: "proof", log: a.log, count: 1 });
+  const codes = new Set<unknown>();
+  for (let i = 0; i < 200; i++) {
+    codes.add(
+      await report(link).then(
+        () => "recorded",
+        (error: unknown) => error instanceof ServiceError && error.code,
+      ),
+    );
+  }
+  expect(codes).toEqual(new Set(["recorded", "throttled"]));
+  expect(items().filter(({ pk, sk }) => pk === `trail/${a.id}` && /^\d/.test(sk))).toHaveLength(120);
+  await expect(report(principal())).resolves.toMatchObject({ at: 1_000n });
 });

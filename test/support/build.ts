@@ -6,4 +6,6 @@ import { fileURLToPath } from "node:url";
 export default function build(): void {
   const tsc = fileURLToPath(new URL("../../node_modules/typescript/bin/tsc", import.meta.url));
   spawnSync(process.execPath, [tsc, "-b", "tsconfig.dev.json"], { stdio: "inherit" });
+  const pages = fileURLToPath(new URL("../../build.mjs", import.meta.url));
+  spawnSync(process.execPath, [pages], { stdio: "inherit" });
 }

@@ -22,7 +22,7 @@ const METRICS = ["Chart Review", "Medication Activity", "Results Review", "Break
 const ACTIONS = ["View", "Modify", "Print", "Export"];
 const NAMES = ["Ashdown", "Berrio", "Castellane", "Dunmore", "Eskelin", "Farrow", "Grantley"];
 
-const EPIC_HEADER = COLUMNS.join("|");
+export const EPIC_HEADER = COLUMNS.join("|");
 
 /** The `i`-th row; each is another. */
 export function epicRow(i: number): string {

@@ -71,6 +71,7 @@ export async function startServer() {
     domain: "audit.example.org",
     anchorOrigin: ANCHOR_ORIGIN,
     policy: parsePolicy("quorum none\n"),
+    sessionMs: 3_600_000,
     every: { sealer: 60_000, anchorer: 60_000 },
     anchorKeys: keysOf([anchorKey]),
     publication: memoryPublication(),

@@ -11,10 +11,15 @@ const READY = "Ctrl-C stops it";
 type Running = ChildProcessByStdio<null, Readable, Readable>;
 
 /** @param env on top of the data folder and a free port. */
-export type ServeOptions = { readonly cwd: string; readonly data: string; readonly env?: NodeJS.ProcessEnv };
+export type ServeOptions = {
+  readonly cwd: string;
+  readonly data: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly args?: readonly string[];
+};
 
-export function spawnServe({ cwd, data, env }: ServeOptions): Running {
-  return spawnKedge(["serve"], cwd, { KEDGE_DATA: data, KEDGE_PORT: "0", ...env });
+export function spawnServe({ cwd, data, env, args = [] }: ServeOptions): Running {
+  return spawnKedge(["serve", ...args], cwd, { KEDGE_DATA: data, KEDGE_PORT: "0", ...env });
 }
 
 /** Starts it and returns what it printed until it was ready. */

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { parseCheckpoint, parseCheckpointBody } from "@kedge/verify/tlog/checkpoint";
 import { makeVkey, type Vkey } from "@kedge/verify/tlog/note";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
+import { listEntries } from "@kedge/verify/tlog/tile";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ServiceError } from "../../platform/error.ts";
 import type { Publication } from "../../platform/publication.ts";
@@ -16,6 +17,7 @@ import { headKey } from "../../service/head.ts";
 import type { IndexContext, RunSizes } from "../../service/index/cover.ts";
 import { newFilters } from "../../service/index/filters.ts";
 import { logsKey } from "../../service/logs.ts";
+import { decodeChunk, logOfPending } from "../../service/pending.ts";
 import type { SealContext } from "../../service/seal.ts";
 import { checkpointSigner } from "../../service/sign.ts";
 import type { SweepContext } from "../../service/sweep.ts";
@@ -71,6 +73,8 @@ export type Actor = SealContext &
 
 /** What really happened, by the store's and the keys' own account. */
 export type Observed = {
+  /** When each entry, in hex, was put among the pending ones: more than once where it came more than once. */
+  readonly accepted: Map<string, Set<bigint>>;
   /** Every head ever committed: `log size root`. */
   readonly committed: Set<string>;
   /** Every signature ever made, by whoever asked. */
@@ -128,7 +132,10 @@ export function newWorld(from: From = {}): World {
   const publication = memoryPublication(from.files);
   const index = memoryIndex(from.runs);
   const { runSizes = RUN_SIZES } = from;
-  const observed: Observed = { committed: new Set(), signed: [], visible: [], shown: [], violations: [] };
+  const observed: Observed = {
+    ...{ accepted: new Map(), committed: new Set() },
+    ...{ signed: [], visible: [], shown: [], violations: [] },
+  };
   const watched = watch(store, observed);
   const watchedFiles = watchFiles(publication, observed);
   const vkeys = {
@@ -291,6 +298,7 @@ function watch(store: MemoryStore, observed: Observed): Store {
       const [before] = await store.get([item]);
       await store.put(item, condition);
       check(before, item);
+      if (logOfPending(item.pk) !== undefined) observeAccepted(observed, item);
       const log = /^log\/(.+)$/.exec(item.pk)?.[1];
       if (log !== undefined && item.sk === headKey(log).sk) observeHead(store, observed, log, before, item);
     },
@@ -317,6 +325,13 @@ function watchFiles(publication: MemoryPublication, observed: Observed): Publica
       return true;
     },
   };
+}
+
+function observeAccepted({ accepted }: Observed, item: Item): void {
+  const { arrival, entries } = decodeChunk(item);
+  for (const entry of listEntries(entries).map(bytesToHex)) {
+    accepted.set(entry, (accepted.get(entry) ?? new Set()).add(arrival));
+  }
 }
 
 function observeHead(

@@ -2,8 +2,8 @@
 import type { BigIntStats } from "node:fs";
 import { lstat, opendir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { PROOF_SUFFIX } from "@kedge/verify/cli/inputs";
 import { isLitter } from "@kedge/verify/cli/recognise";
+import { PROOF_SUFFIX } from "@kedge/verify/proof/names";
 import { familyOf, isRotationOf } from "./file-state.ts";
 import type { Found } from "./follow-file.ts";
 import type { LookTroubles } from "./look-troubles.ts";

@@ -32,6 +32,10 @@ export const tenantCommands: Commands = {
       summary: "search an agent's journal: events with their openings and proofs",
       load: async () => (await import("./find.ts")).findCommand,
     },
+    evidence: {
+      summary: "an evidence pack: the rows of a case with their proofs, a report, and the verifier page",
+      load: async () => (await import("./evidence.ts")).evidenceCommand,
+    },
     policy: {
       summary: "the public keys that others verify your proofs with, as one file",
       load: async () => (await import("./policy.ts")).policyCommand,
@@ -51,6 +55,10 @@ export const tenantCommands: Commands = {
     key: {
       summary: "create, list and revoke API keys for the service",
       load: async () => (await import("./manage.ts")).keyCommand,
+    },
+    trail: {
+      summary: "who did what in Kedge, with openings and proofs, as files",
+      load: async () => (await import("./trail.ts")).trailCommand,
     },
     log: { summary: "create and list logs", load: async () => (await import("./manage.ts")).logCommand },
   },
@@ -79,7 +87,11 @@ export const auditingCommands: Commands = {
         const { verifyCommand } = await import("@kedge/verify/cli/verify");
         const { openTenant, withTenant } = await import("./numbered.ts");
         return (command) =>
-          verifyCommand(withTenant(command), (flags) => openTenant(flags, { mayAsk: false }));
+          verifyCommand(
+            withTenant(command),
+            (flags) => openTenant(flags, { mayAsk: false }),
+            async () => (await import("../report/pdf.ts")).reportPdf,
+          );
       },
     },
   },

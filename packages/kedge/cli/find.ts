@@ -12,6 +12,7 @@ import { isOwnSource } from "@kedge/verify/events/manifest";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Command } from "commander";
 import * as z from "zod";
+import { HEADERS, type RowsBelow } from "../evidence/given.ts";
 import { type Found, openFindIndex, type Query } from "../find/index.ts";
 import { journalUse, USES } from "../find/used.ts";
 import { JournalError } from "../journal/error.ts";
@@ -222,7 +223,10 @@ const EXTENSIONS: { readonly [suffix: string]: string } = {
   "tab-separated-values": "tsv",
 };
 
-/** `events/`, a file each; `records.ndjson`, their openings; `proofs.ndjson`. What `kedge verify` takes. */
+/**
+ * `events/`, a file each; `records.ndjson`, their openings; `proofs.ndjson`; of rows, `headers.ndjson`, what stood above them.
+ * What `kedge verify` and `kedge evidence` take.
+ */
 async function exportAll(
   found: Iterable<Found>,
   keys: EpochKeys,
@@ -237,8 +241,9 @@ async function exportAll(
   const records = await createRecords(join(out, "records.ndjson"));
   let count = 0;
   let without = 0;
+  const headers = new Map<string, RowsBelow>();
   const wanted = async function* (): AsyncGenerator<Wanted> {
-    for (const { entry } of found) {
+    for (const { entry, header } of found) {
       // Of the agent's own sources, this search among them, only what is asked for by its source.
       if (flags.source === undefined && isOwnSource(entry.source)) continue;
       const opening = openingOf(entry, keys);
@@ -250,6 +255,13 @@ async function exportAll(
       // Below the folder, which may be handed over and stand anywhere.
       const event = `events/${file}`;
       await writeFile(join(folder, file), entry.bytes, { flag: "wx", mode: 0o600 });
+      if (header !== undefined) {
+        const { id: _, ...above } = header;
+        const key = JSON.stringify(above);
+        const rows = headers.get(key) ?? { header: above, events: [] };
+        headers.set(key, rows);
+        rows.events.push(event);
+      }
       const commitment = bytesToHex(entry.commitment);
       await records.appendFile(recordLine({ event, commitment, opening }));
       count += 1;
@@ -259,6 +271,10 @@ async function exportAll(
   try {
     const { written } = await fetchProofs(wanted(), { ...flags, out: join(out, "proofs.ndjson") });
     await records.sync();
+    if (headers.size > 0) {
+      const lines = [...headers.values()].map((rows) => `${JSON.stringify(rows)}\n`);
+      await writeFile(join(out, HEADERS), lines.join(""), { flag: "wx", mode: 0o600 });
+    }
     print(
       `${counted(count, "event")}, openings, and ${counted(written, "proof")} are in ${out}: kedge verify ${out}/events ${out}/proofs.ndjson`,
     );

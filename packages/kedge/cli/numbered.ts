@@ -1,18 +1,13 @@
 /** Sources and their numbers, as the commands take them: `--source` and `--state`. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import {
-  type CommitRecord,
-  committer,
-  type NumberedFlags,
-  type Tenant,
-  type TenantKeys,
-} from "@kedge/verify/cli/committer";
+import { committer, type NumberedFlags, type Tenant, type TenantKeys } from "@kedge/verify/cli/committer";
 import { credentialsFolder, noTenantKey } from "@kedge/verify/cli/credentials";
 import type { EventSource, InputFile, OnError } from "@kedge/verify/cli/inputs";
 import { CliError, misuse, warn } from "@kedge/verify/cli/output";
 import { parseSource } from "@kedge/verify/events/commitment";
 import { EventError } from "@kedge/verify/events/error";
+import type { CommitRecord } from "@kedge/verify/pack/lines";
 import { quoted } from "@kedge/verify/text";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, InvalidArgumentError, Option } from "commander";

@@ -2,11 +2,12 @@
 import { namedLog, pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { replaceOwn } from "@kedge/verify/cli/files";
 import { misuse, print, warn } from "@kedge/verify/cli/output";
+import { type Keys, policyText } from "@kedge/verify/proof/keys";
 import { isLogOrigin } from "@kedge/verify/proof/origins";
 import { quoted } from "@kedge/verify/text";
 import { TlogError } from "@kedge/verify/tlog/error";
 import type { Vkey } from "@kedge/verify/tlog/note";
-import { formatPolicy, parsePolicy } from "@kedge/verify/tlog/policy";
+import { parsePolicy } from "@kedge/verify/tlog/policy";
 import type { Command } from "commander";
 
 export function policyCommand(command: Command): Command {
@@ -26,7 +27,7 @@ async function writePolicy(flags: SettingFlags & { out?: string }): Promise<void
   if (anchorVkeys.length === 0) {
     warn("No key of the anchor log is known: with this policy no proof is more than sealed");
   }
-  const text = policyText(own, anchorVkeys, policy);
+  const text = fileOf({ logVkeys: own, anchorVkeys, ...(policy && { policy }) });
   if (flags.out === undefined) {
     print(...text.trimEnd().split("\n"));
     return;
@@ -37,13 +38,9 @@ async function writePolicy(flags: SettingFlags & { out?: string }): Promise<void
   );
 }
 
-type Policy = ReturnType<typeof parsePolicy>;
-
 /** As `parsePolicy` reads it back: one key cannot stand in two lines (c2sp.org/tlog-policy, Defining a log). */
-function policyText(own: readonly Vkey[], anchors: readonly Vkey[], of: Policy | undefined): string {
-  const { witnesses, groups, quorum } = of ?? { witnesses: [], groups: [], quorum: "none" };
-  const logs = [...own, ...anchors].map((vkey) => ({ vkey }));
-  const text = `${HEADER}${formatPolicy({ logs, witnesses, groups, quorum })}`;
+function fileOf({ logVkeys, anchorVkeys, policy }: Keys): string {
+  const text = `${HEADER}${policyText({ logVkeys, anchorVkeys, ...(policy && { policy }) })}`;
   try {
     parsePolicy(text);
     return text;

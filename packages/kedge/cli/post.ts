@@ -1,10 +1,11 @@
 /** `kedge post`: commitments of events to a log. */
 import type { FileHandle } from "node:fs/promises";
-import { type CommitRecord, type NumberedFlags, withCommit } from "@kedge/verify/cli/committer";
+import { type NumberedFlags, withCommit } from "@kedge/verify/cli/committer";
 import { withLog } from "@kedge/verify/cli/credentials";
 import { wholeNumber } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
 import { createRecords, recordLine } from "@kedge/verify/cli/records";
+import type { CommitRecord } from "@kedge/verify/pack/lines";
 import type { Assurance } from "@kedge/verify/proof/verify";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Command } from "commander";

@@ -3,18 +3,18 @@ import { constants, existsSync } from "node:fs";
 import { access, type FileHandle, link, open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { makeFolder } from "@kedge/verify/cli/files";
-import { PROOF_SUFFIX, statOf } from "@kedge/verify/cli/inputs";
+import { statOf } from "@kedge/verify/cli/inputs";
 import { CliError, misuse } from "@kedge/verify/cli/output";
-import { markedName } from "@kedge/verify/cli/proof-names";
 import {
   formatProofLine,
   isNamedNdjson,
   type KeptProof,
-  type ProofLine,
   readKept,
   readProofLines,
 } from "@kedge/verify/cli/proofs";
+import type { ProofLine } from "@kedge/verify/pack/lines";
 import { formatProofFile, parseProofFile, uniteProofs } from "@kedge/verify/proof/extra";
+import { markedName, PROOF_SUFFIX } from "@kedge/verify/proof/names";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { leafHash, verifyInclusion } from "@kedge/verify/tlog/merkle";

@@ -2,13 +2,12 @@
 import { existsSync } from "node:fs";
 import { type NumberedFlags, type Tenant, withCommit } from "@kedge/verify/cli/committer";
 import { pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
-import { PROOF_SUFFIX } from "@kedge/verify/cli/inputs";
 import { commitmentHex, isCommitment, repeated } from "@kedge/verify/cli/options";
 import { CliError, EXIT_FAILED, misuse, print, progress, warn } from "@kedge/verify/cli/output";
-import { proofName } from "@kedge/verify/cli/proof-names";
 import { readRecords } from "@kedge/verify/cli/records";
 import type { Opening } from "@kedge/verify/events/commitment";
 import { withOpening } from "@kedge/verify/proof/extra";
+import { PROOF_SUFFIX, proofName } from "@kedge/verify/proof/names";
 import { verifyEvent } from "@kedge/verify/proof/verify";
 import { sayFailure } from "@kedge/verify/proof/words";
 import { quoted } from "@kedge/verify/text";

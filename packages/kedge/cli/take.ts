@@ -1,8 +1,9 @@
 /** From what was surveyed to records, for `commit` and `post`. */
-import type { CommitRecord, NumberedFlags } from "@kedge/verify/cli/committer";
+import type { NumberedFlags } from "@kedge/verify/cli/committer";
 import type { EventSource, InputFile } from "@kedge/verify/cli/inputs";
 import { CliError, misuse, print } from "@kedge/verify/cli/output";
 import { type Item, readItems } from "@kedge/verify/cli/records";
+import type { CommitRecord } from "@kedge/verify/pack/lines";
 import { type Committing, openTenant } from "./numbered.ts";
 import { checkedItems, type Survey, type SurveyedFile, survey, type Trouble, typesText } from "./survey.ts";
 

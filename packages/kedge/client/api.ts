@@ -3,7 +3,15 @@
 import { type ApiRequest, type Connection, request } from "@kedge/verify/net/http";
 import { logPath, openLogReader, parseAnswer, read } from "@kedge/verify/net/log";
 import * as z from "zod";
-import { apiKeySchema, logSchema, progressSchema, publishedSchema, secretSchema } from "../contract/wire.ts";
+import { trailSchema } from "../contract/people.ts";
+import {
+  apiKeySchema,
+  logSchema,
+  progressSchema,
+  publishedSchema,
+  secretSchema,
+  timelineSchema,
+} from "../contract/wire.ts";
 import { entrySchema, hexOf, proofs, statuses } from "./ask.ts";
 import { type FollowOptions, follow } from "./follow.ts";
 import { type Commitments, type PostOptions, post } from "./post.ts";
@@ -56,10 +64,18 @@ export function openClient(connection: Connection) {
     /** How far the log has come, by the service's own word. */
     progress: (log: string, options: CallOptions = {}) =>
       call(progressSchema, read(`${logPath(log)}/progress`), options),
+    /** How the log came to where it is, by the service's own word. */
+    timeline: (log: string, options: CallOptions = {}) =>
+      call(timelineSchema, read(`${logPath(log)}/timeline`), options),
     /** The log's signed checkpoint; nothing is verified. */
     checkpoint: (log: string, options: CallOptions = {}) => openLogReader(by(options), log).checkpoint(),
 
     logs: async (options: CallOptions = {}) => (await call(namedLogsSchema, read("/v1/logs"), options)).logs,
+    /** Who did what in Kedge, newest first; nothing is verified. */
+    trail: ({ before, limit }: TrailPage, options: CallOptions = {}) => {
+      const query = new URLSearchParams({ limit: `${limit}`, ...(before !== undefined && { before }) });
+      return call(trailSchema, read(`/v1/trail?${query}`), options);
+    },
     createLog: (name: string, options: CallOptions = {}) =>
       call(namedLogSchema, create("/v1/logs", { name }), options),
     keys: async (options: CallOptions = {}) => (await call(keysSchema, read("/v1/keys"), options)).keys,
@@ -73,6 +89,8 @@ export function openClient(connection: Connection) {
   };
 }
 
+/** `before`: the `next` of the page before. */
+type TrailPage = { limit: number; before?: string | undefined };
 /** `expiresAt` in RFC 3339. */
 type KeyRequest = { name: string; scopes: string[]; log?: string; expiresAt?: string };
 

@@ -10,3 +10,5 @@ export const MAX_BODY = 1 << 20;
 export const MAX_NAME = 100;
 /** Logs of a tenant, and API keys of a tenant: keeps every listing small enough to answer whole. */
 export const MAX_OF_A_KIND = 1_000;
+/** Events of the trail in one answer. */
+export const MAX_TRAIL_PAGE = 500;

@@ -141,6 +141,10 @@ export const logSchema = z
     id: z.string().meta({ example: EXAMPLE_LOG }),
     origin: z.string().meta({ example: `audit.example.org/log/${EXAMPLE_LOG}` }),
     name: z.string(),
+    kind: z.literal("system").optional().meta({
+      description:
+        "`system`: the trail of who did what in Kedge, to which Kedge alone posts. Absent: a log of your own.",
+    }),
     vkey: z.string().meta({ description: "Verifier key of its checkpoints, c2sp.org/signed-note." }),
     vkeys: z.array(z.string()).meta({
       description:
@@ -172,6 +176,46 @@ export const progressSchema = z
     }),
   })
   .meta({ id: "Progress" });
+export const timelineSchema = z
+  .object({
+    checkpoints: z.array(
+      z
+        .object({
+          size: sizeSchema,
+          pendingSince: timeSchema.optional().meta({
+            description:
+              "Arrival of the oldest entry that no earlier checkpoint has. Absent: unknown, as of what a restore brought back.",
+          }),
+          sealedAt: timeSchema,
+          anchoredAt: timeSchema.optional().meta({
+            description: "When the anchor log first held it, or a later checkpoint of the log.",
+          }),
+          witnessedAt: timeSchema.optional().meta({
+            description:
+              "Since when it is below a public anchor checkpoint. Absent unless that one's cosignatures meet today's policy.",
+          }),
+          cosignatures: z.array(
+            z.object({
+              witness: z.string().meta({ description: "Its name in `/anchor/policy`." }),
+              at: timeSchema.meta({ description: "By the witness's own clock." }),
+            }),
+          ),
+          timestamps: z.array(
+            z.object({
+              type: z.enum(["rfc3161", "ots"]),
+              at: timeSchema.optional().meta({
+                description: "The time that it shows. Absent: read it in the timestamp itself.",
+              }),
+            }),
+          ),
+        })
+        .meta({ id: "TimelinePoint" }),
+    ),
+    isSampled: z.boolean().meta({
+      description: "There are more checkpoints: these are spread evenly over the log's entries.",
+    }),
+  })
+  .meta({ id: "Timeline" });
 export const logsSchema = z.object({ logs: z.array(logSchema) });
 export const newLogSchema = z.strictObject({ name: nameSchema }).meta({ id: "NewLog" });
 
@@ -216,6 +260,12 @@ export const secretSchema = z.object({
 export const createdApiKeySchema = apiKeySchema.and(secretSchema).meta({ id: "CreatedApiKey" });
 export const apiKeysSchema = z.object({ keys: z.array(apiKeySchema) });
 
+/** In a request. */
+export const expirySchema = z.iso
+  .datetime({ offset: true })
+  .refine((text) => isSayable(Date.parse(text)), "a time in the years to 9999, in UTC")
+  .meta({ example: "2027-03-01T00:00:00Z" });
+
 export const newApiKeySchema = z
   .strictObject({
     name: nameSchema,
@@ -225,11 +275,7 @@ export const newApiKeySchema = z
       .regex(LOG_ID, "the id of a log")
       .optional()
       .meta({ description: "Limits the key to one log. Not for admin keys.", example: EXAMPLE_LOG }),
-    expiresAt: z.iso
-      .datetime({ offset: true })
-      .refine((text) => isSayable(Date.parse(text)), "a time in the years to 9999, in UTC")
-      .optional()
-      .meta({ example: "2027-03-01T00:00:00Z" }),
+    expiresAt: expirySchema.optional(),
   })
   .meta({ id: "NewApiKey" });
 

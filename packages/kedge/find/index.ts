@@ -9,18 +9,20 @@ import { setImmediate } from "node:timers/promises";
 import { EventError } from "@kedge/verify/events/error";
 import type { Columns } from "@kedge/verify/events/formats/columns";
 import { readColumns } from "@kedge/verify/events/formats/formats";
+import { FIELDS, type Field, valuesOf } from "@kedge/verify/events/formats/values";
 import { type Header, noted, readHeader } from "../journal/header.ts";
 import type { Entry, EpochKeys, Journal } from "../journal/types.ts";
 import { lookAt } from "../lmdb/files.ts";
 import { type Database, isReadable, openDatabase } from "../lmdb/open.ts";
-import { FIELDS, type Field, type TermKey, termKey, timeOf, valuesOf } from "./terms.ts";
+import { type TermKey, termKey, timeOf } from "./terms.ts";
 
 /** Times in ms since the epoch, of the events' own, or of journalling where an event has none: from on, and before. */
 export type Query = { [field in Field | "source"]?: string | undefined } & {
   from?: number | undefined;
   to?: number | undefined;
 };
-export type Found = { entry: Entry; columns: Columns; when: number };
+/** `header`: of a row of a delimited file, what stood above it. */
+export type Found = { entry: Entry; columns: Columns; when: number; header?: Header };
 
 /** What of the journal an index reads. */
 export type Searched = Pick<Journal, "sources" | "entries" | "cursor">;
@@ -75,7 +77,7 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
         for (const entry of journal.entries(name, { from, to: last })) {
           // What came after a rotation that these keys do not know yet would be found by its time alone.
           if (entry.epoch > keys.current().epoch) break;
-          add(group, entry, columnsOf(entry), termsOf(entry.epoch));
+          add(group, entry, columnsOf(entry).columns, termsOf(entry.epoch));
           if (group.count === GROUP) break;
           await slice.rest();
         }
@@ -106,7 +108,7 @@ export function openFindIndex(folder: string, journal: Searched, keys: EpochKeys
         const name = names.get(source.toString("latin1"));
         if (name === undefined || (places !== undefined && !places.equals(source))) continue;
         for (const entry of journal.entries(name, { from: number, to: number })) {
-          yield { entry, columns: columnsOf(entry), when };
+          yield { entry, ...columnsOf(entry), when };
         }
       }
     },
@@ -220,7 +222,7 @@ async function store(db: Database, { cursor, from, next, count, keys }: Group): 
   }
 }
 
-type ColumnsOf = (entry: Entry) => Columns;
+type ColumnsOf = (entry: Entry) => Pick<Found, "columns" | "header">;
 
 /** What cannot be read as its format says nothing, and is found by its time. */
 function columnReader(journal: Searched): ColumnsOf {
@@ -235,11 +237,13 @@ function columnReader(journal: Searched): ColumnsOf {
     return headers.get(name);
   };
   return (entry) => {
-    if (entry.bytes === undefined) return {};
+    const header = headerOf(entry);
+    const above = header === undefined ? {} : { header };
+    if (entry.bytes === undefined) return { columns: {}, ...above };
     try {
-      return readColumns(entry.bytes, entry.mediaType, headerOf(entry));
+      return { columns: readColumns(entry.bytes, entry.mediaType, header), ...above };
     } catch (error) {
-      if (error instanceof EventError) return {};
+      if (error instanceof EventError) return { columns: {}, ...above };
       throw error;
     }
   };

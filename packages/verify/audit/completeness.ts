@@ -40,6 +40,24 @@ export type JudgedPeriod = {
 };
 export type SourceCompleteness = { source: string; periods: JudgedPeriod[]; findings: AuditFinding[] };
 
+/** Periods that follow one another, and of which the same is shown, as one. */
+export function stretchesOf(periods: readonly JudgedPeriod[]): JudgedPeriod[] {
+  const stretches: JudgedPeriod[] = [];
+  for (const period of periods) {
+    const last = stretches.at(-1);
+    if (last === undefined || last.verdict !== period.verdict || last.to !== period.from) {
+      stretches.push({ ...period });
+      continue;
+    }
+    last.to = period.to;
+    last.count += period.count;
+    const { numbers } = period;
+    if (numbers !== undefined)
+      last.numbers = { first: last.numbers?.first ?? numbers.first, last: numbers.last };
+  }
+  return stretches;
+}
+
 // ---- the events ---------------------------------------------------------------------------------------------------
 
 /** The events of one source, forty bytes each. */

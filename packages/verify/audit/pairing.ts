@@ -16,6 +16,8 @@ export type PairedEvent = {
   line?: number;
   path: string;
   bytes: Uint8Array;
+  /** What else its bytes may have been when it was committed to. */
+  otherBytes?: readonly Uint8Array[];
   derived?: readonly ExportedEvent[];
 };
 
@@ -26,9 +28,9 @@ export type PairedEvent = {
  * - `unused`: the record opens no event
  * - `untold`: of so many events and these records, it would take too many tries to know which belong together
  */
-export type Pair =
-  | { kind: "opened" | "changed"; event: PairedEvent; record: PairedRecord }
-  | { kind: "unopened"; event: PairedEvent }
+export type Pair<E extends PairedEvent = PairedEvent> =
+  | { kind: "opened" | "changed"; event: E; record: PairedRecord }
+  | { kind: "unopened"; event: E }
   | { kind: "unused"; record: PairedRecord }
   | { kind: "untold"; events: number; records: PairedRecord[] };
 
@@ -49,19 +51,17 @@ const MAX_KEPT_BYTES = 128 << 20;
 /** Bytes that a copy of an event takes beside the event: its names. */
 const KEPT_FOR_COPY = 512;
 
-export type Pairing = ReturnType<typeof startPairing>;
-
 /** Call `add` with every event, in their order, then `finish`. */
-export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIES) {
+export function startPairing<E extends PairedEvent>(given: readonly PairedRecord[], maxTries = MAX_TRIES) {
   const records = given.slice();
   const free = freeNumbers(records.length);
   const bySuffix = suffixes(records);
   const byCommitment = new Map(records.map(({ commitment }, number) => [commitment, number]));
   /** By the digest of an event, the record that opened it. */
   const opened = new Map<string, number>();
-  let waiting: Waiting[] = [];
+  let waiting: Waiting<E>[] = [];
   /** By the digest of an event that a record has opened already, those that are the same: each may have a record of its own. */
-  const copies = new Map<string, { events: PairedEvent[]; known: number }>();
+  const copies = new Map<string, { events: E[]; known: number }>();
   /** Copies that were not tried with every record that is free. */
   let untriedCopies = 0;
   let keptBytes = 0;
@@ -71,11 +71,11 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
   let lastOpened = -1;
   let misses = 0;
 
-  const opens = (number: number, { bytes }: PairedEvent): boolean => {
+  const opens = (number: number, { bytes, otherBytes = [] }: E): boolean => {
     const record = records[number];
-    return record !== undefined && isOpening(record, bytes);
+    return record !== undefined && [bytes, ...otherBytes].some((one) => isOpening(record, one));
   };
-  function* candidates(event: PairedEvent): Generator<number> {
+  function* candidates(event: E): Generator<number> {
     const named = namesakes(bySuffix, event.path);
     yield* named.filter((number) => free.has(number));
     const near = misses < LOST ? NEAR : NEAR_WHEN_LOST;
@@ -83,7 +83,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     yield* free.from(place, near.place);
     yield* free.before(lastOpened + 1, near.before);
   }
-  function find(event: PairedEvent): number | undefined {
+  function find(event: E): number | undefined {
     for (const { commitment, opening } of event.derived ?? []) {
       const derived = byCommitment.get(commitment);
       const record = derived === undefined || !free.has(derived) ? undefined : records[derived];
@@ -96,7 +96,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     return undefined;
   }
   /** The record that has opened another event, and opens this one too. With `jcs` their bytes may differ. */
-  function findTaken(event: PairedEvent): number | undefined {
+  function findTaken(event: E): number | undefined {
     const known = opened.get(digestOf(event));
     if (known !== undefined) return known;
     for (const { commitment } of event.derived ?? []) {
@@ -105,7 +105,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     }
     return namesakes(bySuffix, event.path).find((number) => !free.has(number) && opens(number, event));
   }
-  function take(event: PairedEvent, number: number): Pair[] {
+  function take(event: E, number: number): Pair<E>[] {
     const record = records[number];
     if (record === undefined) return [];
     free.take(number);
@@ -120,8 +120,8 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
   }
   let tries = maxTries;
   /** Tries the events that wait with so many records from the last one that was opened on, until too few are found. */
-  function* tryOn(reach: number, maxMisses: number): Generator<Pair> {
-    const left: Waiting[] = [];
+  function* tryOn(reach: number, maxMisses: number): Generator<Pair<E>> {
+    const left: Waiting<E>[] = [];
     let missed = 0;
     let from = 0;
     for (const item of waiting) {
@@ -143,12 +143,12 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     waiting = left;
   }
   /** Tries every event that waits with every record that is free, while there are tries. True if all were tried. */
-  function* tryAll(): Generator<Pair, boolean> {
+  function* tryAll(): Generator<Pair<E>, boolean> {
     for (const reach of REACH) if (reach < records.length) yield* tryOn(reach, MAX_MISSES);
     yield* tryOn(records.length, Number.POSITIVE_INFINITY);
     return tries >= 0 && dropped === 0;
   }
-  function addCopy(event: PairedEvent, known: number): Pair[] {
+  function addCopy(event: E, known: number): Pair<E>[] {
     if (free.from(0, 1).next().done) return take(event, known);
     const digest = digestOf(event);
     const same = copies.get(digest);
@@ -163,7 +163,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     return [];
   }
   /** Each copy with a record of its own that opens it, and with the one that is taken where there is none. */
-  function* takeCopies(): Generator<Pair, boolean> {
+  function* takeCopies(): Generator<Pair<E>, boolean> {
     for (const { events, known } of copies.values()) {
       let own = 0;
       for (const number of free.from(0, records.length)) {
@@ -179,9 +179,9 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
     return untriedCopies === 0;
   }
   /** The records that are of the events that wait, by their names, and then by their places. */
-  function counterparts(): Map<Waiting, number> {
-    const found = new Map<Waiting, number>();
-    const pair = (item: Waiting, number: number | undefined): void => {
+  function counterparts(): Map<Waiting<E>, number> {
+    const found = new Map<Waiting<E>, number>();
+    const pair = (item: Waiting<E>, number: number | undefined): void => {
       if (number === undefined) return;
       free.take(number);
       found.set(item, number);
@@ -192,7 +192,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
       pair(item, own ?? (named.length === 1 ? named[0] : undefined));
     }
     // As many events as records between the same two neighbours: each is in the place of the other.
-    const byGap = new Map<number, Waiting[]>();
+    const byGap = new Map<number, Waiting<E>[]>();
     const gaps = freeRuns(free, records.length);
     for (const item of waiting) {
       const gap = found.has(item) ? undefined : gaps.of(item.place);
@@ -210,7 +210,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
 
   return {
     /** What is known of the event at once: nothing, when it has to wait for the others. */
-    add(event: PairedEvent): Pair[] {
+    add(event: E): Pair<E>[] {
       const number = records.length === 0 ? undefined : find(event);
       if (number !== undefined) {
         place = number + 1;
@@ -228,7 +228,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
       misses += 1;
       return [];
     },
-    *finish(): Generator<Pair> {
+    *finish(): Generator<Pair<E>> {
       const areTried = yield* tryAll();
       const waited = waiting;
       waiting = [];
@@ -240,7 +240,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
       }
       const areCopiesTried = yield* takeCopies();
       // Names and places say nothing while another record may open the event: files may have been renamed, lines moved.
-      const found = areTried && areCopiesTried ? counterparts() : new Map<Waiting, number>();
+      const found = areTried && areCopiesTried ? counterparts() : new Map<Waiting<E>, number>();
       let untold = dropped;
       for (const item of waiting) {
         const record = records[found.get(item) ?? -1];
@@ -257,7 +257,7 @@ export function startPairing(given: readonly PairedRecord[], maxTries = MAX_TRIE
 }
 
 /** `place` is where its record would be among the others. */
-type Waiting = { event: PairedEvent; place: number };
+type Waiting<E> = { event: E; place: number };
 
 function isOpening({ opening, commitment }: PairedRecord, bytes: Uint8Array): boolean {
   try {

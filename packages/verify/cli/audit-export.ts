@@ -14,12 +14,12 @@ import { type Pair, type PairedEvent, type PairedRecord, startPairing } from "..
 import { EventError } from "../events/error.ts";
 import { GAP_MEDIA_TYPE, type Gap, parseGap } from "../events/gap.ts";
 import { MANIFEST_MEDIA_TYPE, manifestSource, parseManifest } from "../events/manifest.ts";
+import { proofName } from "../proof/names.ts";
 import type { AuditFlags, ComparedExport, Findings, Numbering } from "./audit-report.ts";
 import { committer, type TenantKeys, where } from "./committer.ts";
 import { noTenantKey } from "./credentials.ts";
 import { type EventSource, listFiles, looksLikeRecord, readEvents } from "./inputs.ts";
 import { CliError, misuse, progress, warn } from "./output.ts";
-import { proofName } from "./proof-names.ts";
 import { isLitter } from "./recognise.ts";
 import { readRecords } from "./records.ts";
 

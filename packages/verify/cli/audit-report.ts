@@ -339,7 +339,7 @@ const SAID: Record<PeriodVerdict, string> = {
 };
 
 /** By source, periods that follow each other and are alike as one. */
-function completenessLines({ completeness = [] }: AuditOutcome): string[] {
+export function completenessLines({ completeness = [] }: Pick<AuditOutcome, "completeness">): string[] {
   return completeness.flatMap(({ source, periods }) => {
     const lines = alike(periods).map(({ from, to, count, first, last, manifests, verdict }) => {
       const numbers = first === undefined ? "no events" : `${count} events, numbers ${first} to ${last}`;

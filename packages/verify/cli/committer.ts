@@ -2,9 +2,11 @@
 import { randomBytes } from "node:crypto";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Canonicalisation } from "../events/canonical.ts";
-import { commitEvent, type Opening } from "../events/commitment.ts";
+import { commitEvent } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { mediaTypeOf, parseMediaType } from "../events/media.ts";
+import type { CommitRecord } from "../pack/lines.ts";
+import type { Derive } from "../proof/pairing.ts";
 import { findTenantKey, noTenantKey, type SettingFlags, withTenantKey } from "./credentials.ts";
 import type { EventSource } from "./inputs.ts";
 import { CliError } from "./output.ts";
@@ -41,9 +43,6 @@ function mediaTypeOption(text: string): string {
     throw error instanceof EventError ? new InvalidArgumentError(error.message) : error;
   }
 }
-
-/** What `kedge commit` makes of an event. `commitment` is hex. The opening is a secret until disclosed. */
-export type CommitRecord = { event: string; line?: number; commitment: string; opening: Opening };
 
 /** The number of an event among those of its source. */
 export type Numbered = { source: string; sequence: bigint };
@@ -90,9 +89,6 @@ export function committer(
   };
 }
 
-/** The opening of bytes, under one of the keys; undefined for what cannot be committed to. */
-export type Derive = (bytes: Uint8Array) => Opening | undefined;
-
 /**
  * The openings that events were committed with if one of the tenant keys is that of then, and the options are. To be called
  * for every event of a file, in order; what it returns, one for each key, with the event's bytes, or with what they may have
@@ -138,6 +134,6 @@ export function locating<T>(source: EventSource, run: () => T): T {
   }
 }
 
-export function where({ name, line }: EventSource): string {
+export function where({ name, line }: Pick<EventSource, "name" | "line">): string {
   return line === undefined ? name : `${name} line ${line}`;
 }

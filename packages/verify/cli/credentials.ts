@@ -7,19 +7,11 @@ import { type Connection, checkConnection } from "../net/http.ts";
 import { quoted } from "../text.ts";
 import { formatVkey, type Vkey } from "../tlog/note.ts";
 import type { Policy } from "../tlog/policy.ts";
+import { MEMBERS } from "./credential-members.ts";
 import { readIfThere, replaceFile } from "./files.ts";
 import { checkOwner, parseVkeys, readPolicy, readVkeys } from "./keys.ts";
 import { collect } from "./options.ts";
 import { asMisuse, misuse, warn } from "./output.ts";
-
-/**
- * What `.kedge/credentials.json` may hold, all of it strings, as `kedge tenant create` writes it. `log` is the log's id,
- * `tenantKey` 64 hex digits, each vkey one or more C2SP verifier keys; an auditor's file may have these alone.
- */
-export const MEMBERS = [
-  ...(["url", "tenant", "log", "apiKey", "tenantKey"] as const),
-  ...(["logVkey", "anchorVkey", "anchorMldsaVkey"] as const),
-];
 
 export type Credentials = { [member in (typeof MEMBERS)[number]]?: string };
 

@@ -4,6 +4,7 @@ import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
+import { PROOF_SUFFIX } from "../proof/names.ts";
 import { joinBytes } from "../tlog/bytes.ts";
 import { isCommitment } from "./options.ts";
 import { CliError, misuse, warn } from "./output.ts";
@@ -30,7 +31,6 @@ export type InputFile = { name: string; below: string; size?: number };
 
 /** Far above any audit event; bounds what a wrong file can take of the memory. */
 export const MAX_EVENT = 64 << 20;
-export const PROOF_SUFFIX = ".tlog-proof";
 
 export type ListOptions = {
   /** What an editor or a desktop leaves is a file like any other. */

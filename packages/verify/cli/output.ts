@@ -56,9 +56,19 @@ function printable(text: string): string {
 
 /** The words that an answer begins with, and how a terminal shows them. */
 const VERDICTS = [
-  ["green", ["PROVEN", "CONSISTENT", "RECONCILED", "GOOD", "CONVINCING"]],
-  ["red", ["NOT PROVEN", "NOT CONSISTENT", "NOT RECONCILED", "NOT CONVINCING", "FINDINGS"]],
-  ["yellow", ["CANNOT TELL", "UNREACHABLE"]],
+  ["green", ["Unchanged", "PROVEN", "CONSISTENT", "RECONCILED", "GOOD", "CONVINCING"]],
+  [
+    "red",
+    [
+      "Changed, or never logged",
+      "NOT PROVEN",
+      "NOT CONSISTENT",
+      "NOT RECONCILED",
+      "NOT CONVINCING",
+      "FINDINGS",
+    ],
+  ],
+  ["yellow", ["Cannot tell yet", "CANNOT TELL", "UNREACHABLE"]],
 ] as const;
 
 /** A verdict at the start of the line in its colour, where a terminal shows it and NO_COLOR does not forbid it. */

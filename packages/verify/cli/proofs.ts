@@ -1,19 +1,16 @@
 /** Proofs that were kept: a folder of proof files, files of many proofs (NDJSON), or both; found by event or commitment. */
 import { type FileHandle, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
-import { COMMITMENT_HEX } from "../events/commitment.ts";
+import { type ProofLine, parseProofLine } from "../pack/lines.ts";
+import { PROOF_SUFFIX, pairKey, pairKeysOf, proofName } from "../proof/names.ts";
+import { ProofIndex } from "../proof/pairing.ts";
 import { joinBytes } from "../tlog/bytes.ts";
 import { MAX_PROOF_SIZE } from "../tlog/proof.ts";
 import { readInput } from "./files.ts";
-import { PROOF_SUFFIX, statOf } from "./inputs.ts";
+import { statOf } from "./inputs.ts";
 import { isCommitment } from "./options.ts";
 import { jsonLine, misuse, warn } from "./output.ts";
-import { pairKey, pairKeysOf, proofName } from "./proof-names.ts";
 import { openRegular, RegularFileError } from "./regular.ts";
-
-/** A line of a file of proofs. `event` and `line` are absent for what was asked for by its commitment alone. */
-export type ProofLine = { event?: string; line?: number; commitment: string; proof: string };
 
 /** Where a proof is; what it is of, by the word of who wrote the file. */
 export type KeptProof = {
@@ -28,35 +25,9 @@ export type KeptProof = {
 const MAX_LINE = 2 * MAX_PROOF_SIZE + (1 << 16);
 const NEWLINE = 0x0a;
 
-const proofLineSchema = z.object({
-  event: z.string().min(1).optional(),
-  line: z.int().positive().optional(),
-  commitment: z.string().regex(COMMITMENT_HEX),
-  proof: z.string().max(MAX_PROOF_SIZE),
-});
-
 export function formatProofLine({ event, line, commitment, proof }: ProofLine): string {
   const of = event === undefined ? {} : { event, ...(line === undefined ? {} : { line }) };
   return jsonLine({ ...of, commitment, proof });
-}
-
-/** Undefined when it is none: an event, a record, or a line that was cut. Members of a later version are let be. */
-export function parseProofLine(bytes: Uint8Array): ProofLine | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
-  const { success, data } = proofLineSchema.safeParse(value);
-  if (!success) return undefined;
-  const { event, line, commitment, proof } = data;
-  return {
-    ...(event === undefined ? {} : { event }),
-    ...(line === undefined ? {} : { line }),
-    commitment,
-    proof,
-  };
 }
 
 /** Whether a file has a proof a line, as its first line shows. False for what is no file. */
@@ -169,46 +140,9 @@ async function readProofFile(path: string): Promise<Uint8Array> {
   return size > MAX_PROOF_SIZE ? new Uint8Array() : readInput(path, MAX_PROOF_SIZE);
 }
 
-/** Kept proofs by what they are found by. An entry takes some 300 bytes of memory, whatever its proof takes. */
-export class ProofIndex {
-  readonly #byKey = new Map<string, KeptProof[]>();
-  readonly #byCommitment = new Map<string, KeptProof[]>();
-  readonly all: KeptProof[] = [];
-
-  add(proof: KeptProof, keys: readonly string[]): void {
-    this.all.push(proof);
-    for (const key of new Set(keys)) append(this.#byKey, key, proof);
-    if (proof.commitment !== undefined) append(this.#byCommitment, proof.commitment, proof);
-  }
-
-  /** The newest first: a later line is of a later time. */
-  of(commitment: string): KeptProof[] {
-    return [...(this.#byCommitment.get(commitment) ?? [])].reverse();
-  }
-
-  /**
-   * Those named after the most of the event's path: `day/a.json` rather than `a.json` for `events/day/a.json`; and of these
-   * the very name before those that differ in case or mark.
-   */
-  named(path: string, line?: number): KeptProof[] {
-    const parts = proofName(path, line).split("/");
-    const names = parts.map((_, i) => parts.slice(i).join("/"));
-    const found = names
-      .flatMap((name) => [name, pairKey(name)])
-      .flatMap((key) => [...(this.#byKey.get(key) ?? [])].reverse());
-    return [...new Set(found)];
-  }
-}
-
-function append(map: Map<string, KeptProof[]>, key: string, proof: KeptProof): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [proof]);
-  else list.push(proof);
-}
-
 /** The proofs of a folder, or of a file of many. */
-export async function indexProofs(path: string): Promise<ProofIndex> {
-  const index = new ProofIndex();
+export async function indexProofs(path: string): Promise<ProofIndex<KeptProof>> {
+  const index = new ProofIndex(readKept);
   if (!(await statOf(path)).isDirectory()) {
     await indexLines(index, path);
     return index;
@@ -228,7 +162,7 @@ export async function indexProofs(path: string): Promise<ProofIndex> {
 
 export const isNamedNdjson = (path: string): boolean => /\.(ndjson|jsonl)$/i.test(path);
 
-async function indexLines(index: ProofIndex, path: string): Promise<void> {
+async function indexLines(index: ProofIndex<KeptProof>, path: string): Promise<void> {
   for await (const { event, line, commitment, at } of readProofLines(path)) {
     const name = event === undefined ? undefined : proofName(event, line);
     index.add({ path, at, commitment }, name === undefined ? [] : [name, pairKey(name)]);

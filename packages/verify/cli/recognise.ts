@@ -6,7 +6,7 @@
 import { COMMITMENT_HEX } from "../events/commitment.ts";
 import { parseVkey } from "../tlog/note.ts";
 import { parsePolicy } from "../tlog/policy.ts";
-import { MEMBERS } from "./credentials.ts";
+import { MEMBERS } from "./credential-members.ts";
 
 /**
  * What is plainly no event, or not the events that a file's name promises. The set is closed.
@@ -132,7 +132,6 @@ function goesOn(first: string, second: string, shape: Shape): boolean {
 
 /** Whether these bytes are a record of `kedge commit`, or were one before they were cut or edited. */
 export function looksLikeRecord(bytes: Uint8Array): boolean {
-  if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"commitment"')) return false;
   return isRecordText(new TextDecoder().decode(bytes));
 }
 
@@ -452,7 +451,7 @@ function lastOf(text: string): string {
 }
 
 /** undefined for what is not JSON, is too long, or is nested too deep. */
-function parseOr(text: string): unknown {
+export function parseOr(text: string): unknown {
   if (text.length > MAX_PARSED || (text.length > MAX_DEPTH && isDeep(text))) return undefined;
   try {
     return JSON.parse(text);
@@ -461,7 +460,7 @@ function parseOr(text: string): unknown {
   }
 }
 
-const isObject = (value: unknown): value is { [member: string]: unknown } =>
+export const isObject = (value: unknown): value is { [member: string]: unknown } =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isText = (value: unknown, pattern: RegExp): boolean => typeof value === "string" && pattern.test(value);

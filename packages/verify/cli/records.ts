@@ -1,10 +1,8 @@
 /** What `kedge commit` writes, one JSON object a line, and what `post` and `proof` take in its place. */
 import { type FileHandle, open } from "node:fs/promises";
-import { z } from "zod";
-import { COMMITMENT_HEX, parseOpening } from "../events/commitment.ts";
+import { type CommitRecord, parseRecordLine } from "../pack/lines.ts";
 import {
   type CommitFlags,
-  type CommitRecord,
   committer,
   locating,
   type NumberOf,
@@ -113,27 +111,10 @@ export async function* readItems(
   }
 }
 
-const recordSchema = z.strictObject({
-  event: z.string().min(1),
-  line: z.int().positive().optional(),
-  commitment: z.string().regex(COMMITMENT_HEX),
-  opening: z.unknown(),
-});
-
 function parseRecord(source: EventSource): CommitRecord {
-  const { success, data } = recordSchema.safeParse(parseJson(source.bytes));
-  if (!success) {
+  const record = locating(source, () => parseRecordLine(source.bytes));
+  if (record === undefined) {
     throw misuse(`${where(source)} looks like a record of kedge commit, but is not as commit wrote it`);
   }
-  const { event, line, commitment } = data;
-  const opening = locating(source, () => parseOpening(data.opening));
-  return { event, ...(line === undefined ? {} : { line }), commitment, opening };
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
+  return record;
 }

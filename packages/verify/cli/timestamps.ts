@@ -1,7 +1,7 @@
 /** Whose word on the time `kedge verify` takes: flags and files to certificates and blocks. */
 import type { Command } from "commander";
 import { TimestampError } from "../error.ts";
-import { type BitcoinBlock, parseBlockHeader } from "../time/ots.ts";
+import { type BitcoinBlock, parseBlock } from "../time/ots.ts";
 import type { TimestampTrust } from "../time/timestamps.ts";
 import { type Cert, parsePemCertificates } from "../time/x509.ts";
 import { readText } from "./files.ts";
@@ -38,7 +38,10 @@ export async function readTimestampTrust(
 ): Promise<TimestampTrust | undefined> {
   const files = tsaCert ?? (process.env["KEDGE_TSA_CERT"] ?? "").split(/\s+/).filter((name) => name !== "");
   const tsaCerts = files.flatMap(readCertificates);
-  const bitcoinBlocks = [...btcHeader.map(parseHeader), ...btcRoot.map(parseRoot)];
+  const bitcoinBlocks = [
+    ...btcHeader.map((text) => parseBlockOf("--btc-header", 160, text)),
+    ...btcRoot.map((text) => parseBlockOf("--btc-root", 64, text)),
+  ];
   if (tsaCerts.length + bitcoinBlocks.length > 0) return { tsaCerts, bitcoinBlocks };
   if (isRequired || requireTimestamp) {
     throw misuse(
@@ -53,22 +56,11 @@ function readCertificates(path: string): Cert[] {
   return naming(path, () => parsePemCertificates(pem));
 }
 
-function parseHeader(text: string): BitcoinBlock {
-  const { height, hex } = heightAndHex(text, 160, "--btc-header");
-  return naming("--btc-header", () => parseBlockHeader(height, hex));
-}
-
-function parseRoot(text: string): BitcoinBlock {
-  const { height, hex } = heightAndHex(text, 64, "--btc-root");
-  return { height, root: hex.reverse() };
-}
-
-function heightAndHex(text: string, digits: number, flag: string): { height: number; hex: Uint8Array } {
-  const [, height, hex] = /^(\d{1,9}):([0-9a-fA-F]+)$/.exec(text) ?? [];
-  if (height === undefined || hex?.length !== digits) {
+function parseBlockOf(flag: string, digits: number, text: string): BitcoinBlock {
+  const [, hex] = text.split(":");
+  if (hex?.length !== digits || !/^\d{1,9}:[0-9a-fA-F]+$/.test(text))
     throw misuse(`${flag} is the block's height, a colon and ${digits} hex digits`);
-  }
-  return { height: Number(height), hex: new Uint8Array(Buffer.from(hex, "hex")) };
+  return naming(flag, () => parseBlock(text));
 }
 
 function naming<T>(what: string, parse: () => T): T {

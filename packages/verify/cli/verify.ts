@@ -3,6 +3,17 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { type Command, Option } from "commander";
 import { type Opening, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
+import { PROOF_SUFFIX } from "../proof/names.ts";
+import {
+  type Claim,
+  isMismatch,
+  MAX_TRIES,
+  NOT_TRIED,
+  type Paired,
+  pairProof,
+  searchIn,
+  verifySource,
+} from "../proof/pairing.ts";
 import {
   ASSURANCES,
   type Assurance,
@@ -26,36 +37,26 @@ import {
 } from "./committer.ts";
 import { type PinnedKeys, pinnedKeys, withCredentials, withVkeys } from "./credentials.ts";
 import { readText } from "./files.ts";
-import {
-  type EventSource,
-  isNdjson,
-  listFiles,
-  looksLikeRecord,
-  PROOF_SUFFIX,
-  readEvents,
-  statOf,
-} from "./inputs.ts";
+import { type EventSource, isNdjson, listFiles, looksLikeRecord, readEvents, statOf } from "./inputs.ts";
 import { commitmentHex, wholeNumber } from "./options.ts";
 import { CliError, EXIT_FAILED, EXIT_UNREAD, misuse, print, printJson, progress } from "./output.ts";
-import {
-  type Claim,
-  isMismatch,
-  MAX_TRIES,
-  NOT_TRIED,
-  type Paired,
-  pairProof,
-  searchIn,
-  verifySource,
-} from "./pair-proofs.ts";
 import { holdsProofLines, indexProofs, isNamedNdjson, type KeptProof, readKept } from "./proofs.ts";
 import { readTimestampTrust, type TimestampFlags, withTimestamps } from "./timestamps.ts";
+import type { MakeReport } from "./verify-pack.ts";
 
-/** `openTenant` is given by a program that knows a keyring, and the numbers of sources. */
-export function verifyCommand(command: Command, openTenant: OpenTenant = plainTenant): Command {
+/**
+ * `openTenant` is given by a program that knows a keyring, and the numbers of sources; `loadReport` by one that can make the
+ * report of a pack anew.
+ */
+export function verifyCommand(
+  command: Command,
+  openTenant: OpenTenant = plainTenant,
+  loadReport?: () => Promise<MakeReport>,
+): Command {
   return withTimestamps(withCommit(withVkeys(withCredentials(command))))
     .argument(
       "<paths...>",
-      "an event and its proof, or a folder (or .ndjson file) of events and a folder (or .ndjson file) of proofs",
+      "an event and its proof; or a folder (or .ndjson file) of events and one of proofs; or an evidence pack (.zip)",
     )
     .option("--opening <file>", "the opening, or the record of kedge commit, if the proof carries none")
     .option("--commitment <hex>", "instead of an event", commitmentHex)
@@ -69,6 +70,14 @@ export function verifyCommand(command: Command, openTenant: OpenTenant = plainTe
         "3 could not be read or told. Works without a network.",
     )
     .action(async (paths: string[], flags: VerifyFlags) => {
+      const [only, second] = paths;
+      if (only !== undefined && second === undefined && flags.commitment === undefined) {
+        const { isPackFile, verifyPack } = await import("./verify-pack.ts");
+        if (await isPackFile(only)) {
+          process.exitCode = EXIT_FAILED;
+          return await verifyPack(only, flags, await loadReport?.());
+        }
+      }
       const tenant = await openTenant(flags);
       await verify(paths, flags, tenant).finally(() => tenant.close());
     });
@@ -129,7 +138,7 @@ async function verify(paths: string[], flags: VerifyFlags, tenant: Tenant): Prom
   conclude(report, trust, flags, await otherLine(report, first, proof, { ...claim, derivedOf }, flags));
 }
 
-async function pairIn(claim: Claim, path: string): Promise<Paired> {
+async function pairIn(claim: Claim, path: string): Promise<Paired<KeptProof>> {
   const proofs = await indexProofs(path);
   const paired = await pairProof(claim, proofs, searchIn(proofs));
   if (paired === "untried") throw new CliError("untold", `${where(claim.source)}: ${NOT_TRIED}`);
@@ -158,7 +167,7 @@ async function verifyCommitment(hex: string, path: string, trust: Trust): Promis
 }
 
 /** Each is itself, and they were only given in the other order. */
-function checkOrder({ name, bytes: event }: EventSource, proof: Uint8Array): void {
+function checkOrder({ name, bytes: event }: Claim["source"], proof: Uint8Array): void {
   if (isProof(event) && !isProof(proof))
     throw misuse(`${name} is a proof: give the event first, then its proof`);
 }

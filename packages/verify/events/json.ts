@@ -1,3 +1,4 @@
+import { hasLoneSurrogate } from "../tlog/bytes.ts";
 import { EventError } from "./error.ts";
 
 /** A JSON value as ECMAScript holds it. */
@@ -128,7 +129,7 @@ function readString(cursor: Cursor): string {
   cursor.at++;
   const text = decode(cursor, start);
   const value = isEscaped ? unescaped(text) : text;
-  if (cursor.look === undefined && /\p{Surrogate}/u.test(value)) {
+  if (cursor.look === undefined && hasLoneSurrogate(value)) {
     throw refused(cursor, "a string with a lone surrogate", start);
   }
   return value;

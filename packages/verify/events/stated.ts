@@ -21,9 +21,12 @@ export function statedTime(event: Uint8Array): StatedTime | undefined {
 }
 
 function inJson(event: Uint8Array): StatedTime | undefined {
+  const text = new TextDecoder().decode(event);
+  // A row is no JSON, and an error for each of 100,000 takes longer than to look.
+  if (!/^\s*\{/.test(text)) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder().decode(event));
+    value = JSON.parse(text);
   } catch {
     return undefined;
   }

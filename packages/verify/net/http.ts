@@ -8,7 +8,8 @@ import { exchange, isLoopback } from "./fetch.ts";
 export type Connection = Retries & {
   /** Where the API is, such as `https://audit.example.org`. */
   url: string;
-  apiKey: string;
+  /** Or the token of a person's session. Absent: for calls that need none. */
+  apiKey?: string;
   /** Per attempt, in ms. */
   timeout?: number;
 };
@@ -44,7 +45,7 @@ export async function requestBytes(
   const init = {
     method,
     headers: {
-      Authorization: `Bearer ${connection.apiKey}`,
+      ...(connection.apiKey !== undefined && { Authorization: `Bearer ${connection.apiKey}` }),
       ...(body === undefined ? {} : { "Content-Type": isOctets(body) ? OCTETS : "application/json" }),
     },
     ...(body === undefined ? {} : { body: isOctets(body) ? body : JSON.stringify(body) }),
@@ -69,7 +70,7 @@ async function readAnswer(answer: Answer, limit: number): Promise<Uint8Array> {
 /** The URL, if a request could be sent with both. Throws ClientError `invalid`. */
 export function checkConnection({ url, apiKey }: Connection): URL {
   // fetch would quote a key that no header can hold.
-  if (!/^[\x21-\x7e]+$/.test(apiKey)) {
+  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey)) {
     throw new ClientError("invalid", "The API key has characters that no API key has: copy it again");
   }
   return checkUrl(url);

@@ -2,6 +2,7 @@
  * What programs do to a file on its way, undone: whether an event or a proof that does not verify was only converted.
  * A guess counts for nothing by itself; the verifier tries it against the log.
  */
+import { decodedText, utf16Of } from "../text.ts";
 import { concatBytes } from "../tlog/bytes.ts";
 
 /** How what was given has to be changed to be what was committed, or what the service wrote. */
@@ -127,12 +128,8 @@ const withoutSpace = (json: string): string =>
   json.replace(/"(?:[^"\\]|\\.)*"|[ \t\r\n]+/g, (part) => (part.startsWith('"') ? part : ""));
 
 /** Undefined when it is not UTF-16 with its byte order mark. */
-function utf16(bytes: Uint8Array): Uint8Array | undefined {
-  const [first, second] = bytes;
-  const isLittle = first === 0xff && second === 0xfe;
-  if (!isLittle && !(first === 0xfe && second === 0xff)) return undefined;
-  return new TextEncoder().encode(new TextDecoder(isLittle ? "utf-16le" : "utf-16be").decode(bytes));
-}
+const utf16 = (bytes: Uint8Array): Uint8Array | undefined =>
+  utf16Of(bytes) && new TextEncoder().encode(decodedText(bytes));
 
 const hasMark = (bytes: Uint8Array): boolean => BOM.every((byte, i) => bytes[i] === byte);
 

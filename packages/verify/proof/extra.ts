@@ -3,7 +3,7 @@ import { type Opening, parseOpening } from "../events/commitment.ts";
 import { EventError } from "../events/error.ts";
 import { type Json, readJson } from "../events/json.ts";
 import { TlogError } from "../tlog/error.ts";
-import { formatProof, parseProof, type TlogProof } from "../tlog/proof.ts";
+import { decodeExtra, formatProof, splitProof, type TlogProof } from "../tlog/proof.ts";
 
 /**
  * What Kedge puts on the `extra` line of a proof. Nothing here is authenticated: `anchor` is a proof to verify, and the
@@ -36,10 +36,28 @@ export function anchoringsOf({ anchor, timestamps, earlier = [] }: Extra): Ancho
 /** A `.tlog-proof` file of Kedge: the proof in the tenant's log, and what stands on its extra line. */
 export type ProofFile = { readonly proof: TlogProof; readonly extra: Extra };
 
-/** Verifies nothing. Throws as `parseProof`, whose parameters it has, and `parseExtra`. */
-export function parseProofFile(...parameters: Parameters<typeof parseProof>): ProofFile {
-  const proof = parseProof(...parameters);
-  return { proof, extra: proof.extra === undefined ? { timestamps: [] } : parseExtra(proof.extra) };
+/** What a proof's extra line holds: its bytes, and what they say. */
+export type ExtraLine = { readonly bytes: Uint8Array; readonly extra: Extra };
+
+/**
+ * Verifies nothing. Throws as `parseProof`, whose parameters it has, and `parseExtra`.
+ * @param readLine reads the extra line's base64 instead: for who keeps what it read.
+ */
+export function parseProofFile(
+  input: string | Uint8Array,
+  readCheckpoint?: (note: string) => unknown,
+  readLine: (base64: string) => ExtraLine = readExtraLine,
+): ProofFile {
+  const { extra: line, ...proof } = splitProof(input, readCheckpoint);
+  if (line === undefined) return { proof, extra: { timestamps: [] } };
+  const { bytes, extra } = readLine(line);
+  return { proof: { extra: bytes, ...proof }, extra };
+}
+
+/** Throws as `parseExtra`. */
+export function readExtraLine(base64: string): ExtraLine {
+  const bytes = decodeExtra(base64);
+  return { bytes, extra: parseExtra(bytes) };
 }
 
 /** Reads the bytes of an extra line. Throws TlogError `malformed`, and EventError for the opening in it. */

@@ -22,7 +22,7 @@ import type { Vkey } from "../tlog/note.ts";
 import { type Policy, verifyPolicy } from "../tlog/policy.ts";
 import { parseProof, type TlogProof } from "../tlog/proof.ts";
 import { type Conversion, eventsBefore, proofBefore } from "./conversions.ts";
-import { anchoringsOf, type Extra, type ProofFile, parseProofFile } from "./extra.ts";
+import { anchoringsOf, type Extra, type ProofFile, parseProofFile, readExtraLine } from "./extra.ts";
 import { kept } from "./kept.ts";
 
 /** What a proof can show, lowest first. Each holds all before it: what is timestamped is witnessed too. */
@@ -298,6 +298,7 @@ function openNotes({ logVkeys, anchorVkeys, policy }: VerifyTrust) {
   const anchorTree = tree("anchor", anchorVkeys);
   return {
     parse,
+    extraLine: kept(readExtraLine),
     logTree: tree("log", logVkeys),
     /** By the tenant's checkpoint, then by the proof of it: the entry of the anchor log is that note, byte for byte. */
     anchored: kept((note) => {
@@ -433,8 +434,9 @@ function anchoringReport(trust: VerifyTrust, shown: Shown): AnchoringReport[] {
   ];
 }
 
-function readProofFile(proof: VerifyClaim["proof"], { parse }: Notes): ProofFile {
-  return typeof proof === "string" || proof instanceof Uint8Array ? parseProofFile(proof, parse) : proof;
+function readProofFile(proof: VerifyClaim["proof"], { parse, extraLine }: Notes): ProofFile {
+  const isFile = typeof proof === "string" || proof instanceof Uint8Array;
+  return isFile ? parseProofFile(proof, parse, extraLine) : proof;
 }
 
 /** All that was checked of one proof by one of its anchorings, whether or not it is enough. */

@@ -7,6 +7,7 @@
  */
 import { ripemd160 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { TimestampError } from "../error.ts";
 import { concatBytes, equalBytes } from "../tlog/bytes.ts";
 
@@ -189,6 +190,23 @@ export function parseBlockHeader(height: number, header: Uint8Array): BitcoinBlo
     throw malformed("the header does not have the work of a Bitcoin block");
   return { height, root: header.slice(36, 68), time: view.getUint32(68, true) * 1000 };
 }
+
+/**
+ * A block as people hand it on: `<height>:<hex>`, of its header (160 digits), or of its merkle root alone as explorers show it (64).
+ * @throws TimestampError `malformed`
+ */
+export function parseBlock(text: string): BitcoinBlock {
+  const [, height, hex] = BLOCK.exec(text) ?? [];
+  if (height === undefined || hex === undefined)
+    throw malformed(
+      "a Bitcoin block is its height, a colon, and 160 hex digits of its header or 64 of its root",
+    );
+  const bytes = hexToBytes(hex);
+  if (bytes.length === HEADER_SIZE) return parseBlockHeader(Number(height), bytes);
+  return { height: Number(height), root: bytes.reverse() };
+}
+
+const BLOCK = /^(\d{1,9}):([0-9a-fA-F]{160}|[0-9a-fA-F]{64})$/;
 
 /** As explorers and bitcoin-cli show a hash: hex, the last byte first. */
 export function displayHash(hash: Uint8Array): string {

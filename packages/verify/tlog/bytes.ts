@@ -44,10 +44,13 @@ export function checkUint63(value: bigint, what: string): bigint {
 
 /** UTF-8 of the text. A lone surrogate has none (TextEncoder would replace it): `malformed`. */
 export function utf8Encode(text: string, what: string): Uint8Array {
-  if (/\p{Surrogate}/u.test(text)) {
-    throw new TlogError("malformed", `${what} is not valid Unicode`);
-  }
+  if (hasLoneSurrogate(text)) throw new TlogError("malformed", `${what} is not valid Unicode`);
   return new TextEncoder().encode(text);
+}
+
+/** Most text has no surrogate at all, and that is told four times as fast. */
+export function hasLoneSurrogate(text: string): boolean {
+  return /[\ud800-\udfff]/.test(text) && /\p{Surrogate}/u.test(text);
 }
 
 /** A byte order mark is kept, for the caller's grammar to refuse. */
@@ -61,11 +64,16 @@ export function utf8Decode(bytes: Uint8Array, what: string): string {
 
 /** Text of at most `limit` bytes of UTF-8, from text or bytes. Throws `malformed`. */
 export function boundedText(input: string | Uint8Array, limit: number, what: string): string {
-  const bytes = typeof input === "string" ? utf8Encode(input, what) : input;
-  if (bytes.length > limit) {
-    throw new TlogError("malformed", `${what} is larger than ${limit} bytes`);
-  }
-  return typeof input === "string" ? input : utf8Decode(input, what);
+  if (isLarger(input, limit)) throw new TlogError("malformed", `${what} is larger than ${limit} bytes`);
+  if (typeof input !== "string") return utf8Decode(input, what);
+  if (hasLoneSurrogate(input)) throw new TlogError("malformed", `${what} is not valid Unicode`);
+  return input;
+}
+
+/** A UTF-16 unit takes one to three bytes of UTF-8: most text need not be encoded to be told. */
+function isLarger(input: string | Uint8Array, limit: number): boolean {
+  if (typeof input !== "string" || input.length > limit) return input.length > limit;
+  return 3 * input.length > limit && new TextEncoder().encode(input).length > limit;
 }
 
 /** RFC 4648 §4. */

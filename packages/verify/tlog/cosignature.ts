@@ -17,7 +17,8 @@ import { TlogError } from "./error.ts";
 import { checkHash } from "./merkle.ts";
 import { ED25519_COSIGNATURE, MLDSA44_COSIGNATURE, type Vkey, verifyEd25519 } from "./note.ts";
 
-const TIMESTAMP_SIZE = 8;
+/** Bytes. */
+export const TIMESTAMP_SIZE = 8;
 const ED25519_SIGNATURE_SIZE = 64;
 const MLDSA44_SIGNATURE_SIZE = 2420;
 

@@ -48,8 +48,17 @@ export function formatProof({ extra, index, hashes, checkpoint }: TlogProof): st
  */
 export function parseProof(
   input: string | Uint8Array,
-  readCheckpoint: (note: string) => unknown = parseCheckpoint,
+  readCheckpoint?: (note: string) => unknown,
 ): TlogProof {
+  const { extra, ...proof } = splitProof(input, readCheckpoint);
+  return { ...(extra !== undefined && { extra: decodeExtra(extra) }), ...proof };
+}
+
+/** `parseProof`, with what stands on the extra line as it stands there: many proofs of one log have it in common. */
+export function splitProof(
+  input: string | Uint8Array,
+  readCheckpoint: (note: string) => unknown = parseCheckpoint,
+): Omit<TlogProof, "extra"> & { extra?: string } {
   const text = boundedText(input, MAX_PROOF_SIZE, "The proof");
   const blank = text.indexOf("\n\n");
   if (blank === -1) {
@@ -59,10 +68,7 @@ export function parseProof(
   if (header !== HEADER) {
     throw new TlogError("malformed", `The first line of a proof is ${HEADER}`);
   }
-  const extra = lines[0]?.startsWith("extra ")
-    ? decodeBase64(field(lines.shift(), "extra "), "The extra line")
-    : undefined;
-  checkExtra(extra);
+  const extra = lines[0]?.startsWith("extra ") ? field(lines.shift(), "extra ") : undefined;
   const index = parseDecimal(field(lines.shift(), "index "), "The index");
   checkHashCount(lines.length);
   const hashes = lines.map((line) => decodeHash(line, "A hash of the proof"));
@@ -87,6 +93,13 @@ export function verifyProof(input: {
   const { size, root } = checkpoint;
   verifyInclusion({ leafHash, index: proof.index, size, root, proof: proof.hashes });
   return { checkpoint, verified };
+}
+
+/** Throws `malformed`. */
+export function decodeExtra(base64: string): Uint8Array {
+  const extra = decodeBase64(base64, "The extra line");
+  checkExtra(extra);
+  return extra;
 }
 
 function field(line: string | undefined, prefix: string): string {

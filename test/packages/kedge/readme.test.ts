@@ -44,7 +44,7 @@ test("an event is posted, and then a day of them, followed, proven and verified"
   await writeFile(join(folder, "day.ndjson"), '{"n":1}\n{"n":2}\n{"n":3}\n');
 
   let ended = false;
-  const running = promisify(execFile)(process.execPath, ["example.mjs"], { cwd: folder, timeout: 20_000 });
+  const running = promisify(execFile)(process.execPath, ["example.mjs"], { cwd: folder, timeout: 55_000 });
   const end = () => {
     ended = true;
   };

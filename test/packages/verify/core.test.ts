@@ -12,8 +12,8 @@ const packageFolder = fileURLToPath(new URL("../../../packages/verify/", import.
 /** Folders of the core. Of these files alone, which read and write files of the command line, zod is a part. */
 const CORE = ["tlog", "events", "proof", "audit", "monitor", "evidence"];
 const NOT_CORE = ["monitor/state.ts", "evidence/evidencefile.ts"];
-/** Minified bytes: 177,000 as it is with the manifests of sources, most of them @noble's. What a page loads before it can verify. */
-const MAX_BYTES = 190_000;
+/** Minified bytes: 202,000 as it is, most of them @noble's, 15,000 the verdicts in two languages. What a page loads before it can verify. */
+const MAX_BYTES = 212_000;
 /** The same of what verifies proofs, and says so, and nothing else: 113,000 as it is. */
 const MAX_VERIFIER_BYTES = 127_000;
 

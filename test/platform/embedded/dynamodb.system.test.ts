@@ -194,7 +194,7 @@ describe("the embedded DynamoDB", () => {
         KeySchema: [{ AttributeName: "pk", KeyType: "HASH" }],
         AttributeDefinitions: [{ AttributeName: "pk", AttributeType: "S" }] }));
       if (!made) {
-        await waitUntilTableExists({ client, maxWaitTime: 10, minDelay: 1, maxDelay: 1 }, { TableName });
+        await waitUntilTableExists({ client, maxWaitTime: 60, minDelay: 1, maxDelay: 1 }, { TableName });
         await client.send(new PutItemCommand({ TableName, Item: { pk: { S: "head" } } }));
         await client.send(new DeleteTableCommand({ TableName }));
       }

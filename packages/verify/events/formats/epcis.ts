@@ -11,6 +11,7 @@
  */
 import type { Json, JsonObject } from "../json.ts";
 import { columnsOf } from "./columns.ts";
+import { parseEpc } from "./epc.ts";
 import type { Format, Slice } from "./format.ts";
 import { all, at, each, first, isObject, joined, lookAtJson } from "./json.ts";
 import { isXml, malformedEvent } from "./malformed.ts";
@@ -160,36 +161,5 @@ const lastName = (name: Json | undefined): string | undefined =>
     ?.slice(0, 2048)
     .replace(/^(?:urn:epcglobal:cbv:\w+:|https?:\/\/ref\.gs1\.org\/cbv\/\w+-|cbv:\w+-)/, "");
 
-/** TDS 2.0 §6: the company's prefix, and the item's with the indicator digit first. */
-const SGTIN = /^urn:epc:(?:id:sgtin|class:lgtin|idpat:sgtin):(\d{6,12})\.(\d)(\d{0,6})\.(.{1,60})$/s;
-const SSCC = /^urn:epc:id:sscc:(\d{6,12})\.(\d)(\d{4,10})$/;
-/** GS1 Digital Link: application identifiers as path segments. */
-const DIGITAL_LINK =
-  /^https?:\/\/[^/]{1,255}\/(?:[^?#]{0,255}\/)?(01|00)\/(\d{8,18})(?:\/(10|21)\/([^/?#]{1,60}))?(?:\/(10|21)\/([^/?#]{1,60}))?/;
-
 /** What is printed on the box and asked for: GTIN-14, lot or serial; SSCC-18. */
-function keysOf(epc: string): string[] {
-  const [, company, indicator, item = "", last = ""] = SGTIN.exec(epc) ?? [];
-  if (company !== undefined)
-    return [withCheckDigit(`${indicator}${company}${item}`), ...(last === "*" ? [] : [decoded(last)])];
-  const [, prefix, extension, reference] = SSCC.exec(epc) ?? [];
-  if (prefix !== undefined) return [withCheckDigit(`${extension}${prefix}${reference}`)];
-  const [, , key, , one, , other] = DIGITAL_LINK.exec(epc.slice(0, 2048)) ?? [];
-  return [key, one, other].flatMap((text) => (text === undefined ? [] : [decoded(text)]));
-}
-
-/** GS1 General Specifications §7.9: weights 3 and 1 by turns from the right. */
-function withCheckDigit(digits: string): string {
-  const sum = [...digits]
-    .reverse()
-    .reduce((total, digit, i) => total + Number(digit) * (i % 2 === 0 ? 3 : 1), 0);
-  return `${digits}${(10 - (sum % 10)) % 10}`;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
+const keysOf = (epc: string): string[] => Object.values(parseEpc(epc) ?? {});

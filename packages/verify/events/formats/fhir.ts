@@ -221,7 +221,7 @@ function auditEvent(event: JsonObject): Draft {
     ...entities.filter(isPatient).map((entity) => at(entity, "what") ?? entity),
   ];
   const patientEntity = entities.find(isPatient);
-  const objects = entities.filter((entity) => !isPatient(entity));
+  const objects = entities.filter((entity) => !isPatient(entity) && !isRequestId(entity));
   const outcome = at(event, "outcome");
   const code = at(event, "action");
   // R4: type and subtype; R5: category and code.
@@ -282,6 +282,9 @@ const isTrue = (value: Json | undefined): boolean => value === true || value ===
 function isPatient(entity: Json): boolean {
   return codes(at(entity, "role")).includes("1") || typeOf(at(entity, "what")) === "Patient";
 }
+
+/** The ID of the HTTP request, as BALP profiles add it: no record that anybody looked at. */
+const isRequestId = (entity: Json): boolean => codes(at(entity, "type")).includes("XrequestId");
 
 const recordTypeOf = (entity: Json): string | undefined =>
   first(typeOf(at(entity, "what")), words(at(entity, "type")), words(at(entity, "role")));

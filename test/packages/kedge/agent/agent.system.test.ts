@@ -235,8 +235,13 @@ test("killed twenty times under load, the service coming and going, its file rot
     }
   }
   const all: Entry[] = [...entries.values()].flat();
-  expect(indices.size).toBe(all.length);
   const client = openClient({ url: `http://127.0.0.1:${port}`, apiKey: apiKey ?? "" });
+  // It ended while the manifests of its last seconds were in no tree yet: where these stand, the service says.
+  const late = all.filter(({ index }) => index === undefined).map(({ commitment }) => commitment);
+  for await (const answer of client.follow(log ?? "", late, { to: "sealed", patience: 120_000 })) {
+    if (answer.state === "sealed") indices.add(BigInt(answer.index));
+  }
+  expect(indices.size).toBe(all.length);
   const { size } = await client.log(log ?? "");
   const demonstration = existsSync(join(folder, "service/demo")) ? 500 : 0;
   expect(size).toBe(all.length + demonstration);
@@ -261,4 +266,4 @@ test("killed twenty times under load, the service coming and going, its file rot
     expect(last).toBe(BigInt(events.length));
   }
   await stop(running, "SIGTERM");
-}, 600_000);
+}, 1_800_000);

@@ -156,7 +156,7 @@ test("a log that is written and rotated while its agent is killed again and agai
       for (const child of [writer, agent]) child.kill("SIGKILL");
     }
   });
-}, 300_000);
+});
 
 /** Of the events in the journal, what the writer called them. */
 async function numbersIn(folder: string): Promise<number[]> {

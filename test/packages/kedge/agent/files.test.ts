@@ -569,8 +569,8 @@ test("while the journal cannot be written the source waits, says so, and goes on
     trouble: (key, what) => key === "reading" && told.push(what),
     count: () => undefined,
   }).run();
-  await expect.poll(() => events(intake), { timeout: 20_000 }).toEqual(["1", "2"]);
-  await expect.poll(() => told.at(-1), { timeout: 20_000 }).toBe(undefined);
+  await expect.poll(() => events(intake), { timeout: 30_000 }).toEqual(["1", "2"]);
+  await expect.poll(() => told.at(-1), { timeout: 30_000 }).toBe(undefined);
   expect(told[0]).toBe("crashed before the take");
   stop.abort();
   await running;

@@ -56,7 +56,7 @@ test("each event learns its place once it is sealed, and is not asked for again"
     number <= 3 * asked ? BigInt(100 + number) : "pending",
   );
   const all = Array.from({ length: 10 }, (_, i) => BigInt(101 + i));
-  await expect.poll(indices, { timeout: 10_000 }).toEqual(all);
+  await expect.poll(indices, { timeout: 30_000 }).toEqual(all);
   expect(report.troubles()).toEqual([]);
   controller.abort();
   await done;
@@ -67,17 +67,17 @@ test("what the service has forgotten is posted again, and said until it is known
   const { indices, again, report } = await following((number) =>
     isRestored && number > 8 ? "unknown" : BigInt(number),
   );
-  await expect.poll(() => again.length, { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(() => again.length, { timeout: 30_000 }).toBeGreaterThan(0);
   expect([...new Set(again)]).toEqual([9, 10]);
   expect(report.troubles()).toMatchObject([{ scope: "follow", key: "unknown" }]);
   isRestored = false;
-  await expect.poll(() => report.troubles(), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => report.troubles(), { timeout: 30_000 }).toEqual([]);
   expect(indices().at(-1)).toBe(10n);
 });
 
 test("who does not know it only once is asked once more", async () => {
   const { indices, again } = await following((number, asked) => (asked === 1 ? "unknown" : BigInt(number)));
-  await expect.poll(() => indices().at(-1), { timeout: 10_000 }).toBe(10n);
+  await expect.poll(() => indices().at(-1), { timeout: 30_000 }).toBe(10n);
   expect(again).toEqual([]);
 });
 
@@ -87,8 +87,8 @@ test("an outage is a trouble until it is over", async () => {
     if (isDown) throw new ClientError("network", "The service cannot be reached");
     return BigInt(number);
   });
-  await expect.poll(() => report.troubles().length, { timeout: 10_000 }).toBe(1);
+  await expect.poll(() => report.troubles().length, { timeout: 30_000 }).toBe(1);
   isDown = false;
-  await expect.poll(() => indices().at(-1), { timeout: 10_000 }).toBe(10n);
-  await expect.poll(() => report.troubles(), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => indices().at(-1), { timeout: 30_000 }).toBe(10n);
+  await expect.poll(() => report.troubles(), { timeout: 30_000 }).toEqual([]);
 });

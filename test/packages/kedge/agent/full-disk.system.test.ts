@@ -86,5 +86,4 @@ test.skipIf(reason !== undefined)(
     await expect.poll(status, patience).toMatchObject({ sealed: count, gaps: [] });
     expect(ended).toBeUndefined();
   },
-  150_000,
 );

@@ -57,7 +57,7 @@ async function start(listen: z.input<typeof fhirSchema>["listen"]) {
 const run = promisify(execFile);
 /** Whatever the configuration of the machine is. @returns the status and the body */
 async function curl(...args: string[]): Promise<{ status: number; body: string }> {
-  const { stdout } = await run("curl", ["-q", "-sS", "--max-time", "30", "-w", "\n%{http_code}", ...args]);
+  const { stdout } = await run("curl", ["-q", "-sS", "--max-time", "120", "-w", "\n%{http_code}", ...args]);
   const at = stdout.lastIndexOf("\n");
   return { status: Number(stdout.slice(at + 1)), body: stdout.slice(0, at) };
 }

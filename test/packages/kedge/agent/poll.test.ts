@@ -106,7 +106,7 @@ function polling(
   /** Resolves after two more rounds: the second one began after this. */
   const rounds = async () => {
     const until = polls + 2;
-    await expect.poll(() => polls, { timeout: 10_000, interval: 5 }).toBeGreaterThanOrEqual(until);
+    await expect.poll(() => polls, { timeout: 30_000, interval: 5 }).toBeGreaterThanOrEqual(until);
   };
   const { arrivals: taken } = memory;
   const texts = () => taken.map(({ bytes }) => new TextDecoder().decode(bytes));
@@ -182,7 +182,7 @@ describe("what a server has", () => {
             return true;
           };
           const first = polling(server.url);
-          await expect.poll(() => answers, { timeout: 10_000, interval: 2 }).toBeGreaterThan(failsAt);
+          await expect.poll(() => answers, { timeout: 30_000, interval: 2 }).toBeGreaterThan(failsAt);
           await first.stop();
           server.fault = undefined;
           const { texts, rounds, stop } = polling(server.url, {}, first.memory);
@@ -247,7 +247,7 @@ describe("a server that misbehaves", () => {
       return true;
     };
     const { texts, rounds, troubles } = polling(server.url);
-    await expect.poll(() => troubles.get("poll"), { timeout: 5000 }).toMatch("circle");
+    await expect.poll(() => troubles.get("poll"), { timeout: 30_000 }).toMatch("circle");
     expect(texts()).toEqual(textsOf(server.items));
     server.fault = undefined;
     await rounds();
@@ -344,7 +344,7 @@ describe("a server that misbehaves", () => {
       server.items = [stored("a", T0)];
       server.fault = fault;
       const { texts, troubles, said, rounds } = polling(server.url);
-      await expect.poll(() => troubles.get("poll"), { timeout: 10_000 }).toMatch(told);
+      await expect.poll(() => troubles.get("poll"), { timeout: 30_000 }).toMatch(told);
       server.fault = undefined;
       await rounds();
       expect(texts()).toEqual(textsOf(server.items));
@@ -360,7 +360,7 @@ describe("a server that misbehaves", () => {
       return true;
     };
     const { troubles, stop } = polling(server.url);
-    await expect.poll(() => troubles.get("poll"), { timeout: 5000 }).toMatch("answered 429");
+    await expect.poll(() => troubles.get("poll"), { timeout: 30_000 }).toMatch("answered 429");
     expect(server.asked).toHaveLength(1);
     await stop();
   });
@@ -381,7 +381,7 @@ test("what the journal does not take is asked for again", async () => {
   const memory = memoryHost({ signal: new AbortController().signal });
   memory.failing = Number.POSITIVE_INFINITY;
   const { texts, rounds, troubles } = polling(server.url, {}, memory);
-  await expect.poll(() => troubles.get("poll"), { timeout: 5000 }).toMatch("room on its disk");
+  await expect.poll(() => troubles.get("poll"), { timeout: 30_000 }).toMatch("room on its disk");
   memory.failing = 0;
   await rounds();
   expect(texts()).toEqual(textsOf(server.items));
@@ -427,7 +427,7 @@ describe("a secret", () => {
     const tokenUrl = server.url.replace("/fhir", "/token");
     const authorization = { tokenUrl, clientId: "kedge", secretFile: secret, scope: "system/AuditEvent.rs" };
     const { texts } = polling(server.url, { authorization });
-    await expect.poll(texts, { timeout: 10_000 }).toEqual(textsOf(server.items));
+    await expect.poll(texts, { timeout: 30_000 }).toEqual(textsOf(server.items));
     const basic = `Basic ${Buffer.from("kedge:s3cret").toString("base64")}`;
     expect(bodies).toEqual(
       Array(2).fill(`${basic} grant_type=client_credentials&scope=system%2FAuditEvent.rs`),

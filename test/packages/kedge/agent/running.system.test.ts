@@ -57,7 +57,7 @@ async function hospital() {
   return { server, file, start, status, lines, events, data };
 }
 
-const patience = { timeout: 30_000 };
+const patience = { timeout: 60_000 };
 
 test("a line of a file is journalled, posted, and known to be sealed; a stop ends it", async () => {
   const { server, file, start, status, events } = await hospital();

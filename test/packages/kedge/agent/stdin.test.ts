@@ -49,7 +49,7 @@ test("with `wait` it goes on after its end until it is stopped; the events are t
   const running = run().then(() => {
     isOver = true;
   });
-  await expect.poll(() => intake.arrivals.length, { timeout: 5_000 }).toBe(1);
+  await expect.poll(() => intake.arrivals.length, { timeout: 30_000 }).toBe(1);
   expect(isOver).toBe(false);
   stop.abort();
   await running;

@@ -10,7 +10,7 @@ import { hasOpenssl, makeCertificates } from "./certificates.ts";
 import { memoryHost } from "./memory-host.ts";
 import { closed, open } from "./sockets.ts";
 
-const SOON = { timeout: 10_000 };
+const SOON = { timeout: 30_000 };
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();

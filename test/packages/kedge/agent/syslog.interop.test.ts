@@ -10,7 +10,7 @@ import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { hasOpenssl, makeCertificates } from "./certificates.ts";
 import { type MemoryHost, memoryHost } from "./memory-host.ts";
 
-const SOON = { timeout: 30_000 };
+const SOON = { timeout: 60_000 };
 const event = (i: number): string => `<AuditMessage><EventIdentification/>${i} größer</AuditMessage>`;
 const message = (i: number): string => `<85>1 2026-11-28T09:00:00Z h a 1 IHE+RFC-3881 - ${event(i)}`;
 const counted = (text: string): string => `${Buffer.byteLength(text)} ${text}`;

@@ -73,12 +73,19 @@ describe("while the journal is behind", () => {
     }
     release();
     await expect.poll(() => host.counts.get("lost"), SOON).toBeGreaterThan(0);
-    await expect.poll(() => texts(host).some((text) => text.includes('"kind":"lost"')), SOON).toBe(true);
+    const lost = () => texts(host).filter((text) => text.includes('"kind":"lost"'));
+    const datagrams = (text: string): number => Number(/"(\d+) datagrams"/.exec(text)?.[1]);
+    // Of what the system drops, where this thread has to wait, there are no octets to be counted.
+    await expect
+      .poll(() => lost().reduce((sum, text) => sum + datagrams(text), 0), SOON)
+      .toBe(host.counts.get("lost"));
     socket.close();
-    const lost = texts(host).find((text) => text.includes('"kind":"lost"')) ?? "";
-    expect(lost).toBe(
-      `{"detail":"${host.counts.get("lost")} datagrams","kind":"lost","octets":${(host.counts.get("lost") ?? 0) * big.length}}`,
-    );
+    const counted = lost().filter((text) => text.includes('"octets"'));
+    expect(counted.length).toBeGreaterThan(0);
+    for (const text of counted)
+      expect(text).toBe(
+        `{"detail":"${datagrams(text)} datagrams","kind":"lost","octets":${datagrams(text) * big.length}}`,
+      );
   });
 
   test.runIf(process.platform === "linux")(
@@ -186,7 +193,7 @@ describe("with a journal", () => {
     const agent = await startWith(folder, { upstream });
     await expect.poll(() => agent.intake.forwards(1), SOON).toEqual([]);
     await agent.stop();
-    expect(back.got()).toBe(numbers.map((i) => `${message(i)}\n`).join(""));
+    await expect.poll(back.got, SOON).toBe(numbers.map((i) => `${message(i)}\n`).join(""));
     back.server.close();
   });
 });
@@ -278,7 +285,9 @@ const mutated = fc
     return Buffer.from(end % 3 === 0 ? text.slice(0, end % (text.length + 1)) : text, "latin1");
   });
 
-test("100,000 mutated and truncated streams are read to their end, the same whole and in pieces", () => {
+test("100,000 mutated and truncated streams are read to their end, the same whole and in pieces", {
+  timeout: 900_000,
+}, () => {
   fc.assert(
     fc.property(mutated, fc.integer({ min: 1, max: 64 }), fc.boolean(), (bytes, size, isClean) => {
       const read = (by: number): string[] => {

@@ -8,7 +8,7 @@ import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { hasOpenssl, makeCertificates, type Pair } from "./certificates.ts";
 import { type MemoryHost, memoryHost } from "./memory-host.ts";
 
-const SOON = { timeout: 10_000 };
+const SOON = { timeout: 30_000 };
 const XML = "<AuditMessage>\n<EventIdentification/>\n</AuditMessage>";
 const message = (i: number | string): string =>
   `<85>1 - h a 1 IHE+RFC-3881 - <AuditMessage>${i}</AuditMessage>`;

@@ -3,9 +3,9 @@ import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type NamedProof, openProofLines, openProofStore } from "@kedge/cli/cli/proof-store";
-import { proofName } from "@kedge/verify/cli/proof-names";
 import { indexProofs, readKept, readProofLines } from "@kedge/verify/cli/proofs";
 import { formatProofFile, parseProofFile, withAnchoring } from "@kedge/verify/proof/extra";
+import { proofName } from "@kedge/verify/proof/names";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { anchor, anchorMldsa, EVENT, makeProof } from "../../../support/proofs.ts";
 

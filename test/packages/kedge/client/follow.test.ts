@@ -84,7 +84,7 @@ test("of a stream no more is taken than is followed at a time", async () => {
   }
   expect(most).toBeLessThan(10_000);
   expect(taken).toBeLessThanOrEqual(20_000);
-}, 20_000);
+});
 
 test("after the time there is one more question, and then it says how many are missing", async () => {
   const asked: number[] = [];

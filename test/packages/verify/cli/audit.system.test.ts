@@ -831,13 +831,13 @@ describe("what makes no sense", () => {
   });
 });
 
-describe("the whole system", { timeout: 120_000 }, () => {
+describe("the whole system", () => {
   let folder: string;
   let running: Awaited<ReturnType<typeof serve>>;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "kedge-audit-serve-"));
     running = await serve({ cwd: folder, data: join(folder, ".kedge") });
-  }, 120_000);
+  });
   afterAll(async () => {
     await stop(running.child, "SIGTERM");
     await rm(folder, { recursive: true });

@@ -278,7 +278,7 @@ describe("a log that cannot be read is exit 3, and nothing is forgotten:", () =>
     ["silent", () => undefined],
     ["endless", (_, response) => void pour(response)],
   ];
-  test.each(cases)("%s", { timeout: 60_000 }, async (name, handler) => {
+  test.each(cases)("%s", async (name, handler) => {
     const log = await startLog(tenantEntries(0, 20));
     expect((await log.monitor()).code).toBe(0);
     const before = await read("state");

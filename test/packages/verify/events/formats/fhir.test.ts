@@ -34,6 +34,17 @@ describe("columns", () => {
     });
   });
 
+  test("the ID of a request, as BALP adds it, is no record that was looked at", () => {
+    const requestId = { what: { identifier: { value: "r-1" } }, type: { code: "XrequestId" } };
+    const patient = { what: { reference: "Patient/p-1" }, role: { code: "1" } };
+    const order = { what: { reference: "ServiceRequest/s-1" } };
+    const typeOf = (...entity: object[]) =>
+      read(JSON.stringify({ resourceType: "AuditEvent", entity }))?.recordType;
+    expect(typeOf(patient, order, requestId)).toBe("ServiceRequest");
+    expect(typeOf(patient, requestId)).toBe("Patient");
+    expect(typeOf(requestId)).toBeUndefined();
+  });
+
   test("an AuditEvent of R5, whose elements have other names", () => {
     expect(read(AUDIT_EVENT_R5)).toEqual({
       when: "2026-03-14T09:32:07Z",

@@ -1,0 +1,55 @@
+/** The three verdicts on a record, which a page and a report say before anything else. Facts; the words are beside. */
+import { type FailureKind, kindOf, type SignedTime, type VerifyReport } from "./verify.ts";
+
+/**
+ * - `unchanged`: the record is, byte for byte, what was logged
+ * - `changed`: it was changed, or was never logged
+ * - `untold`: nothing can be told yet: pending, or keys, opening or evidence are missing
+ */
+export type RecordVerdict = "unchanged" | "changed" | "untold";
+
+/** A record of which only the form was converted is not, byte for byte, what was logged. */
+const OF_KIND: Record<FailureKind, RecordVerdict> = {
+  refuted: "changed",
+  converted: "changed",
+  insufficient: "untold",
+  untold: "untold",
+};
+
+/**
+ * Of a proof as it was checked, or of none. Only a proof shows that something was changed. That the log says it has none shows
+ * nothing, nor does a row that is not what its own record was made of, while that record is not proven to be in the log.
+ *
+ * @param commitment hex: what the record is said to be in the log, where that is said
+ */
+export function verdictOf(
+  report: Pick<VerifyReport, "failure" | "commitment"> | undefined,
+  commitment?: string,
+): RecordVerdict {
+  if (report === undefined) return "untold";
+  if (report.failure !== undefined) return OF_KIND[kindOf(report.failure)];
+  // Record and proof belong together, and to another than they stand for.
+  return commitment === undefined || report.commitment === commitment ? "unchanged" : "changed";
+}
+
+/** Of several: one that was changed outweighs any that cannot be told. Of none: nothing can be told. */
+export function worstVerdict(verdicts: Iterable<RecordVerdict>): RecordVerdict {
+  let worst: RecordVerdict | undefined;
+  for (const verdict of verdicts) {
+    if (verdict === "changed") return "changed";
+    if (worst === undefined || verdict === "untold") worst = verdict;
+  }
+  return worst ?? "untold";
+}
+
+/**
+ * The time that "at or before" names: the earliest that somebody else than the operator shows, or else the operator's own.
+ * Undefined when the proof shows none.
+ */
+export function loggedBy({ times }: Pick<VerifyReport, "times">): SignedTime | undefined {
+  const others = times.filter(({ kind }) => kind !== "operator");
+  const [earliest] = (others.length > 0 ? others : times).toSorted(
+    (a, b) => Date.parse(a.at) - Date.parse(b.at),
+  );
+  return earliest;
+}
