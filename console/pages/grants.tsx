@@ -1,6 +1,6 @@
 /** What API keys and viewer links have in common: they are made, shown once, listed, and revoked. */
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { Confirm, Field, Loading, Once, Problem, type ShellProps, Table, Time, useAsked } from "../ui.tsx";
 
 type Grant = {
@@ -42,6 +42,9 @@ export function Grants<G extends Grant>({ page, words, list, revoke, own, form }
   const [revoking, setRevoking] = useState<G>();
   const [secret, setSecret] = useState<string>();
   const { columns } = words;
+  // Before, the list would push the form down under the pointer; after, it stays, and what was typed in it.
+  const isListed = useRef(false);
+  if (!grants.isBusy) isListed.current = true;
   return (
     <>
       <h1 tabIndex={-1}>{words.title}</h1>
@@ -99,10 +102,11 @@ export function Grants<G extends Grant>({ page, words, list, revoke, own, form }
           </tbody>
         </Table>
       )}
-      {form((made) => {
-        setSecret(made);
-        grants.again();
-      })}
+      {isListed.current &&
+        form((made) => {
+          setSecret(made);
+          grants.again();
+        })}
       {revoking && (
         <Confirm
           t={t}

@@ -38,6 +38,12 @@ describe.skipIf(!hasChromium)("the console", () => {
     return window;
   };
 
+  /** As from elsewhere: the window does not know. */
+  const endSession = async (authorization: string) => {
+    const answer = await fetch(`${kedge.url}/v1/session`, { method: "DELETE", headers: { authorization } });
+    expect(answer.status).toBe(204);
+  };
+
   test("a start link signs in once, and is gone from the address and the history at once", async () => {
     const { page } = await open();
     const link = await kedge.startLink();
@@ -178,10 +184,7 @@ describe.skipIf(!hasChromium)("the console", () => {
       .then((it) => it.allHeaders());
     await page.getByRole("link", { name: "API keys" }).click();
     await page.getByLabel("Name").fill("kept while signing in again");
-    await fetch(`${kedge.url}/v1/session`, {
-      method: "DELETE",
-      headers: { authorization: (await authorization)["authorization"] ?? "" },
-    });
+    await endSession((await authorization)["authorization"] ?? "");
     const dialog = page.getByRole("dialog", { name: "Your session has ended" });
     await page.getByRole("button", { name: "Make the key" }).click();
     await dialog.waitFor();
@@ -208,7 +211,7 @@ describe.skipIf(!hasChromium)("the console", () => {
     await page.getByRole("button", { name: "Make the link" }).click();
     const link = await page.getByRole("textbox", { name: "Viewer link" }).inputValue();
     await page.getByRole("button", { name: "I have copied it" }).click();
-    await fetch(`${kedge.url}/v1/session`, { method: "DELETE", headers: { authorization } });
+    await endSession(authorization);
     await page.getByRole("link", { name: "API keys" }).click();
     const dialog = page.getByRole("dialog", { name: "Your session has ended" });
     const ended = page.waitForResponse((answer) => answer.request().method() === "DELETE");
@@ -524,7 +527,7 @@ describe.skipIf(!hasChromium)("the console", () => {
       await page.getByRole("link", { name: "Viewer links" }).click();
       const authorization = (await asked)["authorization"] ?? "";
       await page.getByLabel("For whom").fill("made after signing in again");
-      await fetch(`${kedge.url}/v1/session`, { method: "DELETE", headers: { authorization } });
+      await endSession(authorization);
       await page.getByRole("button", { name: "Make the link" }).click();
       const dialog = page.getByRole("dialog", { name: "Your session has ended" });
       const popup = context.waitForEvent("page");
