@@ -1,6 +1,7 @@
 /** One log: how far it has come, its timeline, who has cosigned the anchor log, and when its time was stamped. */
 import { ClientError } from "@kedge/verify/error";
 import { parseAnswer } from "@kedge/verify/net/log";
+import { timeText } from "@kedge/verify/rfc3339";
 import { timestampSchema } from "@kedge/verify/time/timestampform";
 import { parseCheckpoint } from "@kedge/verify/tlog/checkpoint";
 import { TlogError } from "@kedge/verify/tlog/error";
@@ -194,9 +195,7 @@ async function witnessesOf({ publicText }: Service): Promise<WitnessesOf> {
     const { met, cosigned } = verifyPolicy({ policy, checkpoint: note });
     const witnesses = policy.witnesses.map(({ name }) => {
       const mine = cosigned.find((each) => each.name === name);
-      return mine === undefined
-        ? { name }
-        : { name, at: new Date(Number(mine.timestamp) * 1_000).toISOString() };
+      return mine === undefined ? { name } : { name, at: timeText(mine.timestamp * 1_000n) };
     });
     return { is: "found", isMet: met, witnesses };
   } catch (error) {
