@@ -69,6 +69,40 @@ export function useDeed(): {
   return { ...state, run, clear: () => setState({ isBusy: false }) };
 }
 
+/** What is read a page at a time, newest first. `ask` is given where to go on. */
+export function usePages<P extends { readonly next?: string | undefined }>(
+  ask: (from?: string) => Promise<P>,
+): { first: Asked<P>; pages: readonly P[]; older: Older } {
+  const first = useAsked(() => ask(), []);
+  const [more, setMore] = useState<readonly P[]>([]);
+  const { isBusy, error, run } = useDeed();
+  const pages = first.value === undefined ? [] : [first.value, ...more];
+  const next = pages.at(-1)?.next;
+  const read = async () => {
+    const page = await ask(next);
+    setMore([...more, page]);
+  };
+  return { first, pages, older: { isBusy, error, ...(next !== undefined && { read: () => run(read) }) } };
+}
+
+/** `read` is absent where there is no older page. */
+type Older = { readonly isBusy: boolean; readonly error?: unknown; read?(): void };
+
+export function OlderButton({ t, older, words }: { t: Strings; older: Older; words: string }) {
+  return (
+    <>
+      {older.error !== undefined && <Problem t={t} error={older.error} />}
+      {older.read && (
+        <div class="beside">
+          <button type="button" aria-disabled={older.isBusy} onClick={older.read}>
+            {words}
+          </button>
+        </div>
+      )}
+    </>
+  );
+}
+
 // ---- telling -----------------------------------------------------------------------------------------------------
 
 type ProblemProps = { t: Strings; error: unknown; again?: () => void; words?: string };

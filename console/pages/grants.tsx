@@ -148,6 +148,41 @@ function State({ t, f, of }: ShellProps & { of: Grant }) {
   return isOver ? <span class="state">{state.expired}</span> : <span class="state good">{state.valid}</span>;
 }
 
+type LogFieldProps = {
+  label: string;
+  hint?: string | undefined;
+  logs: ShellProps["logs"];
+  /** The first choice, whose value is "": no log alone. */
+  every?: string;
+  value: string;
+  isDisabled?: boolean;
+  onChange(to: string): void;
+};
+
+/** Of which log. */
+export function LogField({ label, hint, logs, every, value, isDisabled = false, onChange }: LogFieldProps) {
+  return (
+    <Field label={label} hint={hint}>
+      {(ids) => (
+        <select
+          {...ids}
+          name="log"
+          value={value}
+          disabled={isDisabled}
+          onChange={({ currentTarget }) => onChange(currentTarget.value)}
+        >
+          {every !== undefined && <option value="">{every}</option>}
+          {logs.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
 type ExpiryProps<Choice extends string> = {
   t: ShellProps["t"];
   label: string;

@@ -3,7 +3,7 @@ import { SCOPES } from "@kedge/cli/contract/ids";
 import { MAX_NAME } from "@kedge/cli/contract/limits";
 import { useRef, useState } from "preact/hooks";
 import { Field, Problem, type ShellProps, useDeed } from "../ui.tsx";
-import { Expiry, Grants, logName } from "./grants.tsx";
+import { Expiry, Grants, LogField, logName } from "./grants.tsx";
 
 const DAY = 86_400_000;
 const EXPIRIES = { d30: 30 * DAY, d90: 90 * DAY, d365: 365 * DAY, never: undefined } as const;
@@ -85,24 +85,15 @@ function NewKey({ t, client, asking, logs, onMade }: ShellProps & { onMade(apiKe
           </p>
         )}
       </fieldset>
-      <Field label={t.keys.log} hint={isAdmin ? t.keys.adminLog : undefined}>
-        {(ids) => (
-          <select
-            {...ids}
-            name="log"
-            value={isAdmin ? "" : log}
-            disabled={isAdmin}
-            onChange={({ currentTarget }) => setLog(currentTarget.value)}
-          >
-            <option value="">{t.keys.allLogs}</option>
-            {logs.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
+      <LogField
+        label={t.keys.log}
+        hint={isAdmin ? t.keys.adminLog : undefined}
+        logs={logs}
+        every={t.keys.allLogs}
+        value={isAdmin ? "" : log}
+        isDisabled={isAdmin}
+        onChange={setLog}
+      />
       <Expiry
         t={t}
         label={t.keys.expires}

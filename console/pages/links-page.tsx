@@ -2,7 +2,7 @@
 import { MAX_NAME } from "@kedge/cli/contract/limits";
 import { useRef, useState } from "preact/hooks";
 import { Field, Problem, type ShellProps, useDeed } from "../ui.tsx";
-import { Expiry, Grants, logName } from "./grants.tsx";
+import { Expiry, Grants, LogField, logName } from "./grants.tsx";
 
 const DAY = 86_400_000;
 const EXPIRIES = { d1: DAY, d7: 7 * DAY, d30: 30 * DAY, d90: 90 * DAY } as const;
@@ -52,22 +52,7 @@ function NewLink({ t, service, asking, logs, onMade }: ShellProps & { onMade(lin
       <Field label={t.links.name} hint={t.links.nameHint}>
         {(ids) => <input {...ids} ref={name} name="name" required maxLength={MAX_NAME} autocomplete="off" />}
       </Field>
-      <Field label={t.keys.log}>
-        {(ids) => (
-          <select
-            {...ids}
-            name="log"
-            value={log}
-            onChange={({ currentTarget }) => setLog(currentTarget.value)}
-          >
-            {logs.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
+      <LogField label={t.keys.log} logs={logs} value={log} onChange={setLog} />
       <Expiry
         t={t}
         label={t.keys.expires}

@@ -1,6 +1,5 @@
 /** Reviews that were signed off, as the trail has them. */
-import { useState } from "preact/hooks";
-import { Loading, Problem, type ShellProps, Table, Time, useAsked, useDeed } from "../ui.tsx";
+import { Loading, OlderButton, Problem, type ShellProps, Table, Time, usePages } from "../ui.tsx";
 import { type Act, actOf, detailOf, TRAIL_PAGE, type TrailRow } from "./acts.ts";
 import { logName } from "./grants.tsx";
 
@@ -12,12 +11,8 @@ type Review = { readonly row: TrailRow; readonly act: Act };
 
 export function ReviewsPage(props: ShellProps) {
   const { t, f, client, asking } = props;
-  const first = useAsked(() => asking(() => reviewsOf(client)), []);
-  const [more, setMore] = useState<readonly Found[]>([]);
-  const older = useDeed();
-  const all = first.value === undefined ? [] : [first.value, ...more];
-  const reviews = all.flatMap((found) => found.reviews);
-  const next = all.at(-1)?.next;
+  const { first, pages, older } = usePages((from) => asking(() => reviewsOf(client, from)));
+  const reviews = pages.flatMap((found) => found.reviews);
   const { columns } = t.reviews;
   return (
     <>
@@ -64,21 +59,7 @@ export function ReviewsPage(props: ShellProps) {
           </tbody>
         </Table>
       )}
-      {older.error !== undefined && <Problem t={t} error={older.error} />}
-      {next !== undefined && (
-        <button
-          type="button"
-          aria-disabled={older.isBusy}
-          onClick={() =>
-            older.run(async () => {
-              const found = await asking(() => reviewsOf(client, next));
-              setMore([...more, found]);
-            })
-          }
-        >
-          {t.reviews.older}
-        </button>
-      )}
+      <OlderButton t={t} older={older} words={t.reviews.older} />
     </>
   );
 }

@@ -7,7 +7,7 @@ import { verifyEvent } from "@kedge/verify/proof/verify";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { useState } from "preact/hooks";
 import { serviceTrust } from "../case/trust.ts";
-import { Loading, Problem, type ShellProps, Table, Time, useAsked, useDeed } from "../ui.tsx";
+import { Loading, OlderButton, Problem, type ShellProps, Table, Time, useDeed, usePages } from "../ui.tsx";
 import {
   type Act,
   actOf,
@@ -25,16 +25,12 @@ const MOST = 200_000;
 
 export function TrailPage(props: ShellProps) {
   const { t, language, client, asking, announce } = props;
-  const [pages, setPages] = useState<readonly Page[]>([]);
   const [facts, setFacts] = useState<ReadonlyMap<string, RecordFacts>>(new Map());
-  const first = useAsked(() => asking(() => pageOf(client)), []);
-  const older = useDeed();
+  const { first, pages, older } = usePages((from) => asking(() => pageOf(client, from)));
   const check = useDeed();
   const [checked, setChecked] = useState<Counts>();
 
-  const all = first.value === undefined ? [] : [first.value, ...pages];
-  const rows = all.flatMap((page) => page.rows);
-  const next = all.at(-1)?.next;
+  const rows = pages.flatMap((page) => page.rows);
   const { log } = first.value ?? {};
   const checkAll = async () => {
     if (log === undefined) return;
@@ -95,23 +91,7 @@ export function TrailPage(props: ShellProps) {
               ))}
             </tbody>
           </Table>
-          {older.error !== undefined && <Problem t={t} error={older.error} />}
-          <div class="beside">
-            {next !== undefined && (
-              <button
-                type="button"
-                aria-disabled={older.isBusy}
-                onClick={() =>
-                  older.run(async () => {
-                    const page = await asking(() => pageOf(client, next));
-                    setPages([...pages, page]);
-                  })
-                }
-              >
-                {t.trail.older}
-              </button>
-            )}
-          </div>
+          <OlderButton t={t} older={older} words={t.trail.older} />
           <Downloads {...props} />
         </>
       )}
