@@ -26,15 +26,26 @@ export const allow = <Input extends readonly unknown[], Output>(
 ) => ({
   security: securityOf(verb.scopes),
   middleware: createMiddleware<ActEnv<Input, Output>>(async (c, next) => {
-    const principal = await identify(service, c.req.header("authorization"));
-    c.set("principal", principal);
-    const act = await verb.open(service, principal, c.req.param("log") ?? "");
-    // The body is read before a turn begins: who sends it slowly keeps nobody's.
-    c.set("act", (...input) => turns(principal.tenant, () => act(...input)));
-    if (bodyTypes.length > 0) c.set("body", await acceptBody(c, bodyTypes));
+    const open = async () => {
+      const principal = await identify(service, c.req.header("authorization"));
+      c.set("principal", principal);
+      const act = await verb.open(service, principal, c.req.param("log") ?? "");
+      // The body is read before a turn begins: who sends it slowly keeps nobody's.
+      c.set("act", (...input) => turns(principal.tenant, () => act(...input)));
+    };
+    await open();
+    if (bodyTypes.length > 0) {
+      const began = service.clock();
+      c.set("body", await acceptBody(c, bodyTypes));
+      // Whoever holds a body back may have been signed out or revoked meanwhile.
+      if (service.clock() - began > BODY_MS) await open();
+    }
     await next();
   }),
 });
+
+/** A body that took longer, in ms, is one that is sent slowly. */
+const BODY_MS = 1_000;
 
 type ActEnv<Input extends readonly unknown[], Output> = ApiEnv & {
   Variables: { act: (...input: Input) => Promise<Output> };

@@ -280,6 +280,42 @@ describe("two tabs", () => {
     }
   });
 
+  test("of which one signs out while the other holds a body back: the body comes too late", async () => {
+    const tenant = await newTenant(kedge.service);
+    const token = await tenant.session("administrator");
+    const bodies = [
+      ["/v1/keys", { name: "late", scopes: ["admin"] }],
+      ["/v1/links", { name: "late", log: tenant.log.id, expiresAt: isoAt(clock() + HOUR) }],
+    ] as const;
+    let end = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const answers: (Response | Promise<Response>)[] = [];
+    for (const [path, body] of bodies) {
+      // Who is asked for the body has been let in.
+      await new Promise<void>((isAsked) => {
+        const slow = new ReadableStream<Uint8Array>(
+          {
+            async pull(controller) {
+              isAsked();
+              await held;
+              controller.enqueue(new TextEncoder().encode(JSON.stringify(body)));
+              controller.close();
+            },
+          },
+          { highWaterMark: 0 },
+        );
+        const headers = { ...bearer(token), ...JSON_TYPE };
+        answers.push(app.request(path, { method: "POST", headers, body: slow, duplex: "half" }));
+      });
+    }
+    expect((await remove("/v1/session", token)).status).toBe(204);
+    ahead += 2_000;
+    end();
+    expect(await statuses(answers)).toEqual([401, 401]);
+  });
+
   test("of which one signs out while the other acts: what comes after is refused, and nothing fails", async () => {
     for (let i = 0; i < 5; i++) {
       const token = await kedge.a.session("officer");

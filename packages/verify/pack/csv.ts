@@ -87,11 +87,37 @@ function evidenceOf({ report, verdict, noProof }: JudgedRow): keyof PackStrings[
 
 const line = (cells: readonly string[]): string => `${cells.map(cell).join(",")}\r\n`;
 
+const FORMULA = /[=+\-@\uff1d\uff0b\uff0d\uff20]/;
+const PARTS = /[;\t\r\n]/;
+
+/**
+ * Before each formula, however it is spaced, and whether or not a quote stands before it. From the end on, for one regular
+ * expression would go through a run of line ends again and again.
+ */
+function withApostrophes(text: string): string {
+  const parts: string[] = [];
+  let end = text.length;
+  // What stands from here on is a formula after white space; the same after white space, a quote and white space.
+  let [isBare, isLed] = [false, false];
+  for (let at = text.length - 1; at >= 0; at--) {
+    const char = text.charAt(at);
+    const isSpace = /\s/.test(char);
+    const wasBare = isBare;
+    isBare = FORMULA.test(char) || (isSpace && wasBare);
+    isLed = isBare || (/["']/.test(char) && wasBare) || (isSpace && isLed);
+    if (!isLed || (at > 0 && !PARTS.test(text.charAt(at - 1)))) continue;
+    parts.push(text.slice(at, end), "'");
+    end = at;
+  }
+  parts.push(text.slice(0, end));
+  return parts.reverse().join("");
+}
+
 /**
  * What a spreadsheet would take for a formula begins with an apostrophe instead (OWASP, CSV injection): of a cell, and of what
  * one becomes where cells are parted otherwise, as by semicolons in a German Excel, which takes these quotes for text.
  */
 function cell(text: string): string {
-  const safe = text.replace(/(^|[;\t\r\n])(?=\s*["']?\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1'");
+  const safe = FORMULA.test(text) ? withApostrophes(text) : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

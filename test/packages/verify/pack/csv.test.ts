@@ -3,6 +3,7 @@ import { reportCsv } from "@kedge/verify/pack/csv";
 import type { JudgedPack, JudgedRow, PackCase } from "@kedge/verify/pack/pack";
 import type { VerifyFailure, VerifyReport } from "@kedge/verify/proof/verify";
 import { expect, test } from "vitest";
+import { randomFrom } from "../../../support/faults.ts";
 
 const about: PackCase = {
   v: 1,
@@ -37,7 +38,7 @@ const table = (rows: readonly JudgedRow[], more: Partial<PackCase> = {}): string
     .map((line) => [...line.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g)].map(([, cell = ""]) => cell));
 };
 
-test.each(["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\uff1d1", "-2+3|cmd"])(
+test.each(["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\uff1d1", "-2+3|cmd"])(
   "%j is not a formula in it",
   (name) => {
     const [heads = [], cells = []] = table([{ ...row, columns: { user: { name } } }]);
@@ -49,12 +50,35 @@ test.each([
   ["x;=1", "x;'=1"],
   ["x; -1", "x;' -1"],
   ["x\n@a", "x\n'@a"],
+  ["\t=1", "'\t'=1"],
   ['x;"=1"', `x;'"=1"`],
 ])("%j is no formula either where cells are parted by semicolons", (explanation, safe) => {
   const text = new TextDecoder().decode(
     reportCsv({ case: about, rows: [{ ...row, columns: { reason: { explanation } } }] }),
   );
   expect(text).toContain(safe.replaceAll('"', '""'));
+});
+
+test("cells are made safe as this expression says, which alone would take minutes for a run of line ends", () => {
+  const slow = /(?<=^|[;\t\r\n])(?=\s*["']?\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  console.info(`seed ${seed}`);
+  const random = randomFrom(seed);
+  const characters = [..."=-; \n\t\r\"'ax\u2003\uff1d"];
+  const cellOf = (explanation: string) => {
+    const rows = [{ ...row, columns: { reason: { explanation } } }];
+    return new TextDecoder().decode(reportCsv({ case: about, rows }));
+  };
+  for (let i = 0; i < 2_000; i++) {
+    const text = Array.from(
+      { length: 1 + Math.floor(random() * 8) },
+      () => characters[Math.floor(random() * characters.length)],
+    ).join("");
+    const safe = text.replace(slow, "'");
+    const quoted = /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    expect(cellOf(text)).toContain(`,${quoted},`);
+  }
+  expect(cellOf(`${"\n".repeat(100_000)}=`)).toContain(`${"'\n".repeat(100_000)}'=`);
 });
 
 test("commas, quotes and line ends stay in their cell", () => {
