@@ -114,6 +114,7 @@ export function judgedPack(
     counts: countsOf(rows, about?.withheld !== undefined),
     files: [],
     notMadeAnew: [],
+    byOwnKeys: [],
     outsideFilter: [],
     otherLocalTimes: 0,
     isSelection: true,

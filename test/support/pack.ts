@@ -687,7 +687,13 @@ export const TAMPERINGS: readonly Tampering[] = [
       edit(files, "manifests/events.ndjson", (content) =>
         content.replace('"count":4', '"count":3').replace('"last":"4"', '"last":"3"'),
       ),
-    found: { verdict: CHANGED, files: [{ file: "gaps.json", is: "differs" }] },
+    found: {
+      verdict: CHANGED,
+      files: [
+        { file: "gaps.json", is: "differs" },
+        { file: "manifests/events.ndjson", is: "differs" },
+      ],
+    },
   },
   {
     name: "the manifests are gone",

@@ -20,9 +20,8 @@ import {
 import { printedText, subjectsOf } from "@kedge/verify/pack/subjects";
 import { type BothTimes, hasOffset, statedClock, timesIn } from "@kedge/verify/pack/time";
 import { fingerprint, quorumText } from "@kedge/verify/proof/keys";
-import { loggedBy } from "@kedge/verify/proof/verdict";
+import { allLoggedBy, loggedBy } from "@kedge/verify/proof/verdict";
 import { tellVerdict, VERDICT_WORDS, type VerdictWords } from "@kedge/verify/proof/verdict-words";
-import type { SignedTime } from "@kedge/verify/proof/verify";
 import { timeText } from "@kedge/verify/rfc3339";
 import { keyLabel, visible } from "@kedge/verify/text";
 import { MLDSA44_COSIGNATURE, type Vkey } from "@kedge/verify/tlog/note";
@@ -145,8 +144,11 @@ function sayVerdict(doc: Document, words: Words, judged: JudgedPack): void {
   if (untold > 0) sentences.push(said.untold(untold));
   const shown = judged.rows.filter(({ verdict }) => verdict === "unchanged");
   const by = (isLeftOut: boolean) =>
-    words.verdicts.by(latestOf(shown.filter((row) => isWithheld(judged, row) === isLeftOut)));
-  if (unchanged > 0) sentences.push(said.unchanged(unchanged, unchanged === total, by(false)));
+    words.verdicts.by(
+      allLoggedBy(shown.filter((row) => isWithheld(judged, row) === isLeftOut).map(({ report }) => report)),
+    );
+  const isBytes = !shown.some(({ report }) => report?.opening?.canonicalisation === "jcs");
+  if (unchanged > 0) sentences.push(said.unchanged(unchanged, unchanged === total, by(false), isBytes));
   if (withheld > 0) sentences.push(said.withheld(withheld, by(true)));
   // What another version made shows no change.
   const changedFiles = judged.files.filter(({ is }) => is !== "other_version").length;
@@ -156,17 +158,6 @@ function sayVerdict(doc: Document, words: Words, judged: JudgedPack): void {
   // Where every record is left out, only of entries anything is shown.
   const isOfEntries = judged.verdict === "unchanged" && withheld === total;
   doc.verdict(isOfEntries ? withheldHeadline : headlines[judged.verdict], sentences, judged.verdict);
-}
-
-/** By then, all of them were in the log; undefined if of any of them no time is shown. */
-function latestOf(rows: readonly JudgedRow[]): SignedTime | undefined {
-  let latest: SignedTime | undefined;
-  for (const { report } of rows) {
-    const time = report && loggedBy(report);
-    if (time === undefined) return undefined;
-    if (latest === undefined || msOf(time.at) > msOf(latest.at)) latest = time;
-  }
-  return latest;
 }
 
 function sayCase(doc: Document, words: Words, judged: JudgedPack, times: Times): void {

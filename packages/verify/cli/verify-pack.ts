@@ -7,7 +7,7 @@ import { type JudgeOptions, judgePack } from "../pack/judge.ts";
 import { type FileFinding, factsOf, type JudgedPack, type JudgedRow, type Pack } from "../pack/pack.ts";
 import { keysOfPolicy, looksLikePack, readPack } from "../pack/read.ts";
 import { fingerprint, type Keys } from "../proof/keys.ts";
-import { type RecordVerdict, worstVerdict } from "../proof/verdict.ts";
+import { allLoggedBy, type RecordVerdict, worstVerdict } from "../proof/verdict.ts";
 import { tellVerdict, VERDICT_WORDS } from "../proof/verdict-words.ts";
 import { type Assurance, kindOf } from "../proof/verify.ts";
 import { tellReport } from "../proof/words.ts";
@@ -155,10 +155,17 @@ function countsLine({ counts }: JudgedPack): string {
 }
 
 /** What the headline stands for, where it is not the rows that say it. */
-function meaning({ verdict, counts, files }: JudgedPack): string[] {
+function meaning({ verdict, counts, files, rows }: JudgedPack): string[] {
   if (counts.total === 0) return ["  There is no row in it: nothing was found, or nothing was packed."];
   if (verdict === "unchanged" && counts.withheld === 0) {
-    return ["  Each record is, byte for byte, what was logged."];
+    const isBytes = !rows.some(({ report }) => report?.opening?.canonicalisation === "jcs");
+    const same = isBytes
+      ? "byte for byte"
+      : "byte for byte or, of canonicalised JSON (RFC 8785), value for value";
+    const by = words.by(allLoggedBy(rows.map(({ report }) => report)));
+    return [
+      `  Each record is, ${same}, what was logged${by === undefined ? ". No time is shown of all of them." : ` at or before ${by}.`}`,
+    ];
   }
   if (verdict === "changed" && counts.changed === 0 && files.length > 0) {
     return ["  The rows are as they are counted here; files of the pack were changed after it was made."];
@@ -205,19 +212,27 @@ const IS: Record<FileFinding["is"], string> = {
   changed: "is not the file that was packed",
   missing: "was packed, and is not there",
   unlisted: "was not packed, or no row names it",
-  differs: "is not what the rest of the pack makes it: it was changed, and the lists of hashes with it",
+  differs: "is not what the rest of the pack makes it: it was changed, or what it is made of",
   other_version:
     "is not what this version makes of the rest of the pack, and another version made it: check it with that version",
 };
 
 function fileLines(judged: JudgedPack): string[] {
-  const { files, notMadeAnew, case: about } = judged;
+  const { files, notMadeAnew, byOwnKeys, case: about } = judged;
   const found = files.map(({ file, is }) => `${JSON.stringify(file)} ${IS[is]}.`);
   const left = notMadeAnew.filter((name) => !files.some(({ file }) => file === name));
   return [
     ...(found.length === 0
-      ? ["All agree with the pack's own lists, and with its rows."]
+      ? [
+          left.length === 0
+            ? "All agree with the pack's own lists, and with its rows."
+            : "All agree with the pack's own lists, and those that were made anew with its rows.",
+        ]
       : limited(found, "files")),
+    ...byOwnKeys.map(
+      (name) =>
+        `${name} says what the pack's own keys show. By those that were given it would say something else, as of times and of what is missing: go by what is told here, and not by it.`,
+    ),
     ...caseLines(judged),
     ...left.map(
       (name) =>
@@ -263,7 +278,9 @@ function sourceLines(sources: JudgedPack["sources"], isSelection: boolean): stri
   ];
   const selection = "It is a selection: an hour is told complete only where all its events are in the pack.";
   return [
-    ...(sources.length === 0 ? ["  The events have no numbers: whether any is missing cannot be told."] : []),
+    ...(sources.length === 0
+      ? ["  No event that is shown has a number: whether any is missing cannot be told."]
+      : []),
     ...limited(
       lines.map((line) => `  ${line}`),
       "lines",
@@ -289,7 +306,7 @@ const keyLines = ({ logVkeys, anchorVkeys, policy }: Keys): string[] =>
 /** Each row as a line, the whole as the last. */
 function tellJson(judged: JudgedPack, pinned: PinnedKeys | undefined): void {
   const { rows, verdict, counts, files, notMadeAnew, sources, maker, keys, authorities, evidence } = judged;
-  const { outsideFilter, otherLocalTimes } = judged;
+  const { byOwnKeys, outsideFilter, otherLocalTimes } = judged;
   for (const [i, row] of rows.entries()) {
     const { report, columns: _, disclosure: __, verdict: own, ...named } = row;
     const told: { verdict: RecordVerdict } & object = {
@@ -300,7 +317,7 @@ function tellJson(judged: JudgedPack, pinned: PinnedKeys | undefined): void {
   }
   printJson({
     ...{ verdict, counts, rowsVerdict: worstVerdict(rows.map((row) => row.verdict)) },
-    ...{ case: judged.case, files, notMadeAnew, outsideFilter, otherLocalTimes },
+    ...{ case: judged.case, files, notMadeAnew, byOwnKeys, outsideFilter, otherLocalTimes },
     ...{ authorities, evidence },
     keys: {
       from: keys,

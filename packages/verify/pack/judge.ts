@@ -114,6 +114,8 @@ async function judge(pack: Pack, options: JudgeOptions): Promise<JudgedPack> {
     notMadeAnew: [],
   };
   const notMadeAnew = await compareOwn(judged, options, made);
+  const isByOthers = options.keys !== undefined || options.timestamps !== undefined;
+  const byOwnKeys = !isByOthers ? [] : await otherwise(pack, { own, asked, maker }, pace);
   options.onProgress?.(1);
   const files = made.all;
   const whole = asked === own ? judged : conclude(pack, asked, { maker, evidence: judged.evidence });
@@ -125,12 +127,28 @@ async function judge(pack: Pack, options: JudgeOptions): Promise<JudgedPack> {
     ]),
     files,
     notMadeAnew,
+    byOwnKeys: byOwnKeys.filter((file) => !made.has(file)),
     outsideFilter,
     otherLocalTimes: await paced(countOtherTimes(pack.case, asked.rows), pace),
     keys: options.keys === undefined ? "pack" : "given",
     authorities: authoritiesOf(pack, options),
     policy: options.keys === undefined ? pack.policy : policyText(options.keys),
   };
+}
+
+/** What a pack of the same rows would say otherwise if it were made with the keys that are asked about. */
+async function otherwise(
+  pack: Pack,
+  { own, asked, maker }: { own: Judgement; asked: Judgement; maker: MakerStatement | undefined },
+  pace: Pace,
+): Promise<string[]> {
+  const gaps = (one: Judgement) => formatGaps(one.sources, maker?.sources);
+  const files = [
+    ...(own.newest === asked.newest ? [] : [CASE]),
+    ...(gaps(own) === gaps(asked) ? [] : [GAPS]),
+    ...((await hashCsv(pack, own.rows, pace)) === (await hashCsv(pack, asked.rows, pace)) ? [] : [TABLE]),
+  ];
+  return files.length === 0 ? [] : [...files, REPORT];
 }
 
 const hasOwnTrust = ({ keys, timestamps, demands = {} }: JudgeOptions): boolean =>
@@ -171,6 +189,7 @@ export function conclude(
     counts: countRows(pack, rows),
     files: [],
     notMadeAnew: [],
+    byOwnKeys: [],
     outsideFilter: [],
     otherLocalTimes: 0,
     sources,

@@ -186,6 +186,11 @@ export type JudgedPack = {
   /** Files that could only be held against the pack's own lists, as who judges cannot make them anew: in these two, a change of the lists too would not show. */
   notMadeAnew: readonly string[];
   /**
+   * Files that say what the pack's own keys and authorities show, and would say something else by those that were given, as an
+   * earlier time or a complete hour. None is counted as changed, and none is vouched for.
+   */
+  byOwnKeys: readonly string[];
+  /**
    * Numbers, from 1, of rows that are proven and that the case's own filter leaves out. Rows of which nothing can be read here
    * are not held against it, nor any against names that the pack withholds.
    */

@@ -27,7 +27,7 @@ import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { parseProof } from "../tlog/proof.ts";
 import type { Pace } from "./pace.ts";
 import { type JudgedRow, MAX_CHECKPOINTS, type Pack, type PackRow } from "./pack.ts";
-import { entriesOf, LINES, manifestsOf, ROWS } from "./read.ts";
+import { entriesOf, LINES, MANIFESTS, manifestsOf, ROWS } from "./read.ts";
 import { hasOffset, instantOf, UTC } from "./time.ts";
 
 /** A signed tree head: its path in the pack, and the SHA-256 of its text in hex. */
@@ -91,6 +91,8 @@ export async function judgeRows(
     await on.pace.rest();
     if (event === undefined || proof === undefined) continue;
     const report = await verifyOne(verify, heads, { row, event, proof });
+    // None is packed that its proof does not show: it would count for nothing, and be missed by nobody.
+    if (!report.proven || report.commitment !== row.commitment) onStray(MANIFESTS, "differs");
     numbering.addManifest(row, event, report);
     newest = latest(newest, report);
   }

@@ -80,16 +80,8 @@ export function PackResult({ pack, strings }: { pack: JudgedPack; strings: Strin
               : words.otherTimes(pack.otherLocalTimes, about.zone)}
           </p>
         )}
-        {pack.notMadeAnew.length > 0 && (
-          <p class="small">
-            {pack.notMadeAnew.map((file) => (
-              <>
-                <code>{file}</code>{" "}
-              </>
-            ))}
-            {words.notMadeAnew}
-          </p>
-        )}
+        <Named files={pack.byOwnKeys} words={words.byOwnKeys} of="note" />
+        <Named files={pack.notMadeAnew} words={words.notMadeAnew} of="small" />
       </section>
       <section aria-labelledby="sources">
         <h3 id="sources">{words.sourcesTitle}</h3>
@@ -123,6 +115,20 @@ function filterText(filter: PackFilter, { pack: words, words: { date } }: String
     text === undefined ? [] : text === true ? word : `${word} ${text}`,
   );
   return texts.length === 0 ? words.everything : texts.join("; ");
+}
+
+function Named({ files, words, of }: { files: readonly string[]; words: string; of: "note" | "small" }) {
+  if (files.length === 0) return null;
+  return (
+    <p class={of}>
+      {files.map((file) => (
+        <>
+          <code>{file}</code>{" "}
+        </>
+      ))}
+      {words}
+    </p>
+  );
 }
 
 const someOf = (rows: readonly number[]): string =>

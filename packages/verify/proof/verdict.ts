@@ -42,14 +42,28 @@ export function worstVerdict(verdicts: Iterable<RecordVerdict>): RecordVerdict {
   return worst ?? "untold";
 }
 
+/** By then, all of them were logged; undefined if of any of them no time is shown, and of none. */
+export function allLoggedBy(
+  reports: Iterable<Pick<VerifyReport, "times"> | undefined>,
+): SignedTime | undefined {
+  let latest: SignedTime | undefined;
+  for (const report of reports) {
+    const time = report && loggedBy(report);
+    if (time === undefined) return undefined;
+    if (latest === undefined || Date.parse(time.at) > Date.parse(latest.at)) latest = time;
+  }
+  return latest;
+}
+
 /**
- * The time that "at or before" names: the earliest that somebody else than the operator shows, or else the operator's own.
- * Undefined when the proof shows none.
+ * The time that "at or before" names: the earliest that somebody else than the operator shows, or else the operator's own. Of
+ * witnesses it is the latest, by which all of them say so: none of them dates back alone. Undefined when the proof shows none.
  */
 export function loggedBy({ times }: Pick<VerifyReport, "times">): SignedTime | undefined {
-  const others = times.filter(({ kind }) => kind !== "operator");
-  const [earliest] = (others.length > 0 ? others : times).toSorted(
-    (a, b) => Date.parse(a.at) - Date.parse(b.at),
-  );
+  const inOrder = times.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  const others = inOrder.filter(({ kind }) => kind !== "operator");
+  const lastWitness = others.findLast(({ kind }) => kind === "witness");
+  const [earliest] =
+    others.length > 0 ? others.filter((it) => it.kind !== "witness" || it === lastWitness) : inOrder;
   return earliest;
 }

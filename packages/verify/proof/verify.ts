@@ -410,10 +410,12 @@ function show(
   const witnesses = anchor && attempt("policy", () => notes.witnesses(anchor.proof.checkpoint));
   const timestamps = anchor && ofNote(claim.timestamps, anchor.proof.checkpoint);
   const assurance = assuranceOf(anchor, witnesses, timestamps);
+  // Fewer than the quorum may be whoever dates back.
+  const cosigned = witnesses?.met ? witnesses.cosigned : [];
   const times = [
     ...log.tree.verified.flatMap((signature) => signedTime(signature, log)),
     ...(anchor?.tree.verified ?? []).flatMap((signature) => signedTime(signature, log, anchor)),
-    ...(witnesses?.cosigned ?? []).flatMap((signature) => signedTime(signature, log, anchor)),
+    ...cosigned.flatMap((signature) => signedTime(signature, log, anchor)),
     ...(timestamps?.shown ?? []).flatMap(shownTime),
   ];
   return { trust, claim, anchoring, log, anchor, witnesses, timestamps, assurance, times };

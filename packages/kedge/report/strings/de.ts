@@ -33,8 +33,8 @@ export const de: Strings = {
   whole: (file) => `hier gekürzt: ${file} enthält alles`,
 
   verdict: {
-    unchanged: (count, isAll, by) =>
-      `${unchangedOf(count, isAll)} Byte für Byte das, was ${by === undefined ? "protokolliert wurde. Ein Zeitpunkt ist nicht nachgewiesen." : `spätestens am ${by} protokolliert war.`}`,
+    unchanged: (count, isAll, by, isBytes) =>
+      `${unchangedOf(count, isAll)} Byte für Byte${isBytes ? "" : " oder, bei kanonisiertem JSON (RFC 8785), Wert für Wert"} das, was ${by === undefined ? "protokolliert wurde. Ein Zeitpunkt ist nicht nachgewiesen." : `spätestens am ${by} protokolliert war.`}`,
     changed: (count) =>
       `${records(count)} ${count === 1 ? "ist" : "sind"} nicht das, was protokolliert wurde, oder ${count === 1 ? "wurde" : "wurden"} nie protokolliert. Welche, steht in der Tabelle.`,
     untold: (count) =>
@@ -100,7 +100,7 @@ export const de: Strings = {
     maker: "Angabe des Erstellers, für alles, was durchgesehen wurde",
     makerAbout:
       "Das Paket enthält die Ereignisse, um die es geht, nicht alle durchgesehenen. Das Folgende sagt, wer das Paket erstellt hat, über alle; aus dem Paket ist es nicht prüfbar.",
-    none: "Keine Quelle in diesem Paket nummeriert ihre Ereignisse. Ob Ereignisse fehlen, ist nicht feststellbar.",
+    none: "Kein Datensatz, der in diesem Paket gezeigt ist, hat eine Nummer. Ob Ereignisse fehlen, ist nicht feststellbar.",
     source: "Quelle",
     period: "Zeitraum",
     numbers: "Nummern",

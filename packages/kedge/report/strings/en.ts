@@ -37,8 +37,8 @@ export const en = {
 
   /** Of the whole. `by`: when all of them were in the log. */
   verdict: {
-    unchanged: (count: number, isAll: boolean, by: string | undefined) =>
-      `${unchangedOf(count, isAll)}, byte for byte, what was logged${by === undefined ? ". No time is shown." : ` at or before ${by}.`}`,
+    unchanged: (count: number, isAll: boolean, by: string | undefined, isBytes: boolean) =>
+      `${unchangedOf(count, isAll)}, byte for byte${isBytes ? "" : " or, of canonicalised JSON (RFC 8785), value for value"}, what was logged${by === undefined ? ". No time is shown." : ` at or before ${by}.`}`,
     changed: (count: number) =>
       `${count === 1 ? "1 record is not what was logged, or was" : `${records(count)} are not what was logged, or were`} never logged. The table says which.`,
     untold: (count: number) =>
@@ -105,7 +105,7 @@ export const en = {
     maker: "The maker’s word, for all that was looked through",
     makerAbout:
       "The pack holds the events in scope, not all that were looked through. What follows is what whoever made the pack says of all of them; it cannot be checked from the pack.",
-    none: "No source in this pack numbers its events. Whether events are missing cannot be told.",
+    none: "No record that is shown in this pack has a number. Whether events are missing cannot be told.",
     source: "Source",
     period: "Period",
     numbers: "Numbers",

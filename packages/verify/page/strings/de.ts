@@ -273,7 +273,10 @@ export const de: Strings = {
     withheld:
       "Für Leser, die keine Patienten sehen dürfen, wurden Datensätze weggelassen. Ihre Nachweise sind da.",
     filesTitle: "Dateien des Pakets",
-    filesGood: "Jede Datei stimmt mit den Listen des Pakets und mit seinen Zeilen überein.",
+    filesGood:
+      "Jede Datei stimmt mit den Listen des Pakets überein, und was hier neu gemacht wurde, mit seinen Zeilen.",
+    byOwnKeys:
+      "Sagt, was die Schlüssel des Pakets zeigen. Nach Ihren sagte es anderes, etwa zu Zeiten: richten Sie sich nach dieser Seite.",
     notMadeAnew:
       "Nur mit den Listen des Pakets selbst verglichen, denn diese Seite kann sie nicht neu machen: wären auch die Listen verändert, sähe man es hier nicht. Der Befehl kedge verify macht den Bericht neu.",
     outsideFilter: (n, rows) =>

@@ -272,7 +272,9 @@ export const en = {
     withheld:
       "Records were left out of this pack for readers who may not see patients. Their proofs are here.",
     filesTitle: "Files of the pack",
-    filesGood: "Every file agrees with the pack’s own lists, and with its rows.",
+    filesGood: "Every file agrees with the pack’s own lists, and those made anew here with its rows.",
+    byOwnKeys:
+      "Says what the pack’s own keys show. By yours it would say something else, as of times: go by this page.",
     notMadeAnew:
       "Compared with the pack’s own lists alone, for this page cannot make them anew: if these lists were changed too, it would not show here. The command kedge verify makes the report anew.",
     outsideFilter: (n: number, rows: string) =>

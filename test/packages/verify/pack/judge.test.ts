@@ -56,7 +56,25 @@ test("what the maker saw is what is judged", async () => {
 describe("by keys that are given", () => {
   test("the same keys: unchanged, and it is said that they were given", async () => {
     const given = await judgePack(pack, { keys: keysOfPolicy(PACK_POLICY), makeReport: stubReport });
-    expect(given).toMatchObject({ verdict: "unchanged", files: [], keys: "given" });
+    expect(given).toMatchObject({ verdict: "unchanged", files: [], byOwnKeys: [], keys: "given" });
+  });
+
+  test("that show a later time than the pack's own: what says the earlier one is named", async () => {
+    const early = await smallPack({
+      ...smallParts(),
+      policy: PACK_POLICY.replace(/.* w2 .*\n(group.*) 2 w1 w2/, "$1 1 w1"),
+    });
+    const own = await judgePack(await readPack(early), { makeReport: stubReport });
+    expect(own).toMatchObject({ verdict: "unchanged", files: [], byOwnKeys: [] });
+    const judged = await judgePack(await readPack(early), {
+      keys: keysOfPolicy(PACK_POLICY),
+      makeReport: stubReport,
+    });
+    expect(judged).toMatchObject({
+      verdict: "unchanged",
+      files: [],
+      byOwnKeys: ["case.json", "report.csv", "report.pdf"],
+    });
   });
 
   test("of another log: nothing can be told, though the pack holds together by its own", async () => {

@@ -1,10 +1,20 @@
 /** The words of the three verdicts: each fact has a sentence in both languages, and none says what no proof shows. */
-import { loggedBy } from "@kedge/verify/proof/verdict";
+import { allLoggedBy, loggedBy } from "@kedge/verify/proof/verdict";
 import { type RecordFacts, tellVerdict, VERDICT_WORDS } from "@kedge/verify/proof/verdict-words";
 import { type VerifyFailure, type VerifyReport, verifyEvent } from "@kedge/verify/proof/verify";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
 import { describe, expect, test } from "vitest";
-import { anchor, EVENT, log, makeProof, policyText, witness1, witness2 } from "../../../support/proofs.ts";
+import {
+  anchor,
+  EVENT,
+  log,
+  makeProof,
+  policyText,
+  type Signer,
+  witness1,
+  witness2,
+  witnessSigner,
+} from "../../../support/proofs.ts";
 
 const { en, de } = VERDICT_WORDS;
 const { proof } = makeProof({ anchorSigners: [anchor, witness1, witness2] });
@@ -12,7 +22,7 @@ const trust = { logVkeys: [log.vkey], anchorVkeys: [anchor.vkey], policy: parseP
 const report = verifyEvent({ ...trust, proof, event: EVENT.bytes });
 
 test("an unchanged record is said to be what was logged, at or before the earliest time that another than the operator shows", () => {
-  expect(loggedBy(report)).toMatchObject({ kind: "witness", at: "2026-02-25T06:14:20.000Z" });
+  expect(loggedBy(report)).toMatchObject({ kind: "witness", at: "2026-02-25T06:14:25.000Z" });
   expect(tellVerdict({ verdict: "unchanged", report }, en)).toEqual({
     headline: "Unchanged",
     sentence: "This record is, byte for byte, what was logged at or before 25 February 2026, 06:14 UTC.",
@@ -20,6 +30,27 @@ test("an unchanged record is said to be what was logged, at or before the earlie
   expect(tellVerdict({ verdict: "unchanged", report }, de).sentence).toBe(
     "Dieser Datensatz ist Byte für Byte das, was spätestens am 25. Februar 2026, 06:14 Uhr UTC protokolliert war.",
   );
+});
+
+test("no witness dates back alone: of those of the quorum the latest counts, and below the quorum none", () => {
+  const old = witnessSigner(witness2.vkey.name, 5, 1_577_836_800n);
+  expect(old.vkey).toEqual(witness2.vkey);
+  const timeBy = (...signers: Signer[]) =>
+    loggedBy(
+      verifyEvent({ ...trust, ...makeProof({ anchorSigners: [anchor, ...signers] }), event: EVENT.bytes }),
+    );
+  expect(timeBy(witness1, old)).toMatchObject({ kind: "witness", by: witness1.vkey.name });
+  expect(timeBy(old)).toBeUndefined();
+  const authority = { at: "2026-02-25T06:14:22.000Z", by: "CN=TSA", kind: "authority" } as const;
+  expect(loggedBy({ times: [...report.times, authority] })).toEqual(authority);
+});
+
+test("of several, the time is named by which all were logged, and none where one shows none", () => {
+  const later = { times: [{ at: "2026-02-26T00:00:00.000Z", by: "w", kind: "witness" as const }] };
+  expect(allLoggedBy([report, later, report])?.at).toBe("2026-02-26T00:00:00.000Z");
+  expect(allLoggedBy([report, { times: [] }])).toBeUndefined();
+  expect(allLoggedBy([report, undefined])).toBeUndefined();
+  expect(allLoggedBy([])).toBeUndefined();
 });
 
 test("without a time none is said, and the operator's own is called so", () => {
