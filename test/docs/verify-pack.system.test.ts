@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { judgePack } from "@kedge/verify/pack/judge";
 import { readPack } from "@kedge/verify/pack/read";
+import { loggedBy } from "@kedge/verify/proof/verdict";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { smallPack, TAMPERINGS, tampered } from "../support/pack.ts";
 import { codeOf } from "../support/readme.ts";
@@ -56,7 +57,8 @@ describe.skipIf(hasTools.includes(false))("with unzip, sha256sum, Python and Ope
     expect(files.stdout).toBe(`${LISTED}\n${judged.evidence}  EVIDENCE-SHA256\n`);
     expect(code).toBe(0);
     expect(lines).toHaveLength(4);
-    const [witnessed] = judged.rows[0]?.report?.times.filter(({ kind }) => kind === "witness") ?? [];
+    const [{ report } = {}] = judged.rows;
+    const witnessed = report && loggedBy(report);
     expect(lines[0]).toContain(`Unchanged: at or before ${witnessed?.at.replace(".000Z", "+00:00")}`);
   });
 

@@ -36,6 +36,8 @@ export const MANIFEST_PROOFS = "manifests/proofs.ndjson";
 
 const MAX_ROWS = 1_000_000;
 const MAX_ROW_LINE = 1 << 16;
+/** Of all rows, which are kept as values: a million without disclosures have some 150 bytes each. */
+const MAX_ROWS_SIZE = 256 << 20;
 /** JSON writes a byte of a proof as two at most: its newlines. */
 const MAX_PROOF_LINE = 2 * MAX_PROOF_SIZE + (1 << 16);
 const MAX_AUTHORITIES = 64;
@@ -64,8 +66,13 @@ export async function readParts(files: PackFiles, signal?: AbortSignal): Promise
   const keys = inPack(POLICY, () => keysOfPolicy(policy));
   const authorities = readAuthorities(files);
   const rows: PackRow[] = [];
+  let size = 0;
   for (const line of linesOf(fileOf(files, ROWS), ROWS, MAX_ROW_LINE)) {
     if (rows.length === MAX_ROWS) throw tooMany(ROWS);
+    size += line.length;
+    if (size > MAX_ROWS_SIZE) {
+      throw new PackError("too_large", `${ROWS} is larger than ${MAX_ROWS_SIZE} bytes`, { file: ROWS });
+    }
     rows.push(rowLine.read(decode(line, ROWS), ROWS));
     await pace.rest();
   }

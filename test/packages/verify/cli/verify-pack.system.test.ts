@@ -175,3 +175,18 @@ test.each([
   expect({ code, out }).toEqual({ code: exit, out: "" });
   expect(err).toContain(says);
 });
+
+test("a pack whose rows would fill the memory is refused, and why is said", async () => {
+  const files = unzipped(zip);
+  const long = "x".repeat(4_000);
+  const row = JSON.stringify({
+    commitment: "0".repeat(64),
+    disclosure: { recipient: long, address: long, description: long, purpose: long },
+    noProof: "pending",
+  });
+  files.set("rows.ndjson", new TextEncoder().encode(`${row}\n`.repeat(17_000)));
+  listAnew(files);
+  const { code, err } = await verify(zipped(files));
+  expect(code).not.toBe(0);
+  expect(err).toContain("rows.ndjson is larger than 268435456 bytes");
+});
