@@ -35,6 +35,8 @@ export type PageProps = {
   asking<T>(work: () => Promise<T>): Promise<T>;
   readonly session: Session;
   readonly logs: readonly Log[];
+  /** Reads them anew. The page stays as it is meanwhile, also where that fails. */
+  reloadLogs(): void;
   readonly language: Language;
   /** Says it to a screen reader, politely, and to nobody else: what a sighted reader sees happen. */
   announce(text: string): void;
