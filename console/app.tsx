@@ -270,6 +270,10 @@ function Console({ t, language, service, session, setSession, switcher, signOut 
     );
   }, [asking, service]);
   useEffect(reloadLogs, [reloadLogs]);
+  const named = useMemo(
+    () => (logs.value ?? []).map((log) => ({ ...log, name: logName(t, log) })),
+    [logs, t],
+  );
   useEffect(
     () => () => {
       isOver.current = true;
@@ -315,7 +319,7 @@ function Console({ t, language, service, session, setSession, switcher, signOut 
     people: service,
     connection: service.connection,
     ...{ asking, session, language, reloadLogs },
-    logs: logs.value ?? [],
+    logs: named,
     announce: setSaid,
     holdsWork: setHeld,
     save,
@@ -535,6 +539,12 @@ function shown(route: Exclude<Route, { page: "prove" }>, shell: ShellProps) {
     default:
       return <LogsPage {...shell} />;
   }
+}
+
+/** Logs of Kedge's own have names of the service's: they are told in the reader's language, and nothing else tells them apart. */
+function logName(t: Strings, { kind, name }: Log): string {
+  const names: Readonly<Record<string, string>> = t.logs.ofKedge;
+  return (kind === "system" ? names[name] : undefined) ?? name;
 }
 
 /** Those of the organisation before Kedge's own. */

@@ -10,7 +10,7 @@ export type Language = "en" | "de";
 
 export type Session = z.infer<typeof sessionSchema>;
 
-/** A log that the session may read, as GET /v1/logs has it. */
+/** A log that the session may read, as GET /v1/logs has it; pages are given the name in the reader's language. */
 export type Log = Awaited<ReturnType<Client["logs"]>>[number];
 
 /** Calls beyond those of an API key. */

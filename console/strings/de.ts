@@ -146,6 +146,10 @@ export const de: Strings = {
     makeHint: "Für Personen in Ihrer Organisation. Er erscheint in nichts Öffentlichem.",
     makeGo: "Log anlegen",
     made: (name) => `Das Log „${name}“ ist angelegt.`,
+    ofKedge: {
+      "Kedge's own trail": "Kedges eigener Prüfpfad",
+      "What was signed off": "Was abgezeichnet wurde",
+    },
   },
   log: {
     back: "Alle Logs",

@@ -130,6 +130,8 @@ export const en = {
     makeHint: "For people in your organisation. It appears in nothing public.",
     makeGo: "Make the log",
     made: (name: string) => `The log “${name}” is made.`,
+    /** Logs of Kedge's own, by the names that the service gives them. */
+    ofKedge: { "Kedge's own trail": "Kedge's own trail", "What was signed off": "What was signed off" },
   },
   log: {
     back: "All logs",

@@ -638,6 +638,13 @@ describe.skipIf(!hasChromium)("the console", () => {
       const { page } = await signedIn();
       await page.getByRole("button", { name: "Deutsch" }).click();
       await page.getByText("An jedes Log wird nur angehängt.").waitFor();
+      // Logs of Kedge's own too, wherever one is chosen, and those of the organisation by their own names.
+      await page.getByRole("rowheader", { name: "Kedges eigener Prüfpfad" }).waitFor();
+      await page.getByRole("link", { name: "Einträge beweisen" }).click();
+      const choice = page.getByLabel("Log", { exact: true });
+      await choice.getByRole("option", { name: "Kedges eigener Prüfpfad" }).waitFor({ state: "attached" });
+      expect(await choice.textContent()).not.toContain("Kedge's own trail");
+      await page.getByRole("link", { name: "Logs", exact: true }).click();
       expect(await page.evaluate("document.documentElement.lang")).toBe("de");
       await page.getByRole("button", { name: "English" }).click();
       await page.getByText("An jedes Log wird nur angehängt.").waitFor({ state: "detached" });
