@@ -331,7 +331,7 @@ export const en = {
       "The whole trail, oldest first. With both files, whoever may read the log fetches the proofs, and anyone checks them.",
     downloaded: (n: number) => `${some(n, "event", "events")} downloaded.`,
     downloadCut: (n: number) =>
-      `These are the newest ${some(n, "event", "events")}, and there are older ones: the command “kedge trail” writes all.`,
+      `${n === 1 ? "This is the newest event" : `These are the newest ${count(n)} events`}, and there are older ones: the command “kedge trail” writes all.`,
     unread: "This event cannot be read.",
   },
   reviews: {

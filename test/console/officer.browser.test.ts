@@ -217,7 +217,7 @@ describe.skipIf(!hasChromium)("the officer's work", () => {
     await begin(page);
     await proven(page, "499 of 499 rows: 498 unchanged, 1 changed");
     await page.getByRole("button", { name: "Reconcile", exact: true }).click();
-    await page.getByText("1 row changed after they were logged").waitFor();
+    await page.getByText("1 row changed after it was logged").waitFor();
     await page.getByText("1 record without a row: left out of the export").waitFor();
     await context.close();
     expect(wrong).toEqual([]);

@@ -150,7 +150,7 @@ describe.skipIf(!hasChromium)("a case in Chromium", () => {
     await page.keyboard.press("Escape");
 
     await page.getByRole("button", { name: "Reconcile", exact: true }).click();
-    await page.getByText("1 row changed after they were logged").waitFor();
+    await page.getByText("1 row changed after it was logged").waitFor();
 
     await page.getByRole("button", { name: "Deutsch" }).click();
     for (const width of [320, 1280]) {
