@@ -201,6 +201,8 @@ export const de: Strings = {
     patient: "Patient oder Patientennummer",
     action: "Aktion",
     recordType: "Datensatzart",
+    whole:
+      "Benutzer, Patient, Aktion und Datensatzart: im Ganzen, wie in der Tabelle. Ein Teil davon findet nichts; von einer Aktion mit Doppelpunkt genügt, was davor steht.",
     breakTheGlass: "Nur Notfallzugriffe (Break-the-Glass)",
     sameSurname: "Gleicher Nachname",
     afterHours: "Außerhalb der Arbeitszeit",

@@ -182,6 +182,8 @@ export const en = {
     patient: "Patient or MRN",
     action: "Action",
     recordType: "Record type",
+    whole:
+      "User, patient, action and record type: whole, as in the table. A part finds nothing; of an action with a colon, what stands before the colon will do.",
     breakTheGlass: "Break-the-glass only",
     sameSurname: "Same surname",
     afterHours: "After hours",

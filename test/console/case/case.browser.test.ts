@@ -228,6 +228,19 @@ describe.skipIf(!hasChromium)("a case in Chromium", () => {
     await said.getByText("the answer was that the log has no such record").waitFor();
   });
 
+  test("a part of a value finds nothing, and each field that wants the whole says so", async () => {
+    const page = await proven(await open());
+    for (const label of ["User", "Patient or MRN", "Action", "Record type"]) {
+      const described = await page.getByLabel(label, { exact: true }).getAttribute("aria-describedby");
+      expect(await page.locator(`#${described}`).textContent()).toContain("A part finds nothing");
+    }
+    const user = page.getByLabel("User", { exact: true });
+    await user.fill("ogin3");
+    await expect.poll(() => counts(page)).toMatch(/^0 of/);
+    await user.fill("LOGIN3");
+    await expect.poll(() => counts(page)).toMatch(/^4 of/);
+  });
+
   test("a review is signed off with its filter's words kept here", async () => {
     const page = await proven(await open());
     await page.getByLabel("User", { exact: true }).fill("login3");
