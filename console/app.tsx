@@ -232,6 +232,7 @@ function Console({ t, language, service, session, setSession, switcher, signOut 
   const [asked, setAsked] = useState<"sign-in" | "renewal" | "leave">();
   const [hasLink, setHasLink] = useState(false);
   const waiting = useRef<Waiting[]>([]);
+  const readings = useRef(0);
   const isOver = useRef(false);
   const f = useMemo(() => formatsOf(language), [language]);
   // What was announced was said in the language before.
@@ -258,13 +259,21 @@ function Console({ t, language, service, session, setSession, switcher, signOut 
     },
     [service],
   );
+  /** What was read before stays on the screen meanwhile, and where it fails. A late answer to an earlier question is dropped. */
   const reloadLogs = useCallback(() => {
+    readings.current += 1;
+    const mine = readings.current;
+    const isNewest = () => readings.current === mine;
     asking(() => service.client.logs()).then(
-      (value) => setLogs({ value: value.toSorted(ownFirst) }),
-      (error: unknown) => setLogs({ error }),
+      (value) => isNewest() && setLogs({ value: value.toSorted(ownFirst) }),
+      (error: unknown) => isNewest() && setLogs((before) => ({ ...before, error })),
     );
   }, [asking, service]);
   useEffect(reloadLogs, [reloadLogs]);
+  const named = useMemo(
+    () => (logs.value ?? []).map((log) => ({ ...log, name: logName(t, log) })),
+    [logs, t],
+  );
   useEffect(
     () => () => {
       isOver.current = true;
@@ -309,13 +318,13 @@ function Console({ t, language, service, session, setSession, switcher, signOut 
     client: service.client,
     people: service,
     connection: service.connection,
-    ...{ asking, session, language },
-    logs: logs.value ?? [],
+    ...{ asking, session, language, reloadLogs },
+    logs: named,
     announce: setSaid,
     holdsWork: setHeld,
     save,
   };
-  const shell: ShellProps = { ...page, ...{ t, f, service, reloadLogs } };
+  const shell: ShellProps = { ...page, ...{ t, f, service } };
   const { scopes } = session;
   const pages = PAGES.filter(({ scope }) => scope === undefined || scopes.includes(scope));
   return (
@@ -487,7 +496,7 @@ function Pages({ route, shell, page }: PagesProps) {
   const container = useRef<HTMLDivElement>(null);
   const isFirst = useRef(true);
   const name = route.page === "log" ? `log ${route.log}` : route.page;
-  const { t } = shell;
+  const { t, reloadLogs } = shell;
   useEffect(() => {
     if (route.page === "prove") setHasCase(true);
     document.title = t.titleOf(t.pages[route.page === "log" ? "logs" : route.page]);
@@ -495,6 +504,8 @@ function Pages({ route, shell, page }: PagesProps) {
   useEffect(() => {
     // The first page is where the reader came to by signing in.
     if (!isFirst.current) scrollTo(0, 0);
+    // The service makes logs of its own, and others make some meanwhile.
+    if (!isFirst.current && route.page === "logs") reloadLogs();
     isFirst.current = false;
     const heading = container.current?.querySelector<HTMLElement>(":scope > div:not([hidden]) h1");
     heading?.focus();
@@ -528,6 +539,12 @@ function shown(route: Exclude<Route, { page: "prove" }>, shell: ShellProps) {
     default:
       return <LogsPage {...shell} />;
   }
+}
+
+/** Logs of Kedge's own have names of the service's: they are told in the reader's language, and nothing else tells them apart. */
+function logName(t: Strings, { kind, name }: Log): string {
+  const names: Readonly<Record<string, string>> = t.logs.ofKedge;
+  return (kind === "system" ? names[name] : undefined) ?? name;
 }
 
 /** Those of the organisation before Kedge's own. */

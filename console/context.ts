@@ -10,7 +10,7 @@ export type Language = "en" | "de";
 
 export type Session = z.infer<typeof sessionSchema>;
 
-/** A log that the session may read, as GET /v1/logs has it. */
+/** A log that the session may read, as GET /v1/logs has it; pages are given the name in the reader's language. */
 export type Log = Awaited<ReturnType<Client["logs"]>>[number];
 
 /** Calls beyond those of an API key. */
@@ -35,6 +35,8 @@ export type PageProps = {
   asking<T>(work: () => Promise<T>): Promise<T>;
   readonly session: Session;
   readonly logs: readonly Log[];
+  /** Reads them anew. The page stays as it is meanwhile, also where that fails. */
+  reloadLogs(): void;
   readonly language: Language;
   /** Says it to a screen reader, politely, and to nobody else: what a sighted reader sees happen. */
   announce(text: string): void;

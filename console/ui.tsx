@@ -12,8 +12,6 @@ export type ShellProps = PageProps & {
   readonly t: Strings;
   readonly f: Formats;
   readonly service: Service;
-  /** The logs are read anew. */
-  reloadLogs(): void;
 };
 
 // ---- asking ------------------------------------------------------------------------------------------------------

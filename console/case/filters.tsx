@@ -68,6 +68,7 @@ export function FiltersForm({ t, filters, setFilters, zone }: Props) {
     onInput: ({ currentTarget }: { currentTarget: HTMLInputElement }) =>
       setFilters({ ...filters, [name]: currentTarget.value }),
   });
+  const isWhole = (name: TextName) => TEXTS.some((each) => each === name);
   const text = (name: TextName, type: "text" | "date" | "time" = "text") => (
     <div class="case-field" key={name}>
       <label for={`case-${name}`}>{t.filters[name]}</label>
@@ -76,7 +77,11 @@ export function FiltersForm({ t, filters, setFilters, zone }: Props) {
       ) : type === "time" ? (
         <input type="time" {...common(name)} />
       ) : (
-        <input type="text" {...common(name)} />
+        <input
+          type="text"
+          aria-describedby={isWhole(name) ? "case-filters-whole" : undefined}
+          {...common(name)}
+        />
       )}
     </div>
   );
@@ -113,6 +118,9 @@ export function FiltersForm({ t, filters, setFilters, zone }: Props) {
           </select>
         </div>
       </div>
+      <p class="case-help" id="case-filters-whole">
+        {t.filters.whole}
+      </p>
       <div class="case-checks">
         {check("breakTheGlass")}
         {check("sameSurname")}

@@ -18,7 +18,7 @@ type Props = {
 };
 
 export function Review({ t, desk, page, opened, log, wanted, busy, attempt }: Props) {
-  const { session, people, asking, save, announce } = page;
+  const { session, people, asking, save, announce, reloadLogs } = page;
   const [by, setBy] = useState(session.name ?? "");
   const [saved, setSaved] = useState<number>();
   useEffect(() => setSaved(undefined), [opened, wanted]);
@@ -39,6 +39,8 @@ export function Review({ t, desk, page, opened, log, wanted, busy, attempt }: Pr
       await asking(() => people.review(log, review));
       setSaved(review.count);
       announce(t.review.saved(review.count));
+      // The first one makes the log that reviews are in.
+      reloadLogs();
     });
   return (
     <section aria-labelledby="case-review">

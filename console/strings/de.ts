@@ -146,6 +146,10 @@ export const de: Strings = {
     makeHint: "Für Personen in Ihrer Organisation. Er erscheint in nichts Öffentlichem.",
     makeGo: "Log anlegen",
     made: (name) => `Das Log „${name}“ ist angelegt.`,
+    ofKedge: {
+      "Kedge's own trail": "Kedges eigener Prüfpfad",
+      "What was signed off": "Was abgezeichnet wurde",
+    },
   },
   log: {
     back: "Alle Logs",
@@ -354,7 +358,7 @@ export const de: Strings = {
       "Der ganze Prüfpfad, das Älteste zuerst. Mit beiden Dateien holt die Nachweise, wer das Log lesen darf, und jeder kann sie prüfen.",
     downloaded: (n) => `${some(n, "Ereignis", "Ereignisse")} heruntergeladen.`,
     downloadCut: (n) =>
-      `Heruntergeladen sind die neuesten (${some(n, "Ereignis", "Ereignisse")}); es gibt ältere: Der Befehl „kedge trail“ schreibt alle.`,
+      `Heruntergeladen ${n === 1 ? "ist das neueste Ereignis" : `sind die neuesten ${count(n)} Ereignisse`}; es gibt ältere: Der Befehl „kedge trail“ schreibt alle.`,
     unread: "Dieses Ereignis ist nicht lesbar.",
   },
   reviews: {

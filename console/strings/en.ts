@@ -130,6 +130,8 @@ export const en = {
     makeHint: "For people in your organisation. It appears in nothing public.",
     makeGo: "Make the log",
     made: (name: string) => `The log “${name}” is made.`,
+    /** Logs of Kedge's own, by the names that the service gives them. */
+    ofKedge: { "Kedge's own trail": "Kedge's own trail", "What was signed off": "What was signed off" },
   },
   log: {
     back: "All logs",
@@ -329,7 +331,7 @@ export const en = {
       "The whole trail, oldest first. With both files, whoever may read the log fetches the proofs, and anyone checks them.",
     downloaded: (n: number) => `${some(n, "event", "events")} downloaded.`,
     downloadCut: (n: number) =>
-      `These are the newest ${some(n, "event", "events")}, and there are older ones: the command “kedge trail” writes all.`,
+      `${n === 1 ? "This is the newest event" : `These are the newest ${count(n)} events`}, and there are older ones: the command “kedge trail” writes all.`,
     unread: "This event cannot be read.",
   },
   reviews: {

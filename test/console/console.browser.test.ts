@@ -403,6 +403,26 @@ describe.skipIf(!hasChromium)("the console", () => {
     expect(await row.textContent()).toMatch(/audit.*from .*2026.*patient and after hours.*1,234/);
   });
 
+  test("a log that was made meanwhile is listed when the logs are shown again, and a failure takes no page away", async () => {
+    const { page } = await signedIn();
+    const { authorization } = await firstLog(page);
+    const answer = await fetch(`${kedge.url}/v1/logs`, {
+      ...{ method: "POST", headers: { authorization, "content-type": "application/json" } },
+      body: JSON.stringify({ name: "made meanwhile" }),
+    });
+    expect(answer.status).toBe(201);
+    await page.getByRole("link", { name: "About" }).click();
+    await page.route("**/v1/logs", (route) => route.abort());
+    await page.getByRole("link", { name: "Logs", exact: true }).click();
+    const alert = page.getByRole("alert");
+    await alert.getByText("The service cannot be reached").waitFor();
+    expect(await page.getByRole("rowheader").count()).toBeGreaterThan(0);
+    await page.unroute("**/v1/logs");
+    await alert.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("rowheader", { name: "made meanwhile" }).waitFor();
+    expect(await alert.count()).toBe(0);
+  });
+
   test("before the session ends it says so", async () => {
     const { page } = await open();
     await page.clock.install();
@@ -618,6 +638,13 @@ describe.skipIf(!hasChromium)("the console", () => {
       const { page } = await signedIn();
       await page.getByRole("button", { name: "Deutsch" }).click();
       await page.getByText("An jedes Log wird nur angehängt.").waitFor();
+      // Logs of Kedge's own too, wherever one is chosen, and those of the organisation by their own names.
+      await page.getByRole("rowheader", { name: "Kedges eigener Prüfpfad" }).waitFor();
+      await page.getByRole("link", { name: "Einträge beweisen" }).click();
+      const choice = page.getByLabel("Log", { exact: true });
+      await choice.getByRole("option", { name: "Kedges eigener Prüfpfad" }).waitFor({ state: "attached" });
+      expect(await choice.textContent()).not.toContain("Kedge's own trail");
+      await page.getByRole("link", { name: "Logs", exact: true }).click();
       expect(await page.evaluate("document.documentElement.lang")).toBe("de");
       await page.getByRole("button", { name: "English" }).click();
       await page.getByText("An jedes Log wird nur angehängt.").waitFor({ state: "detached" });

@@ -217,7 +217,7 @@ describe.skipIf(!hasChromium)("the officer's work", () => {
     await begin(page);
     await proven(page, "499 of 499 rows: 498 unchanged, 1 changed");
     await page.getByRole("button", { name: "Reconcile", exact: true }).click();
-    await page.getByText("1 row changed after they were logged").waitFor();
+    await page.getByText("1 row changed after it was logged").waitFor();
     await page.getByText("1 record without a row: left out of the export").waitFor();
     await context.close();
     expect(wrong).toEqual([]);
@@ -236,6 +236,11 @@ describe.skipIf(!hasChromium)("the officer's work", () => {
     expect(await page.locator(".case-made").allTextContents()).toEqual([
       expect.stringMatching(/^Signed off/),
     ]);
+    // The log of reviews is there to be chosen at once, and what was done on the page is still there.
+    const choice = page.getByLabel("Log", { exact: true });
+    await choice.getByRole("option", { name: "What was signed off" }).waitFor({ state: "attached" });
+    expect(await choice.locator("option:checked").textContent()).toBe("audit");
+    expect(await counts(page)).toContain("1 of 500 rows: 1 unchanged");
     await page.getByRole("link", { name: "Reviews" }).click();
     await page.getByRole("row", { name: /break-the-glass/i }).waitFor();
     await screen(page, "officer-reviews", "view");

@@ -1,5 +1,6 @@
 /** What the console says: whole in each language, and in words that hold up. */
 import { expect, test } from "vitest";
+import { SYSTEM_LOGS } from "../../service/tenants.ts";
 
 /** By a path that is put together: the console is a project of its own, with other types. */
 const languages = ["en", "de"].map(async (name): Promise<unknown> => {
@@ -43,6 +44,15 @@ test("each text is there in both languages", () => {
       "2, 3",
     ]),
   );
+});
+
+test("each log of Kedge's own has a name in both languages, in English that of the service", () => {
+  const names = Object.values(SYSTEM_LOGS);
+  const of = (texts: [string, string][]) => texts.filter(([path]) => path.startsWith(".logs.ofKedge."));
+  expect(of(english)).toEqual(names.map((name) => [`.logs.ofKedge.${name}`, name]));
+  const translated = of(german).map(([, name]) => name);
+  expect(translated).toHaveLength(names.length);
+  for (const name of translated) expect(names).not.toContain(name);
 });
 
 test("no text says more than a proof shows", () => {

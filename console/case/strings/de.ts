@@ -7,7 +7,6 @@ import type { Strings } from "./en.ts";
 
 const number = new Intl.NumberFormat("de");
 const rows = (n: number) => (n === 1 ? "1 Zeile" : `${number.format(n)} Zeilen`);
-const events = (n: number) => (n === 1 ? "1 Ereignis" : `${number.format(n)} Ereignisse`);
 const records = (n: number) => (n === 1 ? "1 Record" : `${number.format(n)} Records`);
 const proofs = (n: number) => (n === 1 ? "1 Nachweis" : `${number.format(n)} Nachweise`);
 
@@ -152,9 +151,11 @@ export const de: Strings = {
       "Das Log kennt keine dieser Zeilen. Prüfen Sie zuerst, ob Sie das Log gewählt haben, an das sie gesendet wurden, und ob die Records zu diesem Export gehören. Ein Schlüsselbund allein öffnet keine Ereignisse, die eine Quelle nummeriert hat, wie ein Agent es tut: Geben Sie deren Records.",
     resume: "Fortsetzen",
     unopened: (n) =>
-      `Zu ${events(n)} gibt es weder Record noch Schlüssel: Ob sie protokolliert wurden, ist nicht zu sagen. Geben Sie die Records dieser Ereignisse oder den Schlüsselbund.`,
+      n === 1
+        ? "Zu 1 Ereignis gibt es weder Record noch Schlüssel: Ob es protokolliert wurde, ist nicht zu sagen. Geben Sie den Record dieses Ereignisses oder den Schlüsselbund."
+        : `Zu ${number.format(n)} Ereignissen gibt es weder Record noch Schlüssel: Ob sie protokolliert wurden, ist nicht zu sagen. Geben Sie die Records dieser Ereignisse oder den Schlüsselbund.`,
     unread: (n) =>
-      `Aus ${n === 1 ? "1 Zeile" : `${number.format(n)} Zeilen`} sind weder Zeit noch Benutzer noch Patient zu lesen. Kein Filter findet sie: Dass nichts gefunden wird, besagt nichts. Gehören sie zu einer Tabelle, geben Sie auch die Datei headers.ndjson, die neben ihren Records liegt: Sie sagt, was die Spalten sind.`,
+      `Aus ${rows(n)} sind weder Zeit noch Benutzer noch Patient zu lesen. Kein Filter findet sie: Dass nichts gefunden wird, besagt nichts. ${n === 1 ? "Gehört" : "Gehören"} sie zu einer Tabelle, geben Sie auch die Datei headers.ndjson, die neben ${n === 1 ? "ihrem Record" : "ihren Records"} liegt: Sie sagt, was die Spalten sind.`,
     never: VERDICT_WORDS.de.notShown,
   },
   table: {
@@ -200,6 +201,8 @@ export const de: Strings = {
     patient: "Patient oder Patientennummer",
     action: "Aktion",
     recordType: "Datensatzart",
+    whole:
+      "Benutzer, Patient, Aktion und Datensatzart: im Ganzen, wie in der Tabelle. Ein Teil davon findet nichts; von einer Aktion mit Doppelpunkt genügt, was davor steht.",
     breakTheGlass: "Nur Notfallzugriffe (Break-the-Glass)",
     sameSurname: "Gleicher Nachname",
     afterHours: "Außerhalb der Arbeitszeit",
@@ -286,7 +289,7 @@ export const de: Strings = {
     allVerdicts:
       "Ein Paket enthält die Zeilen mit jedem Urteil: Welche wegzulassen, führte die Empfänger irre.",
     made: (name, n, left) =>
-      `${name} wurde erstellt: ${rows(n)}.${left === 0 ? "" : ` Nicht enthalten: ${rows(left)}, zu denen es weder Record noch Schlüssel gibt.`}`,
+      `${name} wurde erstellt: ${rows(n)}.${left === 0 ? "" : ` Nicht enthalten: ${rows(left)}, zu ${left === 1 ? "der" : "denen"} es weder Record noch Schlüssel gibt.`}`,
     noRows: "Es gibt keine Zeile zum Weitergeben: Erweitern Sie die Filter.",
   },
   reconcile: {
@@ -306,7 +309,7 @@ export const de: Strings = {
       recordNotInLog: (n) => `${records(n)} ohne Zeile und auch nicht im Log`,
       recordCannotTell: (n) =>
         `${records(n)} ohne Zeile; ob im Log vorhanden, ist noch nicht zu sagen: Gleichen Sie erneut ab, sobald der Dienst erreichbar ist`,
-      cannotTell: (n) => `${rows(n)}, zu denen noch nichts zu sagen ist`,
+      cannotTell: (n) => `${rows(n)}, zu ${n === 1 ? "der" : "denen"} noch nichts zu sagen ist`,
       copies: (n) => `${rows(n)} doppelt im Export`,
       gap: (n) => `${n === 1 ? "1 Lücke" : `${number.format(n)} Lücken`} in der Nummerierung`,
     },

@@ -133,9 +133,9 @@ export const en = {
       "The log knows none of these rows. Before anything else, check that you chose the log that they were sent to, and that the records are of this export. A keyring alone opens no events that a source numbered, as an agent does: give their records.",
     resume: "Go on",
     unopened: (n: number) =>
-      `For ${events(n)} there is neither a record nor a key: whether they were logged cannot be told. Give the records of these events, or the keyring.`,
+      `For ${events(n)} there is neither a record nor a key: whether ${n === 1 ? "it was" : "they were"} logged cannot be told. Give the ${n === 1 ? "record of this event" : "records of these events"}, or the keyring.`,
     unread: (n: number) =>
-      `Of ${rows(n)} neither time, user nor patient can be read. No filter finds them: that nothing is found shows nothing. If they are of a table, also give the file headers.ndjson that lies beside their records: it says what the columns are.`,
+      `Of ${rows(n)} neither time, user nor patient can be read. No filter finds ${n === 1 ? "it" : "them"}: that nothing is found shows nothing. If ${n === 1 ? "it is" : "they are"} of a table, also give the file headers.ndjson that lies beside ${n === 1 ? "its record" : "their records"}: it says what the columns are.`,
     never: VERDICT_WORDS.en.notShown,
   },
   table: {
@@ -182,6 +182,8 @@ export const en = {
     patient: "Patient or MRN",
     action: "Action",
     recordType: "Record type",
+    whole:
+      "User, patient, action and record type: whole, as in the table. A part finds nothing; of an action with a colon, what stands before the colon will do.",
     breakTheGlass: "Break-the-glass only",
     sameSurname: "Same surname",
     afterHours: "After hours",
@@ -276,13 +278,14 @@ export const en = {
       n === 0 ? "Reconciled: nothing was found." : "Reconciled: see what was found.",
     more: (n: number) => `And ${number.format(n)} more.`,
     is: {
-      changed: (n: number) => `${rows(n)} changed after they were logged, or never logged like this`,
+      changed: (n: number) =>
+        `${rows(n)} changed after ${n === 1 ? "it was" : "they were"} logged, or never logged like this`,
       notInLog: (n: number) =>
         `${rows(n)} that the log does not know: changed, never logged there, or not sent yet`,
       withoutRow: (n: number) => `${records(n)} without a row: left out of the export`,
       recordNotInLog: (n: number) => `${records(n)} without a row, and not in the log either`,
       recordCannotTell: (n: number) =>
-        `${records(n)} without a row, of which it cannot be told yet whether the log has them: reconcile again once the service can be reached`,
+        `${records(n)} without a row, of which it cannot be told yet whether the log has ${n === 1 ? "it" : "them"}: reconcile again once the service can be reached`,
       cannotTell: (n: number) => `${rows(n)} of which nothing can be told yet`,
       copies: (n: number) => `${rows(n)} twice in the export`,
       gap: (n: number) => `${n === 1 ? "1 gap" : `${number.format(n)} gaps`} in the numbering`,

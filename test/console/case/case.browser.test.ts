@@ -150,7 +150,7 @@ describe.skipIf(!hasChromium)("a case in Chromium", () => {
     await page.keyboard.press("Escape");
 
     await page.getByRole("button", { name: "Reconcile", exact: true }).click();
-    await page.getByText("1 row changed after they were logged").waitFor();
+    await page.getByText("1 row changed after it was logged").waitFor();
 
     await page.getByRole("button", { name: "Deutsch" }).click();
     for (const width of [320, 1280]) {
@@ -226,6 +226,19 @@ describe.skipIf(!hasChromium)("a case in Chromium", () => {
     const said = page.getByRole("dialog");
     await expect.poll(() => said.locator(".case-verdict").textContent()).toBe("Cannot tell yet");
     await said.getByText("the answer was that the log has no such record").waitFor();
+  });
+
+  test("a part of a value finds nothing, and each field that wants the whole says so", async () => {
+    const page = await proven(await open());
+    for (const label of ["User", "Patient or MRN", "Action", "Record type"]) {
+      const described = await page.getByLabel(label, { exact: true }).getAttribute("aria-describedby");
+      expect(await page.locator(`#${described}`).textContent()).toContain("A part finds nothing");
+    }
+    const user = page.getByLabel("User", { exact: true });
+    await user.fill("ogin3");
+    await expect.poll(() => counts(page)).toMatch(/^0 of/);
+    await user.fill("LOGIN3");
+    await expect.poll(() => counts(page)).toMatch(/^4 of/);
   });
 
   test("a review is signed off with its filter's words kept here", async () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { evidenceKeys, keepLogVkeys, pinnedKeys } from "@kedge/verify/cli/credentials";
 import { readPolicy, readVkeys } from "@kedge/verify/cli/keys";
 import { formatVkey } from "@kedge/verify/tlog/note";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { anchor, anchorMldsa, log, logSigner, policyText } from "../../../support/proofs.ts";
 
 const [LOG, ANCHOR, MLDSA] = [log, anchor, anchorMldsa].map(({ vkey }) => formatVkey(vkey)) as [
@@ -24,8 +24,13 @@ const write = async (name: string, text: string | Uint8Array): Promise<string> =
 };
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "kedge-keys-"));
+  // What is not given is looked for in ./.kedge, and `npm start` leaves credentials there.
+  vi.stubEnv("KEDGE_DATA", join(folder, "none"));
 });
-afterEach(() => rm(folder, { recursive: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  return rm(folder, { recursive: true });
+});
 
 const labels = (text: string): string[] => readVkeys(text).map(formatVkey);
 
