@@ -11,7 +11,6 @@ import type { Canonicalisation } from "@kedge/verify/events/canonical";
 import { COMMITMENT_HEX } from "@kedge/verify/events/commitment";
 import { parseMediaType } from "@kedge/verify/events/media";
 import { type Disclosure, LANGUAGES, PACK_KINDS, type PackFilter } from "@kedge/verify/pack/pack";
-import { policyText } from "@kedge/verify/proof/keys";
 import { PROOF_SUFFIX } from "@kedge/verify/proof/names";
 import { VERDICT_WORDS } from "@kedge/verify/proof/verdict-words";
 import { hexToBytes } from "@noble/hashes/utils.js";
@@ -33,6 +32,7 @@ import {
 import { KeptProofs } from "../evidence/kept-proofs.ts";
 import { type CaseInput, type MadePack, makePack } from "../evidence/make.ts";
 import { candidatesOf, commitsOf, type OpenRest, openEvents, settleEvents } from "../evidence/open.ts";
+import { policyOfCase } from "../evidence/policy.ts";
 import type { GivenFile, OpenedEvent } from "../evidence/types.ts";
 import { presetSchema } from "../journal/header.ts";
 import { type KeyringFlags, openTenantKeys, withKeyring } from "./keyring.ts";
@@ -144,12 +144,14 @@ async function evidence(flags: Flags): Promise<void> {
       const proof = proofs.get(commitment);
       return proof !== undefined && !("noProof" in proof && proof.noProof === "unknown");
     });
+    const given = { events: settled, proofs, case: about };
+    const policy = policyOfCase(keys, given);
     const shown = progress("per cent of the pack made");
     let done = 0;
     const { disclosures } = flags;
     const made = await makePack(
       {
-        ...{ events: settled, proofs, policy: policyText(keys), case: about, page },
+        ...{ ...given, policy, page },
         authorities: (flags.tsaCert ?? []).map((file) => readText(file)),
         ...(disclosures !== undefined && { disclosures: readDisclosures(disclosures, settled) }),
       },
