@@ -232,7 +232,7 @@ export function openCase({ tell, signal }: CaseContext): Handlers {
       return { ...made("proofs.ndjson", lines.join(""), "application/x-ndjson"), count: lines.length };
     },
 
-    gaps: () => completenessOf(table.events(), proofs).map(sourceGaps),
+    gaps: () => completenessOf(table.events(), proofs, openVerifier(trust)).map(sourceGaps),
 
     async reconcile(service): Promise<Reconciled> {
       const end = signal();

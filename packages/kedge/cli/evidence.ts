@@ -431,7 +431,7 @@ async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-function tell({ judged, unopened }: MadePack, rest: OpenRest, { out }: Flags): void {
+function tell({ judged, unopened, unproven }: MadePack, rest: OpenRest, { out }: Flags): void {
   const { counts, case: about, verdict, evidence } = judged;
   const words = VERDICT_WORDS.en;
   const { total, unchanged, withheld, changed, untold } = counts;
@@ -458,6 +458,11 @@ function tell({ judged, unopened }: MadePack, rest: OpenRest, { out }: Flags): v
   if (rest.untold > 0) {
     warn(
       `of ${rest.untold} events it would take too many tries to find their records: give the tenant key, or the events in the order of the records`,
+    );
+  }
+  if (unproven.length > 0) {
+    warn(
+      `${unproven.length} manifests that were given are not in it and count for nothing, for no key of the pack proves them, first ${unproven[0]?.file}`,
     );
   }
   const isAll = verdict === "unchanged" && unopened.length === 0;

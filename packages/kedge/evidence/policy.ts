@@ -15,8 +15,8 @@ import { commitsOf } from "./open.ts";
 
 /**
  * The policy of a pack. The logs of a tenant share their public keys, each under its own name, and a policy has a public key
- * once (c2sp.org/tlog-policy): keys of logs that the case is not of are left out. Throws EvidenceError `case` where it is of
- * several that share one, `filter`.
+ * once (c2sp.org/tlog-policy): keys of logs that the rows of the case are not in are left out. Throws EvidenceError `case` where
+ * they are in several that share one, `filter`.
  */
 export function policyOfCase(
   { logVkeys, ...others }: Keys,
@@ -24,12 +24,14 @@ export function policyOfCase(
 ): string {
   const [first] = logVkeys;
   if (logVkeys.every(({ name }) => name === first?.name)) return policyText({ logVkeys, ...others });
-  const origins = originsOf(input);
-  const used = logVkeys.filter(({ name }) => origins.has(name));
+  const { ofRows, ofManifests } = originsOf(input);
+  const used = logVkeys.filter(({ name }) => ofRows.has(name));
   // Where no proof is of any of them, none shows anything: those of the log that was pinned first are as good as others.
   const own = used.length > 0 ? used : logVkeys.filter(({ name }) => name === first?.name);
   if (own.some((vkey) => own.some((other) => sharesKey(vkey, other))))
     throw new EvidenceError("case", SEVERAL_LOGS);
+  for (const vkey of logVkeys)
+    if (ofManifests.has(vkey.name) && !own.some((other) => sharesKey(vkey, other))) own.push(vkey);
   return policyText({ logVkeys: own, ...others });
 }
 
@@ -42,15 +44,16 @@ const sharesKey = (a: Vkey, b: Vkey): boolean => a.name !== b.name && equalBytes
 function originsOf({ events, proofs, case: { filter, zone } }: Parameters<typeof policyOfCase>[1]) {
   const isIn = rowFilter(filter, zone);
   const parse = kept(parseCheckpoint);
-  const origins = new Set<string>();
+  const [ofRows, ofManifests] = [new Set<string>(), new Set<string>()];
   for (const event of events) {
     const proof = proofs.get(commitsOf(event)?.commitment ?? "")?.proof;
-    if (proof === undefined || !(isManifest(event) || isIn(event))) continue;
+    const origins = isManifest(event) ? ofManifests : ofRows;
+    if (proof === undefined || !(origins === ofManifests || isIn(event))) continue;
     try {
       origins.add(parse(parseProof(proof, parse).checkpoint).checkpoint.origin);
     } catch (error) {
       if (!(error instanceof TlogError)) throw error;
     }
   }
-  return origins;
+  return { ofRows, ofManifests };
 }
