@@ -1,7 +1,7 @@
 /** `kedge evidence`: an evidence pack, of an export and the proofs of its rows. */
 import { open, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { readInput, readText } from "@kedge/verify/cli/files";
 import { listFiles } from "@kedge/verify/cli/inputs";
@@ -319,19 +319,21 @@ async function givenFiles({
   proofs = [],
   manifests = [],
 }: Flags): Promise<SortedFiles> {
-  const names = new Set<string>();
+  const belowOf = new Map<string, string>();
   const leftOut: string[] = [];
-  for await (const { name } of listFiles([...events, ...records, ...manifests], leftOut)) {
+  for await (const { name, below } of listFiles([...events, ...records, ...manifests], leftOut)) {
     if (name === "-") throw misuse("Standard input cannot be given here: write it into a file");
-    names.add(name);
+    belowOf.set(name, below);
   }
   for (const path of proofs) {
-    for await (const { name } of listFiles([path], leftOut)) names.add(name);
-    for (const name of await ownProofs(path)) names.add(name);
+    for await (const { name, below } of listFiles([path], leftOut)) belowOf.set(name, below);
+    for (const name of await ownProofs(path)) belowOf.set(name, basename(name));
   }
   if (leftOut.length > 0)
     throw misuse("What was left out may be a part of the export: see above, and give it");
-  const files = [...names].map((name): GivenFile => ({ name, bytes: readInput(name, MAX_FILE) }));
+  const files = [...belowOf].map(
+    ([name, below]): GivenFile => ({ name, below, bytes: readInput(name, MAX_FILE) }),
+  );
   const sorted = sortFiles(files);
   if (sorted.events.length === 0) throw misuse("There is no export in what was given with --events");
   return sorted;

@@ -1,5 +1,5 @@
 /** `kedge evidence` as a process, against a service in this process: from an export to a pack that verifies. */
-import { access, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { access, copyFile, mkdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatVkey } from "@kedge/verify/tlog/note";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -85,6 +85,19 @@ test("keys of another log that are pinned beside, of which one is the same key, 
   const made = await run("evidence", ...given, "--credentials", "two-logs.json", "-o", "two.zip");
   expect(made).toMatchObject({ code: 0 });
   expect(await readFile(join(cwd, "two.zip"))).toEqual(await readFile(join(cwd, "one.zip")));
+});
+
+test("an export in .kedge is one where it, or its folder, was named", async () => {
+  await mkdir(join(cwd, ".kedge/demo"));
+  await copyFile(join(cwd, "ehr.ndjson"), join(cwd, ".kedge/demo/ehr.ndjson"));
+  await copyFile(join(cwd, "records.ndjson"), join(cwd, ".kedge/demo/records.ndjson"));
+  const out = expect.stringMatching(/^Unchanged {2}9 rows of 9 events/);
+  const given = ["--events", ".kedge/demo/ehr.ndjson", "--records", ".kedge/demo/records.ndjson"];
+  expect(await run("evidence", ...given, "-o", "file.zip")).toMatchObject({ code: 0, out });
+  expect(await run("evidence", "--events", ".kedge/demo", "-o", "folder.zip")).toMatchObject({
+    code: 0,
+    out,
+  });
 });
 
 test("rows that were changed, added and taken out: changed in the pack, told, and exit code 1", async () => {
