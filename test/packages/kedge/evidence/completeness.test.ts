@@ -108,3 +108,15 @@ test("a row that was changed is not missing, and is not what its hour's manifest
     { periods: [{ verdict: "incomplete" }], findings: [{ finding: "manifest_root" }] },
   ]);
 });
+
+test("nor is it missing in a pack of a selection that it is in, by the word of who made it", async () => {
+  const edited = rowsOf((lines) => lines.map((line) => line.replace("MRN-3", "MRN-8")).toSpliced(4, 1));
+  const input = packInput({
+    ...{ events: [...edited, own.event], proofs: proofsWith(own) },
+    case: { kind: "access", language: "en", zone: "UTC", filter: { patient: "MRN-8" } },
+  });
+  const { zip } = await makePack(input, { makeReport: stubReport });
+  const { verdict, files, maker } = await judgePack(await readPack(zip), { makeReport: stubReport });
+  expect([verdict, files]).toEqual(["changed", []]);
+  expect(maker?.sources).toMatchObject([{ findings: [{ finding: "sequence_missing", first: "5" }] }]);
+});
