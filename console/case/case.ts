@@ -4,6 +4,7 @@ import { completenessOf } from "@kedge/cli/evidence/completeness";
 import { KeptProofs } from "@kedge/cli/evidence/kept-proofs";
 import type { MadePack, MakeOptions } from "@kedge/cli/evidence/make";
 import { claimOf, commitsOf, type OpenRest } from "@kedge/cli/evidence/open";
+import { policyOfCase } from "@kedge/cli/evidence/policy";
 import { reconcile } from "@kedge/cli/evidence/reconcile";
 import type { Commits, OpenedEvent } from "@kedge/cli/evidence/types";
 import { type SourceCompleteness, stretchesOf } from "@kedge/verify/audit/completeness";
@@ -11,7 +12,6 @@ import { ClientError } from "@kedge/verify/error";
 import { startPace } from "@kedge/verify/pack/pace";
 import type { Disclosure } from "@kedge/verify/pack/pack";
 import { withOpening } from "@kedge/verify/proof/extra";
-import { policyText } from "@kedge/verify/proof/keys";
 import { tellVerdict, VERDICT_WORDS } from "@kedge/verify/proof/verdict-words";
 import { openVerifier, type VerifyReport } from "@kedge/verify/proof/verify";
 import { tellReport } from "@kedge/verify/proof/words";
@@ -97,11 +97,11 @@ export function openCase({ tell, signal }: CaseContext): Handlers {
     }
     // The report takes more code than all the rest.
     const { makePack } = await import("@kedge/cli/evidence/make");
+    const given = { events: table.events(), proofs };
     return await makePack(
       {
-        events: table.events(),
-        proofs,
-        policy: policyText(trust),
+        ...given,
+        policy: policyOfCase(trust, { ...given, case: wanted }),
         authorities,
         case: {
           ...{ kind, language, filter: wanted.filter, zone: wanted.zone },
@@ -232,7 +232,7 @@ export function openCase({ tell, signal }: CaseContext): Handlers {
       return { ...made("proofs.ndjson", lines.join(""), "application/x-ndjson"), count: lines.length };
     },
 
-    gaps: () => completenessOf(table.events(), proofs).map(sourceGaps),
+    gaps: () => completenessOf(table.events(), proofs, openVerifier(trust)).map(sourceGaps),
 
     async reconcile(service): Promise<Reconciled> {
       const end = signal();

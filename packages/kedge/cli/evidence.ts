@@ -1,7 +1,7 @@
 /** `kedge evidence`: an evidence pack, of an export and the proofs of its rows. */
 import { open, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { pinnedKeys, type SettingFlags, withLog, withVkeys } from "@kedge/verify/cli/credentials";
 import { readInput, readText } from "@kedge/verify/cli/files";
 import { listFiles } from "@kedge/verify/cli/inputs";
@@ -11,7 +11,6 @@ import type { Canonicalisation } from "@kedge/verify/events/canonical";
 import { COMMITMENT_HEX } from "@kedge/verify/events/commitment";
 import { parseMediaType } from "@kedge/verify/events/media";
 import { type Disclosure, LANGUAGES, PACK_KINDS, type PackFilter } from "@kedge/verify/pack/pack";
-import { policyText } from "@kedge/verify/proof/keys";
 import { PROOF_SUFFIX } from "@kedge/verify/proof/names";
 import { VERDICT_WORDS } from "@kedge/verify/proof/verdict-words";
 import { hexToBytes } from "@noble/hashes/utils.js";
@@ -33,6 +32,7 @@ import {
 import { KeptProofs } from "../evidence/kept-proofs.ts";
 import { type CaseInput, type MadePack, makePack } from "../evidence/make.ts";
 import { candidatesOf, commitsOf, type OpenRest, openEvents, settleEvents } from "../evidence/open.ts";
+import { policyOfCase } from "../evidence/policy.ts";
 import type { GivenFile, OpenedEvent } from "../evidence/types.ts";
 import { presetSchema } from "../journal/header.ts";
 import { type KeyringFlags, openTenantKeys, withKeyring } from "./keyring.ts";
@@ -144,12 +144,14 @@ async function evidence(flags: Flags): Promise<void> {
       const proof = proofs.get(commitment);
       return proof !== undefined && !("noProof" in proof && proof.noProof === "unknown");
     });
+    const given = { events: settled, proofs, case: about };
+    const policy = policyOfCase(keys, given);
     const shown = progress("per cent of the pack made");
     let done = 0;
     const { disclosures } = flags;
     const made = await makePack(
       {
-        ...{ events: settled, proofs, policy: policyText(keys), case: about, page },
+        ...{ ...given, policy, page },
         authorities: (flags.tsaCert ?? []).map((file) => readText(file)),
         ...(disclosures !== undefined && { disclosures: readDisclosures(disclosures, settled) }),
       },
@@ -317,19 +319,21 @@ async function givenFiles({
   proofs = [],
   manifests = [],
 }: Flags): Promise<SortedFiles> {
-  const names = new Set<string>();
+  const belowOf = new Map<string, string>();
   const leftOut: string[] = [];
-  for await (const { name } of listFiles([...events, ...records, ...manifests], leftOut)) {
+  for await (const { name, below } of listFiles([...events, ...records, ...manifests], leftOut)) {
     if (name === "-") throw misuse("Standard input cannot be given here: write it into a file");
-    names.add(name);
+    belowOf.set(name, below);
   }
   for (const path of proofs) {
-    for await (const { name } of listFiles([path], leftOut)) names.add(name);
-    for (const name of await ownProofs(path)) names.add(name);
+    for await (const { name, below } of listFiles([path], leftOut)) belowOf.set(name, below);
+    for (const name of await ownProofs(path)) belowOf.set(name, basename(name));
   }
   if (leftOut.length > 0)
     throw misuse("What was left out may be a part of the export: see above, and give it");
-  const files = [...names].map((name): GivenFile => ({ name, bytes: readInput(name, MAX_FILE) }));
+  const files = [...belowOf].map(
+    ([name, below]): GivenFile => ({ name, below, bytes: readInput(name, MAX_FILE) }),
+  );
   const sorted = sortFiles(files);
   if (sorted.events.length === 0) throw misuse("There is no export in what was given with --events");
   return sorted;
@@ -429,7 +433,7 @@ async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-function tell({ judged, unopened }: MadePack, rest: OpenRest, { out }: Flags): void {
+function tell({ judged, unopened, unproven }: MadePack, rest: OpenRest, { out }: Flags): void {
   const { counts, case: about, verdict, evidence } = judged;
   const words = VERDICT_WORDS.en;
   const { total, unchanged, withheld, changed, untold } = counts;
@@ -456,6 +460,11 @@ function tell({ judged, unopened }: MadePack, rest: OpenRest, { out }: Flags): v
   if (rest.untold > 0) {
     warn(
       `of ${rest.untold} events it would take too many tries to find their records: give the tenant key, or the events in the order of the records`,
+    );
+  }
+  if (unproven.length > 0) {
+    warn(
+      `${unproven.length} manifests that were given are not in it and count for nothing, for no key of the pack proves them, first ${unproven[0]?.file}`,
     );
   }
   const isAll = verdict === "unchanged" && unopened.length === 0;

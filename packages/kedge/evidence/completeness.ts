@@ -7,6 +7,7 @@ import {
   noNumbered,
   type SourceCompleteness,
 } from "@kedge/verify/audit/completeness";
+import type { Opening } from "@kedge/verify/events/commitment";
 import { EventError } from "@kedge/verify/events/error";
 import {
   isOwnSource,
@@ -14,10 +15,9 @@ import {
   manifestSource,
   parseManifest,
 } from "@kedge/verify/events/manifest";
-import { parseProofFile } from "@kedge/verify/proof/extra";
-import { TlogError } from "@kedge/verify/tlog/error";
+import type { VerifyClaim, VerifyReport } from "@kedge/verify/proof/verify";
 import { hexToBytes } from "@noble/hashes/utils.js";
-import { commitsOf } from "./open.ts";
+import { claimOf } from "./open.ts";
 import type { OpenedEvent, Proofs } from "./types.ts";
 
 /** What calls itself a manifest and is none is an event like any other: nobody hides a row behind a media type. */
@@ -32,55 +32,70 @@ export function isManifest({ opening, bytes }: OpenedEvent): boolean {
 }
 
 /**
- * Of every source that has a number or a manifest. Manifests are among the events: opened ones, whose proofs say where they
- * stand. A manifest without a proof is not relied on.
+ * Of every source that has a number, or a manifest that is proven: one that is not is none, as in a pack, for whoever hands over
+ * an export may have made it up. Manifests are among the events.
+ *
+ * A row that was changed is not the event of its number, and the number is not missing: its hour is not as its manifest has it.
+ *
+ * @param verify under the keys that the rows are held against
  */
-export function completenessOf(events: readonly OpenedEvent[], proofs: Proofs): SourceCompleteness[] {
+export function completenessOf(
+  events: readonly OpenedEvent[],
+  proofs: Proofs,
+  verify: Verify,
+): SourceCompleteness[] {
   const numbered = new Map<string, NumberedEvents>();
   const manifests = new Map<string, GivenManifest[]>();
+  const number = ({ source, sequence }: Opening, commitment: string): void => {
+    if (source === undefined || sequence === undefined || isOwnSource(source)) return;
+    const ofSource = numbered.get(source) ?? noNumbered();
+    numbered.set(source, ofSource);
+    addNumbered(ofSource, BigInt(sequence), commitment);
+  };
   const seen = new Set<string>();
+  const changed = new Map<string, Opening>();
   for (const event of events) {
-    const { commitment, opening } = commitsOf(event) ?? {};
-    if (commitment === undefined || seen.has(commitment)) continue;
-    seen.add(commitment);
-    if (opening?.source === undefined || opening.sequence === undefined) continue;
-    if (isManifest(event)) {
-      const given = givenManifest(event, proofs);
-      if (given !== undefined) append(manifests, given.manifest.source, given);
-    } else if (!isOwnSource(opening.source)) {
-      const ofSource = numbered.get(opening.source) ?? noNumbered();
-      numbered.set(opening.source, ofSource);
-      addNumbered(ofSource, BigInt(opening.sequence), commitment);
+    const { commitment, opening, changedFrom } = event;
+    if (commitment === undefined || opening === undefined) {
+      if (changedFrom !== undefined) changed.set(changedFrom.commitment, changedFrom.opening);
+      continue;
     }
+    if (seen.has(commitment)) continue;
+    seen.add(commitment);
+    if (!isManifest(event)) {
+      number(opening, commitment);
+      continue;
+    }
+    const given = givenManifest(event, proofs, verify);
+    if (given !== undefined) append(manifests, given.manifest.source, given);
   }
+  // Of a record that opens a row elsewhere in the export nothing was changed.
+  for (const [commitment, opening] of changed) if (!seen.has(commitment)) number(opening, NO_EVENT);
   const sources = [...new Set([...numbered.keys(), ...manifests.keys()])].toSorted();
   return sources.map((source) => judgeSource(source, manifests.get(source) ?? [], numbered.get(source)));
 }
 
-function givenManifest(event: OpenedEvent, proofs: Proofs): GivenManifest | undefined {
+export type Verify = (claim: VerifyClaim) => VerifyReport;
+
+/** In place of the commitment of what was changed: no event makes it. */
+const NO_EVENT = "0".repeat(64);
+
+function givenManifest(event: OpenedEvent, proofs: Proofs, verify: Verify): GivenManifest | undefined {
   const { bytes, commitment, opening } = event;
-  if (commitment === undefined || opening?.sequence === undefined) return undefined;
-  try {
-    const manifest = parseManifest(bytes);
-    if (opening.source !== manifestSource(manifest.source)) return undefined;
-    const index = indexOf(proofs.get(commitment)?.proof);
-    return {
-      ...{ manifest, number: BigInt(opening.sequence), commitment: hexToBytes(commitment) },
-      ...(index === undefined ? {} : { index }),
-    };
-  } catch (error) {
-    if (error instanceof EventError) return undefined;
-    throw error;
-  }
+  const index = provenIndex(event, proofs, verify);
+  if (commitment === undefined || opening?.sequence === undefined || index === undefined) return undefined;
+  return {
+    ...{ manifest: parseManifest(bytes), number: BigInt(opening.sequence) },
+    ...{ commitment: hexToBytes(commitment), index },
+  };
 }
 
-function indexOf(proof: string | undefined): bigint | undefined {
-  try {
-    return proof === undefined ? undefined : parseProofFile(proof).proof.index;
-  } catch (error) {
-    if (error instanceof TlogError || error instanceof EventError) return undefined;
-    throw error;
-  }
+/** Where the event stands in its log; undefined unless its proof shows it. */
+export function provenIndex(event: OpenedEvent, proofs: Proofs, verify: Verify): bigint | undefined {
+  const claim = claimOf(event, proofs);
+  const report = claim && verify(claim);
+  if (!report?.proven || report.log === undefined || report.commitment !== event.commitment) return undefined;
+  return BigInt(report.log.index);
 }
 
 function append<T>(map: Map<string, T[]>, key: string, value: T): void {

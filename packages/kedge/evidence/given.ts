@@ -42,7 +42,7 @@ export function sortFiles(files: Iterable<GivenFile>): SortedFiles {
   const inOrder = [...files].toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   for (const file of inOrder) {
     const first = firstLine(file.bytes);
-    if (file.name.split(/[/\\]/).some(isLitter)) sorted.passedBy.push(file.name);
+    if ((file.below ?? file.name).split(/[/\\]/).some(isLitter)) sorted.passedBy.push(file.name);
     else if (looksLikeRecord(first)) sorted.records.push(file);
     else if (isProofs(file, first)) sorted.proofs.push(file);
     else if (ownName(file.name) === HEADERS) sorted.headers.push(file);

@@ -5,12 +5,14 @@ import type { Header } from "@kedge/verify/events/formats/header";
 import { PackError } from "@kedge/verify/pack/error";
 import { folded } from "@kedge/verify/pack/filter";
 import type { Disclosure, JudgedPack, PackCase, PackFilter } from "@kedge/verify/pack/pack";
+import { keysOfPolicy, POLICY } from "@kedge/verify/pack/read";
 import { type Clock, instantOf, localText } from "@kedge/verify/pack/time";
 import { type PackParts, type RowPart, writePack } from "@kedge/verify/pack/write";
 import { withOpening } from "@kedge/verify/proof/extra";
+import { openVerifier } from "@kedge/verify/proof/verify";
 import { TlogError } from "@kedge/verify/tlog/error";
 import { reportPdf } from "../report/pdf.ts";
-import { completenessOf, isManifest } from "./completeness.ts";
+import { completenessOf, isManifest, provenIndex, type Verify } from "./completeness.ts";
 import { EvidenceError } from "./error.ts";
 import { clockOf, rowFilter } from "./filter.ts";
 import { commitsOf } from "./open.ts";
@@ -39,6 +41,8 @@ export type MadePack = {
   judged: JudgedPack;
   /** Rows in the case that no record and no key opens: nothing can be shown of them, and the pack does not have them. */
   unopened: readonly OpenedEvent[];
+  /** Manifests whose proofs show nothing under the keys of the pack: they do not count, and the pack does not have them. */
+  unproven: readonly OpenedEvent[];
 };
 
 export type MakeOptions = {
@@ -67,6 +71,8 @@ export async function makePack(
   const rows = disclosures === undefined ? opened : marked(opened, disclosures, clock);
   if (withheld !== undefined) checkTexts(input.case, all);
   const headers = withheld === undefined ? headersOf(rows) : [];
+  const verify = verifierOf(input.policy);
+  const { manifests, unproven } = manifestParts(input, verify);
   const parts: PackParts = {
     case: {
       ...{ ...input.case, filter: packFilter(input.case, clock), zone, headers },
@@ -75,12 +81,12 @@ export async function makePack(
     rows: partsOf(rows, input, headers),
     policy: input.policy,
     ...(input.authorities === undefined ? {} : { authorities: input.authorities }),
-    manifests: manifestParts(input),
-    export: completenessOf(input.events, input.proofs),
+    manifests,
+    export: completenessOf(input.events, input.proofs, verify),
     page: input.page,
   };
   try {
-    return { ...(await writePack(parts, { ...options, makeReport })), unopened };
+    return { ...(await writePack(parts, { ...options, makeReport })), unopened, unproven };
   } catch (cause) {
     if (!(cause instanceof PackError)) throw cause;
     const code = cause.code === "too_large" ? "too_large" : "case";
@@ -312,24 +318,43 @@ const FIELDS = {
 
 // ---- manifests ----------------------------------------------------------------------------------------------------
 
-/** Of each source in the order of their numbers. Those that have no proof show nothing. */
-function manifestParts({ events, proofs }: PackInput): NonNullable<PackParts["manifests"]> {
+/** The verifier of who judges the pack by its own keys. */
+function verifierOf(policy: string): Verify {
+  try {
+    return openVerifier(keysOfPolicy(policy));
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
+    throw new EvidenceError("case", `${POLICY} cannot be read: ${cause.message}`, { file: POLICY, cause });
+  }
+}
+
+/** Of each source in the order of their numbers. Those that have no proof yet show nothing, and are not told of. */
+function manifestParts(
+  { events, proofs }: PackInput,
+  verify: Verify,
+): { manifests: NonNullable<PackParts["manifests"]>; unproven: OpenedEvent[] } {
   const found = new Map<string, { source: string; sequence: bigint; bytes: Uint8Array; proof: string }>();
+  const unproven: OpenedEvent[] = [];
   for (const event of events) {
     const commits = commitsOf(event);
     if (!isManifest(event) || commits === undefined) continue;
     const proof = proofs.get(commits.commitment)?.proof;
     const { source = "", sequence = "0" } = commits.opening;
     if (proof === undefined) continue;
+    if (provenIndex(event, proofs, verify) === undefined) {
+      unproven.push(event);
+      continue;
+    }
     found.set(commits.commitment, {
       ...{ source, sequence: BigInt(sequence), bytes: event.bytes },
       proof: opened(proof, commits),
     });
   }
-  return [...found]
+  const manifests = [...found]
     .map(([commitment, manifest]) => ({ commitment, ...manifest }))
     .toSorted((a, b) =>
       a.source === b.source ? Number(a.sequence - b.sequence) : a.source < b.source ? -1 : 1,
     )
     .map(({ commitment, bytes, proof }) => ({ commitment, bytes, proof }));
+  return { manifests, unproven };
 }

@@ -84,7 +84,7 @@ export function* reconcile({
   const missing = unused
     .filter(({ commitment }) => !changed.has(commitment) && !seen.has(commitment))
     .map((record): MissingRow => ({ record, is: missingIs(record, proofs, verify) }));
-  return { counts, missing, sources: completenessOf(events, proofs) };
+  return { counts, missing, sources: completenessOf(events, proofs, verify) };
 }
 
 function judge(

@@ -5,7 +5,12 @@ import type { Header } from "@kedge/verify/events/formats/header";
 import type { CommitRecord } from "@kedge/verify/pack/lines";
 
 /** A file that was given, by name and bytes; `/` between folders. */
-export type GivenFile = { readonly name: string; readonly bytes: Uint8Array };
+export type GivenFile = {
+  readonly name: string;
+  /** Its path below what was named, or its own name: folders above that are nobody's choice. Absent: all of `name`. */
+  readonly below?: string;
+  readonly bytes: Uint8Array;
+};
 
 /** One event of an export. `bytes` may be a view of its file's. */
 export type ExportedEvent = {

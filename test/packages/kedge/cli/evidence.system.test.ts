@@ -1,9 +1,11 @@
 /** `kedge evidence` as a process, against a service in this process: from an export to a pack that verifies. */
-import { access, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { access, copyFile, mkdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { formatVkey } from "@kedge/verify/tlog/note";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { kedge } from "../../../cli/run.ts";
 import { startTenant, type Tenant } from "../../../cli/tenant.ts";
+import { logSigner } from "../../../support/proofs.ts";
 
 let cwd: string;
 let server: Tenant["server"];
@@ -70,6 +72,32 @@ test("an export becomes a pack that verifies whole, the same by records and by k
   );
   expect(kept).toMatchObject({ code: 0 });
   expect(await readFile(join(cwd, "b.zip"))).toEqual(await readFile(join(cwd, "a.zip")));
+});
+
+test("keys of another log that are pinned beside, of which one is the same key, are no matter to a pack", async () => {
+  const path = join(cwd, ".kedge/credentials.json");
+  const credentials = JSON.parse(await readFile(path, "utf8"));
+  const other = formatVkey(logSigner("audit.example.org/log/second", 1).vkey);
+  const both = JSON.stringify({ ...credentials, logVkey: `${credentials.logVkey} ${other}` });
+  await writeFile(join(cwd, "two-logs.json"), both, { mode: 0o600 });
+  const given = ["--events", "ehr.ndjson", "--records", "records.ndjson", "--zone", "UTC"];
+  expect(await run("evidence", ...given, "-o", "one.zip")).toMatchObject({ code: 0 });
+  const made = await run("evidence", ...given, "--credentials", "two-logs.json", "-o", "two.zip");
+  expect(made).toMatchObject({ code: 0 });
+  expect(await readFile(join(cwd, "two.zip"))).toEqual(await readFile(join(cwd, "one.zip")));
+});
+
+test("an export in .kedge is one where it, or its folder, was named", async () => {
+  await mkdir(join(cwd, ".kedge/demo"));
+  await copyFile(join(cwd, "ehr.ndjson"), join(cwd, ".kedge/demo/ehr.ndjson"));
+  await copyFile(join(cwd, "records.ndjson"), join(cwd, ".kedge/demo/records.ndjson"));
+  const out = expect.stringMatching(/^Unchanged {2}9 rows of 9 events/);
+  const given = ["--events", ".kedge/demo/ehr.ndjson", "--records", ".kedge/demo/records.ndjson"];
+  expect(await run("evidence", ...given, "-o", "file.zip")).toMatchObject({ code: 0, out });
+  expect(await run("evidence", "--events", ".kedge/demo", "-o", "folder.zip")).toMatchObject({
+    code: 0,
+    out,
+  });
 });
 
 test("rows that were changed, added and taken out: changed in the pack, told, and exit code 1", async () => {

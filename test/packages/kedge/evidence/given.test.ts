@@ -46,6 +46,21 @@ it("a folder is sorted by what its files hold, whatever they are called", () => 
   });
 });
 
+it("a file is not litter for a folder above what was named, and is for one below it or by its own name", () => {
+  const named = [
+    { ...FHIR_FILE, name: ".kedge/demo/ehr.ndjson", below: "ehr.ndjson" },
+    { ...FHIR_FILE, name: "x.tmp/case/a/ehr.ndjson", below: "a/ehr.ndjson" },
+  ];
+  const litter = [
+    { ...FHIR_FILE, name: ".kedge/ehr.ndjson" },
+    { ...FHIR_FILE, name: "case/.git/ehr.ndjson", below: ".git/ehr.ndjson" },
+    { ...FHIR_FILE, name: "case/~$ehr.ndjson", below: "~$ehr.ndjson" },
+  ];
+  const { events, passedBy } = sortFiles([...litter, ...named]);
+  expect(events).toEqual(named);
+  expect(passedBy).toEqual(litter.map(({ name }) => name));
+});
+
 it("rows that are a file each have the header that stands beside them", () => {
   const { events, headers } = sortFiles(FOLDER);
   const [row, ...others] = readExports(events, { headers: readHeaders(headers) });
