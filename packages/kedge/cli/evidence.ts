@@ -464,7 +464,7 @@ function tell({ judged, unopened, unproven }: MadePack, rest: OpenRest, { out }:
   }
   if (unproven.length > 0) {
     warn(
-      `${unproven.length} manifests that were given are not in it and count for nothing, for no key of the pack proves them, first ${unproven[0]?.file}`,
+      `manifests that no key of the pack proves count for nothing, and are not in it: ${unproven.length}, first ${unproven[0]?.file}`,
     );
   }
   const isAll = verdict === "unchanged" && unopened.length === 0;
