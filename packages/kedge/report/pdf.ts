@@ -20,7 +20,7 @@ import {
 import { printedText, subjectsOf } from "@kedge/verify/pack/subjects";
 import { type BothTimes, hasOffset, statedClock, timesIn } from "@kedge/verify/pack/time";
 import { fingerprint, quorumText } from "@kedge/verify/proof/keys";
-import { allLoggedBy, loggedBy } from "@kedge/verify/proof/verdict";
+import { allLoggedBy, areBytes, loggedBy } from "@kedge/verify/proof/verdict";
 import { tellVerdict, VERDICT_WORDS, type VerdictWords } from "@kedge/verify/proof/verdict-words";
 import { timeText } from "@kedge/verify/rfc3339";
 import { keyLabel, visible } from "@kedge/verify/text";
@@ -147,7 +147,7 @@ function sayVerdict(doc: Document, words: Words, judged: JudgedPack): void {
     words.verdicts.by(
       allLoggedBy(shown.filter((row) => isWithheld(judged, row) === isLeftOut).map(({ report }) => report)),
     );
-  const isBytes = !shown.some(({ report }) => report?.opening?.canonicalisation === "jcs");
+  const isBytes = areBytes(shown.map(({ report }) => report));
   if (unchanged > 0) sentences.push(said.unchanged(unchanged, unchanged === total, by(false), isBytes));
   if (withheld > 0) sentences.push(said.withheld(withheld, by(true)));
   // What another version made shows no change.

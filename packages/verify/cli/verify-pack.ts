@@ -7,7 +7,7 @@ import { type JudgeOptions, judgePack } from "../pack/judge.ts";
 import { type FileFinding, factsOf, type JudgedPack, type JudgedRow, type Pack } from "../pack/pack.ts";
 import { keysOfPolicy, looksLikePack, readPack } from "../pack/read.ts";
 import { fingerprint, type Keys } from "../proof/keys.ts";
-import { allLoggedBy, type RecordVerdict, worstVerdict } from "../proof/verdict.ts";
+import { allLoggedBy, areBytes, type RecordVerdict, worstVerdict } from "../proof/verdict.ts";
 import { tellVerdict, VERDICT_WORDS } from "../proof/verdict-words.ts";
 import { type Assurance, kindOf } from "../proof/verify.ts";
 import { tellReport } from "../proof/words.ts";
@@ -158,11 +158,11 @@ function countsLine({ counts }: JudgedPack): string {
 function meaning({ verdict, counts, files, rows }: JudgedPack): string[] {
   if (counts.total === 0) return ["  There is no row in it: nothing was found, or nothing was packed."];
   if (verdict === "unchanged" && counts.withheld === 0) {
-    const isBytes = !rows.some(({ report }) => report?.opening?.canonicalisation === "jcs");
-    const same = isBytes
+    const reports = rows.map(({ report }) => report);
+    const same = areBytes(reports)
       ? "byte for byte"
       : "byte for byte or, of canonicalised JSON (RFC 8785), value for value";
-    const by = words.by(allLoggedBy(rows.map(({ report }) => report)));
+    const by = words.by(allLoggedBy(reports));
     return [
       `  Each record is, ${same}, what was logged${by === undefined ? ". No time is shown of all of them." : ` at or before ${by}.`}`,
     ];

@@ -104,18 +104,19 @@ async function judge(pack: Pack, options: JudgeOptions): Promise<JudgedPack> {
   await checkLists(pack, hashes, made, pace);
   checkLayout(pack, own, made);
   for (const [file, hash] of own.checkpoints) made.compare(file, hash);
-  checkCase(pack, own, maker, made);
+  const said = await saidOf(pack, own, maker, pace);
+  checkCase(pack, { own, maker, asOf: said[CASE] }, made);
   const outsideFilter = await paced(leftOut(pack.case, asked.rows), pace);
   if (outsideFilter.length > 0) made.addMade(CASE);
-  made.compareMade(GAPS, hashText(formatGaps(own.sources, maker?.sources)));
-  made.compareMade(TABLE, await hashCsv(pack, own.rows, pace));
+  made.compareMade(GAPS, said[GAPS]);
+  made.compareMade(TABLE, said[TABLE]);
   const judged: JudgedPack = {
     ...conclude(pack, own, { maker, evidence: hashes.get(EVIDENCE_SUMS) ?? "" }),
     notMadeAnew: [],
   };
   const notMadeAnew = await compareOwn(judged, options, made);
   const isByOthers = options.keys !== undefined || options.timestamps !== undefined;
-  const byOwnKeys = !isByOthers ? [] : await otherwise(pack, { own, asked, maker }, pace);
+  const byOwnKeys = isByOthers ? otherwise(said, await saidOf(pack, asked, maker, pace)) : [];
   options.onProgress?.(1);
   const files = made.all;
   const whole = asked === own ? judged : conclude(pack, asked, { maker, evidence: judged.evidence });
@@ -136,18 +137,25 @@ async function judge(pack: Pack, options: JudgeOptions): Promise<JudgedPack> {
   };
 }
 
-/** What a pack of the same rows would say otherwise if it were made with the keys that are asked about. */
-async function otherwise(
+/** What files say that follow from a judgement: the date of the case, and the SHA-256 of the others. */
+type Said = Record<typeof CASE | typeof GAPS | typeof TABLE, string>;
+
+async function saidOf(
   pack: Pack,
-  { own, asked, maker }: { own: Judgement; asked: Judgement; maker: MakerStatement | undefined },
+  { newest, sources, rows }: Judgement,
+  maker: MakerStatement | undefined,
   pace: Pace,
-): Promise<string[]> {
-  const gaps = (one: Judgement) => formatGaps(one.sources, maker?.sources);
-  const files = [
-    ...(own.newest === asked.newest ? [] : [CASE]),
-    ...(gaps(own) === gaps(asked) ? [] : [GAPS]),
-    ...((await hashCsv(pack, own.rows, pace)) === (await hashCsv(pack, asked.rows, pace)) ? [] : [TABLE]),
-  ];
+): Promise<Said> {
+  return {
+    [CASE]: new Date(newest).toISOString(),
+    [GAPS]: hashText(formatGaps(sources, maker?.sources)),
+    [TABLE]: await hashCsv(pack, rows, pace),
+  };
+}
+
+/** What a pack of the same rows would say otherwise if it were made with the keys that are asked about. */
+function otherwise(own: Said, asked: Said): string[] {
+  const files = ([CASE, GAPS, TABLE] as const).filter((file) => own[file] !== asked[file]);
   return files.length === 0 ? [] : [...files, REPORT];
 }
 
@@ -348,10 +356,14 @@ function readMaker({ files }: Pack): MakerStatement | undefined {
 }
 
 /** What stands in `case.json` and in the maker's statement, and follows from the rows or contradicts them. */
-function checkCase(pack: Pack, own: Judgement, maker: MakerStatement | undefined, found: Findings): void {
-  const { asOf, lookedThrough, headers } = pack.case;
+function checkCase(
+  pack: Pack,
+  { own, maker, asOf }: { own: Judgement; maker: MakerStatement | undefined; asOf: string },
+  found: Findings,
+): void {
+  const { lookedThrough, headers } = pack.case;
   const rows = pack.rows.length;
-  if (asOf !== new Date(own.newest).toISOString()) found.addMade(CASE);
+  if (pack.case.asOf !== asOf) found.addMade(CASE);
   if (lookedThrough < rows) found.add(CASE, "differs");
   if (pack.rows.some(({ header = 0 }) => header >= Math.max(1, headers.length))) found.add(ROWS, "differs");
   if (maker === undefined) return;

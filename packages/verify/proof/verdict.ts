@@ -42,17 +42,26 @@ export function worstVerdict(verdicts: Iterable<RecordVerdict>): RecordVerdict {
   return worst ?? "untold";
 }
 
-/** By then, all of them were logged; undefined if of any of them no time is shown, and of none. */
+/** Whether each was committed to as its bytes are, and none by the values of its JSON (RFC 8785). */
+export const areBytes = (reports: Iterable<Pick<VerifyReport, "opening"> | undefined>): boolean =>
+  ![...reports].some((report) => report?.opening?.canonicalisation === "jcs");
+
+/**
+ * By then, all of them were logged: the operator's word where it is of any of them. Undefined if of any of them no time is shown,
+ * and of none.
+ */
 export function allLoggedBy(
   reports: Iterable<Pick<VerifyReport, "times"> | undefined>,
 ): SignedTime | undefined {
   let latest: SignedTime | undefined;
+  let operator: SignedTime | undefined;
   for (const report of reports) {
     const time = report && loggedBy(report);
     if (time === undefined) return undefined;
+    if (time.kind === "operator") operator = time;
     if (latest === undefined || Date.parse(time.at) > Date.parse(latest.at)) latest = time;
   }
-  return latest;
+  return latest && operator ? { ...operator, at: latest.at } : latest;
 }
 
 /**

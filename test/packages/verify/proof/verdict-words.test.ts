@@ -45,9 +45,11 @@ test("no witness dates back alone: of those of the quorum the latest counts, and
   expect(loggedBy({ times: [...report.times, authority] })).toEqual(authority);
 });
 
-test("of several, the time is named by which all were logged, and none where one shows none", () => {
+test("of several, the time is named by which all were logged, and none where one shows none; where it is the operator's word of one, it is of all", () => {
   const later = { times: [{ at: "2026-02-26T00:00:00.000Z", by: "w", kind: "witness" as const }] };
   expect(allLoggedBy([report, later, report])?.at).toBe("2026-02-26T00:00:00.000Z");
+  const own = { times: [{ at: "2026-02-25T00:00:00.000Z", by: "log", kind: "operator" as const }] };
+  expect(allLoggedBy([own, later])).toMatchObject({ at: "2026-02-26T00:00:00.000Z", kind: "operator" });
   expect(allLoggedBy([report, { times: [] }])).toBeUndefined();
   expect(allLoggedBy([report, undefined])).toBeUndefined();
   expect(allLoggedBy([])).toBeUndefined();
