@@ -10,8 +10,11 @@ import { formatVkey } from "@kedge/verify/tlog/note";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { kedge } from "../../../cli/run.ts";
 import {
+  accessEvent,
+  committed,
   listAnew,
   PACK_POLICY,
+  rowOf,
   smallParts,
   TAMPERINGS,
   tampered,
@@ -174,6 +177,31 @@ test.each([
   const { code, out, err } = await verify(make());
   expect({ code, out }).toEqual({ code: exit, out: "" });
   expect(err).toContain(says);
+});
+
+test("by keys that show a later time, what the pack says of an earlier one is named, and the time is the later one", async () => {
+  const policy = PACK_POLICY.replace(/.* w2 .*\n(group.*) 2 w1 w2/, "$1 1 w1");
+  const { zip: early } = await writePack({ ...smallParts(), policy }, { makeReport: reportPdf });
+  expect((await verify(early)).out).not.toContain("says what the pack's own keys show");
+  const { code, out } = await verify(early, "--policy", "policy");
+  expect(code).toBe(0);
+  for (const file of ["case.json", "report.csv", "report.pdf"]) {
+    expect(out).toContain(`${file} says what the pack's own keys show`);
+  }
+  expect(out).toContain(
+    "Each record is, byte for byte, what was logged at or before 25 February 2026, 06:14 UTC.",
+  );
+});
+
+test("of canonicalised JSON nobody says that it is the same byte for byte", async () => {
+  const rows = committed([{ ...accessEvent(1), canonicalisation: "jcs" }]).map(rowOf);
+  const parts = { ...smallParts(), rows, manifests: [] };
+  const { zip: jcs } = await writePack(parts, { makeReport: reportPdf });
+  const { code, out } = await verify(jcs);
+  expect(code).toBe(0);
+  expect(out).toContain(
+    "byte for byte or, of canonicalised JSON (RFC 8785), value for value, what was logged",
+  );
 });
 
 test("a pack whose rows would fill the memory is refused, and why is said", async () => {

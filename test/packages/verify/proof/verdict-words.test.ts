@@ -1,5 +1,5 @@
 /** The words of the three verdicts: each fact has a sentence in both languages, and none says what no proof shows. */
-import { allLoggedBy, loggedBy } from "@kedge/verify/proof/verdict";
+import { allLoggedBy, areBytes, loggedBy } from "@kedge/verify/proof/verdict";
 import { type RecordFacts, tellVerdict, VERDICT_WORDS } from "@kedge/verify/proof/verdict-words";
 import { type VerifyFailure, type VerifyReport, verifyEvent } from "@kedge/verify/proof/verify";
 import { parsePolicy } from "@kedge/verify/tlog/policy";
@@ -53,6 +53,12 @@ test("of several, the time is named by which all were logged, and none where one
   expect(allLoggedBy([report, { times: [] }])).toBeUndefined();
   expect(allLoggedBy([report, undefined])).toBeUndefined();
   expect(allLoggedBy([])).toBeUndefined();
+});
+
+test("of JSON that was committed to by its values, nobody says bytes of all", () => {
+  const { mediaType } = EVENT;
+  expect(areBytes([report, undefined])).toBe(true);
+  expect(areBytes([report, { opening: { canonicalisation: "jcs", mediaType } }])).toBe(false);
 });
 
 test("without a time none is said, and the operator's own is called so", () => {
